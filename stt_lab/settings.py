@@ -1,0 +1,87 @@
+"""Settings: one table, read once from the environment with the prefix STT_LAB_."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from stt_lab.errors import BadInput
+
+PREFIX = "STT_LAB_"
+MB = 1024 * 1024
+
+
+def _cpus() -> int:
+    """Processors that this process may use (affinity and containers considered)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """Each field is an environment variable: `data_dir` is STT_LAB_DATA_DIR."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    admin_key: SecretStr | None = Field(None, description="the administrator's key; without it the first start makes one")
+    data_dir: Path = Field(Path(platformdirs.user_data_dir("stt_lab")), description="uploads and whatever else is written")
+    models_dir: Path = Field(
+        Path(platformdirs.user_cache_dir("stt_lab")) / "models", description="weights that `models pull` fetched"
+    )
+    model_paths: dict[str, Path] = Field({}, description='JSON: weights of your own, {"base": "/path/to/folder"}')
+    offline: bool = Field(False, description="touch no network at all")
+    strict_models: bool = Field(False, description="answer 503 instead of using the best model that is here")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where engines run")
+    engine_host: Literal["process", "inprocess"] = Field("process", description="a worker process per device, or this process")
+    threads: int = Field(_cpus(), ge=1, description="threads of an engine on the CPU")
+    cpu_profile: Literal["fast", "off"] = Field("fast", description="instruction set and allocator settings of CPU workers")
+    idle_unload_s: float = Field(900, gt=0, description="seconds after which an unused model gives its memory back")
+    queue_size: int = Field(8, ge=0, description="requests that may wait for a device; more get 503")
+    queue_timeout_s: float = Field(600, gt=0, description="seconds a request may wait for a device")
+    max_upload_mb: int = Field(2048, ge=1, description="largest upload")
+    max_audio_hours: float = Field(8, gt=0, description="longest recording, in decoded hours")
+    decode_timeout_s: float = Field(600, gt=0, description="seconds that decoding a file may take")
+    speech_dir: Path = Field(Path("data/speech"), description="recordings for tests and evaluations")
+    database_url: SecretStr | None = Field(None, description="kept for the store of accounts and transcripts")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what the log shows")
+
+    @property
+    def uploads_dir(self) -> Path:
+        return self.data_dir / "uploads"
+
+    @property
+    def work_dir(self) -> Path:
+        return self.data_dir / "work"
+
+    @property
+    def max_samples(self) -> int:
+        from stt_lab.types import SAMPLE_RATE
+
+        return int(self.max_audio_hours * 3600 * SAMPLE_RATE)
+
+
+def refuse_unknown(environ: dict[str, str]) -> None:
+    """A misspelt setting is an error, not a silent default."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise BadInput(f"The environment sets {name}, which is not a setting of stt_lab.{hint}")
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read on first use."""
+    refuse_unknown(dict(os.environ))
+    try:
+        return Settings()
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+        raise BadInput(f"The setting {name} cannot be used: {first['msg']}.") from None

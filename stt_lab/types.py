@@ -1,0 +1,192 @@
+"""Values that pass through the program: frozen, with times in seconds.
+
+Audio -> Segments and Turns -> Transcript -> Rendering. A change returns a new value; invariants are
+checked where a value is made, and the message carries the numbers that broke them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Samples = NDArray[np.float32]
+
+SAMPLE_RATE = 16_000  # Hz, of all decoded sound
+SAMPLE_BYTES = 2  # signed 16-bit little-endian, mono
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Decoded sound: a file of raw 16-bit mono PCM at 16 kHz that is read in windows.
+
+    16 bits are what recognisers of this family decode to, and a file keeps memory bounded:
+    eight hours are 0.9 GB on disk and one window in memory.
+    """
+
+    path: Path
+    samples: int
+    container: str = ""  # as the demuxer names it: "mp3", "matroska,webm"
+    codec: str = ""
+    channels: int = 1  # of the source, before the downmix
+    source_rate: int = SAMPLE_RATE  # Hz
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def duration(self) -> float:
+        return self.samples / SAMPLE_RATE
+
+    def read(self, start: int = 0, stop: int | None = None) -> Samples:
+        """Samples `start` to `stop` as float32 in [-1, 1), shape (stop - start,); clipped to the sound."""
+        import numpy as np
+
+        start = max(0, start)
+        stop = self.samples if stop is None else min(stop, self.samples)
+        raw = np.fromfile(self.path, "<i2", max(0, stop - start), offset=start * SAMPLE_BYTES)
+        return raw.astype(np.float32) / np.float32(32768)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time, in seconds."""
+
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end:
+            raise ValueError(f"{type(self).__name__} must satisfy 0 <= start <= end: {self.start} .. {self.end}")
+
+    @property
+    def duration(self) -> float:
+        return self.end - self.start
+
+    def overlap(self, other: Span) -> float:
+        """Seconds that both cover."""
+        return max(0.0, min(self.end, other.end) - max(self.start, other.start))
+
+
+def is_inner(char: str) -> bool:
+    """True for what belongs to a word itself: letters, marks, numbers and symbols such as % or $."""
+    return unicodedata.category(char)[0] in "LMNS"
+
+
+@dataclass(frozen=True)
+class Word(Span):
+    """A word as written: `text` keeps its leading space and punctuation, so that texts join without loss."""
+
+    text: str
+    confidence: float | None = None  # probability, 0 to 1
+    speaker: str | None = None
+
+    @property
+    def plain(self) -> str:
+        """The word without spaces and outer punctuation; "" for punctuation alone."""
+        inner = [i for i, char in enumerate(self.text) if is_inner(char)]
+        return self.text[inner[0] : inner[-1] + 1].replace(" ", "") if inner else ""
+
+
+@dataclass(frozen=True)
+class Segment(Span):
+    """A stretch of text said by one speaker."""
+
+    text: str
+    words: tuple[Word, ...] = ()
+    speaker: str | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """Mean probability of the words; None where no word has one."""
+        known = [word.confidence for word in self.words if word.confidence is not None]
+        return sum(known) / len(known) if known else None
+
+
+@dataclass(frozen=True)
+class Turn(Span):
+    """A stretch of time in which a speaker speaks. Turns of different speakers may overlap."""
+
+    speaker: str
+
+
+@dataclass(frozen=True)
+class Suppressed(Span):
+    """What a recogniser produced and a check threw away, with the reason."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Which engine made a value, from which weights, with which options, in how many seconds."""
+
+    engine: str
+    model: str
+    device: str
+    version: str
+    options: dict[str, Any] = field(default_factory=dict)
+    elapsed: float = 0.0  # seconds
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What a transcriber returns. `language` is None where nobody speaks."""
+
+    language: str | None
+    segments: tuple[Segment, ...]
+    provenance: Provenance
+    suppressed: tuple[Suppressed, ...] = ()
+
+
+@dataclass(frozen=True)
+class Diarization:
+    """What a diarizer returns: `turns` may overlap (to show), `exclusive` never do (to join words with)."""
+
+    turns: tuple[Turn, ...]
+    exclusive: tuple[Turn, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """The words of a recording, with times and speakers."""
+
+    language: str | None
+    duration: float  # seconds of the uploaded file
+    segments: tuple[Segment, ...] = ()
+    speakers: tuple[str, ...] = ()  # in the order in which they first speak
+    model: str = ""
+    warnings: tuple[str, ...] = ()
+    suppressed: tuple[Suppressed, ...] = ()
+    turns: tuple[Turn, ...] = ()
+    provenance: tuple[Provenance, ...] = ()
+
+    @cached_property
+    def text(self) -> str:
+        return " ".join(segment.text for segment in self.segments)
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A transcript in a format that is not JSON."""
+
+    text: str
+    format: str
+    media_type: str
+    transcript: Transcript
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress of long work: which stage, and how much of that stage is done."""
+
+    STAGES: ClassVar[tuple[str, ...]] = ("queued", "decoding", "loading", "transcribing", "diarizing", "joining")
+
+    stage: str
+    fraction: float = 0.0  # of the stage, 0 to 1
