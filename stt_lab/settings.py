@@ -28,8 +28,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
-    admin_key: SecretStr | None = Field(None, description="the administrator's key; without it the first start makes one")
-    data_dir: Path = Field(Path(platformdirs.user_data_dir("stt_lab")), description="uploads and whatever else is written")
+    admin_key: SecretStr | None = Field(
+        None, description="the administrator's key; without it the first start makes one"
+    )
+    data_dir: Path = Field(
+        Path(platformdirs.user_data_dir("stt_lab")), description="uploads and whatever else is written"
+    )
     models_dir: Path = Field(
         Path(platformdirs.user_cache_dir("stt_lab")) / "models", description="weights that `models pull` fetched"
     )
@@ -37,9 +41,13 @@ class Settings(BaseSettings):
     offline: bool = Field(False, description="touch no network at all")
     strict_models: bool = Field(False, description="answer 503 instead of using the best model that is here")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where engines run")
-    engine_host: Literal["process", "inprocess"] = Field("process", description="a worker process per device, or this process")
+    engine_host: Literal["process", "inprocess"] = Field(
+        "process", description="a worker process per device, or this process"
+    )
     threads: int = Field(_cpus(), ge=1, description="threads of an engine on the CPU")
-    cpu_profile: Literal["fast", "off"] = Field("fast", description="instruction set and allocator settings of CPU workers")
+    cpu_profile: Literal["fast", "off"] = Field(
+        "fast", description="instruction set and allocator settings of CPU workers"
+    )
     idle_unload_s: float = Field(900, gt=0, description="seconds after which an unused model gives its memory back")
     queue_size: int = Field(8, ge=0, description="requests that may wait for a device; more get 503")
     queue_timeout_s: float = Field(600, gt=0, description="seconds a request may wait for a device")

@@ -18,6 +18,21 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
+__all__ = [
+    "Audio",
+    "Diarization",
+    "Event",
+    "Provenance",
+    "Recognition",
+    "Rendering",
+    "Segment",
+    "Span",
+    "Suppressed",
+    "Transcript",
+    "Turn",
+    "Word",
+]
+
 SAMPLE_RATE = 16_000  # Hz, of all decoded sound
 SAMPLE_BYTES = 2  # signed 16-bit little-endian, mono
 

