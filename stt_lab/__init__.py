@@ -6,23 +6,20 @@ package loads neither torch nor gradio; an engine is loaded when it is first ask
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+_PUBLIC = ("stt_lab.operations", "stt_lab.types")  # modules whose names are this package's too, loaded on first use
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from stt_lab import operations, types
-
-    for place in (operations, types):
-        if name in place.__all__:
-            return getattr(place, name)
+    if not name.startswith("_"):
+        for place in map(import_module, _PUBLIC):
+            if name in place.__all__:
+                return getattr(place, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    from stt_lab import operations, types
-
-    return sorted([*globals(), *operations.__all__, *types.__all__])
+    return sorted({*globals(), *(name for place in map(import_module, _PUBLIC) for name in place.__all__)})

@@ -11,7 +11,7 @@ from pydantic import Field
 from stt_lab.engines.catalog import Model
 from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput
-from stt_lab.join import join
+from stt_lab.join import join, name_turns
 from stt_lab.registry import Media, current, operation
 from stt_lab.render import render
 from stt_lab.text import language_code
@@ -69,6 +69,6 @@ def listen(
         model=model.id,
         warnings=audio.warnings,
         suppressed=recognition.suppressed,
-        turns=diarization.turns if diarization else (),
+        turns=name_turns(recognition, diarization, audio.duration) if diarization else (),
         provenance=made,
     )
