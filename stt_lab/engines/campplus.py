@@ -15,6 +15,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 import torchaudio.compliance.kaldi as kaldi
+from pyannote.audio import Model
 from torch import Tensor, nn
 
 from stt_lab.types import SAMPLE_RATE
@@ -25,6 +26,7 @@ MELS = 80
 FRAME_LENGTH, FRAME_SHIFT = 400, 160  # samples: 25 and 10 ms
 GROWTH = 32  # channels that a dense layer adds
 BOTTLENECK = 128  # channels inside a dense layer
+MIN_FRAMES = 15  # of filter banks; less says nothing about a voice
 CONTEXT = 100  # frames that a mask looks at beside the mean of all
 BLOCKS = ((12, 1), (24, 2), (16, 2))  # dense layers and their dilation
 
@@ -120,8 +122,15 @@ class _Named(nn.Sequential):
         super().__init__(OrderedDict(reversed(pair) if norm_first else pair))
 
 
+class _Statistics(nn.Module):
+    """Mean and standard deviation over time: (batch, 512, frames) to (batch, 1024, 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((x.mean(-1), x.std(-1)), dim=-1)[..., None]
+
+
 def _xvector() -> nn.Sequential:
-    """(batch, 320, frames) to (batch, 512, frames / 2)."""
+    """(batch, 320, frames) to (batch, 192, 1)."""
     channels = 128
     tdnn = nn.Conv1d(320, channels, 5, stride=2, padding=2, bias=False)
     layers: OrderedDict[str, nn.Module] = OrderedDict(
@@ -136,44 +145,60 @@ def _xvector() -> nn.Sequential:
         layers[f"transit{number}"] = _Named(linear=half, nonlinear=_norm(channels), norm_first=True)
         channels //= 2
     layers["out_nonlinear"] = _norm(channels)
+    layers["stats"] = _Statistics()
+    dense = nn.Conv1d(2 * channels, DIMENSION, 1, bias=False)
+    last = _norm(DIMENSION, relu=False, affine=False)
+    layers["dense"] = _Named(linear=dense, nonlinear=last, norm_first=False)
     return nn.Sequential(layers)
 
 
-class CamPlusPlus(nn.Module):
-    """Filter banks of one voice, (batch, frames, 80) with their mean over time removed, to (batch, 192)."""
+class CamPlusPlus(Model):
+    """The network as an embedding of pyannote.audio: waveforms and who speaks in which frames, to unit vectors."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(sample_rate=SAMPLE_RATE, num_channels=1)
         self.head = _Head()
         self.xvector = _xvector()
-        dense = nn.Conv1d(1024, DIMENSION, 1, bias=False)
-        self.xvector.add_module(
-            "dense", _Named(linear=dense, nonlinear=_norm(DIMENSION, relu=False, affine=False), norm_first=False)
-        )
 
-    def forward(self, features: Tensor) -> Tensor:
-        x = self.head(features.transpose(1, 2))
-        for name, layer in self.xvector.named_children():
-            if name == "dense":
-                x = torch.cat((x.mean(-1), x.std(-1)), dim=-1)[..., None]  # (batch, 1024, 1)
-            x = layer(x)
-        return cast(Tensor, x[..., 0])
+    @property
+    def dimension(self) -> int:
+        return DIMENSION
+
+    @property
+    def min_frames(self) -> int:
+        return MIN_FRAMES
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Filter banks of one voice (frames, 80), best a second or more, to a unit vector (192,)."""
+        x = (features - features.mean(0)).T[None].to(self.device)  # (1, 80, frames)
+        x = self.xvector(self.head(x))
+        return F.normalize(x[0, :, 0], dim=0)
+
+    def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Embed waveforms (batch, 1, samples) where weights (batch, frames) are above a half, to (batch, 192).
+
+        Filter banks are computed before frames are chosen: no window reaches over a cut. NaN where nothing is chosen.
+        """
+        found = torch.full((len(waveforms), DIMENSION), torch.nan, device=waveforms.device)
+        for row, waveform in enumerate(waveforms):
+            features = fbank(waveform[0].cpu())
+            if weights is not None:
+                features = features[chosen(weights[row].cpu(), len(features))]
+            if len(features) >= MIN_FRAMES:
+                found[row] = self.embed(features)
+        return found
 
 
-def load_campplus(folder: Path, device: str = "cpu") -> CamPlusPlus:
+def chosen(weights: Tensor, frames: int) -> Tensor:
+    """Weights over a stretch of sound, in any number of frames, as a mask over `frames` frames of it."""
+    return F.interpolate(weights[None, None].float(), size=frames, mode="nearest")[0, 0] > 0.5
+
+
+def load_campplus(folder: Path) -> CamPlusPlus:
     """The network with the weights of `folder`, ready to embed.
 
     Raises FileNotFoundError without the checkpoint and RuntimeError where its names or shapes differ.
     """
-    weights = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
     network = CamPlusPlus()
-    network.load_state_dict(weights, strict=True)
-    return network.eval().to(device)
-
-
-def embed(network: CamPlusPlus, features: Tensor) -> Tensor:
-    """A unit vector (192,) of the voice in filter banks (frames, 80); at least a dozen frames make sense."""
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        centred = (features - features.mean(0)).to(device)
-        return F.normalize(network(centred[None])[0], dim=0).float().cpu()
+    network.load_state_dict(torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True), strict=True)
+    return network.eval()

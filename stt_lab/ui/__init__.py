@@ -1,0 +1,86 @@
+"""The page and Gradio's API. Gradio is imported here only, and only after its environment is set."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stt_lab.settings import MB, Settings
+
+if TYPE_CHECKING:
+    import gradio as gr
+    from fastapi import FastAPI
+
+    from stt_lab.access import Access
+    from stt_lab.runtime import Runtime
+
+__all__ = ["build", "mount"]
+
+HERE = Path(__file__).parent
+SWEEP_S = 300  # how often stale uploads are looked for
+STALE_S = 12 * 3600  # age of an upload that nobody removed; long enough to correct a long transcript on the page
+SPARE_THREADS = 40  # events at once beside those that wait for the device, whose number the pool limits
+
+
+def build(runtime: Runtime, access: Access) -> gr.Blocks:
+    """The Blocks of the page, with an API endpoint for every operation."""
+    _set_environ(runtime.settings)
+    import gradio as gr
+
+    from stt_lab.ui.api import add_endpoints
+    from stt_lab.ui.transcribe import Page
+
+    with gr.Blocks(title="stt_lab", analytics_enabled=False, delete_cache=(SWEEP_S, STALE_S), fill_width=True) as demo:
+        add_endpoints(runtime, access)
+        Page(runtime, access).draw()
+    demo.max_threads = SPARE_THREADS + runtime.settings.queue_size
+    demo.queue(api_open=False, default_concurrency_limit=None)
+    return demo
+
+
+def mount(app: FastAPI, runtime: Runtime, access: Access) -> FastAPI:
+    """Put the page at "/", behind the routes that the application already has."""
+    demo = build(runtime, access)
+    import gradio as gr
+
+    from stt_lab.ui.guard import Guard, harden
+    from stt_lab.ui.theme import theme
+
+    limit = runtime.settings.max_upload_mb * MB
+    harden()
+    options: dict[str, Any] = {
+        "show_error": False,
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "footer_links": [],
+        "max_file_size": limit,
+    }
+    look: dict[str, Any] = {
+        "theme": theme(),
+        "css_paths": HERE / "page.css",
+        "head": f"<script>{(HERE / 'page.js').read_text('utf-8')}</script>",
+        "favicon_path": HERE / "favicon.svg",
+    }
+    gr.mount_gradio_app(app, demo, path="/", **options, **look)
+    demo.has_launched = True  # else Gradio lets clients name any file of this machine
+    demo.is_running = True  # else it serves uploaded SVG as if it were its own
+    route: Any = app.router.routes[-1]
+    route.app = Guard(route.app, limit)
+    return app
+
+
+def _set_environ(settings: Settings) -> None:
+    """Gradio reads these when it is imported, and the folder again whenever it stores a file."""
+    folder = (settings.data_dir / "gradio").resolve()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    os.environ |= {
+        "GRADIO_TEMP_DIR": str(folder),
+        "GRADIO_EXAMPLES_CACHE": str(folder / "examples"),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_MCP_SERVER": "False",
+    }

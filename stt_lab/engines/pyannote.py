@@ -1,0 +1,135 @@
+"""Who speaks when, by pyannote.audio's own pipeline: community-1, or segmentation-3.0 with CAM++."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from stt_lab.engines.protocols import Placement, Report
+from stt_lab.errors import ModelMissing
+from stt_lab.types import SAMPLE_RATE, Audio, Diarization, Event, Provenance, Turn
+
+if TYPE_CHECKING:
+    from pyannote.core import Annotation
+
+    from stt_lab.engines.clustering import WindowedDiarization
+
+STEP = 0.25  # of a window of 10 s between windows; finer ones cost more and find the same (eval/diarization.py)
+SHARES = {"segmentation": (0.0, 0.25), "embeddings": (0.25, 0.98)}  # of the time, measured with CAM++
+SHORTEST = SAMPLE_RATE // 50  # samples (20 ms): a shorter sound has not one frame
+
+
+class PyannoteDiarizer:
+    """A Diarizer for the models "community-1" and "segmentation-3.0" (with the folder of "campplus" in `extra`)."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self._pipeline: WindowedDiarization | None = None
+
+    def load(self) -> None:
+        """Read the weights. Raises ModelMissing where files are absent or not what their names say."""
+        if self._pipeline is None:
+            os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")  # read when pyannote.audio is imported
+            with _quiet():
+                try:
+                    self._pipeline = self._build()
+                except (OSError, RuntimeError, ValueError, KeyError) as problem:
+                    raise ModelMissing(
+                        f"The weights of {self.placement.model} are missing or damaged: pull the model again."
+                    ) from problem
+
+    def unload(self) -> None:
+        self._pipeline = None
+
+    def diarize(self, audio: Audio, speakers: int, report: Report) -> Diarization:
+        """Turns of `speakers` speakers, 0 for as many as are heard; fewer where fewer can be told apart."""
+        began = time.monotonic()
+        if audio.samples < SHORTEST:
+            return Diarization((), (), self._provenance(speakers, began))
+        if self._pipeline is None:
+            report(Event("loading"))
+            self.load()
+        assert self._pipeline is not None
+        report(Event("diarizing"))
+        with _quiet():
+            found = self._pipeline.apply({"uri": "sound", "sound": audio}, speakers or None, hook=_progress(report))
+        report(Event("diarizing", 1.0))
+        return Diarization(
+            _turns(found.speaker_diarization, audio.duration),
+            _turns(found.exclusive_speaker_diarization, audio.duration),
+            self._provenance(speakers, began),
+        )
+
+    def _build(self) -> WindowedDiarization:
+        import torch
+
+        torch.set_num_threads(self.placement.threads)
+        pipeline = self._community() if self.placement.model == "community-1" else self._embedded()
+        pipeline.threads = self.placement.threads if self.placement.device == "cpu" else 1
+        pipeline.to(torch.device(self.placement.device))
+        return pipeline
+
+    def _community(self) -> WindowedDiarization:
+        from pyannote.audio import Pipeline
+
+        from stt_lab.engines.clustering import BoundedVBxClustering, WindowedDiarization
+
+        pipeline: Any = Pipeline.from_pretrained(str(self.placement.folder))
+        pipeline.__class__ = WindowedDiarization  # the configuration names pyannote's class; ours adds no state
+        pipeline.clustering.__class__ = BoundedVBxClustering
+        if self.placement.device == "cpu":
+            pipeline._segmentation.step = STEP * pipeline._segmentation.duration
+        return pipeline  # type: ignore[no-any-return]
+
+    def _embedded(self) -> WindowedDiarization:
+        from pyannote.audio import Model
+        from pyannote.audio.core.plda import PLDA
+
+        from stt_lab.engines.campplus import load_campplus
+        from stt_lab.engines.clustering import CampplusDiarization
+
+        segmentation = Model.from_pretrained(str(self.placement.folder / "pytorch_model.bin"))
+        embedding = load_campplus(dict(self.placement.extra)["campplus"])
+        no_plda = PLDA.__new__(PLDA)  # the pipeline asks the hub for one unless it is given, and then never uses it
+        return CampplusDiarization(segmentation, embedding, no_plda, STEP)
+
+    def _provenance(self, speakers: int, began: float) -> Provenance:
+        from importlib.metadata import version
+
+        options = {"step": STEP, "speakers": speakers}
+        place = self.placement
+        elapsed = time.monotonic() - began
+        return Provenance("pyannote.audio", place.model, place.device, version("pyannote.audio"), options, elapsed)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings of pyannote.audio that are about decoders we do not use and files too short for a count."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(pyannote|lightning|torch|torchaudio|speechbrain)\b.*")
+        yield
+
+
+def _progress(report: Report) -> Any:
+    """pyannote's hook: it is called at every batch, and what `report` raises ends the pipeline."""
+
+    def hook(step: str, _: Any, *, completed: int = 0, total: int = 0, **others: Any) -> None:
+        if total and step in SHARES:
+            low, high = SHARES[step]
+            report(Event("diarizing", low + (high - low) * min(1.0, completed / total)))
+
+    return hook
+
+
+def _turns(annotation: Annotation, duration: float) -> tuple[Turn, ...]:
+    """Turns in order of time, cut at the end of the sound: the last window reaches beyond it."""
+    found = []
+    for stretch, _, speaker in annotation.itertracks(yield_label=True):
+        start, end = max(0.0, stretch.start), min(duration, stretch.end)
+        if start < end:
+            found.append(Turn(round(start, 3), min(duration, round(end, 3)), str(speaker)))
+    return tuple(sorted(found, key=lambda turn: (turn.start, turn.end, turn.speaker)))

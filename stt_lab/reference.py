@@ -1,0 +1,65 @@
+"""The reference page, printed from the operations: `python -m stt_lab.reference > docs/operations.md`."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+import stt_lab.operations  # noqa: F401  declares the operations
+from stt_lab.registry import OPERATIONS, Operation, is_media
+from stt_lab.settings import PREFIX, Settings
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    parts = ["# Operations", "Printed by `make docs` from the declarations; do not edit."]
+    parts += [_operation(op) for op in OPERATIONS.values()]
+    parts += ["# Settings", "Environment variables, read once at the start.", _settings()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _operation(op: Operation) -> str:
+    media = "".join(f" {name.upper()}" for name in op.media)
+    lines = [
+        f"## {op.name}",
+        op.fn.__doc__ or "",
+        f"HTTP `{op.method} {op.path}` · Gradio `/{op.name}` · command `stt-lab {op.name.replace('_', '-')}{media}`"
+        f" · Python `stt_lab.{op.name}`",
+    ]
+    if op.fields:
+        rows = [_row(f"`{name}`", _kind(info), _default(info), info.description or "") for name, info in op.fields.items()]
+        lines.append("\n".join([_row("parameter", "type", "default", "meaning"), "|---|---|---|---|", *rows]))
+    return "\n\n".join(lines)
+
+
+def _settings() -> str:
+    rows = [
+        _row(f"`{PREFIX}{name.upper()}`", _kind(info), "" if name in MACHINE else _default(info), info.description or "")
+        for name, info in Settings.model_fields.items()
+    ]
+    return "\n".join([_row("variable", "values", "default", "meaning"), "|---|---|---|---|", *rows])
+
+
+MACHINE = ("data_dir", "models_dir", "threads")  # their defaults differ from machine to machine
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _kind(info: FieldInfo) -> str:
+    if is_media(info):
+        return "file"
+    if get_origin(info.annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(info.annotation))
+    return getattr(info.annotation, "__name__", str(info.annotation)).replace("pydantic.types.", "")
+
+
+def _default(info: FieldInfo) -> str:
+    return "required" if info.default is PydanticUndefined else f"`{info.default}`"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,174 @@
+"""What stands in front of Gradio: an allow-list of its routes, limits of bodies, headers; and repairs inside it.
+
+Gradio serves more than this page needs (a proxy, monitoring, recordings cut by ffmpeg, links to saved states), and new
+releases add to it. So only what the page and gradio_client use is let through, and the rest is 404.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import processing_utils, route_utils
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stt_lab.errors import NotFound, SttError, TooLarge
+from stt_lab.settings import MB
+from stt_lab.ui.work import is_upload
+
+API = "/gradio_api"
+FILE = f"{API}/file="
+UPLOAD = f"{API}/upload"
+READS = re.compile(
+    r"/((config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)/?|(assets|static)/.+)?"
+    rf"|{API}/(info/?|app_id/?|startup-events|theme\.css|queue/data|upload_progress|heartbeat/\w+|call/(v2/)?\w+/\w+)"
+)
+WRITES = re.compile(rf"{API}/(queue/join|cancel|reset/?|upload|call/(v2/)?\w+/?)")
+BODY_LIMIT = MB  # bytes of a body that is not an upload
+FORM_SLACK = 64 * 1024  # bytes of a form around its file
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    # Gradio's page needs inline and evaluated scripts; what it must not do is to talk to other hosts.
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
+        "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+        "frame-ancestors 'self' https://huggingface.co"
+    ),
+}
+FILE_HEADERS = HEADERS | {
+    "Content-Security-Policy": "sandbox; default-src 'none'; media-src 'self'; style-src 'unsafe-inline'",
+    "Cache-Control": "private, no-store",
+}
+
+
+class Guard:
+    """ASGI middleware around the mounted Gradio application."""
+
+    def __init__(self, app: ASGIApp, max_upload: int) -> None:
+        self.app = app
+        self.max_upload = max_upload  # bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            return await send({"type": "websocket.close", "code": 1008})
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        if not _open(scope["method"], path):
+            problem = NotFound(f"There is no {scope['method']} {path[:80]} here: /docs lists what there is.")
+            return await _refuse(problem, scope, receive, send)
+        limit = self.max_upload + FORM_SLACK if path == UPLOAD else BODY_LIMIT
+        headers = FILE_HEADERS if path.startswith(FILE) else HEADERS
+        await _Exchange(self.app, limit, headers).run(scope, receive, send)
+
+
+def _open(method: str, path: str) -> bool:
+    """Whether Gradio may answer. Of files only uploads, which have names that nobody can guess."""
+    if path.startswith(FILE):
+        return method in ("GET", "HEAD") and _is_upload(path.removeprefix(FILE))
+    reads, writes = READS.fullmatch(path), WRITES.fullmatch(path)
+    return bool({"GET": reads, "HEAD": reads, "POST": writes}.get(method, reads or writes if method == "OPTIONS" else None))
+
+
+def _is_upload(given: str) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return is_upload(Path(given).resolve())
+    return False
+
+
+async def _refuse(problem: SttError, scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse(problem.as_dict(), problem.status, HEADERS)(scope, receive, send)
+
+
+class _Overflow(Exception):
+    """More bytes came than the limit allows."""
+
+
+class _Exchange:
+    """One request and its answer: the body counted, headers added."""
+
+    def __init__(self, app: ASGIApp, limit: int, headers: dict[str, str]) -> None:
+        self.app, self.limit, self.headers = app, limit, headers
+        self.received = 0
+        self.started = False
+
+    @property
+    def over(self) -> bool:
+        return self.received > self.limit
+
+    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        length = Headers(scope=scope).get("content-length", "0")
+        self.received = int(length) if length.isdecimal() and int(length) > self.limit else 0
+        if not self.over:
+            await self._pass(scope, receive, send)
+        if self.over and not self.started:
+            problem = TooLarge(f"The upload is larger than {self.limit // MB} MB: send a shorter or a compressed recording.")
+            await _refuse(problem, scope, receive, send)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted() -> Message:
+            message = await receive()
+            self.received += len(message.get("body", b""))
+            if self.over:
+                raise _Overflow
+            return message
+
+        async def answered(message: Message) -> None:
+            if self.over:
+                return  # Gradio's own answer to the overflow
+            if message["type"] == "http.response.start":
+                self.started = True
+                MutableHeaders(scope=message).update(self.headers)
+            await send(message)
+
+        with contextlib.suppress(_Overflow, ClientDisconnect):
+            await self.app(scope, counted, answered)
+
+
+# Repairs
+
+
+def harden() -> None:
+    """Repair Gradio in this process. Harmless when repeated."""
+    processing_utils.async_ssrf_protected_get = refuse_address
+    processing_utils.async_ssrf_protected_download = refuse_address
+    route_utils.GradioUploadFile = UnguessableFile
+    route_utils.GradioMultiPartParser = TidyParser
+
+
+async def refuse_address(*args: Any, **kwargs: Any) -> Any:
+    """Instead of a fetch: a FileData with an address would make this server read other servers."""
+    raise gr.Error("Addresses are not fetched here: send the file itself.", print_exception=False)
+
+
+class UnguessableFile(route_utils.GradioUploadFile):  # type: ignore[misc]
+    """An upload whose folder has a random name. Gradio names it by content: equal uploads of two people would share
+    one file, and the first to finish would remove it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sha.update(secrets.token_bytes(32))
+
+
+class TidyParser(route_utils.GradioMultiPartParser):  # type: ignore[misc]
+    """A parser of uploads that takes one file, and leaves none behind when the upload ends early."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **(kwargs | {"max_files": 1}))
+
+    async def parse(self) -> Any:
+        try:
+            return await super().parse()
+        except BaseException:
+            for file in self._files_to_close_on_error:
+                file.close()
+                Path(file.name).unlink(missing_ok=True)
+            raise

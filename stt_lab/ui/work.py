@@ -1,0 +1,138 @@
+"""Work in a thread that a page or a client waits for: its progress, its result, and its end when nobody waits any more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from gradio.context import LocalContext
+
+from stt_lab.errors import BadInput, Cancelled, MissingFile, SttError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Tell = Callable[[Any], None]  # takes news of progress; raises Cancelled when nobody waits any more
+
+POLL_S = 0.25  # how often progress is looked at
+DIGEST = re.compile("[0-9a-f]{64}")  # name of the folder that an upload gets
+
+
+class Work(Generic[T]):
+    """Runs `job(tell)` in a thread while its block is open; leaving the block makes `tell` raise Cancelled."""
+
+    def __init__(self, job: Callable[[Tell], T]) -> None:
+        self._job = job
+        self._gone = threading.Event()
+        self._outcome: Future[T] = Future()
+        self.news: list[Any] = []
+
+    async def __aenter__(self) -> Work[T]:
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        threading.Thread(target=self._run, daemon=True).start()
+        return self
+
+    async def __aexit__(self, *problem: object) -> None:
+        self._gone.set()
+
+    def _tell(self, news: Any) -> None:
+        if self._gone.is_set():
+            raise Cancelled("The work was cancelled.")
+        self.news.append(news)
+
+    def _run(self) -> None:
+        try:
+            self._outcome.set_result(self._job(self._tell))
+        except BaseException as problem:
+            self._outcome.set_exception(problem)
+        with contextlib.suppress(RuntimeError):  # the loop has ended before the work
+            self._loop.call_soon_threadsafe(self._ended.set)
+
+    async def updates(self) -> AsyncIterator[list[Any]]:
+        """What was told since the last look, every POLL_S until the work has ended."""
+        while not self._ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._ended.wait()
+            if not listening():
+                raise Cancelled("The client has gone; the work was stopped.")
+            told, self.news = self.news, []
+            yield told
+
+    def result(self) -> T:
+        """What the job returned; raises what it raised."""
+        return self._outcome.result()
+
+
+def listening() -> bool:
+    """Whether the client of the running Gradio event still listens for its answer."""
+    blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+    event = blocks._queue.event_ids_to_events.get(event_id) if blocks and event_id else None
+    return event is None or event.alive
+
+
+def sentence(problem: Exception) -> str:
+    """What a person reads of an error: never a stack trace or a path, which only the log has."""
+    if isinstance(problem, SttError):
+        return str(problem)
+    log.error("an operation failed", exc_info=problem)
+    return "Something went wrong here: try again; the server's log says what it was."
+
+
+# Uploads
+
+
+def upload_folder() -> Path:
+    """Where Gradio puts uploads: a folder with a random name for each."""
+    return Path(os.environ["GRADIO_TEMP_DIR"])
+
+
+def is_upload(path: Path) -> bool:
+    """Whether a resolved path is that of an upload."""
+    return path.parent.parent == upload_folder() and bool(DIGEST.fullmatch(path.parent.name))
+
+
+def received(value: object) -> Path:
+    """The upload that a Gradio value names. A client can write any path or address into it: BadInput for those."""
+    given = value.get("path") if isinstance(value, dict) else None
+    if not given:
+        raise MissingFile("No recording was sent: choose a file or record one first.")
+    try:
+        path = Path(str(given)).resolve()
+        known = is_upload(path)
+        there = known and path.is_file()
+    except (OSError, ValueError):  # too long, or with a null byte
+        known = there = False
+    if not known:
+        raise BadInput("Only uploaded files are read here: send the file itself, not an address or a path.")
+    if not there:
+        raise MissingFile("The uploaded file is no longer here: send it again.")
+    return path
+
+
+def discard(path: Path) -> None:
+    """Remove an upload and its folder. Harmless when repeated."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+    with contextlib.suppress(OSError):
+        path.parent.rmdir()
+
+
+@contextlib.contextmanager
+def taken(values: dict[str, Any], names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The values with the uploads among them as paths; these are removed after the block."""
+    paths: dict[str, Path] = {}
+    try:
+        paths.update((name, received(values[name])) for name in names if values.get(name))
+        yield values | paths
+    finally:
+        for path in paths.values():
+            discard(path)
