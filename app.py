@@ -1,6 +1,9 @@
-"""Hugging Face Spaces and `python app.py`."""
+"""Hugging Face Spaces and `python app.py`: the embedded weights, then the server."""
 
-from stt_lab.server import serve
+import sys
+
+from stt_lab.cli import main
 
 if __name__ == "__main__":
-    serve()
+    main(["models", "pull", "--embedded"])  # nothing to do where they are; the server runs without them too
+    sys.exit(main(["serve"]))

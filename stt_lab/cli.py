@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -77,28 +80,35 @@ def _add_models_group(command: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 when it worked, 1 when an error was printed."""
+    """Run a command; 0 when it worked, 1 when an error was printed, 130 after Ctrl-C."""
     options = vars(parser().parse_args(arguments))
     run: Callable[..., int] = options.pop("run")
     options.pop("command")
     try:
-        return run(**options)
-    except SttError as problem:
-        print(f"stt-lab: {problem}", file=sys.stderr)
+        status = run(**options)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         print("stt-lab: interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # `stt-lab ... | head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+    except (SttError, OSError) as problem:
+        print(f"stt-lab: {problem}", file=sys.stderr)
     return 1
 
 
 def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> int:
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)  # before the work, which may be long
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that temporary files are removed
     runtime = private_runtime(get_settings())
     if not op.media:
         print(_text(_call(op, values, runtime)))
         return 0
     (media,) = op.media
     failed = 0
+    written: set[Path] = set()
     for name in values.pop(media):
         try:
             result = _call(op, values | {media: Path(name)}, runtime)
@@ -107,9 +117,9 @@ def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> 
             print(f"stt-lab: {name}: {problem}", file=sys.stderr)
             continue
         if output is None:
-            print(_text(result))
+            print(_text(result), flush=True)
         else:
-            _write(output, Path(name), result)
+            written.add(_write(output, Path(name), result, written))
     return min(failed, 1)
 
 
@@ -129,12 +139,14 @@ def _text(result: Any) -> str:
     return json.dumps(plain, ensure_ascii=False, indent=2)
 
 
-def _write(folder: Path, source: Path, result: Any) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def _write(folder: Path, source: Path, result: Any, written: Container[Path]) -> Path:
+    """Write a result beside those of this run; files of equal names in different folders get numbers."""
     kind = result.format if isinstance(result, Rendering) else "json"
-    target = folder / f"{source.stem}.{SUFFIXES.get(kind, kind)}"
+    names = (f"{source.stem}{f'-{number}' if number > 1 else ''}.{SUFFIXES.get(kind, kind)}" for number in count(1))
+    target = next(path for path in map(folder.joinpath, names) if path not in written)
     target.write_text(_text(result) + "\n", "utf-8")
-    print(target)
+    print(target, flush=True)
+    return target
 
 
 @dataclass

@@ -1,6 +1,8 @@
 """Words x turns -> segments with speakers. Pure functions over values; times in seconds.
 
-Every word gets one speaker: the one whose turns cover most of it, else the nearest. Recognisers place words some
+Every word gets one speaker: the one whose turns cover most of it, else the nearest. Where turns overlap, the recogniser
+wrote one voice, and which one the exclusive turns only guess frame by frame: there both voices are possible, and the
+exclusive turns decide what the sentence does not. Recognisers place words some
 50 to 200 ms wrong where speakers change, so the labels of a whole recording are chosen together: a label costs the
 seconds by which the word misses that speaker, a change of speaker costs more within a sentence than at its end or in
 a pause, and the cheapest labelling wins (Viterbi 1967). Thus a change moves to the sentence's end or the pause beside
@@ -21,6 +23,7 @@ from stt_lab.types import Diarization, Recognition, Segment, Span, Turn, Word, i
 
 # Flat from 0.5 to 1 on the AMI and conversation recordings of the development set; more would swallow short answers.
 CHANGE_COST = 0.7  # s that words may miss their turns by, to avoid a change of speaker within a sentence
+EXCLUSIVE = 0.1  # share of a miss that counts against the exclusive turns; the rest counts against all turns
 PAUSE_WORTH = 1.0  # s of that cost which a second of silence takes away: in a pause of 0.7 s a change is free
 
 Atom = Word | Segment  # what gets one speaker: a word, or a segment of an engine that makes no words
@@ -37,7 +40,7 @@ def join(
     segments = repair(recognition.segments, duration)
     if diarization is None:
         return segments, ()
-    return _finish(segments, _labels(segments, _exclusive(diarization)))
+    return _finish(segments, _labels(segments, diarization))
 
 
 def join_whole(
@@ -53,7 +56,7 @@ def join_whole(
 def name_turns(recognition: Recognition, diarization: Diarization, duration: float) -> tuple[Turn, ...]:
     """All turns, overlapping ones too, under the names that `join` gives; speakers without a word are numbered last."""
     segments = repair(recognition.segments, duration)
-    names = _names([*_labels(segments, _exclusive(diarization)), *(turn.speaker for turn in diarization.turns)])
+    names = _names([*_labels(segments, diarization), *(turn.speaker for turn in diarization.turns)])
     turns = (replace(turn, speaker=names[turn.speaker]) for turn in diarization.turns if turn.start < duration)
     return tuple(replace(turn, end=min(turn.end, duration)) for turn in turns)
 
@@ -144,13 +147,18 @@ def _misses(atom: Atom, voices: Sequence[_Voice]) -> list[float]:
 # The cheapest labelling
 
 
-def _labels(segments: Sequence[Segment], turns: Iterable[Turn]) -> list[str]:
+def _labels(segments: Sequence[Segment], diarization: Diarization) -> list[str]:
     """The label of each atom of the segments, in order."""
-    voices = _voices(turns)
+    exclusive = _voices(_exclusive(diarization))
+    full = {voice.label: voice for voice in _voices(diarization.turns)}
+    overlapping = [full.get(voice.label, voice) for voice in exclusive]
     atoms = [atom for segment in segments for atom in _atoms(segment)]
     changes = [0.0, *(_change_cost(before, after) for before, after in pairwise(atoms))]
-    path = _cheapest([_misses(atom, voices) for atom in atoms], changes[: len(atoms)])
-    return [voices[state].label for state in path]
+    costs = [
+        [EXCLUSIVE * one + (1 - EXCLUSIVE) * other for one, other in zip(*misses, strict=True)]
+        for misses in ((_misses(atom, exclusive), _misses(atom, overlapping)) for atom in atoms)
+    ]
+    return [exclusive[state].label for state in _cheapest(costs, changes[: len(atoms)])]
 
 
 def _change_cost(before: Atom, after: Atom) -> float:

@@ -224,9 +224,9 @@ def wder(reference: Iterable[Segment], hypothesis: Iterable[Segment], normaliser
     """Word diarization error rate of one recording (El Shafey et al. 2019): (S_IS + C_IS) / (S + C).
 
     That is the share of wrong speakers among the words that an alignment pairs, be they recognised well or not; words
-    inserted or deleted do not count. Speakers are mapped one to one so that most words agree. Both sides are put in
-    order of the words' starts; a segment without words spreads its text over its time. Where speakers overlap, the two
-    orders may interleave differently, and fewer words are paired: look at `aligned` too.
+    inserted or deleted do not count. Speakers are mapped one to one so that most words agree. Both sides are serialised
+    segment after segment in order of their starts, as for recognisers that write one voice at a time (Kanda et al.
+    2020): words of overlapping utterances do not interleave. A segment has one speaker. Look at `aligned` too.
     """
     from rapidfuzz.distance import Levenshtein
 
@@ -242,18 +242,9 @@ def wder(reference: Iterable[Segment], hypothesis: Iterable[Segment], normaliser
 
 
 def _tokens(segments: Iterable[Segment], normaliser: str) -> list[tuple[str, str | None]]:
-    """(normalised word, speaker) in order of time."""
-    timed = [(start, text, speaker) for segment in segments for start, text, speaker in _timed(segment)]
-    ordered = sorted(timed, key=lambda entry: entry[0])  # stable: words that start together keep their order
-    return [(token, speaker) for _, text, speaker in ordered for token in normalise(text, normaliser).split()]
-
-
-def _timed(segment: Segment) -> list[tuple[float, str, str | None]]:
-    """(start, text, speaker) of each word; without word times they are spread evenly."""
-    if segment.words:
-        return [(word.start, word.text, word.speaker or segment.speaker) for word in segment.words]
-    words = segment.text.split()
-    return [(segment.start + segment.duration * i / len(words), word, segment.speaker) for i, word in enumerate(words)]
+    """(normalised word, speaker), segment after segment."""
+    ordered = sorted(segments, key=lambda segment: segment.start)  # stable: those that start together keep their order
+    return [(token, part.speaker) for part in ordered for token in normalise(part.text, normaliser).split()]
 
 
 def _agreeing(pairs: Sequence[tuple[Hashable, Hashable]]) -> int:

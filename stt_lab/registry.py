@@ -143,7 +143,7 @@ def _sentence(op: Operation, problem: ValidationError) -> str:
     first = problem.errors()[0]
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        return f"There is no parameter '{name[:80]}'; {op.name} takes {', '.join(op.fields)}."
+        return f"There is no parameter '{name[:80]}'; {op.name} takes {', '.join(op.fields) or 'none'}."
     meaning = op.fields[name].description
     about = f" ({meaning})" if meaning else ""
     return f"The parameter '{name}'{about} cannot be {str(first['input'])[:80]!r}: {first['msg'].lower()}."

@@ -5,45 +5,27 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-import threading
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 from stt_lab.audio import DecodeLimits, Decoder
 from stt_lab.engines.pool import Pool
-from stt_lab.errors import Unavailable
 from stt_lab.settings import Settings, get_settings
 
 
 class Runtime:
-    """Made once per process; each part is started on first use and ended by `close`, after which none starts again."""
+    """Made once per process. Both parts start their processes on first use, and none after `close`."""
 
     def __init__(self, settings: Settings, work_dir: Path | None = None) -> None:
         self.settings = settings
-        self._work_dir = work_dir or settings.work_dir
-        self._closed = threading.Event()
-
-    @cached_property
-    def decoder(self) -> Decoder:
-        self._refuse_when_closed()
-        limits = DecodeLimits(self.settings.max_samples, self.settings.decode_timeout_s)
-        return Decoder(self._work_dir, limits)
-
-    @cached_property
-    def pool(self) -> Pool:
-        self._refuse_when_closed()
-        return Pool(self.settings)
-
-    def _refuse_when_closed(self) -> None:
-        if self._closed.is_set():
-            raise Unavailable("This server is ending: send the request again in a minute.")
+        limits = DecodeLimits(settings.max_samples, settings.decode_timeout_s)
+        self.decoder = Decoder(work_dir or settings.work_dir, limits)
+        self.pool = Pool(settings)
 
     def close(self) -> None:
-        """End every child process and worker; what was never started stays so."""
-        self._closed.set()
-        for part in ("decoder", "pool"):
-            if part in self.__dict__:
-                self.__dict__[part].close()
+        """End every child process and worker, also in the middle of a task."""
+        self.decoder.close()
+        self.pool.close()
 
 
 @lru_cache

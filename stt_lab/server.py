@@ -5,50 +5,63 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from filelock import FileLock, Timeout
+from starlette.datastructures import State
 
 from stt_lab import __version__
 from stt_lab.access import Access
 from stt_lab.engines import catalog
+from stt_lab.errors import BadInput, Busy
 from stt_lab.http import add_routes
 from stt_lab.runtime import Runtime
 from stt_lab.settings import Settings, get_settings
 
-log = logging.getLogger("stt_lab")
 GRACE_S = 5  # for requests that are in flight when the server is told to end; workers are killed after it
 HOST, PORT = "127.0.0.1", 7860
 
 
-def create_app(settings: Settings, access: Access | None = None) -> FastAPI:
-    """The whole application over one data directory. Ends its children when its lifespan ends."""
-    _prepare(settings)
-    runtime = Runtime(settings)
+def create_app(settings: Settings) -> FastAPI:
+    """The whole application over one data directory, with `state.runtime` and `state.access`.
+
+    Ends its children when its lifespan ends. Raises Busy when another server has the directory.
+    """
+    lock = _prepare(settings)
+    runtime, access = Runtime(settings), Access(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         runtime.close()
+        lock.release()
 
     app = FastAPI(title="stt_lab", version=__version__, lifespan=lifespan, docs_url="/docs", redoc_url=None)
-    access = access or Access(settings)
     add_routes(app, runtime, access)
-    app.state.runtime = runtime
+    app.state.runtime, app.state.access = runtime, access
     from stt_lab import ui  # after the settings are known: Gradio reads its environment when it is imported
 
     return ui.mount(app, runtime, access)
 
 
-def _prepare(settings: Settings) -> None:
+def _prepare(settings: Settings) -> FileLock:
     """Folders of the data directory, readable by their owner only; what an earlier run left behind is removed."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(settings.data_dir / "server.lock", timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise Busy("Another server has this data directory: end it, or set STT_LAB_DATA_DIR to another one.") from None
     for folder in (settings.uploads_dir, settings.work_dir, settings.data_dir / "gradio"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
+    return lock
 
 
 def serve(host: str | None = None, port: int | None = None) -> None:
@@ -56,31 +69,45 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     settings = get_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     host = host or os.environ.get("GRADIO_SERVER_NAME", HOST)
-    port = port or int(os.environ.get("GRADIO_SERVER_PORT", PORT))
-    access = Access(settings)
-    app = create_app(settings, access)
+    port = _port() if port is None else port
     config = uvicorn.Config(
-        app, host, port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
+        create_app(settings),
+        host,
+        port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
     )
-    server = _Server(config, app.state.runtime, _welcome(settings, access, f"http://{host}:{port}"))
-    server.run()
+    _Server(config).run()
+
+
+def _port() -> int:
+    try:
+        return int(os.environ.get("GRADIO_SERVER_PORT", PORT))
+    except ValueError:
+        raise BadInput("GRADIO_SERVER_PORT is not a number: set it to a port such as 7860.") from None
 
 
 class _Server(uvicorn.Server):
     """Says where it is once it listens, and stops the engines as soon as it is told to end."""
 
-    def __init__(self, config: uvicorn.Config, runtime: Runtime, welcome: str) -> None:
-        super().__init__(config)
-        self._runtime, self._welcome = runtime, welcome
+    @property
+    def _state(self) -> State:
+        app = self.config.app
+        assert isinstance(app, FastAPI)
+        return app.state
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
         if self.started:
-            print(self._welcome, flush=True)
+            port = self.servers[0].sockets[0].getsockname()[1]  # for port 0, the one that was found
+            address = f"http://{self.config.host}:{port}"
+            print(_welcome(self._state.runtime.settings, self._state.access, address), flush=True)
 
-    def handle_exit(self, sig: int, frame: object) -> None:  # type: ignore[override]
-        threading.Thread(target=self._runtime.close, daemon=True).start()  # requests in flight end with an error
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        threading.Thread(target=self._state.runtime.close, daemon=True).start()  # requests in flight end with an error
+        super().handle_exit(sig, frame)
 
 
 def _welcome(settings: Settings, access: Access, address: str) -> str:

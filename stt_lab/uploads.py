@@ -11,51 +11,52 @@ from typing import BinaryIO
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from stt_lab.errors import BadInput, MissingFile, TooLarge
+from stt_lab.errors import BadInput, MissingFile, Unavailable
 
 FIELD_LIMIT = 64 * 1024  # bytes of a field that is not a file
 FIELDS_LIMIT = 100
-MB = 1024 * 1024
+NODE = " (Node.js: give the built-in fetch a built-in FormData; any other becomes the text [object FormData])"
 
 
 @asynccontextmanager
 async def receive(
-    body: AsyncIterable[bytes], content_type: str, folder: Path, limit: int, files: tuple[str, ...]
+    body: AsyncIterable[bytes], content_type: str, folder: Path, files: tuple[str, ...]
 ) -> AsyncIterator[dict[str, object]]:
     """The form of a request: text by field name, and a Path for each field of `files`.
 
-    Raises BadInput for what is not multipart, TooLarge beyond `limit` bytes. The paths are gone after the block.
+    Raises BadInput for what is not multipart, Unavailable when the disk is full. The paths are gone after the block.
     """
     form = _Form(folder, files)
     try:
-        parser = MultipartParser(_boundary(content_type), form.callbacks())
-        received = 0
-        async for chunk in body:
-            received += len(chunk)
-            if received > limit:
-                raise TooLarge(f"The upload is larger than {limit // MB} MB: send a shorter or a compressed recording.")
-            try:
-                parser.write(chunk)
-            except FormParserError:
-                raise BadInput(
-                    "The upload is not well-formed multipart/form-data: let your HTTP library build it."
-                ) from None
-        if not form.complete:
-            raise BadInput("The upload ended before its last part: send it again.")
+        await _parse(body, content_type, form)
         yield form.values
     finally:
         form.discard()
 
 
+async def _parse(body: AsyncIterable[bytes], content_type: str, form: _Form) -> None:
+    boundary = _boundary(content_type)
+    try:
+        parser = MultipartParser(boundary, form.callbacks())
+        async for chunk in body:
+            parser.write(chunk)
+    except FormParserError:
+        raise BadInput(
+            f"The upload is not well-formed multipart/form-data: let your HTTP library build it{NODE}."
+        ) from None
+    except OSError:
+        raise Unavailable("The upload cannot be stored: try again when the disk of this machine has room.") from None
+    if not form.complete:
+        raise BadInput(f"The upload ended before its last part: send it again{NODE}.")
+
+
 def _boundary(content_type: str) -> bytes:
     kind, options = parse_options_header(content_type)
-    if kind != b"multipart/form-data" or b"boundary" not in options:
-        raise MissingFile(
-            "Send the recording as multipart/form-data with a field 'file'; this request has "
-            f"the content type '{kind.decode('latin-1')[:60] or 'none'}'. In Node.js use the built-in FormData with the "
-            "built-in fetch: with another FormData it sends the text [object FormData]."
-        )
-    return options[b"boundary"]
+    boundary: bytes | None = options.get(b"boundary")
+    if kind != b"multipart/form-data" or not boundary:
+        found = kind.decode("latin-1")[:60] or "none"
+        raise MissingFile(f"Send the recording as multipart/form-data in a field 'file', not as {found}{NODE}.")
+    return boundary
 
 
 class _Form:
@@ -106,7 +107,7 @@ class _Form:
         if self._name in self.values:
             raise BadInput(f"The field '{self._name[:80]}' was sent twice: send it once.")
         if self._name in self._files:
-            if b"filename" not in options:
+            if b"filename" not in self._disposition.lower():  # the parser leaves "filename*=" out of the options
                 raise MissingFile(f"The field '{self._name}' is text: send the recording itself, as a file.")
             path = self._folder / secrets.token_hex(16)
             self._paths.append(path)

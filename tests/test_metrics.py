@@ -180,10 +180,10 @@ def test_wder_ignores_insertions_and_deletions() -> None:
     assert wder(reference, hypothesis, "none") == SpeakerErrors(0, 4)
 
 
-def test_wder_reads_words_in_order_of_time() -> None:
+def test_wder_reads_segments_one_after_the_other() -> None:
     words = (Word(0, 1, " one", None, "a"), Word(2, 3, " three", None, "a"))
-    reference = [Segment(0, 3, "one three", words, "a"), Segment(1, 2, "two", (), "b")]
-    hypothesis = [Segment(0, 3, "one two three", (), "x")]
+    reference = [Segment(1, 2, "two", (), "b"), Segment(0, 3, "one three", words, "a")]
+    hypothesis = [Segment(0, 3, "one three two", (), "x")]
     assert wder(reference, hypothesis, "none") == SpeakerErrors(1, 3)
     assert wder([], hypothesis, "none") == SpeakerErrors(0, 0)
 

@@ -215,6 +215,22 @@ def test_cues_break_after_punctuation_and_join_broken_sentences() -> None:
     ]
 
 
+def test_slow_speech_stays_shown_while_it_is_spoken() -> None:
+    cues = parse(render(talk((0, 16, "one two three four five six seven eight", None)), "srt").text, "srt")
+    assert (cues[0].start, cues[-1].end) == (0, 16_000)
+    assert all(before.end == after.start for before, after in pairwise(cues))
+
+
+def test_cues_break_in_pauses() -> None:
+    text = "when we came back to that house after so many long years nobody knew us and nothing was the same"
+    tokens = text.split()
+    starts = [i * 0.25 + 1.5 * (i >= 6) for i in range(len(tokens))]  # a pause behind the sixth word
+    words = tuple(Word(start, start + 0.25, f" {token}") for start, token in zip(starts, tokens, strict=True))
+    segment = Segment(0, words[-1].end, text, words)
+    cues = parse(render(Transcript("en", 30, (segment,)), "srt").text, "srt")
+    assert " ".join(cues[0].lines) == "when we came back to that"
+
+
 def test_chinese_counts_two_columns_and_keeps_punctuation() -> None:
     text = "今天我们要讨论的是语音识别系统的评估方法，" * 4
     cues = parse(render(Transcript("zh", 30, (Segment(0, 28, text),)), "srt").text, "srt")

@@ -152,7 +152,7 @@ def _xvector() -> nn.Sequential:
     return nn.Sequential(layers)
 
 
-class CamPlusPlus(Model):
+class CamPlusPlus(Model):  # type: ignore[misc]  # pyannote.audio is untyped
     """The network as an embedding of pyannote.audio: waveforms and who speaks in which frames, to unit vectors."""
 
     def __init__(self) -> None:
@@ -201,4 +201,5 @@ def load_campplus(folder: Path) -> CamPlusPlus:
     """
     network = CamPlusPlus()
     network.load_state_dict(torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True), strict=True)
-    return network.eval()
+    network.eval()
+    return network

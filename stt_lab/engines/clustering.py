@@ -16,7 +16,6 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pyannote.audio.core.inference import Inference
 from pyannote.audio.pipelines.clustering import BaseClustering, VBxClustering
 from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.core import Annotation, Segment, SlidingWindow, SlidingWindowFeature
@@ -34,8 +33,17 @@ Made = TypeVar("Made")
 
 SILENCE = 4 / 32768  # peak of a window in which nobody can be heard
 MAX_LINKED = 4000  # embeddings that are compared pairwise: 64 MB of distances
-MIN_CLEAN_S = 0.5  # speech without overlap below which an embedding founds no cluster
-THRESHOLD = 0.55  # mean cosine distance up to which two clusters are one voice
+CLEAN_S = 0.5  # speech without overlap that suffices for an embedding; else overlapped speech is used too
+
+# Chosen on every second clip by eval/diarization.py, each in the middle of a range that gives the same result.
+MIN_CLEAN_S = 0.3  # speech without overlap below which an embedding founds no cluster
+THRESHOLD = 0.50  # mean cosine distance up to which two clusters are one voice (0.45 to 0.55)
+SCRAP_THRESHOLD = 0.55  # the same where one of them is a scrap (0.53 to 0.58)
+SCRAP_S = 4.0  # speech below which a cluster is a scrap (2.5 to 6)
+SAME_VOICE = 0.45  # distance that is never cut, however many speakers are asked for
+MIN_SPEAKER_S = 0.5  # speech below which nobody is a speaker of their own
+SPARE_CLUSTERS = 4  # that may be tried beyond the number asked for, because scraps are clusters too
+ASSIGNED_BONUS = 0.2  # beside shares that add up to 1 (0.05 to 0.4)
 UNKNOWN = -2  # pyannote's mark for a local speaker without a cluster
 
 
@@ -59,7 +67,8 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
             waves = np.stack([self.window(sound, number * step) for number in numbers])[:, None]
             heard = np.abs(waves).max(axis=(1, 2)) > SILENCE
             found: Bits = self._segmentation.infer(torch.from_numpy(waves)).astype(np.uint8)
-            return found * heard[:, None, None].astype(np.uint8)
+            found[~heard] = 0
+            return found
 
         parts = []
         for part in self.parallel(segment, batches):
@@ -92,7 +101,7 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
         return found
 
     def embed(self, wave: Floats, speaking: Floats) -> Floats:
-        """(samples,) and (frames, 3) to (3, dimension). WeSpeaker's frames depend on sound alone: one pass serves all."""
+        """(samples,) and (frames, 3) to (3, dimension). WeSpeaker's frames serve all speakers in one pass."""
         model = self._embedding.model_
         with torch.inference_mode():
             frames = model.forward_frames(torch.from_numpy(wave)[None, None].to(model.device))
@@ -105,15 +114,21 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
         self, segmentations: SlidingWindowFeature, hard_clusters: NDArray[Any], count: SlidingWindowFeature
     ) -> SlidingWindowFeature:
         """Frames x speakers, 0 or 1: in every frame the `count` speakers whom most windows hear."""
-        chunks, frames = segmentations.sliding_window, count.sliding_window
-        votes = np.zeros((len(count), max(1, int(hard_clusters.max()) + 1)), np.float32)
-        for number, (window, clusters) in enumerate(zip(segmentations.data, hard_clusters, strict=True)):
-            first = frames.closest_frame(chunks.start + number * chunks.step + 0.5 * frames.duration)
-            for cluster in set(clusters[clusters >= 0].tolist()):
-                votes[first : first + len(window), cluster] += window[:, clusters == cluster].max(axis=1)
-        rank = np.argsort(np.argsort(-votes, axis=1, kind="stable"), axis=1, kind="stable")
-        speaking = (rank < count.data) & (votes > 0)
-        return SlidingWindowFeature(speaking.astype(np.float32), frames)
+        speakers = max(1, int(hard_clusters.max()) + 1)
+        shares = (hard_clusters[..., None] == np.arange(speakers)).astype(np.float32)
+        return SlidingWindowFeature(timeline(segmentations, shares, count), count.sliding_window)
+
+    @staticmethod
+    def to_annotation(
+        discrete_diarization: SlidingWindowFeature, min_duration_on: float = 0.0, min_duration_off: float = 0.0
+    ) -> Annotation:
+        """Stretches from the middle of the first frame to the middle of the frame after the last, as pyannote does."""
+        found, frames = Annotation(), discrete_diarization.sliding_window
+        for speaker, speaking in enumerate(discrete_diarization.data.T):
+            edges = np.flatnonzero(np.diff(speaking, prepend=0, append=0))
+            for first, after in edges.reshape(-1, 2).tolist():
+                found[Segment(frames[first].middle, frames[after].middle), speaker] = speaker
+        return found.support(min_duration_off)
 
     @staticmethod
     def window(sound: Audio, start: float, duration: float = 10.0) -> Floats:
@@ -155,6 +170,11 @@ class CampplusDiarization(WindowedDiarization):
         self.clustering = VoiceClustering()
         self.instantiate({"segmentation": {"min_duration_off": 0.0}})
 
+    def reconstruct(
+        self, segmentations: SlidingWindowFeature, hard_clusters: NDArray[Any], count: SlidingWindowFeature
+    ) -> SlidingWindowFeature:
+        return SlidingWindowFeature(timeline(segmentations, self.clustering.shares, count), count.sliding_window)
+
     def embed(self, wave: Floats, speaking: Floats) -> Floats:
         model: CamPlusPlus = self._embedding.model_
         features = fbank(torch.from_numpy(wave))
@@ -172,48 +192,39 @@ def masks(window: Bits, exclude_overlap: bool) -> Floats:
     if not exclude_overlap:
         return window.astype(np.float32)
     clean = window * (window.sum(axis=1, keepdims=True) == 1)
-    enough = clean.sum(axis=0) * 10.0 / len(window) >= MIN_CLEAN_S
+    enough = clean.sum(axis=0) * 10.0 / len(window) >= CLEAN_S
     return np.where(enough, clean, window).astype(np.float32)
 
 
 class VoiceClustering(BaseClustering):  # type: ignore[misc]
-    """Average linkage on cosine distance; the local speakers of a window go to different clusters."""
+    """Average linkage on cosine distance, then every local speaker is shared out among the clusters.
+
+    `shares` (windows, 3, clusters) of the last call say how: by squared similarity, and a bonus for the best cluster
+    that no other local speaker of the window takes. A local speaker that mixes two voices so outvotes nobody.
+    """
 
     expects_num_clusters = False
+    shares: Floats
 
     def __call__(
         self,
         embeddings: Floats,
         segmentations: SlidingWindowFeature,
+        frames: SlidingWindow,
         num_clusters: int | None = None,
         **others: Any,
-    ) -> tuple[NDArray[Any], None, Floats]:
-        """Clusters of local speakers (windows, 3), and the clusters' centroids (clusters, dimension)."""
-        seconds = clean_seconds(segmentations)
-        usable = ~np.isnan(embeddings[..., 0])
-        train = usable & (seconds >= MIN_CLEAN_S)
-        if not train.any():
-            train = usable
-        if not train.any():  # somebody is heard, too briefly for any embedding: one speaker
-            return np.zeros(usable.shape, np.int16), None, np.zeros((1, embeddings.shape[-1]), np.float32)
-        chosen_ones = thin(np.flatnonzero(train), MAX_LINKED)
-        voices = embeddings.reshape(-1, embeddings.shape[-1])[chosen_ones]
-        centroids = self.centroids(voices, self.cluster(voices, num_clusters))
-        return assign(embeddings, centroids), None, centroids
-
-    def cluster(self, voices: Floats, clusters: int | None) -> NDArray[np.intp]:
-        """A label for each voice (n, dimension), 0-based."""
-        if len(voices) == 1:
-            return np.zeros(1, np.intp)
-        tree = linkage(voices, "average", "cosine")
-        if clusters:
-            return fcluster(tree, clusters, "maxclust") - 1
-        return fcluster(tree, THRESHOLD, "distance") - 1
-
-    def centroids(self, voices: Floats, labels: NDArray[np.intp]) -> Floats:
-        means = np.stack([voices[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
-        unit: Floats = means / np.linalg.norm(means, axis=1, keepdims=True)
-        return unit
+    ) -> tuple[NDArray[np.int16], Floats, Floats]:
+        """Clusters of local speakers (windows, 3), their shares, and centroids (clusters, dimension)."""
+        count = SpeakerDiarization.speaker_count(segmentations, frames, warm_up=(0.0, 0.0))
+        best = np.zeros((0, embeddings.shape[-1]), np.float32)
+        for founded in candidates(embeddings, segmentations, num_clusters):
+            centroids = audible(founded, embeddings, segmentations, count)
+            if len(best) < len(centroids) <= (num_clusters or len(centroids)):
+                best = centroids
+            if len(best) == (num_clusters or len(best)):
+                break
+        clusters, self.shares = share(embeddings, best)
+        return clusters, self.shares, best
 
 
 class BoundedVBxClustering(VBxClustering):  # type: ignore[misc]
@@ -234,18 +245,96 @@ def thin(indices: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 
 def clean_seconds(segmentations: SlidingWindowFeature) -> NDArray[np.float64]:
     """Seconds in which each local speaker speaks alone: (windows, 3)."""
-    windows = segmentations.data
-    seconds = segmentations.sliding_window.duration / windows.shape[1]
-    found: NDArray[np.float64] = np.stack([(w * (w.sum(axis=1, keepdims=True) == 1)).sum(axis=0) for w in windows])
-    return found * seconds
+    windows: Bits = segmentations.data
+    clean = np.stack([window[window.sum(axis=1) == 1].sum(axis=0) for window in windows])
+    seconds: float = segmentations.sliding_window.duration / windows.shape[1]
+    return clean * seconds
 
 
-def assign(embeddings: Floats, centroids: Floats) -> NDArray[np.int16]:
-    """The nearest centroid for every local speaker, each centroid once in a window (Hungarian method)."""
+def candidates(embeddings: Floats, segmentations: SlidingWindowFeature, clusters: int | None) -> Iterator[Floats]:
+    """Centroids (clusters, dimension) as the thresholds say; then for `clusters` clusters, if given, and a few more.
+
+    Only embeddings that hold enough speech found a cluster.
+    """
+    seconds = clean_seconds(segmentations)
+    heard = ~np.isnan(embeddings[..., 0])
+    enough = heard & (seconds >= MIN_CLEAN_S)
+    kept = thin(np.flatnonzero(enough if enough.any() else heard), MAX_LINKED)
+    voices = embeddings.reshape(-1, embeddings.shape[-1])[kept]
+    if len(voices) < 2:  # none: too brief for any embedding
+        yield voices if len(voices) else np.ones((1, embeddings.shape[-1]), np.float32)
+        return
+    tree = linkage(voices, "average", "cosine")
+    window = segmentations.sliding_window  # every second is in several windows
+    yield means(voices, cut(tree, seconds.flat[kept] * window.step / window.duration))
+    if clusters is None:
+        return
+    for number in range(clusters, clusters + SPARE_CLUSTERS + 1):
+        height = tree[-number, 2] * (1 + 1e-9) if number <= len(tree) else 0.0
+        yield means(voices, fcluster(tree, max(SAME_VOICE, height), "distance") - 1)
+        if height < SAME_VOICE:
+            return
+
+
+def means(voices: Floats, labels: NDArray[np.intp]) -> Floats:
+    """Unit vectors (clusters, dimension) in the middle of each cluster."""
+    sums = np.stack([voices[labels == label].sum(axis=0) for label in range(labels.max() + 1)])
+    unit: Floats = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    return unit
+
+
+def audible(
+    centroids: Floats, embeddings: Floats, segmentations: SlidingWindowFeature, count: SlidingWindowFeature
+) -> Floats:
+    """The centroids without those that nearly nobody turns out to speak with: their speech goes to the others."""
+    while len(centroids) > 1:
+        _, shares = share(embeddings, centroids)
+        seconds = timeline(segmentations, shares, count).sum(axis=0) * count.sliding_window.step
+        if seconds.min() >= MIN_SPEAKER_S:
+            break
+        centroids = np.delete(centroids, seconds.argmin(), axis=0)
+    return centroids
+
+
+def cut(tree: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Labels from a dendrogram of voices (n - 1, 4): two voices with much speech stay apart earlier than a scrap."""
+    leaves = len(seconds)
+    sizes, whole = [*seconds.tolist()], [True] * leaves
+    members = [[leaf] for leaf in range(leaves)]
+    labels = np.arange(leaves)
+    for left, right, height, _ in tree.tolist():
+        a, b = int(left), int(right)
+        limit = THRESHOLD if min(sizes[a], sizes[b]) >= SCRAP_S else SCRAP_THRESHOLD
+        whole.append(whole[a] and whole[b] and height <= limit)
+        sizes.append(sizes[a] + sizes[b])
+        members.append(members[a] + members[b])
+        if whole[-1]:
+            labels[members[-1]] = labels[members[a][0]]
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def share(embeddings: Floats, centroids: Floats) -> tuple[NDArray[np.int16], Floats]:
+    """Every local speaker's cluster, each once in a window (Hungarian method), and its shares in all clusters."""
     clusters = np.full(embeddings.shape[:2], UNKNOWN, np.int16)
-    for row, vectors in zip(clusters, embeddings, strict=True):
+    shares = np.zeros((*embeddings.shape[:2], len(centroids)), np.float32)
+    for window, vectors in enumerate(embeddings):
         known = np.flatnonzero(~np.isnan(vectors[:, 0]))
-        if known.size:
-            speakers, nearest = linear_sum_assignment(-(vectors[known] @ centroids.T))
-            row[known[speakers]] = nearest
-    return clusters
+        likeness = vectors[known] @ centroids.T
+        speakers, best = linear_sum_assignment(-likeness)
+        clusters[window, known[speakers]] = best
+        squares = np.maximum(likeness, 0) ** 2
+        shares[window, known] = squares / np.maximum(squares.sum(axis=1, keepdims=True), 1e-3)
+        shares[window, known[speakers], best] += ASSIGNED_BONUS
+    return clusters, shares
+
+
+def timeline(segmentations: SlidingWindowFeature, shares: Floats, count: SlidingWindowFeature) -> Floats:
+    """0 and 1 (frames, speakers): in each frame the `count` speakers with the largest sums of shares."""
+    chunks, frames = segmentations.sliding_window, count.sliding_window
+    votes = np.zeros((len(count), shares.shape[-1]), np.float32)
+    for number, (window, share_of) in enumerate(zip(segmentations.data, shares, strict=True)):
+        first = frames.closest_frame(chunks.start + number * chunks.step + 0.5 * frames.duration)
+        votes[first : first + len(window)] += window @ share_of
+    rank = np.argsort(np.argsort(-votes, axis=1, kind="stable"), axis=1, kind="stable")
+    speaking: Floats = ((rank < count.data) & (votes > 0)).astype(np.float32)
+    return speaking

@@ -1,6 +1,6 @@
 """Where engines run: in this process, or in a worker process per device. A Ray host will be a third.
 
-A task names an engine, its placement and one method; its arguments and result are frozen dataclasses, audio
+A task names an engine's class, its placement and one method; its arguments and result are frozen dataclasses, audio
 crosses as a file, progress as events. `report` may raise `Cancelled` at any time: a host then stops the work.
 """
 
@@ -15,22 +15,22 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from stt_lab.audio import INHERITED, PACKAGES
 from stt_lab.engines.protocols import Placement, Report
-from stt_lab.errors import EngineCrashed
+from stt_lab.errors import EngineCrashed, SttError, Unavailable
 from stt_lab.types import Event
 
 log = logging.getLogger(__name__)
 
-ENGINES = {  # engine of the catalog -> class; imported when it is asked to work
-    "faster-whisper": "stt_lab.engines.whisper:WhisperTranscriber",
-    "pyannote": "stt_lab.engines.pyannote:PyannoteDiarizer",
-}
+PROGRAM = "stt_lab.engines.worker"
 CANCEL_GRACE_S = 2.0  # an engine that has not noticed a cancel by then is killed with its process
 POLL_S = 0.2
+LIBRARIES = ("HOME", "USERPROFILE", "TMP", "TEMP", "CUDA", "NVIDIA", "CT2_", "OMP_", "MKL_", "KMP_", "MPLCONFIGDIR")
 MALLOC_TUNABLES = (  # keep freed memory: the encoder's buffers are allocated anew for every window
     "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=9000000000"
 )
@@ -40,7 +40,7 @@ MALLOC_TUNABLES = (  # keep freed memory: the encoder's buffers are allocated an
 class Task:
     """One call of one engine."""
 
-    engine: str
+    engine: str  # "module:Class", imported where it works
     placement: Placement
     method: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class InProcessHost:
         engine = self._engines.get((task.engine, task.placement))
         if engine is None:
             report(Event("loading"))
-            module, _, name = ENGINES[task.engine].partition(":")
+            module, _, name = task.engine.partition(":")
             engine = getattr(importlib.import_module(module), name)(task.placement)
             engine.load()
             self._engines[task.engine, task.placement] = engine
@@ -83,125 +83,167 @@ class WorkerHost:
     def __init__(self, environ: Mapping[str, str], idle_s: float) -> None:
         self._environ = dict(environ)
         self._idle_s = idle_s
-        self._process: subprocess.Popen[bytes] | None = None
-        self._messages: queue.Queue[tuple[str, Any]] = queue.Queue()
-        self._lock = threading.Lock()  # one task at a time; the pool's slot already sees to that
-        self._idle = self._timer()
-
-    def _timer(self) -> threading.Timer:
-        timer = threading.Timer(self._idle_s, self._close_idle)
-        timer.daemon = True
-        timer.start()
-        return timer
-
-    def _close_idle(self) -> None:
-        if self._lock.acquire(blocking=False):  # else it is not idle
-            try:
-                self._end()
-            finally:
-                self._lock.release()
+        self._idle: threading.Timer | None = None
+        self._worker: _Worker | None = None
+        self._closed = False
+        self._task = threading.Lock()  # one at a time; the pool's slot already sees to that
+        self._state = threading.Lock()  # so that nothing starts after `close`
 
     def run(self, task: Task, report: Report) -> Any:
-        with self._lock:
-            self._idle.cancel()
-            self._ensure()
-            self._send(("run", task))
+        """The result of a task. Raises what the engine raised, EngineCrashed, or Unavailable after `close`."""
+        with self._task:
+            worker = self._ready()
             try:
-                kind, value = self._await(report)
+                worker.send("run", task)
+                kind, value = self._follow(worker, report)
             except BaseException:  # cancelled, or nobody reads the progress any more
-                self._cancel()
+                worker.stop()
                 raise
             finally:
-                self._idle = self._timer()
+                self._rest()
         if kind == "failed":
             raise value
         return value
 
-    def _await(self, report: Report) -> tuple[str, Any]:
+    def _ready(self) -> _Worker:
+        if self._idle is not None:
+            self._idle.cancel()
+        with self._state:
+            if self._closed:
+                raise _ending()
+            if self._worker is not None and not self._worker.alive:
+                self._worker.end()  # it died while it was idle
+                self._worker = None
+            self._worker = self._worker or _Worker(self._environ)
+            return self._worker
+
+    def _follow(self, worker: _Worker, report: Report) -> tuple[str, Any]:
+        """Pass progress on until the outcome."""
         event = Event("loading")
         while True:
-            try:
-                kind, value = self._messages.get(timeout=POLL_S)
-            except queue.Empty:
-                report(event)  # lets a cancel through while the engine is busy
-                continue
-            if kind == "event":
-                event = value
-                report(event)
-            elif kind == "ended":
-                self._end()
-                return "failed", EngineCrashed(
-                    "The engine stopped unexpectedly: send the request again, with a shorter file if it recurs."
-                )
-            else:
+            kind, value = worker.receive(POLL_S) or ("event", event)
+            if kind == "ended":
+                worker.end()
+                raise self._crash()
+            if kind != "event":
                 return kind, value
+            event = value
+            report(event)  # also when nothing came: that lets a cancel through while the engine is busy
 
-    def _cancel(self) -> None:
-        if self._process is None:
-            return
-        try:
-            self._send(("cancel", None))
-            while self._messages.get(timeout=CANCEL_GRACE_S)[0] == "event":
-                pass
-        except (queue.Empty, EngineCrashed):
-            self._end()
+    def _crash(self) -> SttError:
+        if self._closed:
+            return _ending()
+        return EngineCrashed(
+            "The engine stopped unexpectedly: send the request again, with a shorter file if it recurs."
+        )
 
-    def _ensure(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            return
-        self._end()
-        self._messages = queue.Queue()
-        command = [sys.executable, "-m", "stt_lab.engines.worker"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environ)
-        threading.Thread(target=_read, args=(self._process, self._messages), daemon=True).start()
-        log.info("started worker process %d", self._process.pid)
+    def _rest(self) -> None:
+        self._idle = threading.Timer(self._idle_s, self._end_idle)
+        self._idle.daemon = True
+        self._idle.start()
 
-    def _send(self, message: tuple[str, Any]) -> None:
-        process = self._process
-        assert process is not None and process.stdin is not None
-        try:
-            pickle.dump(message, process.stdin)
-            process.stdin.flush()
-        except OSError:
-            self._end()
-            raise EngineCrashed("The engine ended while it was being called; send the request again.") from None
+    def _end_idle(self) -> None:
+        if self._task.acquire(blocking=False):  # else it is not idle
+            try:
+                if self._worker is not None:
+                    self._worker.end()
+            finally:
+                self._task.release()
 
     @property
     def pid(self) -> int | None:
         """Of the worker, while it runs."""
-        return self._process.pid if self._process and self._process.poll() is None else None
+        return self._worker.process.pid if self._worker is not None and self._worker.alive else None
 
     def close(self) -> None:
-        self._idle.cancel()
-        self._end()
+        """Kill the worker, also in the middle of a task; no other is started."""
+        with self._state:
+            self._closed = True
+        if self._idle is not None:
+            self._idle.cancel()
+        if self._worker is not None:
+            self._worker.end()
 
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()  # a worker owns nothing that needs an orderly end
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):  # a message was still in the buffer of the broken pipe
+
+def _ending() -> Unavailable:
+    return Unavailable("The program is ending: send the request again when it is back.")
+
+
+class _Worker:
+    """A running `stt_lab.engines.worker` and the thread that reads its messages."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        command = [sys.executable, "-P", "-m", PROGRAM]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=dict(environ),
+            start_new_session=True,  # Ctrl-C in a terminal is for the parent only
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        log.info("started worker process %d", self.process.pid)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        try:
+            while True:
+                self._messages.put(pickle.load(self.process.stdout))
+        except Exception as problem:  # half a message may raise anything
+            if not isinstance(problem, EOFError):
+                log.debug("worker process %d ended in the middle of a message", self.process.pid, exc_info=True)
+        finally:
+            self._messages.put(("ended", None))
+
+    def send(self, kind: str, value: Any) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):  # a worker that has ended says so by its last message
+            pickle.dump((kind, value), self.process.stdin)
+            self.process.stdin.flush()
+
+    def receive(self, patience_s: float) -> tuple[str, Any] | None:
+        """The next message; None if none comes in time."""
+        try:
+            return self._messages.get(timeout=max(0.0, patience_s))
+        except queue.Empty:
+            return None
+
+    def stop(self) -> None:
+        """Cancel the task that runs; kill the process unless it then says soon that it is free."""
+        free = False
+        try:
+            self.send("cancel", None)
+            deadline = time.monotonic() + CANCEL_GRACE_S
+            kind = "event"
+            while kind == "event" and self.alive:
+                kind, _ = self.receive(deadline - time.monotonic()) or ("late", None)
+            free = kind in ("done", "failed")
+        finally:
+            if not free:
+                self.end()
+
+    def end(self) -> None:
+        """Kill the process, which owns nothing that needs an orderly end. Harmless when repeated."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError, ValueError):  # a message was still in the buffer of the broken pipe
                 if pipe is not None:
                     pipe.close()
 
 
-def _read(process: subprocess.Popen[bytes], messages: queue.Queue[tuple[str, Any]]) -> None:
-    assert process.stdout is not None
-    try:
-        while True:
-            messages.put(pickle.load(process.stdout))
-    except (EOFError, OSError, ValueError, pickle.UnpicklingError):
-        messages.put(("ended", None))
-
-
 def worker_environ(device: str, threads: int, profile: str) -> dict[str, str]:
-    """Environment of a worker: no settings and no secrets of the server, no network for model libraries."""
-    environ = {
-        k: v for k, v in os.environ.items() if not k.startswith("STT_LAB_") and "KEY" not in k and "TOKEN" not in k
-    }
+    """Environment of a worker: what Python and the engines' libraries need; no secrets, and no network for them."""
+    environ = {name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED + LIBRARIES)}
     environ |= {
+        "PYTHONPATH": os.pathsep.join([str(PACKAGES), *filter(None, [environ.get("PYTHONPATH")])]),
         "OMP_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from stt_lab.engines import catalog
 from stt_lab.engines.host import Host, InProcessHost, Task, WorkerHost, worker_environ
@@ -15,8 +16,10 @@ from stt_lab.errors import BadInput, Busy, ModelMissing
 from stt_lab.settings import Settings
 from stt_lab.types import Audio, Diarization, Event, Recognition
 
-log = logging.getLogger(__name__)
-
+ENGINES = {  # engine of the catalog -> class; imported where it works
+    "faster-whisper": "stt_lab.engines.whisper:WhisperTranscriber",
+    "pyannote": "stt_lab.engines.pyannote:PyannoteDiarizer",
+}
 POLL_S = 0.25  # how soon a waiting request notices that it was cancelled
 RETRY_AFTER_S = 30
 
@@ -25,37 +28,39 @@ class Slot:
     """One at a time, first come first served."""
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._waiting: deque[object] = deque()
-        self._taken = False
+        self._lock = threading.Lock()
+        self._line: deque[threading.Event] = deque()  # the first one holds the slot, and its event is set
 
     @contextmanager
     def hold(self, report: Report, timeout_s: float) -> Iterator[None]:
-        self._take(report, timeout_s)
+        """Wait for the slot, reporting "queued", and hold it. Raises Busy after `timeout_s`."""
+        turn = threading.Event()
+        with self._lock:
+            self._line.append(turn)
+            self._line[0].set()
         try:
+            _wait(turn, report, timeout_s)
             yield
         finally:
-            with self._condition:
-                self._taken = False
-                self._condition.notify_all()
+            with self._lock:
+                self._line.remove(turn)
+                if self._line:
+                    self._line[0].set()
 
-    def _take(self, report: Report, timeout_s: float) -> None:
-        ticket, waited = object(), 0.0
-        with self._condition:
-            self._waiting.append(ticket)
-            try:
-                while self._taken or self._waiting[0] is not ticket:
-                    if waited >= timeout_s:
-                        raise Busy(
-                            "This machine is busy with earlier recordings: try again later.", retry_after=RETRY_AFTER_S
-                        )
-                    self._condition.wait(POLL_S)
-                    waited += POLL_S
-                    report(Event("queued"))
-                self._taken = True
-            finally:
-                self._waiting.remove(ticket)
-                self._condition.notify_all()
+
+def _wait(turn: threading.Event, report: Report, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not turn.is_set():
+        if time.monotonic() >= deadline:
+            raise Busy("This machine is busy with earlier recordings: try again later.", retry_after=RETRY_AFTER_S)
+        report(Event("queued"))
+        turn.wait(POLL_S)
+
+
+def _missing(model_id: str) -> ModelMissing:
+    return ModelMissing(
+        f"The model '{model_id}' is not on this machine: fetch it there with `stt-lab models pull {model_id}`."
+    )
 
 
 class Pool:
@@ -101,9 +106,7 @@ class Pool:
             return model, ()
         best = None if self._settings.strict_models else catalog.best(task, self._settings)
         if best is None:
-            raise ModelMissing(
-                f"The model '{wanted}' is not on this machine: its owner can fetch it with `stt-lab models pull {wanted}`."
-            )
+            raise _missing(wanted)
         return best, (f"The model '{wanted}' is not on this machine; '{best.id}' was used instead.",)
 
     def best(self, task: str) -> catalog.Model:
@@ -111,25 +114,25 @@ class Pool:
         model = catalog.best(task, self._settings)
         if model is None:
             raise ModelMissing(
-                f"No model that can {task} is on this machine: its owner can fetch one with `stt-lab models pull`."
+                f"No model that can {task} is on this machine: fetch one there with `stt-lab models pull`."
             )
         return model
 
     def transcribe(self, model: catalog.Model, audio: Audio, language: str | None, report: Report) -> Recognition:
-        return self._run(model, "transcribe", {"audio": audio, "language": language}, report)  # type: ignore[no-any-return]
+        recognition: Recognition = self._run(model, "transcribe", {"audio": audio, "language": language}, report)
+        return recognition
 
     def diarize(self, model: catalog.Model, audio: Audio, speakers: int, report: Report) -> Diarization:
-        return self._run(model, "diarize", {"audio": audio, "speakers": speakers}, report)  # type: ignore[no-any-return]
+        diarization: Diarization = self._run(model, "diarize", {"audio": audio, "speakers": speakers}, report)
+        return diarization
 
-    def _run(self, model: catalog.Model, method: str, arguments: dict[str, object], report: Report) -> object:
+    def _run(self, model: catalog.Model, method: str, arguments: dict[str, object], report: Report) -> Any:
         folder = catalog.locate(model, self._settings)
         if folder is None:
-            raise ModelMissing(
-                f"The model '{model.id}' is no longer on this machine: fetch it with `stt-lab models pull {model.id}`."
-            )
+            raise _missing(model.id)
         extra = catalog.extra(model, self._settings)
         placement = Placement(folder, model.id, self.device, self._settings.threads, extra)
-        return self._host.run(Task(model.engine, placement, method, arguments), report)
+        return self._host.run(Task(ENGINES[model.engine], placement, method, arguments), report)
 
     def close(self) -> None:
         self._host.close()

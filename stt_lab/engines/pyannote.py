@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stt_lab.engines.protocols import Placement, Report
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from pyannote.core import Annotation
 
     from stt_lab.engines.clustering import WindowedDiarization
+
+Turns = tuple[Turn, ...]
 
 STEP = 0.25  # of a window of 10 s between windows; finer ones cost more and find the same (eval/diarization.py)
 SHARES = {"segmentation": (0.0, 0.25), "embeddings": (0.25, 0.98)}  # of the time, measured with CAM++
@@ -58,11 +62,9 @@ class PyannoteDiarizer:
         with _quiet():
             found = self._pipeline.apply({"uri": "sound", "sound": audio}, speakers or None, hook=_progress(report))
         report(Event("diarizing", 1.0))
-        return Diarization(
-            _turns(found.speaker_diarization, audio.duration),
-            _turns(found.exclusive_speaker_diarization, audio.duration),
-            self._provenance(speakers, began),
-        )
+        turns = _turns(found.speaker_diarization, audio.duration)
+        exclusive = _turns(found.exclusive_speaker_diarization, audio.duration)
+        return Diarization(*_as_many(turns, exclusive, speakers), self._provenance(speakers, began))
 
     def _build(self) -> WindowedDiarization:
         import torch
@@ -125,7 +127,7 @@ def _progress(report: Report) -> Any:
     return hook
 
 
-def _turns(annotation: Annotation, duration: float) -> tuple[Turn, ...]:
+def _turns(annotation: Annotation, duration: float) -> Turns:
     """Turns in order of time, cut at the end of the sound: the last window reaches beyond it."""
     found = []
     for stretch, _, speaker in annotation.itertracks(yield_label=True):
@@ -133,3 +135,23 @@ def _turns(annotation: Annotation, duration: float) -> tuple[Turn, ...]:
         if start < end:
             found.append(Turn(round(start, 3), min(duration, round(end, 3)), str(speaker)))
     return tuple(sorted(found, key=lambda turn: (turn.start, turn.end, turn.speaker)))
+
+
+def _as_many(turns: Turns, exclusive: Turns, speakers: int) -> tuple[Turns, Turns]:
+    """Where fewer voices were told apart than asked for, the shortest turns go to the missing speakers.
+
+    They are the likeliest to be somebody else's: a "mm-hm" is too short to be known by its voice.
+    """
+    while turns and len({turn.speaker for turn in turns}) < speakers:
+        several = Counter(turn.speaker for turn in turns)
+        movable = [turn for turn in turns if several[turn.speaker] > 1]
+        if not movable:
+            break
+        moved = min(movable, key=lambda turn: (turn.duration, turn.start))
+        name = f"EXTRA_{len(several):02d}"
+        turns = tuple(replace(turn, speaker=name) if turn == moved else turn for turn in turns)
+        exclusive = tuple(
+            replace(turn, speaker=name) if turn.speaker == moved.speaker and turn.overlap(moved) > 0 else turn
+            for turn in exclusive
+        )
+    return turns, exclusive

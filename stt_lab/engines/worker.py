@@ -10,7 +10,6 @@ import logging
 import os
 import pickle
 import queue
-import signal
 import sys
 import threading
 import time
@@ -37,7 +36,7 @@ class Messages:
         while True:
             try:
                 kind, value = pickle.load(self._source)
-            except (EOFError, OSError, pickle.UnpicklingError):
+            except Exception:  # the end, or half a message, which may raise anything
                 os._exit(0)  # also in the middle of a task: nobody waits for it
             if kind == "run":
                 self.cancelled.clear()
@@ -79,7 +78,6 @@ def outcome(host: InProcessHost, task: Task, report: Reporter) -> tuple[str, Any
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's: it closes our stdin
     sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not reach the messages
     messages = Messages(sys.stdin.buffer, sink)

@@ -43,21 +43,22 @@ def transcribe(
     chosen, warnings = pool.resolve("transcribe", model)
     if code not in (None, "en") and chosen.languages == 1:
         raise BadInput(f"The model '{chosen.id}' knows English only: choose another model, or language=en.")
+    diarizer = pool.best("diarize") if diarize else None  # before the work: it may be missing
     with pool.place(), context.runtime.decoder.decode(file, report) as audio, pool.slot(report):
-        transcript = listen(audio, chosen, code, diarize, speakers, report)
+        transcript = listen(audio, chosen, code, diarizer, speakers, report)
     transcript = replace(transcript, warnings=warnings + transcript.warnings)
     return transcript if response_format == "json" else render(transcript, response_format)
 
 
 def listen(
-    audio: Audio, model: Model, language: str | None, diarize: bool, speakers: int, report: Report
+    audio: Audio, model: Model, language: str | None, diarizer: Model | None, speakers: int, report: Report
 ) -> Transcript:
     """Decoded sound to a transcript: recognise, diarize, join. Needs the device's slot."""
     pool = current().runtime.pool
     recognition = pool.transcribe(model, audio, language, report)
     diarization: Diarization | None = None
-    if diarize and recognition.segments:
-        diarization = pool.diarize(pool.best("diarize"), audio, speakers, report)
+    if diarizer and recognition.segments:
+        diarization = pool.diarize(diarizer, audio, speakers, report)
     report(Event("joining"))
     segments, names = join(recognition, diarization, audio.duration)
     made: tuple[Provenance, ...] = (recognition.provenance, *((diarization.provenance,) if diarization else ()))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stt_lab.settings import MB, Settings
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
     from stt_lab.access import Access
     from stt_lab.runtime import Runtime
+
+T = TypeVar("T")
 
 __all__ = ["build", "mount"]
 
@@ -26,6 +30,17 @@ SPARE_THREADS = 40  # events at once beside those that wait for the device, whos
 def build(runtime: Runtime, access: Access) -> gr.Blocks:
     """The Blocks of the page, with an API endpoint for every operation."""
     _set_environ(runtime.settings)
+    return _in_loop(lambda: _build(runtime, access))
+
+
+def mount(app: FastAPI, runtime: Runtime, access: Access) -> FastAPI:
+    """Put the page at "/", behind the routes that the application already has."""
+    _set_environ(runtime.settings)
+    _in_loop(lambda: _mount(app, runtime, access))
+    return app
+
+
+def _build(runtime: Runtime, access: Access) -> gr.Blocks:
     import gradio as gr
 
     from stt_lab.ui.api import add_endpoints
@@ -35,20 +50,17 @@ def build(runtime: Runtime, access: Access) -> gr.Blocks:
         add_endpoints(runtime, access)
         Page(runtime, access).draw()
     demo.max_threads = SPARE_THREADS + runtime.settings.queue_size
-    demo.queue(api_open=False, default_concurrency_limit=None)
-    return demo
+    return demo.queue(api_open=False, default_concurrency_limit=None)
 
 
-def mount(app: FastAPI, runtime: Runtime, access: Access) -> FastAPI:
-    """Put the page at "/", behind the routes that the application already has."""
-    demo = build(runtime, access)
+def _mount(app: FastAPI, runtime: Runtime, access: Access) -> None:
+    demo = _build(runtime, access)
     import gradio as gr
 
     from stt_lab.ui.guard import Guard, harden
     from stt_lab.ui.theme import theme
 
     limit = runtime.settings.max_upload_mb * MB
-    harden()
     options: dict[str, Any] = {
         "show_error": False,
         "run_history": False,
@@ -65,12 +77,25 @@ def mount(app: FastAPI, runtime: Runtime, access: Access) -> FastAPI:
         "head": f"<script>{(HERE / 'page.js').read_text('utf-8')}</script>",
         "favicon_path": HERE / "favicon.svg",
     }
+    harden()
     gr.mount_gradio_app(app, demo, path="/", **options, **look)
     demo.has_launched = True  # else Gradio lets clients name any file of this machine
     demo.is_running = True  # else it serves uploaded SVG as if it were its own
     route: Any = app.router.routes[-1]
     route.app = Guard(route.app, limit)
-    return app
+
+
+def _in_loop(make: Callable[[], T]) -> T:
+    """Call `make` while an event loop runs: where none does, Gradio makes one for each of its locks and closes none."""
+
+    async def made() -> T:
+        return make()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(made())
+    return make()
 
 
 def _set_environ(settings: Settings) -> None:

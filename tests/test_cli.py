@@ -1,0 +1,251 @@
+"""stt_lab.cli: as a function, and as the program that people run."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from fakes import environ, files, program, tone, until, write_catalog
+
+from stt_lab import __version__
+from stt_lab.cli import main
+from stt_lab.engines import catalog, pool
+from stt_lab.settings import get_settings
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with two recordings, and an installation of fakes in this process."""
+    from fake_engines import ENGINES
+    from fakes import TESTS
+
+    monkeypatch.setattr(catalog, "CATALOG", write_catalog(tmp_path))
+    for name, place in ENGINES.items():
+        monkeypatch.setitem(pool.ENGINES, name, place)
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    for name, value in (("DATA_DIR", "data"), ("MODELS_DIR", "models")):
+        monkeypatch.setenv(f"STT_LAB_{name}", str(tmp_path / value))
+    monkeypatch.setenv("STT_LAB_ENGINE_HOST", "inprocess")
+    monkeypatch.chdir(tmp_path)
+    get_settings.cache_clear()
+    tone(tmp_path / "one.wav", 1)
+    tone(tmp_path / "two.wav", 2)
+    before = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, before)
+    get_settings.cache_clear()
+
+
+def one_line(error: str) -> str:
+    assert error.startswith("stt-lab: ")
+    assert error.endswith(".\n")
+    assert error.count("\n") == 1
+    return error
+
+
+def test_json_on_stdout(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["transcribe", "two.wav"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["text"] == "word word"
+    assert err == ""  # no bar where nobody looks
+
+
+def test_options_and_formats(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["transcribe", "two.wav", "--response-format", "srt", "--no-diarize", "--model", "echo"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("1\n00:00:00,000 --> ")
+    assert "Speaker" not in out
+    assert main(["transcribe", "two.wav", "--response-format", "verbose_json", "--language", "pt"]) == 0
+    assert json.loads(capsys.readouterr().out)["language"] == "pt"
+
+
+def test_several_files_and_one_that_fails(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["transcribe", "one.wav", "none.wav", "two.wav", "--response-format", "txt", "--no-diarize"]) == 1
+    out, err = capsys.readouterr()
+    assert out.split() == ["word"] * 3
+    assert one_line(err).startswith("stt-lab: none.wav: ")
+
+
+def test_results_in_a_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["transcribe", "one.wav", "two.wav", "-o", "new/results", "--response-format", "text"]) == 0
+    made = [Path("new/results/one.txt"), Path("new/results/two.txt")]
+    assert [Path(line) for line in capsys.readouterr().out.splitlines()] == made
+    assert all("word" in path.read_text() for path in made)
+    assert main(["transcribe", "one.wav", "-o", "new/results", "--response-format", "verbose_json"]) == 0
+    assert json.loads(Path("new/results/one.json").read_text())["text"] == "word"
+
+
+def test_equal_names_do_not_overwrite_each_other(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "sub").mkdir()
+    tone(here / "sub" / "one.wav", 3)
+    tone(here / "one.flac.wav", 1)
+    assert main(["transcribe", "one.wav", "sub/one.wav", "one.wav", "-o", "results"]) == 0
+    texts = {path.name: json.loads(path.read_text())["text"] for path in Path("results").iterdir()}
+    assert texts == {"one.json": "word", "one-2.json": "word word word", "one-3.json": "word"}
+    assert main(["transcribe", "one.wav", "-o", "results"]) == 0  # a second run renews its results
+    assert len(files(here / "results")) == 3
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_the_work(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["transcribe", "one.wav", "-o", "one.wav", "--model", "endless"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "one.wav" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--model", "gigantic"], "gigantic"),
+        (["--language", "xx"], "xx"),
+        (["--speakers", "-1"], "'speakers'"),
+        (["--speakers", "many"], "'many'"),
+        (["--model", "broken"], "/etc/passwd"),
+    ],
+)
+def test_errors_go_to_stderr(
+    arguments: list[str], word: str, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STT_LAB_ENGINE_HOST", "process")
+    assert main(["transcribe", "one.wav", *arguments]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    if word == "/etc/passwd":
+        assert "the engine could not finish" in one_line(err).lower()
+        assert word not in err
+    else:
+        assert word in one_line(err)
+
+
+@pytest.mark.parametrize("arguments", [[], ["sing"], ["transcribe"], ["transcribe", "a", "--response-format", "pdf"]])
+def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "usage: stt-lab" in err
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--version"], ["--help"], ["transcribe", "--help"], ["models", "pull", "--help"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert __version__ in out
+    assert "(default: large-v3-turbo)" in out
+
+
+def test_operations_without_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    assert "large-v3-turbo" in {model["id"] for model in json.loads(capsys.readouterr().out)["models"]}
+    assert main(["languages"]) == 0
+    assert {"code": "en", "name": "english"} in json.loads(capsys.readouterr().out)["languages"]
+    assert main(["health"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "ok"
+
+
+def test_models_list(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list"]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "models dir" in rows["echo"]
+    assert "models dir" not in rows["absent"]
+
+
+def test_models_pull_of_an_unknown_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "pull", "gigantic"]) == 1
+    assert "gigantic" in one_line(capsys.readouterr().err.splitlines(keepends=True)[-1])
+
+
+def test_models_doctor_says_what_is_missing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["models", "doctor"])
+    out = capsys.readouterr().out
+    assert status == (1 if "MISS" in out else 0)
+    assert "ok  " in out
+
+
+def test_a_misspelt_setting(here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STT_LAB_OFLINE", "1")
+    assert main(["health"]) == 1
+    assert "STT_LAB_OFFLINE" in one_line(capsys.readouterr().err)
+
+
+def test_a_port_that_is_no_number(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "web")
+    assert main(["serve"]) == 1
+    assert "GRADIO_SERVER_PORT" in one_line(capsys.readouterr().err)
+
+
+def test_a_bar_for_people(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert main(["transcribe", "one.wav"]) == 0
+    assert {"decoding", "transcribing", "diarizing", "joining"} <= set(terminal.getvalue().split())
+    assert json.loads(capsys.readouterr().out)["text"] == "word"
+
+
+# As a program
+
+
+def test_python_m() -> None:
+    done = subprocess.run([sys.executable, "-m", "stt_lab", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"stt-lab {__version__}\n"
+
+
+def test_the_program_leaves_nothing(tmp_path: Path) -> None:
+    tone(tmp_path / "one.wav", 1)
+    (tmp_path / "temporary").mkdir()
+    command = program(tmp_path, "transcribe", str(tmp_path / "one.wav"), "--response-format", "txt")
+    env = environ(tmp_path, TMPDIR=str(tmp_path / "temporary"))
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "word" in done.stdout
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("model", ["endless", "deaf"])
+def test_ctrl_c_and_sigterm_leave_nothing(number: int, status: int, model: str, tmp_path: Path) -> None:
+    tone(tmp_path / "one.wav", 1)
+    (tmp_path / "temporary").mkdir()
+    command = program(tmp_path, "transcribe", str(tmp_path / "one.wav"), "--model", model)
+    env = environ(tmp_path, TMPDIR=str(tmp_path / "temporary"))
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
+        parent = psutil.Process(running.pid)
+        until(lambda: any("stt_lab.engines.worker" in c.cmdline() for c in parent.children()) or running.poll(), 20)
+        children = parent.children()
+        assert len(children) == 2  # the decoder and the worker
+        os.killpg(running.pid, number)  # as a terminal does
+        _, err = running.communicate(timeout=10)
+    assert running.returncode == status
+    assert err.strip() in ("stt-lab: interrupted", "")
+    until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_reader_that_stops_reading(tmp_path: Path) -> None:
+    command = program(tmp_path, "languages")
+    with subprocess.Popen(
+        command, env=environ(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()  # before anything was written
+        assert running.stderr.read() == ""
+    assert running.returncode == 1

@@ -1,0 +1,184 @@
+"""The project as a whole: who imports whom, how it starts, and that what is written about it is so."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, read_manifest
+
+HEAVY = ("torch", "gradio", "fastapi", "pyannote", "faster_whisper", "ctranslate2", "av", "transformers", "numpy")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def sources() -> list[Path]:
+    found = [*sorted((ROOT / "stt_lab").rglob("*.py")), ROOT / "app.py", ROOT / "data" / "make.py"]
+    assert len(found) > 25
+    return found
+
+
+def functions() -> Iterator[tuple[str, int]]:
+    """Name and lines of every function of the project, tests left out."""
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{path.name}: {node.name}", (node.end_lineno or 0) - node.lineno + 1
+
+
+def tracked() -> list[Path]:
+    """Files that git has or would take."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("this is not a clone")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    found = [ROOT / name for name in listed if name and (ROOT / name).is_file()]
+    assert len(found) > 50
+    return found
+
+
+# Who imports whom
+
+
+def test_imports_go_downwards() -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout + said.stderr
+    contracts = len(PYPROJECT["tool"]["importlinter"]["contracts"])
+    assert f"{contracts} kept, 0 broken" in said.stdout
+
+
+@pytest.mark.parametrize("module", ["stt_lab", "stt_lab.types", "stt_lab.registry", "stt_lab.cli"])
+def test_import_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
+    assert run_python(code) == "[]\n"
+
+
+def test_import_is_quick() -> None:
+    """Processor seconds of the import alone, so that a busy machine fails nobody."""
+    code = (
+        "from time import process_time as now; begun = now(); import stt_lab; stt_lab.transcribe; print(now() - begun)"
+    )
+    assert min(float(run_python(code)) for _ in range(3)) < 1
+
+
+def run_python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT).stdout
+
+
+# Habits
+
+
+def test_functions_are_short() -> None:
+    lengths = dict(functions())
+    assert len(lengths) > 200
+    assert statistics.median(lengths.values()) <= 12
+    assert not [name for name, lines in lengths.items() if lines > 80]
+
+
+def test_files_are_short() -> None:
+    lengths = {str(path.relative_to(ROOT)): path.read_text("utf-8").count("\n") for path in sources()}
+    assert not {name: lines for name, lines in lengths.items() if lines > 350}
+
+
+def test_no_machine_paths() -> None:
+    places = "|".join(f"/{place}/" for place in ("work", "root", "tmp", "home", "Users", "opt"))
+    own = re.compile(rf"""(?<![\w.$}}])(?:{places})\w""")
+    found = []
+    for path in tracked():
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(ROOT)}: {line.strip()[:80]}" for line in text.splitlines() if own.search(line)]
+    assert not found, "\n".join(found)
+
+
+# Recordings
+
+
+def make_data(folder: Path) -> subprocess.CompletedProcess[str]:
+    """`make data` on a machine that has neither programs nor a package index."""
+    alone = {"PATH": "", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")} | alone
+    command = [sys.executable, str(ROOT / "data" / "make.py"), str(folder)]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+
+def test_data_without_a_network(tmp_path: Path) -> None:
+    first = make_data(tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "prompts is left out: apt-get is not on this machine" in first.stderr
+    assert "readings is left out: python" in first.stderr
+    made = read_manifest(tmp_path)
+    assert {one.source for one in made} == {"conversation", "nobody"}
+    assert len(made) == 7
+    assert all(one.path.is_file() for one in made)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.wav")}
+    assert "conversation" not in make_data(tmp_path).stderr  # what is there is not made again
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.wav")} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"conversation", "nobody", "manifest.jsonl", ".lock"}
+
+
+def test_data_leaves_other_sets_alone(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text('{"id": "librispeech__1"}\n', "utf-8")
+    said = make_data(tmp_path)
+    assert said.returncode == 1
+    assert "not made here" in said.stderr
+    assert list(tmp_path.iterdir()) == [manifest]
+
+
+# What is written
+
+
+def test_requirements_are_those_of_the_project() -> None:
+    listed = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    assert listed == PYPROJECT["project"]["dependencies"], "run `make requirements.txt`"
+    names = [re.split(r"[<>=!~\[ ]", entry)[0] for entry in listed]
+    assert len(names) == len(set(names)) > 10
+
+
+def test_conda_has_no_second_list() -> None:
+    lines = (ROOT / "environment.yml").read_text("utf-8").splitlines()
+    wanted = [
+        line.strip(" -").split("  #")[0] for line in lines if line.startswith("  - ") or line.startswith("      - ")
+    ]
+    assert wanted == ["python=3.12", "pip", "pip:", "e .[all,dev]"]
+
+
+def test_readme_shows_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert re.search(r"^ *(?:\$ )?make run\b", text, re.MULTILINE)
+    assert re.search(r"^ *(?:\$ )?make test\b", text, re.MULTILINE)
+
+
+def targets() -> list[str]:
+    return re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not on this machine")
+def test_make_lists_its_targets() -> None:
+    said = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert {"help", "run", "test", "test-all", "check", "data", "models"} <= set(targets())
+    assert [line.split()[1] for line in said.splitlines()] == targets()
+
+
+def test_documents_name_only_targets_that_exist() -> None:
+    pages = [path for path in tracked() if path.suffix in (".md", ".py", ".toml", ".yml") and path.name != "Makefile"]
+    named = {name for path in pages for name in re.findall(r"`make ([a-z-]+)[`. ]", path.read_text("utf-8"))}
+    assert len(named) >= 3
+    assert named - set(targets()) <= {"requirements"}
+
+
+def test_changelog_names_this_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert f"## [{PYPROJECT['project']['version']}]" in text

@@ -1,0 +1,335 @@
+"""Gradio's API as gradio_client sees it, the page's functions, and the HTML of a transcript."""
+
+from __future__ import annotations
+
+import html as stdlib_html
+import inspect
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
+
+from stt_lab.engines import catalog
+from stt_lab.registry import OPERATIONS
+from stt_lab.types import Event, Provenance, Segment, Suppressed, Transcript, Turn, Word
+from stt_lab.ui import html
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve(settings_for(tmp_path_factory.mktemp("ui"), queue_size=2)) as running:
+        yield running
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[Client]:
+    client = Client(served.url, verbose=False)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Any:
+    return handle_file(str(wav(tmp_path / "a.wav")))
+
+
+@pytest.fixture
+def slow() -> Iterator[None]:
+    Toy.seconds, Toy.stopped = 30.0, 0
+    yield
+    Toy.seconds = 0.0
+
+
+# The API
+
+
+def test_the_api_has_what_the_operations_declare(client: Client) -> None:
+    endpoints: dict[str, Any] = client.view_api(return_format="dict")["named_endpoints"]  # type: ignore[index]
+    assert {name.strip("/") for name in endpoints} == set(OPERATIONS)
+    for op in OPERATIONS.values():
+        shown = {p["parameter_name"]: p for p in endpoints[f"/{op.name}"]["parameters"]}
+        assert list(shown) == list(op.fields)
+        for name, parameter in op.signature.parameters.items():
+            required = parameter.default is inspect.Parameter.empty
+            assert shown[name]["parameter_has_default"] is not required
+            assert required or shown[name]["parameter_default"] == parameter.default
+    formats = endpoints["/transcribe"]["parameters"][-1]["type"]
+    assert formats == {"enum": ["json", "txt", "text", "srt", "vtt", "verbose_json"]}
+    assert endpoints["/transcribe"]["parameters"][0]["python_type"]["type"] == "filepath"
+
+
+def test_a_transcript_is_that_of_http(client: Client, served: Served, sound: Any, tmp_path: Path) -> None:
+    mine = client.predict(file=sound, model="base", api_name="/transcribe")
+    with (tmp_path / "a.wav").open("rb") as file:
+        theirs = httpx.post(f"{served.url}/v1/transcribe", files={"file": file}, data={"model": "base"}).json()
+    assert mine == theirs
+    assert mine["speakers"] == ["Speaker 1", "Speaker 2"]
+    assert served.uploads == []
+
+
+@pytest.mark.parametrize("form", ["txt", "srt", "vtt"])
+def test_a_rendering_is_its_text(client: Client, sound: Any, form: str) -> None:
+    text = client.predict(file=sound, model="base", response_format=form, api_name="/transcribe")
+    assert isinstance(text, str)
+    assert "Good morning." in text
+
+
+def test_verbose_json_is_an_object(client: Client, sound: Any) -> None:
+    made = client.predict(file=sound, model="base", response_format="verbose_json", api_name="/transcribe")
+    assert made["suppressed"][0]["text"] == "<i>Thank you.</i>"
+    assert len(made["provenance"]) == 2
+
+
+@pytest.mark.parametrize("name", ["models", "languages", "health"])
+def test_what_is_here_is_told_as_on_http(client: Client, served: Served, name: str) -> None:
+    assert client.predict(api_name=f"/{name}") == httpx.get(served.url + OPERATIONS[name].path).json()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"model": "nope"}, "There is no model 'nope'"),
+        ({"language": "klingon"}, "klingon"),
+        ({"speakers": 99}, "speakers"),
+        ({"response_format": "xml"}, "response_format"),
+    ],
+)
+def test_an_error_is_one_sentence(client: Client, served: Served, sound: Any, values: dict[str, Any], said: str) -> None:
+    with pytest.raises(AppError) as problem:
+        client.predict(**({"file": sound, "model": "base"} | values), api_name="/transcribe")
+    assert said in str(problem.value)
+    assert str(served.settings.data_dir) not in str(problem.value)
+    assert served.uploads == []
+
+
+def test_a_wrong_key_is_refused_and_a_right_one_is_not(served: Served) -> None:
+    wrong = Client(served.url, verbose=False, headers={"Authorization": "Bearer wrong"})
+    with pytest.raises(AppError, match="not valid"):
+        wrong.predict(api_name="/models")
+    right = Client(served.url, verbose=False, headers={"Authorization": f"Bearer {KEY}"})
+    assert right.predict(api_name="/models")["models"]
+    for client in (wrong, right):
+        client.close()
+
+
+def test_what_is_no_sound_is_a_sentence(client: Client, served: Served, tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").write_bytes(b"this is text" * 100)
+    with pytest.raises(AppError) as problem:
+        client.predict(file=handle_file(str(tmp_path / "a.mp3")), model="base", api_name="/transcribe")
+    assert "Traceback" not in str(problem.value)
+    assert served.uploads == []
+
+
+def test_progress_names_the_stage(client: Client, sound: Any, slow: None) -> None:
+    job = client.submit(file=sound, model="base", api_name="/transcribe")
+    until(lambda: [unit.desc for unit in job.status().progress_data or []] == ["transcribing"])
+    job.cancel()
+    until(lambda: Toy.stopped)
+
+
+def test_cancel_stops_the_work(client: Client, served: Served, sound: Any, slow: None) -> None:
+    job = client.submit(file=sound, model="base", api_name="/transcribe")
+    until(lambda: job.status().progress_data)
+    job.cancel()
+    assert until(lambda: Toy.stopped) < 2
+    until(lambda: served.uploads == [])
+
+
+def test_a_client_that_goes_away_stops_the_work(served: Served, tmp_path: Path, slow: None) -> None:
+    """A process that is killed says no good-bye."""
+    wav(tmp_path / "a.wav")
+    code = f"""
+from gradio_client import Client, handle_file
+client = Client({served.url!r}, verbose=False)
+client.predict(file=handle_file({str(tmp_path / "a.wav")!r}), model="base", api_name="/transcribe")
+"""
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        until(lambda: served.uploads, 30)
+        time.sleep(0.5)
+        process.kill()
+    assert until(lambda: Toy.stopped) < 2
+    until(lambda: served.uploads == [])
+
+
+def test_the_pool_limits_not_gradio(served: Served, tmp_path: Path) -> None:
+    """One works, queue_size wait, the rest is told so at once; the same file by several people is several files."""
+    Toy.seconds = 1.0
+    file = str(wav(tmp_path / "a.wav"))
+
+    def ask(number: int) -> str:
+        client = Client(served.url, verbose=False)
+        try:
+            made = client.predict(file=handle_file(file), model="base", diarize=False, api_name="/transcribe")
+            return str(made["text"])
+        except AppError as problem:
+            return str(problem)
+        finally:
+            client.close()
+
+    try:
+        with ThreadPoolExecutor(5) as pool:
+            answers = list(pool.map(ask, range(5)))
+    finally:
+        Toy.seconds = 0.0
+    assert sum("Good morning" in answer for answer in answers) >= 3
+    assert all("Good morning" in answer or "Too many recordings" in answer for answer in answers)
+    assert served.uploads == []
+
+
+def test_importing_the_surface_does_not_import_gradio() -> None:
+    code = "import sys, stt_lab.ui; sys.exit('gradio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# HTML
+
+NASTY = "<script>alert(1)</script> \" onmouseover='x' ${document.title} {{value}} & \u202e"
+
+
+def transcript(**changes: Any) -> Transcript:
+    words = (Word(0.0, 1.0, f" {NASTY}", 0.9), Word(1.0, 2.0, " there.", 0.2))
+    first = Segment(0.0, 2.0, "".join(word.text for word in words).strip(), words, NASTY)
+    made: dict[str, Any] = {
+        "language": "en",
+        "duration": 10.0,
+        "segments": (first, Segment(3.0, 4.0, NASTY, (), "Speaker 2")),
+        "speakers": (NASTY, "Speaker 2"),
+        "model": NASTY,
+        "warnings": (NASTY,),
+        "suppressed": (Suppressed(5.0, 6.0, NASTY, NASTY),),
+        "turns": (Turn(0.0, 2.0, NASTY), Turn(3.0, 4.0, "Speaker 2")),
+        "provenance": (Provenance("toy", "base", "cpu", "1", elapsed=2.0),),
+    }
+    return Transcript(**(made | changes))
+
+
+class Outline(HTMLParser):
+    """The tags, attributes and texts that a browser would see."""
+
+    VOID = frozenset({"br", "rect"})
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: set[str] = set()
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+TAGS = {
+    "section", "div", "audio", "video", "p", "span", "small", "svg", "rect", "i", "ul", "li", "button", "details",
+    "summary", "em", "b", "table", "thead", "tbody", "tr", "th", "td", "br", "code",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        html.result(transcript(), html.Recording(f"{NASTY}.wav", "gradio_api/file=x"), 3.0),
+        html.result(transcript(segments=(), speakers=(), turns=()), html.Recording(NASTY, NASTY, True), 3.0),
+        html.notice(NASTY, "error"),
+        html.bar(NASTY, 1, 2),
+        html.model_table((model, True) for model in catalog.models()),
+    ],
+)
+def test_nothing_hostile_becomes_markup(made: str) -> None:
+    outline = Outline(made)
+    assert set(outline.tags) <= TAGS
+    assert outline.open == []
+    assert not any(name.startswith("on") for name in outline.attributes)
+
+
+def test_the_words_survive_the_escaping() -> None:
+    shown = "".join(Outline(html.result(transcript(), html.Recording("a.wav", "x"), 1.0)).texts)
+    assert shown.count(NASTY) >= 6
+
+
+def test_downloads_carry_the_renderings() -> None:
+    from stt_lab.render import render
+
+    made = html.result(transcript(), html.Recording("My talk.mp3", "x"), 1.0)
+    for form in ("txt", "srt", "vtt", "json"):
+        held = re.search(rf'data-save="My talk\.{form}"[^>]*>{form.upper()}<span hidden>(.*?)</span>', made, re.DOTALL)
+        assert held
+        assert stdlib_html.unescape(held[1]) == render(transcript(), form).text
+
+
+def test_a_click_has_a_time_to_go_to() -> None:
+    made = html.result(transcript(), html.Recording("a.wav", "x"), 1.0)
+    assert re.findall(r'<button[^>]*data-seek="([\d.]+)"', made) == ["0.000", "3.000", "5.000"]
+    assert re.findall(r'<span data-seek="([\d.]+)"', made) == ["0.000", "1.000"]
+    assert 'data-duration="10.000"' in made
+
+
+def test_the_timeline_has_a_lane_per_speaker_and_a_bar_per_turn() -> None:
+    made = html.timeline(transcript())
+    assert made.count("<svg") == 2
+    assert re.findall(r'<rect x="([\d.]+)" y="0" width="([\d.]+)"', made) == [("0.00", "2.00"), ("3.00", "1.00")]
+    assert "20%" in made
+    alone = html.timeline(transcript(speakers=(), turns=(), segments=(Segment(0, 1, "a"), Segment(2, 3, "b"))))
+    assert alone.count("<svg") == 1
+    assert alone.count("<rect") == 2
+
+
+def test_facts_tell_duration_time_and_factor() -> None:
+    shown = Outline(html.result(transcript(model="base"), html.Recording("a.wav", "x"), 3.0)).texts
+    assert {"0:10 of sound", "took 3.0 s", "RTF 0.20", "model base", "English", "2 speakers"} <= set(shown)
+
+
+def test_silence_is_said_in_words() -> None:
+    made = html.result(transcript(segments=(), speakers=(), turns=(), language=None), html.Recording("a.wav", "x"), 1.0)
+    assert "No speech was found" in made
+    assert "data-save" not in made
+    assert "left out" in made  # what was suppressed is told all the same
+
+
+def test_an_empty_recording_has_no_timeline() -> None:
+    empty = Transcript(None, 0.0)
+    assert html.timeline(empty) == ""
+    assert "RTF" not in html.result(empty, html.Recording("a.wav", "x"), 1.0)
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.9, "0:59"), (61, "1:01"), (3723, "1:02:03")])
+def test_clock(seconds: float, shown: str) -> None:
+    assert html.clock(seconds) == shown
+
+
+@pytest.mark.parametrize("duration", [0.3, 1, 7, 60, 3599, 8 * 3600, 40 * 3600])
+def test_the_axis_has_few_ticks(duration: float) -> None:
+    made = html.timeline(Transcript("en", duration, (Segment(0, duration, "a"),)))
+    assert 1 <= made.count("left:") <= 21
+
+
+def test_stages_before_the_running_one_are_done() -> None:
+    made = html.stages(["decoding", "transcribing"], Event("transcribing", 0.5), 61, diarize=True)
+    kinds = re.findall(r'class="stt-step (\w+)"', made)
+    assert kinds == ["done", "done", "done", "active", "waiting", "waiting"]
+    assert "50%" in made
+    assert "1:01" in made
+    assert "Speakers" not in html.stages([], Event("queued"), 0, diarize=False)
+    assert set(html.STAGE_NAMES) == set(Event.STAGES)

@@ -1,0 +1,156 @@
+"""The real application on a real port, with engines that need no weights: for tests of surfaces."""
+
+from __future__ import annotations
+
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import uvicorn
+
+from stt_lab.access import Access
+from stt_lab.engines import catalog, pool
+from stt_lab.engines.protocols import Placement, Report
+from stt_lab.settings import Settings
+from stt_lab.types import Audio, Diarization, Event, Provenance, Recognition, Segment, Suppressed, Turn, Word
+
+KEY = "toy-key-of-the-administrator"
+
+
+class Toy:
+    """What toy engines share: how long they work, and how often they were stopped."""
+
+    placement: Placement
+    seconds: ClassVar[float] = 0.0
+    stopped: ClassVar[int] = 0
+    lines: ClassVar[tuple[str, ...]] = ("Good morning.", "Hello there, friend.")
+    languages = ("en",)
+    supports_words = True
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+
+    def load(self) -> None: ...
+
+    def unload(self) -> None: ...
+
+    def work(self, stage: str, report: Report) -> None:
+        steps = max(1, int(Toy.seconds / 0.05))
+        try:
+            for step in range(steps):
+                report(Event(stage, step / steps))
+                time.sleep(Toy.seconds / steps)
+        except BaseException:
+            Toy.stopped += 1
+            raise
+
+    def made(self, name: str) -> Provenance:
+        return Provenance(name, self.placement.model, "cpu", "1", elapsed=0.1)
+
+
+class ToyTranscriber(Toy):
+    """Says its lines, one after the other, as long as the sound lasts."""
+
+    def transcribe(self, audio: Audio, language: str | None, report: Report) -> Recognition:
+        self.work("transcribing", report)
+        if "broken" in Toy.lines:
+            raise RuntimeError("secret detail of /etc/somewhere")
+        share = audio.duration / max(1, len(Toy.lines))
+        segments = tuple(self.line(text, i * share, share) for i, text in enumerate(Toy.lines))
+        suppressed = (Suppressed(0.0, min(0.2, audio.duration), "<i>Thank you.</i>", "nobody speaks"),)
+        return Recognition("en" if segments else None, segments, self.made("toy-transcriber"), suppressed)
+
+    @staticmethod
+    def line(text: str, start: float, duration: float) -> Segment:
+        parts = text.split()
+        each = duration / len(parts)
+        words = tuple(
+            Word(start + i * each, start + (i + 1) * each, f" {part}", 0.9 if i else 0.3)
+            for i, part in enumerate(parts)
+        )
+        return Segment(start, start + duration, text, words)
+
+
+class ToyDiarizer(Toy):
+    """Two speakers, who share the sound."""
+
+    def diarize(self, audio: Audio, speakers: int, report: Report) -> Diarization:
+        self.work("diarizing", report)
+        half = audio.duration / 2
+        turns = (Turn(0.0, half, "Speaker 1"), Turn(half, audio.duration, "Speaker 2"))
+        return Diarization(turns, turns, self.made("toy-diarizer"))
+
+
+def settings_for(folder: Path, **more: object) -> Settings:
+    """Settings over a folder with empty files where weights would be."""
+    for model_id in ("base", catalog.models("diarize")[-1].id, *catalog.models("diarize")[-1].needs):
+        place = folder / "models" / model_id
+        place.mkdir(parents=True, exist_ok=True)
+        for name in catalog.get(model_id).files:
+            (place / name.replace("*", "json")).touch()
+    plain: dict[str, object] = {"admin_key": KEY, "engine_host": "inprocess", "max_upload_mb": 2, "device": "cpu"}
+    return Settings(data_dir=folder / "data", models_dir=folder / "models", **(plain | more))  # type: ignore[arg-type]
+
+
+def wav(path: Path, seconds: float = 2.0, rate: int = 16_000) -> Path:
+    """A quiet tone: enough for a decoder."""
+    samples = bytes(
+        b for i in range(int(seconds * rate)) for b in ((i * 37 % 2000) - 1000).to_bytes(2, "little", signed=True)
+    )
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples)
+    return path
+
+
+class Served:
+    """A running application."""
+
+    def __init__(self, server: uvicorn.Server, settings: Settings, port: int) -> None:
+        self.server, self.settings = server, settings
+        self.url = f"http://127.0.0.1:{port}"
+        self.access = Access(settings)
+
+    @property
+    def uploads(self) -> list[Path]:
+        """Files that lie in Gradio's folder."""
+        return [path for path in (self.settings.data_dir / "gradio").rglob("*") if path.is_file()]
+
+
+@contextmanager
+def serve(settings: Settings) -> Iterator[Served]:
+    """The application in a thread of this process, on a free port."""
+    from stt_lab.server import create_app
+
+    engines = dict(pool.ENGINES)
+    pool.ENGINES.update({"faster-whisper": f"{__name__}:ToyTranscriber", "pyannote": f"{__name__}:ToyDiarizer"})
+    config = uvicorn.Config(create_app(settings), "127.0.0.1", 0, log_level="warning", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server ended while it started"
+            time.sleep(0.02)
+        yield Served(server, settings, server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        pool.ENGINES.update(engines)
+        Toy.seconds, Toy.lines = 0.0, ("Good morning.", "Hello there, friend.")
+
+
+def until(true: object, seconds: float = 5.0) -> float:
+    """Wait until the callable is true, and return how long that took; fails after `seconds`."""
+    assert callable(true)
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < seconds, "it did not become true in time"
+        time.sleep(0.02)
+    return time.monotonic() - began
