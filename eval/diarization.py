@@ -34,7 +34,7 @@ from stt_lab.types import SAMPLE_RATE, Audio, Turn
 SETS = {"AMI": "ami_pyannote/*.flac", "conv_dev": "assembled/conv_dev_*.flac"}
 FURTHER = {"further": ("picovoice/falcon_test.flac", "assembled/long_*.mp3", "assembled/long_*.opus")}
 NEARLY_SILENT = ("trn01", "trn02")
-SPEED_FILE, SPEED_S = "assembled/long_dev_5readers.mp3", 300  # seconds of it
+SPEED_FILE = "assembled/long_dev_5readers.mp3"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,26 @@ def engine(threads: int) -> PyannoteDiarizer:
     made = PyannoteDiarizer(place)
     made.load()
     return made
+
+
+def remember(diarizer: PyannoteDiarizer) -> None:
+    """Let the networks run once a recording: the clusterings that follow get the same windows and embeddings."""
+    pipeline: Any = diarizer._pipeline
+    for name in ("get_segmentations", "get_embeddings"):
+        setattr(pipeline, name, once_a_recording(getattr(pipeline, name)))
+
+
+def once_a_recording(run: Any) -> Any:
+    kept: dict[Path, Any] = {}
+
+    def remembered(file: dict[str, Any], *args: Any, **how: Any) -> Any:
+        path = file["sound"].path
+        if path not in kept:
+            kept.clear()
+            kept[path] = run(file, *args, **how)
+        return kept[path]
+
+    return remembered
 
 
 def floor(diarizer: PyannoteDiarizer, audio: Audio, truth: tuple[Turn, ...]) -> tuple[Turn, ...]:
@@ -176,11 +196,11 @@ def plain_pipeline(threads: int) -> Any:
     return pipeline.instantiate({"segmentation": {"min_duration_off": 0.0}, "clustering": linkage})
 
 
-def speed(diarizer: PyannoteDiarizer, audio: Audio, threads: int) -> dict[str, Any]:
+def speed(diarizer: PyannoteDiarizer, audio: Audio, threads: int, seconds: int) -> dict[str, Any]:
     """Ours beside pyannote's plain pipeline, on the same seconds of speech, after a warm-up of ten seconds."""
     import torch
 
-    part = Audio(audio.path, min(audio.samples, SPEED_S * SAMPLE_RATE))
+    part = Audio(audio.path, min(audio.samples, seconds * SAMPLE_RATE))
     diarizer.diarize(Audio(audio.path, 10 * SAMPLE_RATE), 0, silent)
     ours = [cost(lambda: diarizer.diarize(part, 0, silent), part.duration) for _ in range(2)]
     plain = plain_pipeline(threads)
@@ -194,6 +214,7 @@ def main() -> None:
     options.add_argument("--speech", type=Path, default=get_settings().speech_dir)
     options.add_argument("--json", type=Path)
     options.add_argument("--speed", action="store_true", help="measure speed only")
+    options.add_argument("--seconds", type=int, default=300, help="of speech, for --speed")
     options.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     chosen = options.parse_args()
     diarizer = engine(chosen.threads)
@@ -202,10 +223,11 @@ def main() -> None:
         decoder = Decoder(Path(folder), DecodeLimits(max_samples=SAMPLE_RATE * 3600, timeout_s=120))
         if chosen.speed:
             with decoder.decode(chosen.speech / SPEED_FILE) as audio:
-                result["speed"] = speed(diarizer, audio, chosen.threads)
+                result["speed"] = speed(diarizer, audio, chosen.threads, chosen.seconds)
             print(json.dumps(result["speed"], indent=1))
         else:
             rows = []
+            remember(diarizer)
             for part, half, path in recordings(chosen.speech):
                 with decoder.decode(path) as audio:
                     rows.append(measure(diarizer, part, half, path, audio))

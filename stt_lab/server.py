@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -68,18 +69,26 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     settings = get_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    host = host or os.environ.get("GRADIO_SERVER_NAME", HOST)
-    port = _port() if port is None else port
+    listening = _listen(host or os.environ.get("GRADIO_SERVER_NAME", HOST), _port() if port is None else port)
     config = uvicorn.Config(
         create_app(settings),
-        host,
-        port,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
     )
-    _Server(config).run()
+    _Server(config).run([listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens, before anything slow begins: the port may be taken."""
+    try:
+        if not 0 <= port < 65536:
+            raise OSError(errno.EINVAL, "ports go up to 65535")
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as problem:
+        why = problem.strerror
+        raise BadInput(f"Port {port} of {host} cannot be used ({why}): choose another with --port.") from None
 
 
 def _port() -> int:
@@ -99,10 +108,11 @@ class _Server(uvicorn.Server):
         return app.state
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        assert sockets
+        host, port = sockets[0].getsockname()[:2]
         await super().startup(sockets)
         if self.started:
-            port = self.servers[0].sockets[0].getsockname()[1]  # for port 0, the one that was found
-            address = f"http://{self.config.host}:{port}"
+            address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             print(_welcome(self._state.runtime.settings, self._state.access, address), flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -145,3 +145,11 @@ class Halves(Fake):
 
 TRANSCRIBERS: tuple[type[Fake], ...] = (Echo, Mute, Endless, Deaf, Crash, Broken, Refusing, Chatty, Reveal, Gated)
 ENGINES = {kind.__name__.lower(): f"fake_engines:{kind.__name__}" for kind in (*TRANSCRIBERS, Halves)}
+
+
+def reset() -> None:
+    """Forget what earlier tests did."""
+    for kind in (*TRANSCRIBERS, Halves):
+        kind.loads = kind.unloads = 0
+    Endless.began, Endless.ended = threading.Event(), threading.Event()
+    Gated.gate, Gated.began, Gated.now, Gated.most = threading.Event(), threading.Semaphore(0), 0, 0

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from fake_engines import ENGINES, TRANSCRIBERS, Endless, Gated, Halves
+from fake_engines import ENGINES, TRANSCRIBERS, reset
 from fastapi import FastAPI
 
 from stt_lab.access import Access
@@ -69,13 +69,10 @@ def fakes_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     for name, place in ENGINES.items():
         monkeypatch.setitem(pool.ENGINES, name, place)
     monkeypatch.setenv("PYTHONPATH", str(TESTS))  # for worker processes
-    for kind in (*TRANSCRIBERS, Halves):
-        kind.loads = kind.unloads = 0
-    Endless.began, Endless.ended = threading.Event(), threading.Event()
-    Gated.gate, Gated.began, Gated.now, Gated.most = threading.Event(), threading.Semaphore(0), 0, 0
+    reset()
 
     def settings(**more: Any) -> Settings:
-        plain = {"admin_key": KEY, "engine_host": "inprocess", "device": "cpu", "threads": 1, "max_upload_mb": 2}
+        plain: dict[str, Any] = {"admin_key": KEY, "engine_host": "inprocess", "device": "cpu", "threads": 1, "max_upload_mb": 2}
         return Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models", **plain | more)
 
     return settings

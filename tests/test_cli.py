@@ -46,7 +46,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def one_line(error: str) -> str:
     assert error.startswith("stt-lab: ")
-    assert error.endswith(".\n")
+    assert error.endswith((".\n", "?\n"))
     assert error.count("\n") == 1
     return error
 
@@ -187,6 +187,12 @@ def test_a_port_that_is_no_number(
     assert "GRADIO_SERVER_PORT" in one_line(capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("port", ["99999", "-1"])
+def test_a_port_that_is_none(port: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", f"--port={port}"]) == 1
+    assert port in one_line(capsys.readouterr().err)
+
+
 def test_a_bar_for_people(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -204,7 +210,7 @@ def test_a_bar_for_people(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 def test_python_m() -> None:
     done = subprocess.run([sys.executable, "-m", "stt_lab", "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout == f"stt-lab {__version__}\n"
+    assert done.stdout == f"{__version__}\n"
 
 
 def test_the_program_leaves_nothing(tmp_path: Path) -> None:

@@ -473,7 +473,7 @@ def test_a_full_queue_is_503_and_everything_else_goes_on(fakes: Make, talk: Path
             statuses.append(send(client, talk, model="gated").status_code)
 
         raised = [threads.enter_context(started(work)) for _ in range(13)]
-        until(lambda: service.runtime.pool._places._value == 0, 20)  # type: ignore[attr-defined]
+        until(lambda: service.runtime.pool._places._value == 0, 20)
         assert client.get("/health").status_code == 200  # although thirteen wait
         error(send(client, talk), 503, "try again")
         Gated.gate.set()
@@ -527,7 +527,7 @@ def test_requests_side_by_side_are_answered_in_threads(service: Service, client:
         names.add(threading.current_thread().name)
         return original(*args)
 
-    service.runtime.decoder.decode = spy  # type: ignore[method-assign]
+    service.runtime.decoder.decode = spy  # type: ignore[assignment,method-assign]
     assert send(client, talk).status_code == 200
     assert all(name.startswith("operation") for name in names)
     assert names

@@ -167,7 +167,9 @@ def targets() -> list[str]:
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not on this machine")
 def test_make_lists_its_targets() -> None:
-    said = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    said = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
     assert {"help", "run", "test", "test-all", "check", "data", "models"} <= set(targets())
     assert [line.split()[1] for line in said.splitlines()] == targets()
 

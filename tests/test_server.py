@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import httpx
+import numpy as np
 import psutil
 import pytest
-from fakes import environ, files, program, tone, until, write_catalog
+from fakes import environ, files, pcm, program, tone, until
 
 from stt_lab.access import Access
-from stt_lab.errors import Busy
-from stt_lab.server import create_app
-from stt_lab.settings import Settings
+from stt_lab.engines import catalog
+from stt_lab.engines.protocols import silent
+from stt_lab.errors import Busy, Unavailable
+from stt_lab.server import _prepare, _welcome, create_app
+from stt_lab.settings import Settings, get_settings
 
 
 class Server:
@@ -65,9 +72,9 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, **more: str) -> Iterator[Server]:
-    env = environ(folder, **more)
-    server = Server(folder, program(folder, "serve", "--port", "0"), env)
+def serving(folder: Path, fakes: bool = True, **more: str) -> Iterator[Server]:
+    command = program(folder, "serve") if fakes else [sys.executable, "-m", "stt_lab", "serve"]
+    server = Server(folder, [*command, "--port", "0"], environ(folder, **more))
     try:
         yield server
     finally:
@@ -86,7 +93,7 @@ def gone(children: list[psutil.Process]) -> bool:
     return not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
 
 
-def test_the_first_start(tmp_path: Path) -> None:
+def test_from_the_first_start_to_the_end(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         welcome = "\n".join(server.lines)
         assert re.fullmatch(r"stt_lab \S+ is ready at http://127\.0\.0\.1:\d+", server.lines[0])
@@ -95,130 +102,167 @@ def test_the_first_start(tmp_path: Path) -> None:
         assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
         assert key not in welcome
         (address,) = re.findall(r"http://\S+/sign-in\?token=\w+", welcome)
-
-        assert server.client.get("/health").json()["status"] == "ok"
-        page = server.client.get("/")
-        assert page.status_code == 200
-        assert page.headers["content-type"].startswith("text/html")
-        wrong = server.client.get("/sign-in?token=wrong")
-        assert (wrong.status_code, set(wrong.json())) == (401, {"error", "code"})
-        signed = server.client.get(address)
-        assert (signed.status_code, signed.headers["location"]) == (303, "/")
-        assert "HttpOnly" in signed.headers["set-cookie"]
-        assert "SameSite=strict" in signed.headers["set-cookie"]
-        for path in ("/v1/nothing", "/nothing", "/api/v1/account/"):
-            assert server.client.get(path).status_code == 404
-            assert "error" in server.client.get(path).json()
-        assert server.client.post("/health").status_code == 405
-
+        check_answers(server, address)
+        check_a_second_server(server)
+        check_a_port_that_is_taken(server)
         assert server.end() < 10
         assert key not in "\n".join(server.lines + server.errors)
         assert not [line for line in server.errors if "Traceback" in line]
 
 
-def test_a_key_of_ones_own_is_never_printed(tmp_path: Path) -> None:
+def check_answers(server: Server, address: str) -> None:
+    assert server.client.get("/health").json()["status"] == "ok"
+    page = server.client.get("/")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    wrong = server.client.get("/sign-in?token=wrong")
+    assert (wrong.status_code, set(wrong.json())) == (401, {"error", "code"})
+    signed = server.client.get(address)
+    assert (signed.status_code, signed.headers["location"]) == (303, "/")
+    assert "HttpOnly" in signed.headers["set-cookie"]
+    assert "SameSite=strict" in signed.headers["set-cookie"]
+    for path in ("/v1/nothing", "/v1", "/nothing", "/api/v1/account/"):
+        assert server.client.get(path).status_code == 404
+        assert "error" in server.client.get(path).json()
+    assert server.client.post("/health").status_code == 405
+
+
+def check_a_second_server(server: Server) -> None:
+    mark = server.folder / "data" / "uploads" / "mark"
+    mark.touch()
+    second = run(server.folder, "serve", "--port", "0")
+    assert second.returncode == 1
+    assert second.stderr.startswith("stt-lab: ")
+    assert "STT_LAB_DATA_DIR" in second.stderr
+    assert second.stderr.count("\n") == 1
+    assert mark.exists()
+    assert server.client.get("/health").status_code == 200
+    mark.unlink()
+
+
+def check_a_port_that_is_taken(server: Server) -> None:
+    port = server.url.rpartition(":")[2]
+    second = run(server.folder, "serve", STT_LAB_DATA_DIR=str(server.folder / "other"), GRADIO_SERVER_PORT=port)
+    assert second.returncode == 1
+    assert f"stt-lab: Port {port} " in second.stderr
+    assert "--port" in second.stderr
+    assert second.stderr.count("\n") == 1
+    assert not (server.folder / "other").exists()
+
+
+def run(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = program(folder, *arguments)
+    return subprocess.run(command, env=environ(folder, **env), capture_output=True, text=True, check=False, timeout=60)
+
+
+def asking(server: Server, talk: Path, model: str, statuses: list[int], **more: str) -> threading.Thread:
+    """A request in a thread; 0 stands for a connection that ended."""
+
+    def ask() -> None:
+        try:
+            with talk.open("rb") as file:
+                answer = server.client.post("/v1/transcribe", files={"file": file}, data={"model": model, **more})
+            assert "error" in answer.json()
+            statuses.append(answer.status_code)
+        except httpx.TransportError:
+            statuses.append(0)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    return thread
+
+
+def test_sigterm_in_the_middle_of_work(tmp_path: Path) -> None:
+    talk, statuses = tone(tmp_path / "talk.wav", 3), list[int]()
     with serving(tmp_path, STT_LAB_ADMIN_KEY="my-very-own-key", STT_LAB_LOG_LEVEL="debug") as server:
-        answer = server.client.get("/v1/models", headers={"Authorization": "Bearer my-very-own-key"})
-        assert answer.status_code == 200
+        with_key = server.client.get("/v1/models", headers={"Authorization": "Bearer my-very-own-key"})
+        assert with_key.status_code == 200
         assert not (tmp_path / "data" / "admin.key").exists()
-        server.end()
+
+        threads = [asking(server, talk, "deaf", statuses)]
+        until(lambda: any("stt_lab.engines.worker" in child.cmdline() for child in server.children()), 30)
+        threads.append(asking(server, talk, "endless", statuses))  # waits for the first
+        until(lambda: len(server.leftovers()) == 4, 30)  # an upload and its decoded sound each
+        children = server.children()
+        assert len(children) >= 2
+        assert server.end() < 10
+        for thread in threads:
+            thread.join(10)
+        until(lambda: gone(children))
+        assert statuses == [503, 503]
+        assert server.leftovers() == []
         printed = "\n".join(server.lines + server.errors)
+        assert "Traceback" not in printed
         assert "sign-in" not in printed
         assert "my-very-own-key" not in printed
 
 
-@pytest.mark.parametrize("model", ["endless", "deaf"])
-def test_sigterm_in_the_middle_of_work(model: str, tmp_path: Path) -> None:
-    talk = tone(tmp_path / "talk.wav", 3)
-    with serving(tmp_path) as server:
-        answers: list[httpx.Response] = []
-
-        def ask() -> None:
-            with talk.open("rb") as file:
-                answers.append(server.client.post("/v1/transcribe", files={"file": file}, data={"model": model}))
-
-        asking = threading.Thread(target=ask)
-        asking.start()
-        until(lambda: any("stt_lab.engines.worker" in child.cmdline() for child in server.children()), 20)
+@pytest.mark.truth
+def test_sigterm_while_a_real_model_works(tmp_path: Path) -> None:
+    talk, statuses = tmp_path / "talk.wav", list[int]()
+    rng = np.random.default_rng(1)
+    with wave.open(str(talk), "wb") as file, wave.open(str(shipped())) as source:
+        file.setparams(source.getparams())
+        speech = np.frombuffer(source.readframes(source.getnframes()), "<i2")
+        for _ in range(20):  # ten minutes, no two windows of which are the same
+            file.writeframes((speech * rng.uniform(0.5, 1.0)).astype("<i2").tobytes())
+    with serving(tmp_path, fakes=False, STT_LAB_MODELS_DIR=str(get_settings().models_dir)) as server:
+        thread = asking(server, talk, "tiny.en", statuses, diarize="false")
+        until(lambda: any("stt_lab.engines.worker" in child.cmdline() for child in server.children()), 30)
+        (worker,) = [child for child in server.children() if "stt_lab.engines.worker" in child.cmdline()]
+        until(lambda: sum(worker.cpu_times()[:2]) > 6, 60)  # its imports take two seconds
         children = server.children()
-        assert len(children) == 2
-        assert server.leftovers() != []
+        assert statuses == []
         assert server.end() < 10
-        asking.join(10)
+        thread.join(10)
         until(lambda: gone(children))
-        assert [answer.status_code for answer in answers] == [503]
-        assert "error" in answers[0].json()
+        assert statuses == [503]
         assert server.leftovers() == []
-        assert not [line for line in server.errors if "Traceback" in line]
+        assert "Traceback" not in "\n".join(server.errors)
+
+
+def shipped() -> Path:
+    """Half a minute of speech that pyannote.audio ships."""
+    spec = importlib.util.find_spec("pyannote")  # without importing it: the import decodes the file
+    assert spec is not None
+    places = [Path(place) / "audio" / "sample" / "sample.wav" for place in spec.submodule_search_locations or ()]
+    return next(path for path in places if path.exists())
 
 
 def test_kill_9_leaves_no_process_and_the_next_start_no_file(tmp_path: Path) -> None:
-    talk = tone(tmp_path / "talk.wav", 3)
+    talk, statuses = tone(tmp_path / "talk.wav", 3), list[int]()
     with serving(tmp_path) as server:
-
-        def ask() -> None:
-            with talk.open("rb") as file, pytest.raises(httpx.TransportError):
-                server.client.post("/v1/transcribe", files={"file": file}, data={"model": "deaf"})
-
-        asking = threading.Thread(target=ask)
-        asking.start()
-        until(lambda: len(server.children()) == 2, 20)
+        thread = asking(server, talk, "deaf", statuses)
+        until(lambda: any("stt_lab.engines.worker" in child.cmdline() for child in server.children()), 30)
         children = server.children()
-        until(lambda: len(server.leftovers()) == 2)
         server.end(signal.SIGKILL)
-        asking.join(10)
+        thread.join(10)
         until(lambda: gone(children))
+        assert statuses == [0]
         assert server.leftovers() != []
-    with serving(tmp_path) as server:
-        assert server.leftovers() == []
-
-
-def test_a_second_server_on_the_same_data(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        mark = tmp_path / "data" / "uploads" / "mark"
-        mark.touch()
-        second = subprocess.run(
-            program(tmp_path, "serve", "--port", "0"),
-            env=environ(tmp_path),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert second.returncode == 1
-        assert second.stderr.startswith("stt-lab: ")
-        assert "STT_LAB_DATA_DIR" in second.stderr
-        assert second.stderr.count("\n") == 1
-        assert mark.exists()
-        assert server.client.get("/health").status_code == 200
-
-
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        port = server.url.rpartition(":")[2]
-        env = environ(tmp_path, STT_LAB_DATA_DIR=str(tmp_path / "other"), GRADIO_SERVER_PORT=port)
-        second = subprocess.run(
-            program(tmp_path, "serve"), env=env, capture_output=True, text=True, check=False, timeout=60
-        )
-        assert second.returncode == 1
-        assert "address already in use" in second.stderr
-        assert "Traceback" not in second.stderr
+    settings = Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models", device="cpu")
+    _prepare(settings).release()
+    assert server.leftovers() == []
 
 
 def test_without_models(tmp_path: Path) -> None:
-    write_catalog(tmp_path)
-    for path in (tmp_path / "models").rglob("weights"):
-        path.unlink()
-    with serving(tmp_path) as server:
-        assert "stt-lab models pull" in server.lines[-1]
-        health = server.client.get("/health")
-        assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    settings = Settings(data_dir=tmp_path, models_dir=tmp_path / "none", device="cpu", admin_key="mine")
+    welcome = _welcome(settings, Access(settings), "http://host:1")
+    assert "stt-lab models pull" in welcome
+    assert "mine" not in welcome
 
 
 def test_the_application_over_one_data_directory(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models", device="cpu")
     app = create_app(settings)
-    assert isinstance(app.state.access, Access)
-    with pytest.raises(Busy):
+    with pytest.raises(Busy, match="STT_LAB_DATA_DIR"):
         create_app(settings)
-    app.state.runtime.close()
+
+    async def live() -> None:
+        async with app.router.lifespan_context(app):
+            pass
+
+    asyncio.run(live())
+    _prepare(settings).release()  # its end freed the directory
+    with pytest.raises(Unavailable):
+        app.state.runtime.pool.transcribe(catalog.get("base"), pcm(tmp_path / "a.pcm"), None, silent)

@@ -188,7 +188,7 @@ def test_read_english(recordings: Choose) -> None:
     some = recordings(source="librispeech_test_other")[::5]
     assert len(some) >= 10
     errors = word_errors(some, "tiny.en", "whisper_en")
-    assert errors.rate < 0.25, errors
+    assert errors.rate < 0.2, errors  # 0.11 of 191 words
 
 
 @pytest.mark.slow
@@ -206,8 +206,8 @@ def test_read_languages(recordings: Choose, language: str, bound: float) -> None
 
 
 def test_no_words_in_music_and_noise(recordings: Choose) -> None:
-    found = {one.id: transcript(one.path, "base").text for one in recordings(kind="non-speech")}
-    assert found.pop(MISLABELLED, "").count("fox") <= 1
+    silent = [one for one in recordings(kind="non-speech") if one.id != MISLABELLED]
+    found = {one.id: transcript(one.path, "base").text for one in silent}
     assert len(found) >= 6
     assert not any(found.values()), found
 
@@ -225,6 +225,6 @@ def test_meetings(recordings: Choose) -> None:
 def test_conversations_of_several(recordings: Choose) -> None:
     several = recordings(source="assembled", kind="multi-speaker")
     assert len(several) == 4
-    assert diarization_errors(several).rate < 0.3
+    assert diarization_errors(several).rate < 0.25  # 0.15
     wrong = [wder(one.segments(), transcript(one.path, diarize=True).segments, "whisper_en").rate for one in several]
-    assert sum(wrong) / len(wrong) < 0.3, wrong
+    assert sum(wrong) / len(wrong) < 0.25, wrong  # 0.14

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -105,7 +104,7 @@ def test_what_is_here_is_told_as_on_http(client: Client, served: Served, name: s
         ({"response_format": "xml"}, "response_format"),
     ],
 )
-def test_an_error_is_one_sentence(client: Client, served: Served, sound: Any, values: dict[str, Any], said: str) -> None:
+def test_an_error_is_a_sentence(client: Client, served: Served, sound: Any, values: dict[str, Any], said: str) -> None:
     with pytest.raises(AppError) as problem:
         client.predict(**({"file": sound, "model": "base"} | values), api_name="/transcribe")
     assert said in str(problem.value)
@@ -162,29 +161,23 @@ client.predict(file=handle_file({str(tmp_path / "a.wav")!r}), model="base", api_
     until(lambda: served.uploads == [])
 
 
-def test_the_pool_limits_not_gradio(served: Served, tmp_path: Path) -> None:
-    """One works, queue_size wait, the rest is told so at once; the same file by several people is several files."""
-    Toy.seconds = 1.0
-    file = str(wav(tmp_path / "a.wav"))
+def test_the_pool_limits_and_not_gradio(served: Served, sound: Any, slow: None) -> None:
+    """One works, queue_size wait, and the next is refused at once."""
+    clients = [Client(served.url, verbose=False) for _ in range(4)]
+    *first, last = clients
+    jobs = [client.submit(file=sound, model="base", api_name="/transcribe") for client in first]
 
-    def ask(number: int) -> str:
-        client = Client(served.url, verbose=False)
-        try:
-            made = client.predict(file=handle_file(file), model="base", diarize=False, api_name="/transcribe")
-            return str(made["text"])
-        except AppError as problem:
-            return str(problem)
-        finally:
-            client.close()
+    def stages() -> list[str]:
+        return sorted(str(unit.desc) for job in jobs for unit in job.status().progress_data or [])
 
-    try:
-        with ThreadPoolExecutor(5) as pool:
-            answers = list(pool.map(ask, range(5)))
-    finally:
-        Toy.seconds = 0.0
-    assert sum("Good morning" in answer for answer in answers) >= 3
-    assert all("Good morning" in answer or "Too many recordings" in answer for answer in answers)
-    assert served.uploads == []
+    until(lambda: stages() == ["queued", "queued", "transcribing"], 15)
+    with pytest.raises(AppError, match="Too many recordings"):
+        last.predict(file=sound, model="base", api_name="/transcribe")
+    for job in jobs:
+        job.cancel()
+    until(lambda: served.uploads == [])
+    for client in clients:
+        client.close()
 
 
 def test_importing_the_surface_does_not_import_gradio() -> None:

@@ -6,7 +6,6 @@ import json
 import socket
 import stat
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,9 +13,23 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
-from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
+from toy_server import (
+    API,
+    KEY,
+    Served,
+    Toy,
+    button,
+    file_data,
+    file_inputs,
+    functions,
+    join,
+    serve,
+    settings_for,
+    until,
+    upload,
+    wav,
+)
 
-API = "/gradio_api"
 SECRET = "the-content-of-a-file-that-nobody-may-read"
 
 
@@ -30,54 +43,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def client(served: Served) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=served.url, timeout=30) as client:
         yield client
-
-
-def file_data(path: object, meta: bool = True) -> dict[str, Any]:
-    return {"path": str(path), **({"meta": {"_type": "gradio.FileData"}} if meta else {})}
-
-
-def dependencies(client: httpx.Client) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client.get("/config").json()["dependencies"]
-    return found
-
-
-def file_inputs(client: httpx.Client) -> dict[int, list[int]]:
-    """For each function of the page or the API: how many inputs it has, and which of them take files."""
-    config = client.get("/config").json()
-    kinds = {part["id"]: part["type"] for part in config["components"]}
-    found = {}
-    for fn in config["dependencies"]:
-        slots = [
-            number
-            for number, part in enumerate(fn["inputs"])
-            if kinds[part] in ("file", "audio") or (kinds[part] == "api" and number == 0)
-        ]
-        if slots:
-            found[fn["id"]] = slots
-    return found
-
-
-def join(client: httpx.Client, fn_index: int, data: list[Any], **headers: str) -> str:
-    """What the queue sends about a call, as text, until it has ended."""
-    session = f"s{time.monotonic_ns()}"
-    body = {"data": data, "fn_index": fn_index, "session_hash": session}
-    answer = client.post(f"{API}/queue/join", json=body, headers=headers)
-    if answer.status_code != 200:
-        return answer.text
-    told = ""
-    with client.stream("GET", f"{API}/queue/data", params={"session_hash": session}) as stream:
-        for line in stream.iter_lines():
-            told += line
-            if "close_stream" in line:
-                break
-    return told
-
-
-def upload(client: httpx.Client, content: bytes, name: str = "a.wav") -> str:
-    answer = client.post(f"{API}/upload", files={"files": (name, content)})
-    assert answer.status_code == 200, answer.text
-    path: str = answer.json()[0]
-    return path
 
 
 # Files of the server
@@ -100,11 +65,11 @@ def hostile(served: Served) -> list[str]:
 
 
 def test_a_server_path_is_refused_by_every_function_with_a_file(served: Served, client: httpx.Client) -> None:
-    functions = file_inputs(client)
-    counts = {fn["id"]: len(fn["inputs"]) for fn in dependencies(client)}
-    assert len(functions) >= 4  # the API's transcribe; the page's transcribe and its two sources
+    slots_of = file_inputs(client)
+    counts = {fn["id"]: len(fn["inputs"]) for fn in functions(client)}
+    assert len(slots_of) >= 4  # the API's transcribe; the page's transcribe and its two sources
     paths, before = hostile(served), served.uploads
-    for index, slots in functions.items():
+    for index, slots in slots_of.items():
         for path in paths:
             for meta in (True, False):
                 data: list[Any] = [file_data(path, meta) if i in slots else None for i in range(counts[index])]
@@ -194,7 +159,7 @@ def trap(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_the_server_fetches_no_address(client: httpx.Client, trap: str) -> None:
-    counts = {fn["id"]: len(fn["inputs"]) for fn in dependencies(client)}
+    counts = {fn["id"]: len(fn["inputs"]) for fn in functions(client)}
     for index, slots in file_inputs(client).items():
         for value in (
             file_data(f"{trap}/a.wav"),
@@ -322,17 +287,10 @@ def test_a_malformed_call_shows_no_trace(client: httpx.Client, content: bytes) -
 # Who may
 
 
-def function(client: httpx.Client, target_text: str) -> int:
-    """The function behind a button of the page."""
-    config = client.get("/config").json()
-    button = next(part["id"] for part in config["components"] if part["props"].get("value") == target_text)
-    return next(int(fn["id"]) for fn in config["dependencies"] if [button, "click"] in map(list, fn["targets"]))
-
-
 def test_only_the_administrator_pulls(served: Served, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     pulled: list[str] = []
     monkeypatch.setattr("stt_lab.ui.transcribe.pull", lambda model, settings, report: pulled.append(model))
-    index = function(client, "Pull")
+    index = button(client, "Pull")
     assert "sign in first" in join(client, index, ["base"])
     assert "not valid here" in join(client, index, ["base"], authorization="Bearer wrong")
     assert "sign in first" in join(client, index, ["base"], cookie="stt_lab_session=wrong")
@@ -345,7 +303,7 @@ def test_private_functions_check_the_key(served: Served, client: httpx.Client, t
     path = upload(client, wav(tmp_path / "a.wav").read_bytes())
     told = join(
         client,
-        function(client, "Transcribe"),
+        button(client, "Transcribe"),
         [file_data(path), None, "base", "auto", True, 0],
         authorization="Bearer x",
     )
@@ -365,7 +323,7 @@ def test_an_unexpected_failure_shows_a_sentence_only(
     Toy.lines = ("broken",)
     try:
         path = upload(client, wav(tmp_path / "a.wav").read_bytes())
-        told = join(client, function(client, "Transcribe"), [file_data(path), None, "base", "auto", True, 0])
+        told = join(client, button(client, "Transcribe"), [file_data(path), None, "base", "auto", True, 0])
     finally:
         Toy.lines = ("Good morning.",)
     assert "Something went wrong here" in told

@@ -8,8 +8,9 @@ import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import httpx
 import uvicorn
 
 from stt_lab.access import Access
@@ -18,6 +19,7 @@ from stt_lab.engines.protocols import Placement, Report
 from stt_lab.settings import Settings
 from stt_lab.types import Audio, Diarization, Event, Provenance, Recognition, Segment, Suppressed, Turn, Word
 
+API = "/gradio_api"
 KEY = "toy-key-of-the-administrator"
 
 
@@ -154,3 +156,63 @@ def until(true: object, seconds: float = 5.0) -> float:
         assert time.monotonic() - began < seconds, "it did not become true in time"
         time.sleep(0.02)
     return time.monotonic() - began
+
+
+# Raw calls of Gradio
+
+
+def file_data(path: object, meta: bool = True) -> dict[str, Any]:
+    """A file as Gradio's clients name it."""
+    return {"path": str(path), **({"meta": {"_type": "gradio.FileData"}} if meta else {})}
+
+
+def functions(client: httpx.Client) -> list[dict[str, Any]]:
+    """The functions behind the page and the API, public and private."""
+    found: list[dict[str, Any]] = client.get("/config").json()["dependencies"]
+    return found
+
+
+def file_inputs(client: httpx.Client) -> dict[int, list[int]]:
+    """For each function of the page or the API: how many inputs it has, and which of them take files."""
+    config = client.get("/config").json()
+    kinds = {part["id"]: part["type"] for part in config["components"]}
+    found = {}
+    for fn in config["dependencies"]:
+        slots = [
+            number
+            for number, part in enumerate(fn["inputs"])
+            if kinds[part] in ("file", "audio") or (kinds[part] == "api" and number == 0)
+        ]
+        if slots:
+            found[fn["id"]] = slots
+    return found
+
+
+def join(client: httpx.Client, fn_index: int, data: list[Any], **headers: str) -> str:
+    """What the queue sends about a call, as text, until it has ended."""
+    session = f"s{time.monotonic_ns()}"
+    body = {"data": data, "fn_index": fn_index, "session_hash": session}
+    answer = client.post(f"{API}/queue/join", json=body, headers=headers)
+    if answer.status_code != 200:
+        return answer.text
+    told = ""
+    with client.stream("GET", f"{API}/queue/data", params={"session_hash": session}) as stream:
+        for line in stream.iter_lines():
+            told += line
+            if "close_stream" in line:
+                break
+    return told
+
+
+def upload(client: httpx.Client, content: bytes, name: str = "a.wav") -> str:
+    answer = client.post(f"{API}/upload", files={"files": (name, content)})
+    assert answer.status_code == 200, answer.text
+    path: str = answer.json()[0]
+    return path
+
+
+def button(client: httpx.Client, target_text: str) -> int:
+    """The function behind a button of the page."""
+    config = client.get("/config").json()
+    button = next(part["id"] for part in config["components"] if part["props"].get("value") == target_text)
+    return next(int(fn["id"]) for fn in config["dependencies"] if [button, "click"] in map(list, fn["targets"]))

@@ -59,6 +59,10 @@ class InProcessHost:
         self._engines: dict[tuple[str, Placement], Any] = {}
 
     def run(self, task: Task, report: Report) -> Any:
+        return getattr(self.engine(task, report), task.method)(**task.arguments, report=report)
+
+    def engine(self, task: Task, report: Report) -> Any:
+        """The engine of a task, loaded."""
         engine = self._engines.get((task.engine, task.placement))
         if engine is None:
             report(Event("loading"))
@@ -66,7 +70,7 @@ class InProcessHost:
             engine = getattr(importlib.import_module(module), name)(task.placement)
             engine.load()
             self._engines[task.engine, task.placement] = engine
-        return getattr(engine, task.method)(**task.arguments, report=report)
+        return engine
 
     def close(self) -> None:
         for engine in self._engines.values():

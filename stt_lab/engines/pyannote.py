@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stt_lab.engines.protocols import Placement, Report
@@ -80,6 +81,7 @@ class PyannoteDiarizer:
 
         from stt_lab.engines.clustering import BoundedVBxClustering, WindowedDiarization
 
+        _present(self.placement.folder / "config.yaml")
         pipeline: Any = Pipeline.from_pretrained(str(self.placement.folder))
         pipeline.__class__ = WindowedDiarization  # the configuration names pyannote's class; ours adds no state
         pipeline.clustering.__class__ = BoundedVBxClustering
@@ -94,7 +96,7 @@ class PyannoteDiarizer:
         from stt_lab.engines.campplus import load_campplus
         from stt_lab.engines.clustering import CampplusDiarization
 
-        segmentation = Model.from_pretrained(str(self.placement.folder / "pytorch_model.bin"))
+        segmentation = Model.from_pretrained(str(_present(self.placement.folder / "pytorch_model.bin")))
         embedding = load_campplus(dict(self.placement.extra)["campplus"])
         no_plda = PLDA.__new__(PLDA)  # the pipeline asks the hub for one unless it is given, and then never uses it
         return CampplusDiarization(segmentation, embedding, no_plda, STEP)
@@ -106,6 +108,13 @@ class PyannoteDiarizer:
         place = self.placement
         elapsed = time.monotonic() - began
         return Provenance("pyannote.audio", place.model, place.device, version("pyannote.audio"), options, elapsed)
+
+
+def _present(path: Path) -> Path:
+    """The path of a file that is there: pyannote takes any other for a name on the hub and asks the network."""
+    if not path.is_file():
+        raise FileNotFoundError(path.name)
+    return path
 
 
 @contextmanager

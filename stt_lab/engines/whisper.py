@@ -26,7 +26,7 @@ HOP = 160  # samples of a feature frame (10 ms)
 WINDOW = 3000  # frames that the encoder sees (30 s)
 NEIGHBOURS = 2  # frames on either side that a frame's analysis (25 ms, centred) reaches into
 VAD_BLOCK = 600 * SAMPLE_RATE  # samples that voice activity detection holds at once
-VAD_CONTEXT_S = 2.0  # silences shorter than this stay inside a region, as faster-whisper has it
+KEPT_SILENCE = 2 * SAMPLE_RATE  # samples; faster-whisper's own limit between regions
 DETECTION_WINDOWS = 3  # windows that may vote on the language while none is sure
 SURE = 0.5  # probability at which a language is believed at once
 
@@ -97,19 +97,25 @@ class Speech:
 
 
 def find_speech(audio: Audio, report: Report) -> list[Region]:
-    """Where somebody speaks: Silero's voice activity detection, block by block, joined over the seams."""
+    """Where somebody speaks, by Silero's voice activity detection, block by block.
+
+    A silence is left out only where it is longer than KEPT_SILENCE, at the ends of the sound as between words: the
+    recogniser uses short ones, and a clip that is mostly speech is decoded as it is.
+    """
     from faster_whisper.vad import get_speech_timestamps
 
-    regions: list[Region] = []
+    regions = [Region(0, 0)]
     for start in range(0, audio.samples, VAD_BLOCK):
         report(Event("transcribing", 0.0))
         for found in get_speech_timestamps(audio.read(start, start + VAD_BLOCK)):
             region = Region(start + found["start"], start + found["end"])
-            if regions and region.start - regions[-1].stop < VAD_CONTEXT_S * SAMPLE_RATE and start >= regions[-1].stop:
+            if region.start - regions[-1].stop < KEPT_SILENCE:
                 regions[-1] = Region(regions[-1].start, region.stop)
             else:
                 regions.append(region)
-    return regions
+    if audio.samples - regions[-1].stop < KEPT_SILENCE and regions[-1].stop:
+        regions[-1] = Region(regions[-1].start, audio.samples)
+    return [region for region in regions if region.stop]
 
 
 class WhisperTranscriber:

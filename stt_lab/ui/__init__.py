@@ -68,7 +68,7 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access) -> None:
         "ssr_mode": False,
         "pwa": False,
         "mcp_server": False,
-        "footer_links": [],
+        "footer_links": ["api"],  # without it Gradio shows no page about its clients; ours links to it
         "max_file_size": limit,
     }
     look: dict[str, Any] = {
@@ -107,5 +107,7 @@ def _set_environ(settings: Settings) -> None:
         "GRADIO_TEMP_DIR": str(folder),
         "GRADIO_EXAMPLES_CACHE": str(folder / "examples"),
         "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(2**62),  # else a table of past calls is summed up after every call
+        "GRADIO_ANALYTICS_MAX_EVENTS": "1",
         "GRADIO_MCP_SERVER": "False",
     }

@@ -40,9 +40,9 @@ HEADERS = {
     # Gradio's page needs inline and evaluated scripts; what it must not do is to talk to other hosts.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
-        "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
-        "frame-ancestors 'self' https://huggingface.co"
+        "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
+        "connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; "
+        "form-action 'self'; frame-ancestors 'self' https://huggingface.co"
     ),
 }
 FILE_HEADERS = HEADERS | {
@@ -74,8 +74,9 @@ def _open(method: str, path: str) -> bool:
     """Whether Gradio may answer. Of files only uploads, which have names that nobody can guess."""
     if path.startswith(FILE):
         return method in ("GET", "HEAD") and _is_upload(path.removeprefix(FILE))
-    reads, writes = READS.fullmatch(path), WRITES.fullmatch(path)
-    return bool({"GET": reads, "HEAD": reads, "POST": writes}.get(method, reads or writes if method == "OPTIONS" else None))
+    reads = method in ("GET", "HEAD", "OPTIONS") and READS.fullmatch(path)
+    writes = method in ("POST", "OPTIONS") and WRITES.fullmatch(path)
+    return bool(reads or writes)
 
 
 def _is_upload(given: str) -> bool:
@@ -110,7 +111,8 @@ class _Exchange:
         if not self.over:
             await self._pass(scope, receive, send)
         if self.over and not self.started:
-            problem = TooLarge(f"The upload is larger than {self.limit // MB} MB: send a shorter or a compressed recording.")
+            size = self.limit // MB
+            problem = TooLarge(f"The upload is larger than {size} MB: send a shorter or a compressed recording.")
             await _refuse(problem, scope, receive, send)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -60,9 +60,10 @@ def stages(seen: Sequence[str], event: Event, elapsed: float, diarize: bool) -> 
         for number, stage in enumerate(names)
     )
     percent = f" <b>{event.fraction:.0%}</b>" if 0 < event.fraction < 1 else ""
+    now = f"<span>{STAGE_NAMES[event.stage][1]} …{percent}</span><span>{clock(elapsed)}</span>"
     return (
         f'<div class="stt-stages" role="status"><div class="stt-steps" aria-hidden="true">{steps}</div>'
-        f'<div class="stt-now"><span>{STAGE_NAMES[event.stage][1]} …{percent}</span><span>{clock(elapsed)}</span></div></div>'
+        f'<div class="stt-now">{now}</div></div>'
     )
 
 
@@ -223,7 +224,7 @@ def _lane(name: str, colour: str, spans: Sequence[Span], duration: float) -> str
 
 def _axis(duration: float) -> str:
     step = next((step for step in TICK_STEPS if duration / step <= TICKS), 2 * TICK_STEPS[-1])
-    ticks = range(0, int(duration) + 1, step)
+    ticks = range(0, int(duration * 0.97) + 1, step)  # none so far right that its label would stand outside
     return "".join(f'<span style="left:{tick / duration:.2%}">{clock(tick)}</span>' for tick in ticks)
 
 

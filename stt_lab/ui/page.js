@@ -54,6 +54,11 @@
     section.style.setProperty("--played", String(now / Number(section.dataset.duration)));
   }, true);
 
+  // A video whose picture the browser cannot decode is played as sound.
+  document.addEventListener("loadedmetadata", (event) => {
+    if (event.target instanceof HTMLVideoElement && result(event.target) && !event.target.videoWidth) event.target.style.height = "40px";
+  }, true);
+
   // Media events do not bubble, so they are caught on the way down.
   document.addEventListener("error", (event) => {
     if (!(event.target instanceof HTMLMediaElement) || !result(event.target)) return;

@@ -89,7 +89,12 @@ class Page:
                 )
             with gr.Tab("Microphone"):
                 self.spoken = gr.Audio(
-                    label="Recording", sources=["microphone"], type="filepath", elem_id="stt-spoken"
+                    label="Recording",
+                    sources=["microphone"],
+                    type="filepath",
+                    buttons=[],  # one of them would share the recording with a public site
+                    editable=False,
+                    elem_id="stt-spoken",
                 )
 
     def _draw_options(self) -> None:
@@ -100,9 +105,7 @@ class Page:
         )
         with gr.Row(equal_height=True):
             self.diarize = gr.Checkbox(True, label="Label speakers", min_width=140, elem_id="stt-diarize")
-            self.speakers = gr.Number(
-                0, label="How many (0 = auto)", precision=0, minimum=0, maximum=20, min_width=140
-            )
+            self.speakers = gr.Number(0, label="How many (0 = auto)", precision=0, minimum=0, maximum=20, min_width=140)
 
     def _draw_models(self) -> None:
         with gr.Accordion("Models", open=False, visible=False, elem_id="stt-models") as self.models:

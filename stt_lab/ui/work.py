@@ -1,4 +1,4 @@
-"""Work in a thread that a page or a client waits for: its progress, its result, and its end when nobody waits any more."""
+"""Work in a thread that a page or a client waits for: progress, result, and its end when nobody waits any more."""
 
 from __future__ import annotations
 

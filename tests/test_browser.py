@@ -1,0 +1,163 @@
+"""The page in a real browser: what a person does with it, and what it must not do behind the person's back."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from toy_server import Served, Toy, serve, settings_for, until, wav
+
+pytestmark = pytest.mark.browser
+pytest.importorskip("playwright", reason="the python package playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None:
+    pytest.skip("Debian's chromium is not installed", allow_module_level=True)
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402  # after the skips
+
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+FLAGS += ["--disable-component-update", "--no-first-run"]
+FLAGS += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a microphone that beeps
+NASTY = "<img src=x onerror=alert(1)> ${document.title='pwned'} {{value}}"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve(settings_for(tmp_path_factory.mktemp("browser"))) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, served: Served) -> Iterator[Page]:
+    """The open page; afterwards: no error was logged, nothing left this machine, no upload stayed."""
+    context = browser.new_context(viewport={"width": 1280, "height": 850})
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: problems.append(request.url) if not _local(request.url, served) else None)
+    page.goto(served.url)
+    page.wait_for_selector("#stt-go")
+    yield page
+    context.close()
+    assert problems == []
+    until(lambda: served.uploads == [], 10)
+
+
+def _local(url: str, served: Served) -> bool:
+    return url.startswith((served.url, "data:", "blob:"))
+
+
+def choose(page: Page, path: Path) -> None:
+    page.set_input_files("#stt-file input[type=file]", str(path))
+    expect(page.locator("#stt-file")).to_contain_text(path.stem)
+
+
+def test_a_dropped_file_becomes_a_transcript_that_plays(page: Page, tmp_path: Path) -> None:
+    choose(page, wav(tmp_path / "Weekly talk.wav", 4))
+    page.click("#stt-go")
+    expect(page.locator(".stt-segment")).to_have_count(2)
+    expect(page.locator(".stt-who").first).to_have_text("Speaker 1")
+    page.click(".stt-segment:nth-child(2) .stt-time")
+    page.wait_for_function("document.querySelector('.stt-player audio').currentTime >= 2")
+    expect(page.locator(".stt-said")).to_have_text("Hello")
+    page.locator(".stt-lane svg").first.click(position={"x": 2, "y": 5})
+    page.wait_for_function("document.querySelector('.stt-player audio').currentTime < 2")
+
+
+def test_downloads_come_from_the_page_itself(page: Page, tmp_path: Path) -> None:
+    choose(page, wav(tmp_path / "talk.wav"))
+    page.click("#stt-go")
+    for form, begins in {"txt": "Speaker 1: Good", "srt": "1\n00:00:00,000 -->", "vtt": "WEBVTT", "json": "{"}.items():
+        with page.expect_download() as download:
+            page.click(f"[data-save$='.{form}']")
+        assert download.value.suggested_filename == f"talk.{form}"
+        assert Path(download.value.path()).read_text("utf-8").startswith(begins)
+
+
+def test_cancel_stops_the_work_and_the_page_goes_on(page: Page, tmp_path: Path) -> None:
+    Toy.seconds, Toy.stopped = 30.0, 0
+    choose(page, wav(tmp_path / "talk.wav"))
+    page.click("#stt-go")
+    expect(page.locator(".stt-now")).to_contain_text("Transcribing")
+    page.click("#stt-cancel")
+    assert until(lambda: Toy.stopped) < 2
+    expect(page.locator(".stt-notice")).to_have_text("Cancelled.")
+    expect(page.locator(".stt-notice")).to_be_visible()
+    Toy.seconds = 0.0
+    page.click("#stt-go")
+    expect(page.locator(".stt-segment")).to_have_count(2)
+
+
+def test_closing_the_page_stops_the_work(page: Page, tmp_path: Path) -> None:
+    Toy.seconds, Toy.stopped = 30.0, 0
+    choose(page, wav(tmp_path / "talk.wav"))
+    page.click("#stt-go")
+    expect(page.locator(".stt-now")).to_contain_text("Transcribing")
+    page.context.close()
+    assert until(lambda: Toy.stopped) < 2
+    Toy.seconds = 0.0
+
+
+def test_a_transcript_is_text_and_never_a_program(page: Page, tmp_path: Path) -> None:
+    Toy.lines = (NASTY,)
+    choose(page, wav(tmp_path / "a'b&c.wav"))
+    page.click("#stt-go")
+    halves = ["<img src=x", NASTY.removeprefix("<img src=x ")]  # of two speakers
+    expect(page.locator(".stt-segment p")).to_have_text(halves)
+    assert page.title() == "stt_lab"
+    assert page.locator(".stt-result img").count() == 0
+    Toy.lines = ("Good morning.", "Hello there, friend.")
+
+
+def test_silence_and_bad_files_are_said_in_words(page: Page, tmp_path: Path) -> None:
+    Toy.lines = ()
+    choose(page, wav(tmp_path / "quiet.wav"))
+    page.click("#stt-go")
+    expect(page.locator(".stt-result")).to_contain_text("No speech was found")
+    Toy.lines = ("Good morning.", "Hello there, friend.")
+    (tmp_path / "words.mp3").write_bytes(b"these are words" * 50)
+    page.click("#stt-file [aria-label*='Clear' i], #stt-file [title*='Clear' i]")
+    choose(page, tmp_path / "words.mp3")
+    page.click("#stt-go")
+    expect(page.locator(".stt-notice.error")).to_be_visible()
+    expect(page.locator("#stt-go")).to_be_enabled()
+
+
+def test_the_microphone_is_a_source(page: Page) -> None:
+    page.get_by_role("tab", name="Microphone").click()
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(1200)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.wait_for_selector("#stt-spoken [data-testid='waveform-Recording'], #stt-spoken .waveform-container")
+    page.click("#stt-go")
+    expect(page.locator(".stt-segment")).to_have_count(2)
+
+
+def test_the_administrator_sees_the_models(page: Page, served: Served) -> None:
+    expect(page.locator(".stt-badge")).to_have_count(0)
+    expect(page.locator("#stt-models")).to_have_count(0)
+    page.goto(served.access.sign_in_address(served.url))
+    expect(page.locator(".stt-badge")).to_have_text("Signed in as administrator")
+    page.click("#stt-models button")
+    expect(page.locator(".stt-models")).to_contain_text("on this machine")
+    expect(page.locator("#stt-pull")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [360, 820, 1920])
+def test_the_page_fits(page: Page, tmp_path: Path, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    choose(page, wav(tmp_path / "talk.wav"))
+    page.click("#stt-go")
+    expect(page.locator(".stt-segment")).to_have_count(2)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
