@@ -1,4 +1,4 @@
-"""The reference page, printed from the operations: `python -m stt_lab.reference > docs/operations.md`."""
+"""The reference page, printed from the operations: `python -m stt_lab.reference > docs/operations.md`, and /docs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,25 @@ def page() -> str:
     parts += [_operation(op) for op in OPERATIONS.values()]
     parts += ["# Settings", "Environment variables, read once at the start.", _settings()]
     return "\n\n".join(parts) + "\n"
+
+
+def html() -> str:
+    """The same as a page of its own, which loads nothing from elsewhere."""
+    from markdown_it import MarkdownIt
+
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(page())
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>stt_lab: reference</title><style>{STYLE}</style>"
+        f'<p><a href="./">The page</a> · <a href="openapi.json">OpenAPI</a></p>{body}</html>'
+    )
+
+
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
+    "table{border-collapse:collapse;display:block;overflow-x:auto}td,th{border:1px solid #8886;padding:.3rem .6rem;text-align:left}"
+    "code{font-size:.9em}"
+)
 
 
 def _operation(op: Operation) -> str:
@@ -52,6 +71,8 @@ def _row(*cells: str) -> str:
 def _kind(info: FieldInfo) -> str:
     if is_media(info):
         return "file"
+    if "Secret" in str(info.annotation):
+        return "text, secret"
     if get_origin(info.annotation) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(info.annotation))
     return getattr(info.annotation, "__name__", str(info.annotation)).replace("pydantic.types.", "")

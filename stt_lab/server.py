@@ -16,8 +16,9 @@ import uvicorn
 from fastapi import FastAPI
 from filelock import FileLock, Timeout
 from starlette.datastructures import State
+from starlette.responses import HTMLResponse
 
-from stt_lab import __version__
+from stt_lab import __version__, reference
 from stt_lab.access import Access
 from stt_lab.engines import catalog
 from stt_lab.errors import BadInput, Busy
@@ -43,12 +44,17 @@ def create_app(settings: Settings) -> FastAPI:
         runtime.close()
         lock.release()
 
-    app = FastAPI(title="stt_lab", version=__version__, lifespan=lifespan, docs_url="/docs", redoc_url=None)
+    app = FastAPI(title="stt_lab", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_api_route("/docs", _reference, include_in_schema=False)
     add_routes(app, runtime, access)
     app.state.runtime, app.state.access = runtime, access
     from stt_lab import ui  # after the settings are known: Gradio reads its environment when it is imported
 
     return ui.mount(app, runtime, access)
+
+
+async def _reference() -> HTMLResponse:
+    return HTMLResponse(reference.html())  # FastAPI's own page loads its program from another host
 
 
 def _prepare(settings: Settings) -> FileLock:

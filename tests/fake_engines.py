@@ -149,7 +149,8 @@ ENGINES = {kind.__name__.lower(): f"fake_engines:{kind.__name__}" for kind in (*
 
 def reset() -> None:
     """Forget what earlier tests did."""
-    for kind in (*TRANSCRIBERS, Halves):
+    kinds: list[type[Fake]] = [*TRANSCRIBERS, Halves]
+    for kind in kinds:
         kind.loads = kind.unloads = 0
     Endless.began, Endless.ended = threading.Event(), threading.Event()
     Gated.gate, Gated.began, Gated.now, Gated.most = threading.Event(), threading.Semaphore(0), 0, 0

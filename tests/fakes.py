@@ -72,8 +72,9 @@ def fakes_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     reset()
 
     def settings(**more: Any) -> Settings:
-        plain: dict[str, Any] = {"admin_key": KEY, "engine_host": "inprocess", "device": "cpu", "threads": 1, "max_upload_mb": 2}
-        return Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models", **plain | more)
+        folders: dict[str, Any] = {"data_dir": tmp_path / "data", "models_dir": tmp_path / "models"}
+        plain = {"admin_key": KEY, "engine_host": "inprocess", "device": "cpu", "threads": 1, "max_upload_mb": 2}
+        return Settings(**folders | plain | more)
 
     return settings
 

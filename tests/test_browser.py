@@ -134,24 +134,36 @@ def test_silence_and_bad_files_are_said_in_words(page: Page, tmp_path: Path) -> 
     expect(page.locator("#stt-go")).to_be_enabled()
 
 
-def test_the_microphone_is_a_source(page: Page) -> None:
+def test_the_microphone_is_a_source(page: Page, served: Served) -> None:
     page.get_by_role("tab", name="Microphone").click()
     page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(1200)
     page.get_by_role("button", name="Stop", exact=True).click()
-    page.wait_for_selector("#stt-spoken [data-testid='waveform-Recording'], #stt-spoken .waveform-container")
+    until(lambda: served.uploads)
+    expect(page.locator("#stt-spoken").get_by_role("button", name="Play", exact=True)).to_be_visible()
     page.click("#stt-go")
     expect(page.locator(".stt-segment")).to_have_count(2)
 
 
-def test_the_administrator_sees_the_models(page: Page, served: Served) -> None:
+def test_the_administrator_sees_the_models(page: Page, browser: Browser, served: Served) -> None:
     expect(page.locator(".stt-badge")).to_have_count(0)
     expect(page.locator("#stt-models")).to_have_count(0)
-    page.goto(served.access.sign_in_address(served.url))
-    expect(page.locator(".stt-badge")).to_have_text("Signed in as administrator")
-    page.click("#stt-models button")
-    expect(page.locator(".stt-models")).to_contain_text("on this machine")
-    expect(page.locator("#stt-pull")).to_be_visible()
+    mine = browser.new_context().new_page()
+    mine.goto(served.access.sign_in_address(served.url))
+    expect(mine.locator(".stt-badge")).to_have_text("Signed in as administrator")
+    mine.click("#stt-models button")
+    expect(mine.locator(".stt-models")).to_contain_text("on this machine")
+    expect(mine.locator("#stt-pull")).to_be_visible()
+    mine.context.close()
+
+
+def test_the_footer_explains_the_clients(browser: Browser, served: Served) -> None:
+    page = browser.new_page()
+    page.goto(served.url)
+    page.click("[data-clients]")
+    expect(page.get_by_text("/transcribe", exact=False).first).to_be_visible()
+    expect(page.get_by_text("pip install gradio_client")).to_be_visible()
+    page.close()
 
 
 @pytest.mark.parametrize("width", [360, 820, 1920])

@@ -67,7 +67,7 @@ def talk(tmp_path: Path) -> Path:
     return tone(tmp_path / "talk.wav")
 
 
-def send(client: httpx.Client, path: Path, headers: dict[str, str] = ANY, **fields: str) -> httpx.Response:
+def send(client: httpx.Client, path: Path, headers: dict[str, str] = ANY, /, **fields: str) -> httpx.Response:
     with path.open("rb") as file:
         return client.post("/v1/transcribe", files={"file": file}, data=fields, headers=headers)
 

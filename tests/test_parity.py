@@ -133,14 +133,14 @@ def command_line() -> Surface:
 
 def in_cli(op: Operation, action: argparse.Action) -> Parameter:
     """Values are text on a command line, so types and defaults are those that come out behind the parser."""
-    info = op.fields[action.dest]
+    hint: Any = op.fields[action.dest].annotation
     if not action.option_strings:
         return Parameter("file" if action.metavar == "FILE" else "string", required=True)
     assert f"--{action.dest.replace('_', '-')}" in action.option_strings
     assert action.default == argparse.SUPPRESS  # what is not given is left to the declaration
     shown = str(action.help).rpartition("(default: ")[2].partition(")")[0]
     kind = "boolean" if isinstance(action, argparse.BooleanOptionalAction) else "string"
-    default = TypeAdapter[Any](info.annotation).validate_python(shown)
+    default = TypeAdapter[Any](hint).validate_python(shown)
     if isinstance(default, int) and not isinstance(default, bool):
         kind = "integer"
     return Parameter(kind, required=False, default=default, allowed=tuple(action.choices or ()))

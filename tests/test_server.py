@@ -55,7 +55,8 @@ class Server:
         lines.extend(line.rstrip("\n") for line in pipe)  # one by one, as they come
 
     def children(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return found
 
     def end(self, number: int = signal.SIGTERM) -> float:
         """Seconds that the server and all that share its pipes needed to end."""

@@ -26,7 +26,6 @@ MELS = 80
 FRAME_LENGTH, FRAME_SHIFT = 400, 160  # samples: 25 and 10 ms
 GROWTH = 32  # channels that a dense layer adds
 BOTTLENECK = 128  # channels inside a dense layer
-LENGTHS = 25  # frames: inputs are cut to multiples, because oneDNN keeps 5 MB for every length that it has seen
 MIN_FRAMES = 15  # of filter banks; less says nothing about a voice
 CONTEXT = 100  # frames that a mask looks at beside the mean of all
 BLOCKS = ((12, 1), (24, 2), (16, 2))  # dense layers and their dilation
@@ -171,8 +170,6 @@ class CamPlusPlus(Model):  # type: ignore[misc]  # pyannote.audio is untyped
 
     def embed(self, features: Tensor) -> Tensor:
         """Filter banks of one voice (frames, 80), best a second or more, to a unit vector (192,)."""
-        if len(features) > 4 * LENGTHS:  # shorter ones need every frame, and cost little
-            features = features[: len(features) - len(features) % LENGTHS]
         x = (features - features.mean(0)).T[None].to(self.device)  # (1, 80, frames)
         x = self.xvector(self.head(x))
         return F.normalize(x[0, :, 0], dim=0)

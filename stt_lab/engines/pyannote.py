@@ -25,6 +25,10 @@ Turns = tuple[Turn, ...]
 
 STEP = 0.25  # of a window of 10 s between windows; finer ones cost more and find the same (eval/diarization.py)
 SHARES = {"segmentation": (0.0, 0.25), "embeddings": (0.25, 0.98)}  # of the time, measured with CAM++
+ENVIRONMENT = {
+    "PYANNOTE_METRICS_ENABLED": "0",  # read when pyannote.audio is imported
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32",  # read at the first convolution; 1024 hold 5 MB for each length of voice
+}
 SHORTEST = SAMPLE_RATE // 50  # samples (20 ms): a shorter sound has not one frame
 
 
@@ -38,7 +42,8 @@ class PyannoteDiarizer:
     def load(self) -> None:
         """Read the weights. Raises ModelMissing where files are absent or not what their names say."""
         if self._pipeline is None:
-            os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")  # read when pyannote.audio is imported
+            for name, value in ENVIRONMENT.items():
+                os.environ.setdefault(name, value)
             with _quiet():
                 try:
                     self._pipeline = self._build()
@@ -121,7 +126,7 @@ def _present(path: Path) -> Path:
 def _quiet() -> Iterator[None]:
     """Without the warnings of pyannote.audio that are about decoders we do not use and files too short for a count."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"(pyannote|lightning|torch|torchaudio|speechbrain)\b.*")
+        warnings.filterwarnings("ignore", module=r"(pyannote|lightning|numpy|torch|torchaudio|speechbrain)\b.*")
         yield
 
 

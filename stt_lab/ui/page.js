@@ -24,7 +24,16 @@
     navigator.clipboard.writeText(text).then(() => said("Copied"), () => said("Not allowed"));
   }
 
+  // Gradio opens its page about clients by a button of its own footer, which page.css hides.
+  function clients(event) {
+    event.preventDefault();
+    const button = document.querySelector("footer .show-api");
+    button?.dispatchEvent(new MouseEvent("mouseenter"));
+    button?.click();
+  }
+
   document.addEventListener("click", (event) => {
+    if (event.target instanceof Element && event.target.closest("[data-clients]")) return clients(event);
     const node = event.target instanceof Element ? event.target.closest("[data-seek], [data-lane], [data-save], [data-copy]") : null;
     if (!node || !result(node)) return;
     if (node.dataset.save) return save(node);

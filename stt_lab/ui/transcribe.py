@@ -30,7 +30,8 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 RAW: dict[str, Any] = PRIVATE | {"preprocess": False}  # values as they came: Gradio would copy files
 TITLE = '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with times and speakers, on your own machine.</p>'
 FOOTER = (
-    '<footer class="stt-footer"><a href="docs">HTTP API</a><a href="?view=api">Python and JavaScript clients</a>'
+    '<footer class="stt-footer"><a href="docs">HTTP API</a>'
+    '<a href="?view=api" data-clients="1">Python and JavaScript clients</a>'
     f'<a href="health">Health</a><span>stt_lab {__version__}</span></footer>'
 )
 EMPTY = (
@@ -63,6 +64,7 @@ class Page:
     def __init__(self, runtime: Runtime, access: Access) -> None:
         self.runtime, self.access = runtime, access
         self.uploads = Uploads()
+        self.working: dict[str, Work[Transcript]] = {}  # by session
 
     def draw(self) -> None:
         """Lay the page out on the Blocks that is being built."""
@@ -119,8 +121,8 @@ class Page:
     def _wire(self) -> None:
         outputs = [self.status, self.result, self.go, self.stop]
         inputs = [self.file, self.spoken, self.model, self.language, self.diarize, self.speakers]
-        running = self.go.click(self.run, inputs, outputs, **RAW)
-        self.stop.click(self.stopped, None, outputs, cancels=[running], **PRIVATE)
+        self.go.click(self.run, inputs, outputs, **RAW)
+        self.stop.click(self.cancel, **PRIVATE)
         for mine, other in ((self.file, self.spoken), (self.spoken, self.file)):
             listen = mine.upload if mine is self.file else mine.stop_recording
             listen(self.arrived, mine, other, **RAW)
@@ -149,34 +151,40 @@ class Page:
         except Exception as problem:
             raise gr.Error(sentence(problem), print_exception=False) from None
 
-    def stopped(self) -> tuple[Any, ...]:
-        return html.notice("Cancelled."), EMPTY, *_buttons(busy=False)
+    def cancel(self, request: gr.Request) -> None:
+        """Stop the visitor's work; `run` then says so. Gradio's own cancel lets late progress overwrite that."""
+        work = self.working.get(str(request.session_hash))
+        if work:
+            work.cancel()
 
     async def run(
         self, file: Any, spoken: Any, model: str, language: str, diarize: bool, speakers: Any, request: gr.Request
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Transcribe, and show how far it is."""
-        began = time.monotonic()
+        began, session = time.monotonic(), str(request.session_hash)
         yield html.stages([], Event("queued"), 0, diarize), "", *_buttons(busy=True)
         values = {"model": model, "language": language, "diarize": diarize, "speakers": speakers or 0}
         try:
             path = received(file or spoken)
-            self.uploads.add(str(request.session_hash), path)
+            self.uploads.add(session, path)
 
             def job(tell: Tell) -> Transcript:
                 context = Context(caller_of(request, self.access), self.runtime, tell)
                 return call(OPERATIONS["transcribe"], values | {"file": path}, context)  # type: ignore[no-any-return]
 
             async with Work(job) as work:
+                self.working[session] = work
                 async for shown in _watch(work, began, bool(diarize)):
                     yield shown, gr.skip(), gr.skip(), gr.skip()
                 transcript = work.result()
             recording = _recording(path, file or spoken)
             yield "", html.result(transcript, recording, time.monotonic() - began), *_buttons(busy=False)
         except Cancelled:
-            yield self.stopped()
+            yield html.notice("Cancelled."), EMPTY, *_buttons(busy=False)
         except Exception as problem:
             yield html.notice(sentence(problem), "error"), EMPTY, *_buttons(busy=False)
+        finally:
+            self.working.pop(session, None)
 
     async def pull(self, model: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """Fetch a model's weights: for the administrator, whoever asks in whatever way."""

@@ -44,6 +44,11 @@ class Work(Generic[T]):
     async def __aexit__(self, *problem: object) -> None:
         self._gone.set()
 
+    def cancel(self) -> None:
+        """Stop the work, and whoever waits for it. From any thread."""
+        self._gone.set()
+        self._loop.call_soon_threadsafe(self._ended.set)
+
     def _tell(self, news: Any) -> None:
         if self._gone.is_set():
             raise Cancelled("The work was cancelled.")
@@ -63,8 +68,8 @@ class Work(Generic[T]):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._ended.wait()
-            if not listening():
-                raise Cancelled("The client has gone; the work was stopped.")
+            if self._gone.is_set() or not listening():
+                raise Cancelled("The work was cancelled.")
             yield [self._news.popleft() for _ in range(len(self._news))]
 
     def result(self) -> T:
