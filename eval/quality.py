@@ -50,7 +50,8 @@ def words(runtime: Runtime, model_id: str) -> dict[str, Any]:
     from faster_whisper import WhisperModel
 
     settings = runtime.settings
-    bare = WhisperModel(str(settings.models_dir / model_id), device="cpu", compute_type="int8", cpu_threads=settings.threads)
+    folder = str(settings.models_dir / model_id)
+    bare = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=settings.threads)
     model, _ = runtime.pool.resolve("transcribe", model_id)
     counts: dict[str, dict[str, list[metrics.WordErrors]]] = {}
     differing = 0
@@ -67,13 +68,15 @@ def words(runtime: Runtime, model_id: str) -> dict[str, Any]:
                 for group in (name, f"{name}: {language}", "pooled"):
                     counts.setdefault(group, {}).setdefault(who, []).append(scored)
     table = {group: {who: _rate(values) for who, values in sides.items()} for group, sides in counts.items()}
-    return {"model": model_id, "normaliser": "Whisper English / multilingual", "differing_texts": differing, "table": table}
+    made = {"model": model_id, "normaliser": "Whisper English / multilingual"}
+    return made | {"differing_texts": differing, "table": table}
 
 
 def _rate(values: list[metrics.WordErrors]) -> dict[str, Any]:
     total = sum(values, metrics.WordErrors())
     low, high = metrics.bootstrap(values, seed=0)
-    return {"wer": total.rate, "low": low, "high": high, "errors": total.errors, "words": total.words, "files": len(values)}
+    interval = {"low": low, "high": high}
+    return {"wer": total.rate, "errors": total.errors, "words": total.words, "files": len(values)} | interval
 
 
 def silence(runtime: Runtime, model_id: str) -> dict[str, Any]:

@@ -138,8 +138,9 @@ def peak_memory(service: Service) -> Iterator[list[int]]:
 
 
 def long(settings: Settings, model: str, runs: int) -> dict[str, Any]:
-    """Interleaved runs on the long files; bare with voice activity detection and word times, as the service has them."""
-    paths = [settings.speech_dir / r["path"] for r in recordings(settings) if r["id"].startswith("assembled__long_dev")]
+    """Interleaved runs on the long files; bare with voice activity detection and word times, as the service has."""
+    chosen = [r for r in recordings(settings) if r["id"].startswith("assembled__long_dev")]
+    paths = [settings.speech_dir / r["path"] for r in chosen]
     bare = Bare(settings, model)
     times: dict[str, list[dict[str, float]]] = {"bare": [], "off": [], "fast": []}
     with Service({"STT_LAB_CPU_PROFILE": "off"}) as off, Service({"STT_LAB_CPU_PROFILE": "fast"}) as fast:
@@ -159,7 +160,7 @@ def long(settings: Settings, model: str, runs: int) -> dict[str, Any]:
 
 
 def _ratios(times: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
-    """Medians over runs, of sums over files are not comparable run by run: so the median of each file's ratios."""
+    """Medians over all pairs of runs of the same file, made one after the other."""
     ratios = {}
     for who in (who for who in times if who != "bare"):
         for what in ("wall", "cpu"):
@@ -170,8 +171,11 @@ def _ratios(times: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
 
 def short(settings: Settings, model: str, runs: int) -> dict[str, Any]:
     """Clips under 10 s, language=auto, against the library with its defaults (no VAD, no word times)."""
-    clips = [r for r in recordings(settings) if r["duration_s"] < 10 and r.get("text") and r.get("kind") == "utterance"]
-    clips = [r for r in clips if r["path"].startswith(("librispeech_test_other", "ljspeech", "picovoice"))][:: max(1, runs)]
+    folders = ("librispeech_test_other", "fleurs_cuttledoc", "ljspeech", "picovoice")
+    clips = [
+        r for r in recordings(settings) if r["path"].startswith(folders) and r["duration_s"] < 10 and r.get("text")
+    ]
+    clips = clips[::runs]
     bare = Bare(settings, model)
     rows = []
     with Service({}) as service:
@@ -184,13 +188,16 @@ def short(settings: Settings, model: str, runs: int) -> dict[str, Any]:
             row |= {"bare_cpu": plain["cpu"], "ours_cpu": ours["cpu"]}
             rows += [row] if number else []
             if not same:
-                print(clip["id"], "\n  bare:", plain["language"], plain["text"], "\n  ours:", ours["language"], ours["text"])
+                print(clip["id"])
+                for who, answer in (("bare", plain), ("ours", ours)):
+                    print(f"  {who}: {answer['language']} {answer['text']}")
     bare.close()
     ratio = statistics.median(row["bare"] / row["ours"] for row in rows)
     total = sum(row["bare"] for row in rows) / sum(row["ours"] for row in rows)
     cpu = sum(row["bare_cpu"] for row in rows) / sum(row["ours_cpu"] for row in rows)
     same = sum(row["same_text"] for row in rows)
-    return {"model": model, "clips": len(rows), "same_text": same, "median_ratio": ratio, "sum_ratio": total, "cpu_ratio": cpu, "rows": rows}
+    made = {"model": model, "clips": len(rows), "same_text": same, "rows": rows}
+    return made | {"median_ratio": ratio, "sum_ratio": total, "cpu_ratio": cpu}
 
 
 def memory(settings: Settings, model: str, runs: int) -> dict[str, Any]:
@@ -206,7 +213,7 @@ def memory(settings: Settings, model: str, runs: int) -> dict[str, Any]:
             with Service({}) as service, peak_memory(service) as peak:
                 answer = service.transcribe(path, model=model)
             last = answer["segments"][-1]["words"][-1]
-            row = {"peak_mb": peak[0] / 1e6, "wall": answer["wall"], "cpu": answer["cpu"], "duration": answer["duration"]}
+            row = {"peak_mb": peak[0] / 1e6} | {key: answer[key] for key in ("wall", "cpu", "duration")}
             row |= {"rtf": answer["wall"] / answer["duration"], "speakers": len(answer["speakers"]), "last_word": last}
             made[str(minutes)] = row | {"decoded_samples": samples}
             print(minutes, row, flush=True)

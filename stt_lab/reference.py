@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -10,6 +11,8 @@ from pydantic_core import PydanticUndefined
 import stt_lab.operations  # noqa: F401  declares the operations
 from stt_lab.registry import OPERATIONS, Operation, is_media
 from stt_lab.settings import PREFIX, Settings
+
+MACHINE = ("STT_LAB_DATA_DIR", "STT_LAB_MODELS_DIR", "STT_LAB_THREADS")  # their defaults differ
 
 
 def page() -> str:
@@ -34,7 +37,8 @@ def html() -> str:
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
-    "table{border-collapse:collapse;display:block;overflow-x:auto}td,th{border:1px solid #8886;padding:.3rem .6rem;text-align:left}"
+    "table{border-collapse:collapse;display:block;overflow-x:auto}"
+    "td,th{border:1px solid #8886;padding:.3rem .6rem;text-align:left}"
     "code{font-size:.9em}"
 )
 
@@ -48,20 +52,20 @@ def _operation(op: Operation) -> str:
         f" · Python `stt_lab.{op.name}`",
     ]
     if op.fields:
-        rows = [_row(f"`{name}`", _kind(info), _default(info), info.description or "") for name, info in op.fields.items()]
-        lines.append("\n".join([_row("parameter", "type", "default", "meaning"), "|---|---|---|---|", *rows]))
+        lines.append(_table("parameter", "type", op.fields))
     return "\n\n".join(lines)
 
 
 def _settings() -> str:
+    fields = {PREFIX + name.upper(): info for name, info in Settings.model_fields.items()}
+    return _table("variable", "values", fields)
+
+
+def _table(subject: str, values: str, fields: Mapping[str, FieldInfo]) -> str:
     rows = [
-        _row(f"`{PREFIX}{name.upper()}`", _kind(info), "" if name in MACHINE else _default(info), info.description or "")
-        for name, info in Settings.model_fields.items()
+        _row(f"`{name}`", _kind(info), _default(name, info), info.description or "") for name, info in fields.items()
     ]
-    return "\n".join([_row("variable", "values", "default", "meaning"), "|---|---|---|---|", *rows])
-
-
-MACHINE = ("data_dir", "models_dir", "threads")  # their defaults differ from machine to machine
+    return "\n".join([_row(subject, values, "default", "meaning"), "|---|---|---|---|", *rows])
 
 
 def _row(*cells: str) -> str:
@@ -78,7 +82,9 @@ def _kind(info: FieldInfo) -> str:
     return getattr(info.annotation, "__name__", str(info.annotation)).replace("pydantic.types.", "")
 
 
-def _default(info: FieldInfo) -> str:
+def _default(name: str, info: FieldInfo) -> str:
+    if name in MACHINE:
+        return "of the machine"
     return "required" if info.default is PydanticUndefined else f"`{info.default}`"
 
 

@@ -45,8 +45,8 @@ class Settings(BaseSettings):
         "process", description="a worker process per device, or this process"
     )
     threads: int = Field(_cpus(), ge=1, description="threads of an engine on the CPU")
-    cpu_profile: Literal["fast", "off"] = Field(
-        "fast", description="instruction set and allocator settings of CPU workers"
+    cpu_profile: Literal["fast", "avx512", "off"] = Field(
+        "fast", description="of CPU workers: fast keeps memory between windows; avx512 also forces that instruction set"
     )
     idle_unload_s: float = Field(900, gt=0, description="seconds after which an unused model gives its memory back")
     queue_size: int = Field(8, ge=0, description="requests that may wait for a device; more get 503")

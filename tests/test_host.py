@@ -295,21 +295,27 @@ def test_the_environment_of_a_worker_holds_no_secrets(audio: Audio, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("device", "profile", "tuned"), [("cpu", "fast", True), ("cpu", "off", False), ("cuda", "fast", False)]
+    ("device", "profile", "tuned", "forced"),
+    [
+        ("cpu", "fast", True, False),
+        ("cpu", "avx512", True, True),
+        ("cpu", "off", False, False),
+        ("cuda", "avx512", False, False),
+    ],
 )
 def test_the_fast_profile_is_for_the_cpu(
-    device: str, profile: str, tuned: bool, monkeypatch: pytest.MonkeyPatch
+    device: str, profile: str, tuned: bool, forced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CT2_FORCE_CPU_ISA", raising=False)
     monkeypatch.setattr(host_module, "has_avx512", lambda: True)
     environ = worker_environ(device, 1, profile)
-    assert ("GLIBC_TUNABLES" in environ, "CT2_FORCE_CPU_ISA" in environ) == (tuned, tuned)
+    assert ("GLIBC_TUNABLES" in environ, "CT2_FORCE_CPU_ISA" in environ) == (tuned, forced)
 
 
 def test_avx512_is_not_forced_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CT2_FORCE_CPU_ISA", raising=False)
     monkeypatch.setattr(host_module, "has_avx512", lambda: False)
-    environ = worker_environ("cpu", 1, "fast")
+    environ = worker_environ("cpu", 1, "avx512")
     assert ("GLIBC_TUNABLES" in environ, "CT2_FORCE_CPU_ISA" in environ) == (True, False)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -244,7 +244,7 @@ class _Run:
     def _decode(
         self, encoded: Any, seek: int, size: int, previous: list[int]
     ) -> tuple[list[dict[str, Any]], int, bool]:
-        """One window: segments with words, the frame where the next window starts, and whether to go on from its text."""
+        """One window: segments with words, the frame where the next one starts, and whether to go on from its text."""
         model, tokenizer = self.model, self._tokenizer
         prompt = model.get_prompt(tokenizer, previous)
         result, log_prob, temperature, ratio = model.generate_with_fallback(encoded, prompt, tokenizer, self._options)
