@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from fake_engines import Endless, Gated
+from fake_engines import Endless, Gated, Halves
 from fakes import KEY, Service, fakes_fixture, files, served, started, tone, until  # noqa: F401
 
 from stt_lab import http as http_module
@@ -109,6 +109,7 @@ def test_transcribe_anonymously(client: httpx.Client, talk: Path, service: Servi
 def test_where_nobody_speaks(client: httpx.Client, talk: Path) -> None:
     body = send(client, talk, model="mute").json()
     assert (body["text"], body["segments"], body["speakers"]) == ("", [], [])
+    assert Halves.loads == 0  # nobody is asked who does not speak
 
 
 @pytest.mark.parametrize("value", ["false", "0", "False"])

@@ -248,6 +248,9 @@ def test_an_upload_beyond_the_limit_is_refused(served: Served, client: httpx.Cli
     answer = client.post(f"{API}/upload", content=parts, headers=kind)  # chunked: no length to go by
     assert answer.status_code == 413
     assert isinstance(answer.json()["error"], str)
+    answer = client.post(f"{API}/upload", files={"files": ("a.wav", big[: 2 * 1024 * 1024 + 1])})  # by one byte
+    assert answer.status_code == 413
+    assert "2 MB" in answer.json()["error"]
     assert served.uploads == before
 
 

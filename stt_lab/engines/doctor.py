@@ -33,6 +33,7 @@ class Finding:
     ok: bool
     detail: str
     mend: str = ""
+    required: bool = True  # False: the product works without it
 
 
 def doctor(settings: Settings, *, verify: bool = False) -> tuple[Finding, ...]:
@@ -83,7 +84,7 @@ def _missing(model: Model, settings: Settings) -> Finding:
         detail += f"; offline, so copy the weights to {folder}"
     elif model.gated:
         detail += f"; accept the conditions at https://huggingface.co/{model.repo} and run `hf auth login` first"
-    return Finding(subject, False, detail, _pull(model, settings))
+    return Finding(subject, False, detail, _pull(model, settings), required=folder.is_dir())
 
 
 def _pull(model: Model, settings: Settings) -> str:

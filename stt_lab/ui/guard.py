@@ -124,6 +124,8 @@ class _Exchange:
             return message
 
         async def answered(message: Message) -> None:
+            if message.get("status") == 413:  # Gradio's own limit of a file came first, and its answer is not JSON
+                self.received = self.limit + 1
             if self.over:
                 return  # Gradio's own answer to the overflow
             if message["type"] == "http.response.start":
