@@ -203,6 +203,7 @@ def speed(diarizer: PyannoteDiarizer, audio: Audio, threads: int, seconds: int) 
     part = Audio(audio.path, min(audio.samples, seconds * SAMPLE_RATE))
     diarizer.diarize(Audio(audio.path, 10 * SAMPLE_RATE), 0, silent)
     ours = [cost(lambda: diarizer.diarize(part, 0, silent), part.duration) for _ in range(2)]
+    print("ours", ours, flush=True)
     plain = plain_pipeline(threads)
     waveform = torch.from_numpy(np.ascontiguousarray(part.read()))[None]
     theirs = cost(lambda: plain({"waveform": waveform, "sample_rate": SAMPLE_RATE}), part.duration)
