@@ -221,13 +221,13 @@ def memory(settings: Settings, model: str, runs: int) -> dict[str, Any]:
 
 
 def _repeat(source: Path, samples: int, target: Path) -> int:
-    """Write whole repetitions of a recording as FLAC, at most `samples` long."""
+    """Write whole repetitions of a recording as FLAC, at least `samples` long."""
     import av
     import numpy as np
     from faster_whisper.audio import decode_audio
 
     sound = (decode_audio(str(source)) * 32767).astype(np.int16)
-    times = samples // len(sound)
+    times = -(-samples // len(sound))
     with av.open(str(target), "w") as container:
         stream = container.add_stream("flac", rate=16000, layout="mono")
         for _ in range(times):

@@ -204,7 +204,7 @@ def _models_pull(ids: list[str], embedded: bool, **unused: Any) -> int:
     from stt_lab.engines.pull import pull
 
     for model in ids or embedded_ids():
-        with tqdm(unit="B", unit_scale=True, desc=model) as bar:
+        with tqdm(unit="B", unit_scale=True, desc=model, leave=False) as bar:
 
             def report(what: str, done: int, total: int, bar: Any = bar) -> None:
                 bar.set_description(what)
