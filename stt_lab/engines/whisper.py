@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 HOP = 160  # samples of a feature frame (10 ms)
 WINDOW = 3000  # frames that the encoder sees (30 s)
+SHORTEST_STEP = 20  # frames from window to window, however early the text of one ends
 NEIGHBOURS = 2  # frames on either side that a frame's analysis (25 ms, centred) reaches into
 VAD_BLOCK = 600 * SAMPLE_RATE  # samples that voice activity detection holds at once
 KEPT_SILENCE = 2 * SAMPLE_RATE  # samples; faster-whisper's own limit between regions
@@ -197,12 +198,11 @@ class _Run:
                 self._prepare(encoded, frames)
             prompt.enter(self.speech.region_at(seek * HOP / SAMPLE_RATE))
             found, seek_next, sure = self._decode(encoded, seek, size, prompt.tokens)
-            kept = [s for s in found if s["words"]]
-            for segment in kept:
+            for segment in found:
                 yield self._segment(segment)
-            if kept:
-                prompt.leave(self.speech.region_at(kept[-1]["end"]), [t for s in kept for t in s["tokens"]], sure)
-            seek = max(seek_next, seek + 1)
+            if found:
+                prompt.leave(self.speech.region_at(found[-1]["end"]), [t for s in found for t in s["tokens"]], sure)
+            seek = max(seek_next, seek + SHORTEST_STEP)
 
     def _encode(self, seek: int, size: int) -> Any:
         """Encoder output of `size` frames from `seek`, with the neighbours that the outer frames' analysis needs."""
@@ -264,7 +264,7 @@ class _Run:
                 seek_next = round(words[-1]["end"] * SAMPLE_RATE / HOP)
         if ratio > OPTIONS["compression_ratio_threshold"]:
             found = self._without_loops(found)
-        return found, seek_next, temperature <= OPTIONS["prompt_reset_on_temperature"]
+        return self._aligned(found), seek_next, temperature <= OPTIONS["prompt_reset_on_temperature"]
 
     def _without_loops(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Drop segments that only say the segment before them once more, in a window whose text compresses too well."""
@@ -276,6 +276,14 @@ class _Run:
             else:
                 kept.append(segment)
         return kept
+
+    def _aligned(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Segments whose words have times; without a time nobody can say who said them."""
+        for segment in found:
+            text = self._tokenizer.decode(segment["tokens"])
+            if not segment["words"] and text.strip():
+                self._suppress(segment["start"], segment["end"], text, "its words are nowhere in the sound")
+        return [segment for segment in found if segment["words"]]
 
     def _suppress(self, start: float, end: float, text: str, reason: str) -> None:
         first, last = self.speech.region_at(start), self.speech.region_at(end)

@@ -1,0 +1,170 @@
+"""The loop over windows: what it leaves out, what it remembers, and that its text is the plain library's."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stt_lab.audio import DecodeLimits, Decoder
+from stt_lab.engines import whisper
+from stt_lab.engines.protocols import Placement, silent
+from stt_lab.engines.whisper import Region, Speech, WhisperTranscriber, find_speech
+from stt_lab.settings import get_settings
+from stt_lab.types import SAMPLE_RATE, Audio
+
+S = SAMPLE_RATE
+
+
+def sound(path: Path, samples: np.ndarray[Any, Any]) -> Audio:
+    samples.astype("<i2").tofile(path)
+    return Audio(path, len(samples))
+
+
+@pytest.fixture
+def ramp(tmp_path: Path) -> Audio:
+    """100 s whose samples tell their second."""
+    return sound(tmp_path / "ramp.pcm", np.repeat(np.arange(100), S))
+
+
+def seconds(samples: np.ndarray[Any, Any]) -> list[int]:
+    return sorted({round(float(value) * 32768) for value in samples})
+
+
+def test_speech_is_read_as_if_regions_stood_end_to_end(ramp: Audio) -> None:
+    speech = Speech(ramp, [Region(10 * S, 12 * S), Region(50 * S, 53 * S)])
+    assert speech.samples == 5 * S
+    assert seconds(speech.read(0, 5 * S)) == [10, 11, 50, 51, 52]
+    assert seconds(speech.read(S, 3 * S)) == [11, 50]
+    assert len(speech.read(5 * S, 6 * S)) == 0
+
+
+def test_packed_times_become_times_of_the_file(ramp: Audio) -> None:
+    speech = Speech(ramp, [Region(10 * S, 12 * S), Region(50 * S, 53 * S)])
+    assert [speech.region_at(t) for t in (0, 1.9, 2.1, 99)] == [0, 0, 1, 1]
+    assert speech.original(1.5, 0) == 11.5
+    assert speech.original(2.5, 0) == 12  # kept inside its region
+    assert speech.original(2.5, 1) == 50.5
+
+
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [
+        ([], []),
+        ([(1.9, 98.1)], [(0, 100)]),  # short silences at both ends stay
+        ([(2.1, 97.9)], [(2.1, 97.9)]),
+        ([(10, 20), (21.9, 30), (33, 40)], [(10, 30), (33, 40)]),
+    ],
+)
+def test_only_long_silences_are_left_out(
+    ramp: Audio, monkeypatch: pytest.MonkeyPatch, found: list[Any], kept: list[Any]
+) -> None:
+    regions = [{"start": round(a * S), "end": round(b * S)} for a, b in found]
+    monkeypatch.setattr("faster_whisper.vad.get_speech_timestamps", lambda samples: regions)
+    assert [(r.start / S, r.stop / S) for r in find_speech(ramp, silent)] == kept
+
+
+def test_speech_over_the_seam_of_two_blocks_is_one_region(ramp: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whisper, "VAD_BLOCK", 50 * S)
+    answers = iter([[{"start": 40 * S, "end": 50 * S}], [{"start": 0, "end": 10 * S}]])
+    monkeypatch.setattr("faster_whisper.vad.get_speech_timestamps", lambda samples: next(answers))
+    assert find_speech(ramp, silent) == [Region(40 * S, 60 * S)]
+
+
+def test_the_prompt_is_forgotten_over_silence_and_after_doubt() -> None:
+    prompt = whisper._Prompt()
+    prompt.enter(0)
+    prompt.leave(0, [1, 2], sure=True)
+    prompt.enter(0)
+    assert prompt.tokens == [1, 2]
+    prompt.leave(0, [3], sure=True)
+    assert prompt.tokens == [1, 2, 3]
+    prompt.leave(0, [4], sure=False)
+    assert prompt.tokens == []
+    prompt.leave(0, [5], sure=True)
+    prompt.enter(1)
+    assert prompt.tokens == []
+
+
+class Letters:
+    """A tokenizer whose tokens are characters."""
+
+    def decode(self, tokens: list[int]) -> str:
+        return "".join(map(chr, tokens))
+
+
+def run_over(ramp: Audio) -> Any:
+    run: Any = whisper._Run.__new__(whisper._Run)
+    run.speech = Speech(ramp, [Region(10 * S, 40 * S)])
+    run.suppressed, run._tokenizer = [], Letters()
+    return run
+
+
+def part(start: float, end: float, text: str, words: int = 1) -> dict[str, Any]:
+    return {"start": start, "end": end, "tokens": list(map(ord, text)), "words": [{}] * words}
+
+
+def test_a_loop_is_cut_and_said(ramp: Audio) -> None:
+    run = run_over(ramp)
+    found = [part(0, 1, " Yes."), part(1, 2, " Yes."), part(2, 3, "Yes. "), part(3, 4, " No.")]
+    assert [piece["start"] for piece in run._without_loops(found)] == [0, 3]
+    assert [(item.start, item.end, item.text) for item in run.suppressed] == [(11, 12, "Yes."), (12, 13, "Yes.")]
+
+
+def test_text_without_a_place_in_the_sound_is_said(ramp: Audio) -> None:
+    run = run_over(ramp)
+    assert run._aligned([part(0, 1, " One."), part(1, 2, " Two.", words=0)]) == [part(0, 1, " One.")]
+    assert [item.text for item in run.suppressed] == ["Two."]
+
+
+def test_doubt_needs_both_signs() -> None:
+    assert whisper._doubt(0.9, -1.5)
+    assert not whisper._doubt(0.9, -0.5)
+    assert not whisper._doubt(0.1, -1.5)
+
+
+@pytest.fixture(scope="module")
+def conversation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audio]:
+    """The 30 s that pyannote.audio ships."""
+    spec = importlib.util.find_spec("pyannote")  # without importing it
+    assert spec is not None
+    wave = next(Path(p) / "audio/sample/sample.wav" for p in spec.submodule_search_locations or ())
+    decoder = Decoder(tmp_path_factory.mktemp("work"), DecodeLimits(SAMPLE_RATE * 60, 60))
+    with decoder.decode(wave) as audio:
+        yield audio
+    decoder.close()
+
+
+@pytest.fixture(scope="module")
+def base() -> WhisperTranscriber:
+    engine = WhisperTranscriber(Placement(get_settings().models_dir / "base", "base", threads=2))
+    engine.load()
+    return engine
+
+
+@pytest.mark.truth
+def test_the_language_costs_no_second_look(
+    base: WhisperTranscriber, conversation: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = base.transcribe(conversation, "en", silent)
+    looks: list[int] = []
+    model: Any = base._model
+    encode = model.encode
+    monkeypatch.setattr(model, "encode", lambda features: looks.append(1) or encode(features))
+    heard = base.transcribe(conversation, None, silent)
+    assert heard.language == "en"
+    assert len(looks) == 1
+    assert heard.segments == told.segments
+
+
+@pytest.mark.truth
+def test_the_text_is_that_of_the_plain_library(base: WhisperTranscriber, conversation: Audio) -> None:
+    model: Any = base._model
+    plain, _ = model.transcribe(conversation.read(), language="en", vad_filter=True, word_timestamps=True)
+    ours = base.transcribe(conversation, "en", silent)
+    assert [s.text for s in ours.segments] == [s.text.strip() for s in plain]
+    assert len(ours.segments) > 3
