@@ -33,7 +33,7 @@ class Fake:
         type(self).unloads += 1
 
     def work(self, audio: Audio, report: Report) -> str:
-        return "word " * math.ceil(audio.duration)
+        return "word. " * math.ceil(audio.duration)  # sentences: between them the speaker may change
 
     def transcribe(self, audio: Audio, language: str | None, report: Report) -> Recognition:
         report(Event("transcribing", 0.0))

@@ -100,7 +100,7 @@ def test_transcribe_anonymously(client: httpx.Client, talk: Path, service: Servi
     assert answer.status_code == 200
     body = answer.json()
     assert set(body) == {"text", "language", "duration", "segments", "speakers", "model"}
-    assert (body["text"], body["duration"], body["model"]) == ("word word", 2.0, "large-v3-turbo")
+    assert (body["text"], body["duration"], body["model"]) == ("word. word.", 2.0, "large-v3-turbo")
     assert body["text"] == " ".join(segment["text"] for segment in body["segments"])
     assert body["speakers"] == ["Speaker 1", "Speaker 2"]
     assert service.leftovers() == []

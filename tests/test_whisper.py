@@ -104,8 +104,8 @@ def run_over(ramp: Audio) -> Any:
     return run
 
 
-def part(start: float, end: float, text: str, words: int = 1) -> dict[str, Any]:
-    return {"start": start, "end": end, "tokens": list(map(ord, text)), "words": [{}] * words}
+def part(start: float, end: float, text: str, words: int = 1, likely: float = 0.9) -> dict[str, Any]:
+    return {"start": start, "end": end, "tokens": list(map(ord, text)), "words": [{"probability": likely}] * words}
 
 
 def test_a_loop_is_cut_and_said(ramp: Audio) -> None:
@@ -115,10 +115,11 @@ def test_a_loop_is_cut_and_said(ramp: Audio) -> None:
     assert [(item.start, item.end, item.text) for item in run.suppressed] == [(11, 12, "Yes."), (12, 13, "Yes.")]
 
 
-def test_text_without_a_place_in_the_sound_is_said(ramp: Audio) -> None:
+def test_text_that_is_not_believed_is_said(ramp: Audio) -> None:
     run = run_over(ramp)
-    assert run._aligned([part(0, 1, " One."), part(1, 2, " Two.", words=0)]) == [part(0, 1, " One.")]
-    assert [item.text for item in run.suppressed] == ["Two."]
+    found = [part(0, 1, " One."), part(1, 2, " Two.", words=0), part(2, 3, " I", likely=0.01)]
+    assert run._believed(found) == [part(0, 1, " One.")]
+    assert [item.text for item in run.suppressed] == ["Two.", "I"]
 
 
 def test_doubt_needs_both_signs() -> None:

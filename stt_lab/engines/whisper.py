@@ -29,6 +29,7 @@ NEIGHBOURS = 2  # frames on either side that a frame's analysis (25 ms, centred)
 VAD_BLOCK = 600 * SAMPLE_RATE  # samples that voice activity detection holds at once
 KEPT_SILENCE = 2 * SAMPLE_RATE  # samples; faster-whisper's own limit between regions
 DETECTION_WINDOWS = 3  # windows that may vote on the language while none is sure
+UNLIKELY = 0.1  # mean probability of words below which a segment is noise; real speech had 0.24 and more (eval/LOG.md)
 SURE = 0.5  # probability at which a language is believed at once
 
 OPTIONS: dict[str, Any] = {  # of the search; values as in the Whisper paper (Radford et al. 2022, section 4.5)
@@ -264,7 +265,7 @@ class _Run:
                 seek_next = round(words[-1]["end"] * SAMPLE_RATE / HOP)
         if ratio > OPTIONS["compression_ratio_threshold"]:
             found = self._without_loops(found)
-        return self._aligned(found), seek_next, temperature <= OPTIONS["prompt_reset_on_temperature"]
+        return self._believed(found), seek_next, temperature <= OPTIONS["prompt_reset_on_temperature"]
 
     def _without_loops(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Drop segments that only say the segment before them once more, in a window whose text compresses too well."""
@@ -277,13 +278,18 @@ class _Run:
                 kept.append(segment)
         return kept
 
-    def _aligned(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Segments whose words have times; without a time nobody can say who said them."""
+    def _believed(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Segments whose words have times, and of which at least one is likely; the others are told."""
+        kept: list[dict[str, Any]] = []
         for segment in found:
             text = self._tokenizer.decode(segment["tokens"])
-            if not segment["words"] and text.strip():
-                self._suppress(segment["start"], segment["end"], text, "its words are nowhere in the sound")
-        return [segment for segment in found if segment["words"]]
+            likely = [word["probability"] for word in segment["words"]]
+            if likely and sum(likely) / len(likely) >= UNLIKELY:
+                kept.append(segment)
+            elif text.strip():
+                reason = "no word of it is likely" if likely else "its words are nowhere in the sound"
+                self._suppress(segment["start"], segment["end"], text, reason)
+        return kept
 
     def _suppress(self, start: float, end: float, text: str, reason: str) -> None:
         first, last = self.speech.region_at(start), self.speech.region_at(end)
