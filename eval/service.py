@@ -33,6 +33,7 @@ from stt_lab.settings import Settings, get_settings
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+SETTLED, IDLE = 3, 10  # seconds before and of the look at an idle server
 SAMPLE_EVERY = 0.2  # seconds between looks at the memory
 
 
@@ -239,15 +240,19 @@ def _repeat(source: Path, samples: int, target: Path) -> int:
 
 
 def startup(settings: Settings, model: str, runs: int) -> dict[str, Any]:
-    """Seconds until GET / answers, and until `import stt_lab` returns."""
-    pages, imports = [], []
+    """Seconds until GET / answers, and until `import stt_lab` returns; share of a core that an idle server takes."""
+    pages, imports, idle = [], [], []
     for _ in range(runs):
         with Service({}) as service:
             pages.append(service.ready_after)
+            time.sleep(SETTLED)
+            used = service.cpu()
+            time.sleep(IDLE)
+            idle.append((service.cpu() - used) / IDLE)
         began = time.perf_counter()
         subprocess.run([sys.executable, "-c", "import stt_lab"], check=True)
         imports.append(time.perf_counter() - began)
-    return {"page_s": pages, "import_s": imports}
+    return {"page_s": pages, "import_s": imports, "idle_cores": idle}
 
 
 def main() -> None:

@@ -65,8 +65,8 @@ class Stop:
 def test_inprocess_loads_once_and_again_after_close(audio: Audio) -> None:
     Echo.loads = Echo.unloads = 0
     host, events = InProcessHost(), list[Event]()
-    assert text(host.run(task("echo", audio), events.append)) == "word word word"
-    assert text(host.run(task("echo", audio), events.append)) == "word word word"
+    assert text(host.run(task("echo", audio), events.append)) == "word. word. word."
+    assert text(host.run(task("echo", audio), events.append)) == "word. word. word."
     assert [event.stage for event in events] == ["loading", "transcribing", "transcribing"]
     assert (Echo.loads, Echo.unloads) == (1, 0)
     host.close()
@@ -92,7 +92,7 @@ def test_inprocess_cancel(audio: Audio) -> None:
 
 def test_result_and_progress_cross(worker: WorkerHost, audio: Audio) -> None:
     events: list[Event] = []
-    assert text(worker.run(task("echo", audio), events.append)) == "word word word"
+    assert text(worker.run(task("echo", audio), events.append)) == "word. word. word."
     assert [event.stage for event in dict.fromkeys(events)] == ["loading", "transcribing"]
 
 
@@ -108,7 +108,7 @@ def test_a_strange_error_stays_in_the_log(worker: WorkerHost, audio: Audio, capf
     assert type(caught.value) is SttError
     assert "secret" not in str(caught.value)
     assert "a secret in /etc/passwd" in capfd.readouterr().err
-    assert text(worker.run(task("echo", audio), silent)) == "word word word"
+    assert text(worker.run(task("echo", audio), silent)) == "word. word. word."
 
 
 def test_what_libraries_print_is_no_message(
@@ -130,7 +130,7 @@ def test_a_crash_fails_one_task(worker: WorkerHost, audio: Audio) -> None:
     with pytest.raises(EngineCrashed):
         worker.run(task("crash", audio), silent)
     assert worker.pid is None
-    assert text(worker.run(task("echo", audio), silent)) == "word word word"
+    assert text(worker.run(task("echo", audio), silent)) == "word. word. word."
 
 
 def test_kill_9_from_outside_fails_one_task(worker: WorkerHost, audio: Audio) -> None:
@@ -140,7 +140,7 @@ def test_kill_9_from_outside_fails_one_task(worker: WorkerHost, audio: Audio) ->
 
     with pytest.raises(EngineCrashed):
         worker.run(task("endless", audio), kill)
-    assert text(worker.run(task("echo", audio), silent)) == "word word word"
+    assert text(worker.run(task("echo", audio), silent)) == "word. word. word."
 
 
 def test_a_worker_that_died_while_idle_is_replaced(worker: WorkerHost, audio: Audio) -> None:
@@ -148,7 +148,7 @@ def test_a_worker_that_died_while_idle_is_replaced(worker: WorkerHost, audio: Au
     process = psutil.Process(worker.pid)
     process.kill()
     until(lambda: worker.pid is None)
-    assert text(worker.run(task("echo", audio), silent)) == "word word word"
+    assert text(worker.run(task("echo", audio), silent)) == "word. word. word."
     assert worker.pid != process.pid
 
 
@@ -159,7 +159,7 @@ def test_cancel_keeps_a_worker_that_reacts(worker: WorkerHost, audio: Audio) -> 
     assert time.monotonic() - stop.at < host_module.CANCEL_GRACE_S
     pid = worker.pid
     assert pid is not None
-    assert text(worker.run(task("echo", audio), silent)) == "word word word"  # and not what was cancelled
+    assert text(worker.run(task("echo", audio), silent)) == "word. word. word."  # and not what was cancelled
     assert worker.pid == pid
 
 
@@ -169,7 +169,7 @@ def test_cancel_kills_a_worker_that_does_not_react(worker: WorkerHost, audio: Au
         worker.run(task("deaf", audio), stop)
     assert time.monotonic() - stop.at < host_module.CANCEL_GRACE_S + 1
     assert worker.pid is None
-    assert text(worker.run(task("echo", audio), silent)) == "word word word"
+    assert text(worker.run(task("echo", audio), silent)) == "word. word. word."
 
 
 def test_a_report_that_fails_in_any_way_stops_the_work(worker: WorkerHost, audio: Audio) -> None:
@@ -178,15 +178,15 @@ def test_a_report_that_fails_in_any_way_stops_the_work(worker: WorkerHost, audio
 
     with pytest.raises(KeyboardInterrupt):
         worker.run(task("endless", audio), interrupt)
-    assert text(worker.run(task("echo", audio), silent)) == "word word word"
+    assert text(worker.run(task("echo", audio), silent)) == "word. word. word."
 
 
 def test_an_idle_worker_is_ended(audio: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     host = WorkerHost(worker_environ("cpu", 1, "off"), idle_s=0.2)
-    assert text(host.run(task("echo", audio), silent)) == "word word word"
+    assert text(host.run(task("echo", audio), silent)) == "word. word. word."
     until(lambda: host.pid is None)
-    assert text(host.run(task("echo", audio), silent)) == "word word word"
+    assert text(host.run(task("echo", audio), silent)) == "word. word. word."
     host.close()
 
 
@@ -267,7 +267,7 @@ def test_files_in_the_working_folder_are_not_imported(
     for name in ("queue.py", "pickle.py", "stt_lab.py"):
         (tmp_path / name).write_text("raise SystemExit('imported by mistake')\n")
     monkeypatch.chdir(tmp_path)
-    assert text(worker.run(task("echo", audio), silent)) == "word word word"
+    assert text(worker.run(task("echo", audio), silent)) == "word. word. word."
 
 
 def reveal(host: WorkerHost, audio: Audio, report: Report = silent) -> dict[str, str]:
@@ -341,4 +341,4 @@ def test_two_threads_never_share_the_worker(worker: WorkerHost, audio: Audio) ->
     work: Callable[[], None] = lambda: results.append(text(worker.run(task("echo", audio), silent)))  # noqa: E731
     with started(work) as one, started(work) as two:
         pass
-    assert (one, two, results) == ([], [], ["word word word"] * 2)
+    assert (one, two, results) == ([], [], ["word. word. word."] * 2)

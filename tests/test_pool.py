@@ -200,7 +200,7 @@ def test_cuda_that_is_not_there_is_said_at_the_start(make: Make, monkeypatch: py
 def test_engines_get_their_placement(make: Make, tmp_path: Path) -> None:
     pool, audio = make(threads=3), pcm(tmp_path / "a.pcm", 2.0)
     found = pool.transcribe(catalog.get("echo"), audio, "pt", silent)
-    assert (found.language, found.segments[0].text) == ("pt", "word word")
+    assert (found.language, found.segments[0].text) == ("pt", "word. word.")
     assert (found.provenance.model, found.provenance.device) == ("echo", "cpu")
     assert len(pool.diarize(pool.best("diarize"), audio, 0, silent).exclusive) == 2
     assert Echo.loads == 1

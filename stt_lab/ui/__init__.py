@@ -24,6 +24,7 @@ __all__ = ["build", "mount"]
 HERE = Path(__file__).parent
 SWEEP_S = 300  # how often stale uploads are looked for
 STALE_S = 12 * 3600  # age of an upload that nobody removed; long enough to correct a long transcript on the page
+QUEUE_POLL_S = 0.05  # Gradio's own, a thousand looks a second, takes 6 to 10 % of a core from an idle server
 SPARE_THREADS = 40  # events at once beside those that wait for the device, whose number the pool limits
 
 
@@ -50,7 +51,9 @@ def _build(runtime: Runtime, access: Access) -> gr.Blocks:
         add_endpoints(runtime, access)
         Page(runtime, access).draw()
     demo.max_threads = SPARE_THREADS + runtime.settings.queue_size
-    return demo.queue(api_open=False, default_concurrency_limit=None)
+    demo.queue(api_open=False, default_concurrency_limit=None)
+    demo._queue.sleep_when_free = QUEUE_POLL_S
+    return demo
 
 
 def _mount(app: FastAPI, runtime: Runtime, access: Access) -> None:
