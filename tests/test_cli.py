@@ -54,7 +54,7 @@ def one_line(error: str) -> str:
 def test_json_on_stdout(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["transcribe", "two.wav"]) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["text"] == "word word"
+    assert json.loads(out)["text"] == "word. word."
     assert err == ""  # no bar where nobody looks
 
 
@@ -70,7 +70,7 @@ def test_options_and_formats(here: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_several_files_and_one_that_fails(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["transcribe", "one.wav", "none.wav", "two.wav", "--response-format", "txt", "--no-diarize"]) == 1
     out, err = capsys.readouterr()
-    assert out.split() == ["word"] * 3
+    assert out.split() == ["word."] * 3
     assert one_line(err).startswith("stt-lab: none.wav: ")
 
 
@@ -80,7 +80,7 @@ def test_results_in_a_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert [Path(line) for line in capsys.readouterr().out.splitlines()] == made
     assert all("word" in path.read_text() for path in made)
     assert main(["transcribe", "one.wav", "-o", "new/results", "--response-format", "verbose_json"]) == 0
-    assert json.loads(Path("new/results/one.json").read_text())["text"] == "word"
+    assert json.loads(Path("new/results/one.json").read_text())["text"] == "word."
 
 
 def test_equal_names_do_not_overwrite_each_other(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +89,7 @@ def test_equal_names_do_not_overwrite_each_other(here: Path, capsys: pytest.Capt
     tone(here / "one.flac.wav", 1)
     assert main(["transcribe", "one.wav", "sub/one.wav", "one.wav", "-o", "results"]) == 0
     texts = {path.name: json.loads(path.read_text())["text"] for path in Path("results").iterdir()}
-    assert texts == {"one.json": "word", "one-2.json": "word word word", "one-3.json": "word"}
+    assert texts == {"one.json": "word.", "one-2.json": "word. word. word.", "one-3.json": "word."}
     assert main(["transcribe", "one.wav", "-o", "results"]) == 0  # a second run renews its results
     assert len(files(here / "results")) == 3
 
@@ -202,7 +202,7 @@ def test_a_bar_for_people(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setattr(sys, "stderr", terminal)
     assert main(["transcribe", "one.wav"]) == 0
     assert {"decoding", "transcribing", "diarizing", "joining"} <= set(terminal.getvalue().split())
-    assert json.loads(capsys.readouterr().out)["text"] == "word"
+    assert json.loads(capsys.readouterr().out)["text"] == "word."
 
 
 # As a program

@@ -212,7 +212,7 @@ def test_in_a_worker(make: Make, tmp_path: Path) -> None:
     assert "GLIBC_TUNABLES" in told["environ"]
     with pytest.raises(EngineCrashed):
         pool.transcribe(catalog.get("crash"), audio, None, silent)
-    assert pool.transcribe(catalog.get("echo"), audio, None, silent).segments[0].text == "word word"
+    assert pool.transcribe(catalog.get("echo"), audio, None, silent).segments[0].text == "word. word."
     pool.close()
     until(lambda: not psutil.pid_exists(told["pid"]))
     with pytest.raises(Unavailable):
