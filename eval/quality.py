@@ -27,7 +27,7 @@ from stt_lab.types import Audio, Segment
 RESULTS = Path(__file__).parent / "results"
 SETS = {"LibriSpeech test-other": "librispeech_test_other/", "FLEURS en de es fr pt": "fleurs_cuttledoc/"}
 MISLABELLED = "music_noise__readalongs_noise_at_1500"  # called noise by its file name; a voice says a whole sentence
-BARE = {"beam_size": 5, "vad_filter": True, "word_timestamps": True}
+BARE = {"beam_size": 5, "vad_filter": True}
 
 
 def recordings(settings: Settings) -> list[dict[str, Any]]:

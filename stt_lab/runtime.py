@@ -1,31 +1,80 @@
-"""What operations work with: the settings, the decoder and the pool of engines of this process."""
+"""What operations work with: the settings, the decoder and the pool of engines of this process, and the store."""
 
 from __future__ import annotations
 
 import atexit
 import shutil
 import tempfile
-from functools import lru_cache
+import threading
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stt_lab.audio import DecodeLimits, Decoder
 from stt_lab.engines.pool import Pool
 from stt_lab.settings import Settings, get_settings
 
+if TYPE_CHECKING:
+    from stt_lab.accounts import Accounts
+    from stt_lab.library import Library
+    from stt_lab.store.database import Database
+
 
 class Runtime:
-    """Made once per process. Both parts start their processes on first use, and none after `close`."""
+    """Made once per process. Its parts start and open things on first use, and no child process after `close`."""
 
-    def __init__(self, settings: Settings, work_dir: Path | None = None) -> None:
+    def __init__(self, settings: Settings, scratch: Path | None = None) -> None:
         self.settings = settings
+        self.scratch = scratch or settings.data_dir  # folder of this process alone
         limits = DecodeLimits(settings.max_samples, settings.decode_timeout_s)
-        self.decoder = Decoder(work_dir or settings.work_dir, limits)
+        self.decoder = Decoder(self.work_dir, limits)
         self.pool = Pool(settings)
+        self._opening = threading.Lock()
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Uploads while they are received and read."""
+        return self.scratch / "uploads"
+
+    @property
+    def work_dir(self) -> Path:
+        """Decoded sound."""
+        return self.scratch / "work"
+
+    @property
+    def gradio_dir(self) -> Path:
+        """Uploads of the page."""
+        return self.scratch / "gradio"
+
+    @property
+    def database(self) -> Database:
+        with self._opening:
+            return self._database
+
+    @cached_property
+    def _database(self) -> Database:
+        from stt_lab.store.database import open_database
+
+        return open_database(self.settings)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        from stt_lab.accounts import Accounts
+
+        return Accounts(self.database)
+
+    @cached_property
+    def library(self) -> Library:
+        from stt_lab.library import Library
+
+        return Library(self.database, self.settings.data_dir)
 
     def close(self) -> None:
         """End every child process and worker, also in the middle of a task."""
         self.decoder.close()
         self.pool.close()
+        if "_database" in vars(self):
+            self.database.close()
 
 
 @lru_cache
@@ -39,8 +88,8 @@ def local_runtime() -> Runtime:
 
 def private_runtime(settings: Settings) -> Runtime:
     """A runtime beside whatever server runs on the data directory: its decoded sound lies in a temporary folder."""
-    work_dir = Path(tempfile.mkdtemp(prefix="stt_lab-"))
-    runtime = Runtime(settings, work_dir)
-    atexit.register(shutil.rmtree, work_dir, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix="stt_lab-"))
+    runtime = Runtime(settings, scratch)
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     atexit.register(runtime.close)  # runs first
     return runtime

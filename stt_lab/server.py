@@ -1,4 +1,4 @@
-"""The composition root: settings, runtime, access, HTTP and page become one application, and are served."""
+"""The composition root: settings, store, engines, jobs, HTTP and page become one application, and are served."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from filelock import FileLock, Timeout
-from starlette.datastructures import State
 from starlette.responses import HTMLResponse
 
 from stt_lab import __version__, reference
@@ -23,52 +26,129 @@ from stt_lab.access import Access
 from stt_lab.engines import catalog
 from stt_lab.errors import BadInput, Busy
 from stt_lab.http import add_routes
+from stt_lab.jobs import Jobs
 from stt_lab.runtime import Runtime
 from stt_lab.settings import Settings, get_settings
 
 GRACE_S = 5  # for requests that are in flight when the server is told to end; workers are killed after it
 HOST, PORT = "127.0.0.1", 7860
+OPTIONS: dict[str, Any] = {
+    "log_level": "warning",
+    "access_log": False,
+    "timeout_graceful_shutdown": GRACE_S,
+    "server_header": False,
+    "proxy_headers": False,  # stt_lab.access reads them, from proxies that the settings name
+}
+SCRATCH = ("uploads", "work", "gradio")  # folders of one server, as the runtime names them
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The whole application over one data directory, with `state.runtime` and `state.access`.
+    """The whole application over one data directory, with its `Parts` as `state.parts`.
 
-    Ends its children when its lifespan ends. Raises Busy when another server has the directory.
+    Works on jobs while its lifespan lasts, and ends its children with it. Raises Busy when another server has the
+    directory and the database is not one that servers share.
     """
-    lock = _prepare(settings)
-    runtime, access = Runtime(settings), Access(settings)
+    parts = _compose(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        parts.jobs.start()
         yield
-        runtime.close()
-        lock.release()
+        parts.close()
 
     app = FastAPI(title="stt_lab", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_api_route("/docs", _reference, include_in_schema=False)
-    add_routes(app, runtime, access)
-    app.state.runtime, app.state.access = runtime, access
+    add_routes(app, parts.runtime, parts.access, parts.jobs)
+    app.state.parts = parts
     from stt_lab import ui  # after the settings are known: Gradio reads its environment when it is imported
 
-    return ui.mount(app, runtime, access)
+    return ui.mount(app, parts.runtime, parts.access, parts.jobs)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an application is made of."""
+
+    scratch: Scratch
+    runtime: Runtime
+    access: Access
+    jobs: Jobs
+
+    def stop(self) -> None:
+        """End all work: jobs go back to the queue, requests in flight end with an error. Harmless when repeated."""
+        self.jobs.close()
+        self.runtime.close()
+
+    def close(self) -> None:
+        self.stop()
+        self.scratch.lock.release()
+
+
+def _compose(settings: Settings) -> Parts:
+    scratch = _prepare(settings)
+    try:
+        runtime = Runtime(settings, scratch.folder)
+        access = Access(settings, runtime.accounts)
+        jobs = Jobs(runtime, runtime.database, runtime.accounts, runtime.library, settings)
+        return Parts(scratch, runtime, access, jobs)
+    except BaseException:
+        scratch.lock.release()
+        raise
 
 
 async def _reference() -> HTMLResponse:
     return HTMLResponse(reference.html())  # FastAPI's own page loads its program from another host
 
 
-def _prepare(settings: Settings) -> FileLock:
-    """Folders of the data directory, readable by their owner only; what an earlier run left behind is removed."""
+@dataclass(frozen=True)
+class Scratch:
+    """A folder for uploads and decoded sound that this server has for itself, as long as it holds the lock."""
+
+    folder: Path
+    lock: FileLock
+
+    def clear(self) -> None:
+        """Remove what an earlier run left behind."""
+        for name in SCRATCH:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+
+def _prepare(settings: Settings) -> Scratch:
+    """The scratch folders, empty and readable by their owner only. Servers that share a database have one each."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(settings.data_dir / "server.lock", timeout=0, thread_local=False)
+    url = settings.database_url
+    shared = url is not None and url.get_secret_value().startswith("postgres")
+    scratch = _free(settings.data_dir / "servers") if shared else _locked(settings.data_dir, "server.lock")
+    if scratch is None:
+        raise Busy("Another server has this data directory: end it, or set STT_LAB_DATA_DIR to another one.")
+    scratch.clear()
+    for name in SCRATCH:
+        (scratch.folder / name).mkdir(mode=0o700)
+    return scratch
+
+
+def _locked(folder: Path, lock: str) -> Scratch | None:
+    """The folder, unless another server has it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    held = FileLock(folder / lock, timeout=0, thread_local=False)
     try:
-        lock.acquire()
+        held.acquire()
     except Timeout:
-        raise Busy("Another server has this data directory: end it, or set STT_LAB_DATA_DIR to another one.") from None
-    for folder in (settings.uploads_dir, settings.work_dir, settings.data_dir / "gradio"):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
-    return lock
+        return None
+    return Scratch(folder, held)
+
+
+def _free(servers: Path) -> Scratch:
+    """The first folder that no server has. Those of servers that are gone are emptied."""
+    known = [int(folder.name) for folder in servers.glob("[0-9]*")]
+    found = (_locked(servers / str(number), "lock") for number in count(1))
+    mine = next(scratch for scratch in found if scratch is not None)
+    for number in known:
+        left = _locked(servers / str(number), "lock") if number != int(mine.folder.name) else None
+        if left is not None:
+            left.clear()
+            left.lock.release()
+    return mine
 
 
 def serve(host: str | None = None, port: int | None = None) -> None:
@@ -76,14 +156,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     settings = get_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     listening = _listen(host or os.environ.get("GRADIO_SERVER_NAME", HOST), _port() if port is None else port)
-    config = uvicorn.Config(
-        create_app(settings),
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=GRACE_S,
-        server_header=False,
-    )
-    _Server(config).run([listening])
+    _Server(uvicorn.Config(create_app(settings), **OPTIONS)).run([listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -108,10 +181,11 @@ class _Server(uvicorn.Server):
     """Says where it is once it listens, and stops the engines as soon as it is told to end."""
 
     @property
-    def _state(self) -> State:
+    def _parts(self) -> Parts:
         app = self.config.app
         assert isinstance(app, FastAPI)
-        return app.state
+        parts: Parts = app.state.parts
+        return parts
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         assert sockets
@@ -119,10 +193,10 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-            print(_welcome(self._state.runtime.settings, self._state.access, address), flush=True)
+            print(_welcome(self._parts.runtime.settings, self._parts.access, address), flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        threading.Thread(target=self._state.runtime.close, daemon=True).start()  # requests in flight end with an error
+        threading.Thread(target=self._parts.stop, daemon=True).start()  # requests in flight end with an error
         super().handle_exit(sig, frame)
 
 

@@ -6,11 +6,11 @@ import difflib
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stt_lab.errors import BadInput
 
@@ -41,9 +41,10 @@ class Settings(BaseSettings):
     offline: bool = Field(False, description="touch no network at all")
     strict_models: bool = Field(False, description="answer 503 instead of using the best model that is here")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where engines run")
-    engine_host: Literal["process", "inprocess"] = Field(
-        "process", description="a worker process per device, or this process"
+    engine_host: Literal["process", "inprocess", "ray"] = Field(
+        "process", description="a worker process per device, this process, or the nodes of a Ray cluster"
     )
+    ray_address: str = Field("auto", description="host:port of the cluster; auto: the one that this machine belongs to")
     threads: int = Field(_cpus(), ge=1, description="threads of an engine on the CPU")
     cpu_profile: Literal["fast", "avx512", "off"] = Field(
         "fast", description="of CPU workers: fast keeps memory between windows; avx512 also forces that instruction set"
@@ -53,10 +54,21 @@ class Settings(BaseSettings):
     queue_timeout_s: float = Field(600, gt=0, description="seconds a request may wait for a device")
     max_upload_mb: int = Field(2048, ge=1, description="largest upload")
     max_audio_hours: float = Field(8, gt=0, description="longest recording, in decoded hours")
+    keep_audio: bool = Field(True, description="keep the recordings of the library, to listen to them again")
+    retention_days: int = Field(0, ge=0, description="days after which transcripts are removed; 0 keeps them")
+    webhook_allow_private: bool = Field(False, description="let webhooks reach private addresses, in an intranet")
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        (), description="addresses or networks of proxies in front, by commas: their X-Forwarded headers count"
+    )
     decode_timeout_s: float = Field(600, gt=0, description="seconds that decoding a file may take")
     speech_dir: Path = Field(Path("data/speech"), description="recordings for tests and evaluations")
     database_url: SecretStr | None = Field(None, description="kept for the store of accounts and transcripts")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what the log shows")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @property
     def uploads_dir(self) -> Path:
@@ -91,5 +103,5 @@ def get_settings() -> Settings:
         return Settings()
     except ValidationError as problem:
         first = problem.errors()[0]
-        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+        name = PREFIX + str(first["loc"][0]).upper()
         raise BadInput(f"The setting {name} cannot be used: {first['msg']}.") from None

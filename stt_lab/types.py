@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +23,7 @@ __all__ = [
     "Audio",
     "Diarization",
     "Event",
+    "JobInfo",
     "Provenance",
     "Recognition",
     "Rendering",
@@ -181,6 +183,7 @@ class Transcript:
     suppressed: tuple[Suppressed, ...] = ()
     turns: tuple[Turn, ...] = ()
     provenance: tuple[Provenance, ...] = ()
+    id: int | None = field(default=None, compare=False)  # of one that is kept in the library
 
     @cached_property
     def text(self) -> str:
@@ -205,3 +208,20 @@ class Event:
 
     stage: str
     fraction: float = 0.0  # of the stage, 0 to 1
+
+
+@dataclass(frozen=True)
+class JobInfo:
+    """How far a job is."""
+
+    id: str
+    status: str  # queued, running, done, failed or cancelled
+    stage: str
+    percent: float  # of the whole job
+    eta_s: float | None  # seconds that the rest is expected to take
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    transcript_id: int | None  # in the library of its account
+    error: dict[str, Any] | None  # {"error", "code", "status"} of one that did not succeed
+    url: str  # where to ask again

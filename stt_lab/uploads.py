@@ -18,11 +18,19 @@ FIELDS_LIMIT = 100
 NODE = " (Node.js: give the built-in fetch a built-in FormData; any other becomes the text [object FormData])"
 
 
+class Form(dict[str, object]):
+    """Fields by name, and what the client called the file: to show, never to open."""
+
+    filename = ""
+
+
 @asynccontextmanager
 async def receive(
     body: AsyncIterable[bytes], content_type: str, folder: Path, files: tuple[str, ...]
-) -> AsyncIterator[dict[str, object]]:
+) -> AsyncIterator[Form]:
     """The form of a request: text by field name, and a Path for each field of `files`.
+
+    A field whose name ends with [] may come several times, and is a list.
 
     Raises BadInput for what is not multipart, Unavailable when the disk is full. The paths are gone after the block.
     """
@@ -59,14 +67,21 @@ def _boundary(content_type: str) -> bytes:
     return boundary
 
 
+def _shown(name: bytes) -> str:
+    """The last part of a file name, without control characters."""
+    last = name.decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
+    return "".join(char for char in last if char.isprintable()).strip()[:255]
+
+
 class _Form:
     """Callbacks of the parser: what is being read, and where it goes."""
 
     def __init__(self, folder: Path, files: tuple[str, ...]) -> None:
-        self.values: dict[str, object] = {}
+        self.values = Form()
         self.complete = False
         self._folder, self._files = folder, files
         self._paths: list[Path] = []
+        self._parts = 0
         self._header = (b"", b"")
         self._disposition = b""
         self._name = ""
@@ -86,7 +101,8 @@ class _Form:
         }
 
     def _part_begin(self) -> None:
-        if len(self.values) >= FIELDS_LIMIT:
+        self._parts += 1
+        if self._parts > FIELDS_LIMIT:
             raise BadInput(f"The form has more than {FIELDS_LIMIT} fields: send only those of the reference.")
         self._disposition, self._text = b"", bytearray()
 
@@ -104,11 +120,12 @@ class _Form:
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        if self._name in self.values:
+        if self._name in self.values and not self._name.endswith("[]"):
             raise BadInput(f"The field '{self._name[:80]}' was sent twice: send it once.")
         if self._name in self._files:
             if b"filename" not in self._disposition.lower():  # the parser leaves "filename*=" out of the options
                 raise MissingFile(f"The field '{self._name}' is text: send the recording itself, as a file.")
+            self.values.filename = _shown(options.get(b"filename", b""))
             path = self._folder / secrets.token_hex(16)
             self._paths.append(path)
             self._sink = path.open("xb")
@@ -123,11 +140,19 @@ class _Form:
 
     def _part_end(self) -> None:
         if self._sink is None:
-            self.values[self._name] = self._text.decode("utf-8", "replace")
+            self._keep(self._text.decode("utf-8", "replace"))
             return
         self._sink.close()
         self._sink = None
         self.values[self._name] = self._paths[-1]
+
+    def _keep(self, text: str) -> None:
+        if self._name.endswith("[]"):
+            listed = self.values.setdefault(self._name, [])
+            assert isinstance(listed, list)
+            listed.append(text)
+        else:
+            self.values[self._name] = text
 
     def _end(self) -> None:
         self.complete = True

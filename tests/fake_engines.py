@@ -10,7 +10,7 @@ import threading
 import time
 from typing import ClassVar
 
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import Goal, Placement, Report
 from stt_lab.errors import RateLimited
 from stt_lab.types import Audio, Diarization, Event, Provenance, Recognition, Segment, Turn, Word
 
@@ -35,7 +35,7 @@ class Fake:
     def work(self, audio: Audio, report: Report) -> str:
         return "word. " * math.ceil(audio.duration)  # sentences: between them the speaker may change
 
-    def transcribe(self, audio: Audio, language: str | None, report: Report) -> Recognition:
+    def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
         report(Event("transcribing", 0.0))
         texts = self.work(audio, report).split()
         step = audio.duration / max(1, len(texts))

@@ -25,7 +25,9 @@ from fastapi import FastAPI
 from stt_lab.access import Access
 from stt_lab.engines import catalog, pool
 from stt_lab.http import add_routes
+from stt_lab.jobs import Jobs
 from stt_lab.runtime import Runtime
+from stt_lab.server import OPTIONS
 from stt_lab.settings import Settings
 from stt_lab.types import SAMPLE_RATE, Audio
 
@@ -149,12 +151,15 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        for folder in (settings.uploads_dir, settings.work_dir):
-            folder.mkdir(parents=True)
-        self.runtime, self.access = Runtime(settings), Access(settings)
-        app = FastAPI()
-        add_routes(app, self.runtime, self.access)
-        self.server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="error"))
+        self.runtime = Runtime(settings)
+        for folder in (self.runtime.uploads_dir, self.runtime.work_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.accounts, self.library = self.runtime.accounts, self.runtime.library
+        self.access = Access(settings, self.accounts)
+        self.jobs = Jobs(self.runtime, self.runtime.database, self.accounts, self.library, settings)
+        self.app = app = FastAPI()
+        add_routes(app, self.runtime, self.access, self.jobs)
+        self.server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, **OPTIONS | {"log_level": "error"}))
 
     @property
     def port(self) -> int:
@@ -162,7 +167,7 @@ class Service:
         return port
 
     def leftovers(self) -> list[Path]:
-        return files(self.settings.uploads_dir) + files(self.settings.work_dir)
+        return files(self.runtime.uploads_dir) + files(self.runtime.work_dir)
 
 
 @contextmanager
@@ -170,10 +175,12 @@ def served(settings: Settings) -> Iterator[Service]:
     service = Service(settings)
     with started(service.server.run) as raised:
         try:
+            service.jobs.start()
             until(lambda: service.server.started or raised, 10)
             yield service
         finally:
             service.server.should_exit = True
+            service.jobs.close()
             service.runtime.close()
     assert raised == []
 

@@ -18,7 +18,10 @@ from fakes import environ, files, program, tone, until, write_catalog
 from stt_lab import __version__
 from stt_lab.cli import main
 from stt_lab.engines import catalog, pool
+from stt_lab.registry import ADMINISTRATOR_ID
+from stt_lab.runtime import private_runtime
 from stt_lab.settings import get_settings
+from stt_lab.types import Segment, Transcript
 
 
 @pytest.fixture
@@ -203,6 +206,69 @@ def test_a_bar_for_people(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert main(["transcribe", "one.wav"]) == 0
     assert {"decoding", "transcribing", "diarizing", "joining"} <= set(terminal.getvalue().split())
     assert json.loads(capsys.readouterr().out)["text"] == "word."
+
+
+# Accounts, keys and the library: on the store of the data directory
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
+    assert main(arguments) == status
+    out, err = capsys.readouterr()
+    assert (err == "") == (status == 0)
+    return out if status == 0 else one_line(err)
+
+
+def test_accounts_of_the_machine(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Account 3: Ada, free." in told(capsys, "accounts", "create", "Ada", "--email", "ada@example.org")
+    assert "disabled" in told(capsys, "accounts", "update", "Ada", "--tier", "paid", "--disabled")
+    assert "Ada has 90 credits." in told(capsys, "accounts", "grant", "Ada", "90", "--note", "a gift")
+    assert "Ada has 80 credits." in told(capsys, "accounts", "grant", "Ada", "-10")
+    rows = [line.split() for line in told(capsys, "accounts", "list").splitlines()]
+    assert [row[1] for row in rows[1:]] == ["administrator", "anonymous", "Ada"]
+    assert rows[3] == ["3", "Ada", "paid", "80", "ada@example.org", "disabled"]
+    assert "Bob" in told(capsys, "accounts", "update", "Bob", "--tier", "free", status=1)
+    assert "--tier" in told(capsys, "accounts", "update", "Ada", status=1)
+    assert "taken" in told(capsys, "accounts", "create", "Ada", status=1)
+
+
+def test_keys_of_the_machine(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told(capsys, "accounts", "create", "Ada")
+    *_, raw = told(capsys, "keys", "create", "of the lab", "--account", "Ada").split()
+    assert raw.startswith("stt_")
+    listed = told(capsys, "keys", "list", "--account", "Ada")
+    assert "account,library,speech" in listed
+    assert raw not in listed
+    assert "'admin'" in told(capsys, "keys", "create", "x", "--account", "Ada", "--scopes", "speech,admin", status=1)
+    assert "for admin" in told(capsys, "keys", "create", "mine", "--scopes", "admin")
+    assert "no key" in told(capsys, "keys", "revoke", "1", status=1)  # it is Ada's
+    assert "revoked" in told(capsys, "keys", "revoke", "1", "--account", "Ada")
+    assert "of the lab" not in told(capsys, "keys", "list", "--account", "Ada")
+
+
+def test_commands_of_the_account_api_are_the_administrators(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert json.loads(told(capsys, "account"))["name"] == "administrator"
+    assert json.loads(told(capsys, "transcripts", "--limit", "3")) == {"count": 0, "results": []}
+    assert json.loads(told(capsys, "create-key", "x", "--scopes", "speech,library"))["scopes"] == ["library", "speech"]
+    assert json.loads(told(capsys, "create-account", "Ada"))["id"] == 3
+    assert json.loads(told(capsys, "grant-credits", "3", "5"))["credits"] == 5
+    preferences = json.loads(told(capsys, "update-account", "--preferences", '{"weekly": true}'))["preferences"]
+    assert preferences == {"weekly": True}
+    assert "JSON object" in told(capsys, "update-account", "--preferences", "{", status=1)
+    assert "no such transcript" in told(capsys, "export-transcript", "7", "srt", status=1)
+    assert "no job" in told(capsys, "job", "job_0", status=1)
+
+
+def test_an_export_goes_to_stdout_or_into_a_folder(here: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    runtime = private_runtime(get_settings())
+    with runtime.database.write() as session:
+        number = runtime.library.open(session, ADMINISTRATOR_ID, "a talk.mp3")
+        made = Transcript("en", 1.0, (Segment(0.0, 1.0, "Hello."),))
+        runtime.library.complete(session, number, made)
+    runtime.close()
+    assert main(["export-transcript", str(number), "srt"]) == 0
+    assert capsysbinary.readouterr().out.startswith(b"1\n00:00:00,000 --> ")
+    assert main(["export-transcript", str(number), "txt", "-o", "exports"]) == 0
+    assert Path("exports/a talk.txt").read_text() == "Hello.\n"
 
 
 # As a program

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 from fastapi import FastAPI
@@ -24,8 +24,9 @@ from stt_lab.registry import OPERATIONS, Operation
 from stt_lab.server import create_app
 from stt_lab.settings import Settings
 
-CLI_EXTRAS = {"transcribe": {"output"}}  # options of the command line only
-CLI_COMMANDS = {"serve"}  # commands that are no operations
+CLI_EXTRAS = {"transcribe": {"output"}, "export_transcript": {"output"}}  # options of the command line only
+HTTP_EXTRAS = {"job_events", "transcriptions", "translations"}  # a stream, and another API for `transcribe`
+CLI_COMMANDS = {"serve", "accounts"}  # commands that are no operations
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,19 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     folder = tmp_path_factory.mktemp("parity")
     made = create_app(Settings(data_dir=folder / "data", models_dir=folder / "models", device="cpu"))
     yield made
-    made.state.runtime.close()
+    made.state.parts.close()
 
 
 def from_schema(schema: dict[str, Any], required: bool) -> Parameter:
-    kind = "file" if schema.get("format") == "binary" else schema.get("type", "string")
-    return Parameter(kind, required, schema.get("default"), tuple(schema.get("enum", ())))
+    plain = without_null(schema)
+    kind = "file" if plain.get("format") == "binary" else plain.get("type", "string")
+    return Parameter(kind, required, schema.get("default"), tuple(plain.get("enum", ())))
+
+
+def without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter that may be left out: what it is when it is given."""
+    kinds = [kind for kind in schema.get("anyOf", schema.get("oneOf", ())) if kind != {"type": "null"}]
+    return kinds[0] if kinds else schema
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +80,8 @@ def in_python(parameter: inspect.Parameter) -> Parameter:
     default = None if required else parameter.default
     if plain is Path:
         return Parameter("file", required, default)
-    allowed = get_args(plain) if get_origin(plain) is Literal else ()
-    return Parameter(TypeAdapter(plain).json_schema()["type"], required, default, allowed)
+    schema = without_null(TypeAdapter(plain).json_schema())
+    return Parameter(schema["type"], required, default, tuple(schema.get("enum", ())))
 
 
 @pytest.fixture(scope="module")
@@ -82,22 +90,27 @@ def http(app: FastAPI) -> Surface:
     for methods in app.openapi()["paths"].values():
         for described in methods.values():
             found[described["operationId"]] = in_http(described)
-    return found
+    assert found.keys() > HTTP_EXTRAS
+    return {name: parameters for name, parameters in found.items() if name not in HTTP_EXTRAS}
 
 
 def in_http(described: dict[str, Any]) -> dict[str, Parameter]:
+    """Parameters of the path, the query and the body; headers belong to HTTP alone."""
+    loose = [one for one in described.get("parameters", ()) if one["in"] in ("path", "query")]
+    found = {one["name"]: from_schema(one["schema"], one["required"]) for one in loose}
     if "requestBody" in described:
         (body,) = described["requestBody"]["content"].values()
         needed = body["schema"].get("required", ())
-        return {name: from_schema(schema, name in needed) for name, schema in body["schema"]["properties"].items()}
-    return {one["name"]: from_schema(one["schema"], one["required"]) for one in described.get("parameters", ())}
+        found |= {name: from_schema(schema, name in needed) for name, schema in body["schema"]["properties"].items()}
+    return found
 
 
 @pytest.fixture(scope="module")
 def gradio(app: FastAPI) -> Surface:
     from stt_lab import ui
 
-    endpoints = ui.build(app.state.runtime, app.state.access).get_api_info()["named_endpoints"]
+    parts = app.state.parts
+    endpoints = ui.build(parts.runtime, parts.access, parts.jobs).get_api_info()["named_endpoints"]
     return {
         path.removeprefix("/"): {one["parameter_name"]: in_gradio(one) for one in described["parameters"]}
         for path, described in endpoints.items()
@@ -109,7 +122,7 @@ def in_gradio(one: dict[str, Any]) -> Parameter:
     default = None if required else one["parameter_default"]
     if "path" in one["type"].get("properties", {}):
         return Parameter("file", required, default)
-    return Parameter(one["type"].get("type", "string"), required, default, tuple(one["type"].get("enum", ())))
+    return from_schema(one["type"] | {"default": default}, required)
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
@@ -135,14 +148,15 @@ def in_cli(op: Operation, action: argparse.Action) -> Parameter:
     """Values are text on a command line, so types and defaults are those that come out behind the parser."""
     hint: Any = op.fields[action.dest].annotation
     if not action.option_strings:
-        return Parameter("file" if action.metavar == "FILE" else "string", required=True)
+        schema = without_null(TypeAdapter(hint).json_schema())
+        kind = "file" if action.metavar == "FILE" else schema["type"]
+        return Parameter(kind, required=True, allowed=tuple(action.choices or ()))
     assert f"--{action.dest.replace('_', '-')}" in action.option_strings
     assert action.default == argparse.SUPPRESS  # what is not given is left to the declaration
-    shown = str(action.help).rpartition("(default: ")[2].partition(")")[0]
-    kind = "boolean" if isinstance(action, argparse.BooleanOptionalAction) else "string"
-    default = TypeAdapter[Any](hint).validate_python(shown)
-    if isinstance(default, int) and not isinstance(default, bool):
-        kind = "integer"
+    _, told, shown = str(action.help).rpartition("(default: ")
+    default = TypeAdapter[Any](hint).validate_python(shown.partition(")")[0]) if told else None
+    kind = without_null(TypeAdapter(hint).json_schema())["type"]
+    assert (kind == "boolean") == isinstance(action, argparse.BooleanOptionalAction)
     return Parameter(kind, required=False, default=default, allowed=tuple(action.choices or ()))
 
 
@@ -173,8 +187,8 @@ def test_every_surface_says_what_an_operation_does(app: FastAPI) -> None:
         one["operationId"]: one["description"] for path in app.openapi()["paths"].values() for one in path.values()
     }
     for name, op in OPERATIONS.items():
-        assert described[name] == op.fn.__doc__ == getattr(stt_lab, name).__doc__
-        assert commands()[name.replace("_", "-")].description == op.fn.__doc__
+        assert described[name] == op.description == inspect.getdoc(getattr(stt_lab, name))
+        assert commands()[name.replace("_", "-")].description == op.description
 
 
 def test_what_the_command_line_gives_is_what_the_operation_gets(

@@ -136,17 +136,12 @@ def test_the_slot_is_free_after_an_error() -> None:
 # The queue
 
 
-@pytest.mark.parametrize("size", [0, 2])
-def test_the_queue_is_bounded(size: int, make: Make) -> None:
-    pool = make(queue_size=size)
-    with ExitStack() as places:
-        for _ in range(1 + size):
-            places.enter_context(pool.place())
-        with pytest.raises(Busy) as caught, pool.place():
-            pytest.fail("there was a place")
-        assert isinstance(caught.value.retry_after, int)
-    with pool.place():
-        pass
+def test_the_pool_says_whether_it_works(make: Make) -> None:
+    pool = make()
+    assert not pool.working
+    with pool.slot(silent):
+        assert pool.working
+    assert not pool.working
 
 
 # Models
@@ -227,7 +222,7 @@ def test_one_works_while_others_wait(make: Make, tmp_path: Path) -> None:
             waits.release()
 
     def work() -> None:
-        with pool.place(), pool.slot(report):
+        with pool.slot(report):
             pool.transcribe(catalog.get("gated"), audio, None, report)
 
     with ExitStack() as threads:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,11 +15,15 @@ from pydantic import Field
 
 import stt_lab
 import stt_lab.operations
-from stt_lab.errors import BadInput, Cancelled, Forbidden, MissingFile, SttError
+from stt_lab.errors import BadInput, Cancelled, Forbidden, MissingFile, NotFound, SttError, Unauthorized
 from stt_lab.registry import (
     ADMINISTRATOR,
+    ADMINISTRATOR_ID,
     ANONYMOUS,
+    ANONYMOUS_ID,
+    LOCAL,
     OPERATIONS,
+    SCOPES,
     Caller,
     Context,
     Media,
@@ -27,9 +31,11 @@ from stt_lab.registry import (
     call,
     current,
     operation,
+    per_minute,
 )
 from stt_lab.runtime import Runtime
 from stt_lab.settings import Settings
+from stt_lab.store import models
 from stt_lab.types import Event
 
 
@@ -45,6 +51,7 @@ def echo(
     """
     if style == "loud":
         raise Cancelled("Enough.")
+    current().meter(61)
     current().report(Event("joining"))
     return f"{file} {times} {shout}"
 
@@ -54,7 +61,12 @@ def nothing() -> str:
     return current().caller.name
 
 
-ECHO = Operation(fn=echo, method="POST", path="/v1/echo", scope="speech", price=len)
+def refuse(shout: bool, **others: object) -> None:
+    if shout:
+        raise NotFound(f"Nobody shouts here, {current().caller.name}.")
+
+
+ECHO = Operation(fn=echo, method="POST", path="/v1/echo", scope="speech", price=per_minute, check=refuse)
 NOTHING = Operation(fn=nothing, method="GET", path="/v1/nothing", scope="secrets")
 
 
@@ -135,48 +147,89 @@ def test_an_operation_without_parameters_says_so() -> None:
 
 
 class Till:
-    """A gate that notes what it was told."""
+    """A gate that notes what it was told, and takes minutes."""
 
     def __init__(self) -> None:
         self.notes: list[object] = []
 
-    @contextmanager
-    def admit(self, op: Operation, caller: Caller) -> Iterator[Callable[[int], None]]:
-        self.notes.append(("in", op.name, caller.name))
+    def run(self, op: Operation, values: dict[str, Any], context: Context, work: Callable[[Context], Any]) -> Any:
+        self.notes.append((op.name, values, context.caller.name, context.idempotency_key))
         try:
-            yield self.notes.append
+            return work(replace(context, meter=lambda seconds: self.notes.append(op.price(seconds))))
         finally:
             self.notes.append("out")
 
 
-def test_the_gate_takes_the_price_of_what_succeeded(runtime: Runtime) -> None:
+def test_the_gate_stands_before_the_work(runtime: Runtime) -> None:
     till, events = Till(), list[Event]()
-    context = Context(ANONYMOUS, runtime, events.append)
-    assert call(ECHO, {"file": "a", "times": 2}, context, till) == "a 2 False"
-    assert till.notes == [("in", "echo", "anonymous"), len("a 2 False"), "out"]
+    context = Context(ANONYMOUS, runtime, events.append, till, idempotency_key="k")
+    assert call(ECHO, {"file": "a", "times": "2"}, context) == "a 2 False"
+    values = {"file": Path("a"), "style": "plain", "times": 2, "shout": False}
+    assert till.notes == [("echo", values, "anonymous", "k"), 2, "out"]  # 61 s are two minutes
     assert events == [Event("joining")]
 
 
-def test_the_gate_gives_back_what_failed(runtime: Runtime) -> None:
+def test_the_gate_hears_of_failures(runtime: Runtime) -> None:
     till = Till()
     with pytest.raises(Cancelled):
-        call(ECHO, {"file": "a", "style": "loud"}, Context(ANONYMOUS, runtime), till)
-    assert till.notes == [("in", "echo", "anonymous"), "out"]
+        call(ECHO, {"file": "a", "style": "loud"}, Context(ANONYMOUS, runtime, gate=till))
+    assert till.notes[-1] == "out"
 
 
-@pytest.mark.parametrize(("values", "kind"), [({"file": "a", "times": 9}, BadInput), ({}, MissingFile)])
-def test_bad_values_are_not_admitted(values: dict[str, Any], kind: type[SttError], runtime: Runtime) -> None:
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [({"file": "a", "times": 9}, BadInput), ({}, MissingFile), ({"file": "a", "shout": True}, NotFound)],
+)
+def test_bad_values_do_not_reach_the_gate(values: dict[str, Any], kind: type[SttError], runtime: Runtime) -> None:
     till = Till()
     with pytest.raises(kind):
-        call(ECHO, values, Context(ANONYMOUS, runtime), till)
+        call(ECHO, values, Context(ANONYMOUS, runtime, gate=till))
     assert till.notes == []
 
 
+@pytest.mark.parametrize(("seconds", "minutes"), [(0, 0), (0.1, 1), (60, 1), (60.01, 2), (3600, 60)])
+def test_prices(seconds: float, minutes: int) -> None:
+    assert ECHO.price(seconds) == minutes
+    assert NOTHING.price(seconds) == 0
+    assert (ECHO.priced, NOTHING.priced) == (True, False)
+
+
+def test_without_a_server_nothing_goes_into_the_background() -> None:
+    for values in ({"background": True}, {"webhook_url": "https://example.org"}):
+        with pytest.raises(BadInput, match="stt-lab serve"):
+            stt_lab.transcribe("a.wav", **values)
+
+
+def test_background_has_an_alias() -> None:
+    op = OPERATIONS["transcribe"]
+    assert op.parse({"file": "a", "async": "true"})["background"] is True
+    for values in ({"async": "perhaps"}, {"async": "1", "background": "1"}):
+        with pytest.raises(BadInput, match="'async'"):
+            op.parse({"file": "a", **values})
+
+
+def test_parameters_of_the_path() -> None:
+    assert OPERATIONS["export_transcript"].placed == ("id", "format")
+    assert OPERATIONS["transcribe"].placed == ()
+    for op in OPERATIONS.values():
+        assert set(op.placed) <= set(op.fields), op.name
+
+
 def test_scopes(runtime: Runtime) -> None:
-    with pytest.raises(Forbidden, match="'secrets'"):
+    guest = Caller("guest", frozenset({"speech"}), account_id=7)
+    with pytest.raises(Unauthorized, match="nothing a key is needed"):
         call(NOTHING, {}, Context(ANONYMOUS, runtime))
+    with pytest.raises(Forbidden, match="'secrets'"):
+        call(NOTHING, {}, Context(guest, runtime))
     assert call(NOTHING, {}, Context(ADMINISTRATOR, runtime)) == "administrator"
-    assert call(NOTHING, {}, Context(Caller("guest", frozenset({"secrets"})), runtime)) == "guest"
+    assert call(NOTHING, {}, Context(replace(guest, scopes=frozenset({"secrets"})), runtime)) == "guest"
+
+
+def test_the_accounts_that_every_store_has() -> None:
+    assert (ADMINISTRATOR_ID, ANONYMOUS_ID) == (models.ADMINISTRATOR_ID, models.ANONYMOUS_ID)
+    assert [one.account_id for one in (ADMINISTRATOR, LOCAL, ANONYMOUS)] == [1, 1, 2]
+    assert ANONYMOUS.anonymous
+    assert not LOCAL.anonymous
 
 
 def test_the_context_ends_with_the_call(runtime: Runtime) -> None:
@@ -196,8 +249,15 @@ def test_python_functions_validate_and_keep_their_signature() -> None:
         stt_lab.transcribe("a.wav", pace=1)
 
 
-def test_every_declared_operation_is_open_or_names_a_scope_that_somebody_has() -> None:
-    assert {"transcribe", "models", "languages", "health"} <= set(OPERATIONS)
+OPEN = {"health", "languages", "models"}
+FOR_ALL = {"transcribe", "job", "job_result", "cancel_job"}  # with the scope that anonymous callers have
+
+
+def test_who_may_use_what() -> None:
+    assert {name for name, op in OPERATIONS.items() if op.scope is None} == OPEN
+    assert {name for name, op in OPERATIONS.items() if ANONYMOUS.may(op.scope)} == OPEN | FOR_ALL
     for op in OPERATIONS.values():
+        assert op.scope in (None, *SCOPES)
         assert ADMINISTRATOR.may(op.scope)
-        assert ANONYMOUS.may(op.scope), f"{op.name} should be open to anonymous callers"
+        assert op.scope != "account" or op.path.startswith("/api/v1/")
+    assert {name for name, op in OPERATIONS.items() if op.long} == {"transcribe"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 import re
 import unicodedata
@@ -14,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stt_lab.errors import BadInput
-from stt_lab.render import FORMATS, LINE, LINES, LONGEST, SHORTEST_MS, render, to_json
+from stt_lab.render import COLUMNS, FORMATS, LINE, LINES, LONGEST, SHORTEST_MS, clean, parts, render, to_json
 from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Word
 
 TIMES = re.compile(r"(\d\d+):(\d\d):(\d\d)[,.](\d{3}) --> (\d\d+):(\d\d):(\d\d)[,.](\d{3})")
@@ -56,8 +58,19 @@ def columns(text: str) -> int:
     )
 
 
+TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # controls of the reading direction
+
+
 def letters(text: str) -> str:
-    return "".join(c for c in text if not c.isspace() and unicodedata.category(c) not in ("Cc", "Cs"))
+    return "".join(
+        c
+        for c in text
+        if not c.isspace()
+        and unicodedata.category(c) not in ("Cc", "Cs")
+        and c not in TURNING
+        and ord(c) not in (0xFFFE, 0xFFFF)
+        and not 0xFDD0 <= ord(c) <= 0xFDEF
+    )
 
 
 def talk(*said: tuple[float, float, str, str | None], duration: float = 60.0) -> Transcript:
@@ -261,7 +274,7 @@ def test_a_word_longer_than_a_line_and_longer_than_a_cue() -> None:
 HOSTILE = [
     "-->", "00:00:01,000 --> 00:00:02,000", "\n\n", "1\n", "<v Mallory>", "</v>", "&lt;", "WEBVTT", "NOTE x", "\u2028",
     "\x00", "\x85", "\ud800", "--", ">", "->", "-", "\u200b", "é", "e\u0301", "语音", "。", "「", "한국어", "👩‍💻",
-    "word.", "well,", "x" * 50, " ", "\t",
+    "word.", "well,", "x" * 50, " ", "\t", "\u202e", "\u2066", "=", "+1", "@", ";=", '"', ",", "\ufffe",
 ]  # fmt: skip
 texts = st.lists(st.sampled_from(HOSTILE) | st.text(max_size=4), max_size=6).map("".join)
 names = st.sampled_from([None, "Speaker 1", "Speaker 2", "Al\n\n-->", "<v x>&", "z" * 90, "语" * 30])
@@ -338,3 +351,55 @@ def test_txt_paragraphs(transcript: Transcript) -> None:
     rendered = render(transcript, "txt").text
     assert "\n\n\n" not in rendered
     rendered.encode()
+
+
+# Tables
+
+
+def table(transcript: Transcript) -> list[list[str]]:
+    media_type, texts = parts(transcript, "csv")
+    assert media_type == "text/csv"
+    written = "".join(texts).encode()
+    return list(csv.reader(io.StringIO(written.decode("utf-8-sig"), newline=""), strict=True))
+
+
+def test_csv_of_a_conversation() -> None:
+    written = "".join(parts(HELLO, "csv")[1])
+    assert written == (
+        "\ufeffsegment,start,end,speaker,text,confidence\r\n"
+        '0,0.000,1.000,Speaker 1,"Hello, there.",0.5\r\n'
+        "1,1.500,2.000,Speaker 2,Hi!,0.5\r\n"
+    )
+    assert table(Transcript(None, 1)) == [list(COLUMNS)]
+
+
+def test_csv_rounds_times() -> None:
+    assert table(Transcript("en", 5, (Segment(1.0015, 2.9996, "a"),)))[1][1:3] == ["1.002", "3.000"]
+
+
+@pytest.mark.parametrize(
+    ("said", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("\t=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("-5 degrees", "'-5 degrees"),
+        ("＠SUM(1)", "'＠SUM(1)"),
+        ('"=1+1', "'\"=1+1"),
+        ("well;=1+1", "well;'=1+1"),  # where lists are parted by semicolons
+        ("a + b = c; d", "a + b = c; d"),
+        ("it's", "it's"),
+    ],
+)
+def test_csv_runs_nothing_that_was_said(said: str, cell: str) -> None:
+    assert table(Transcript("en", 1, (Segment(0, 1, said, (), said),)))[1][3:5] == [cell, cell]
+
+
+@given(transcript=transcripts)
+def test_csv_keeps_the_text(transcript: Transcript) -> None:
+    rows = table(transcript)
+    assert rows[0] == list(COLUMNS)
+    assert [row[0] for row in rows[1:]] == [str(number) for number in range(len(transcript.segments))]
+    for row, segment in zip(rows[1:], transcript.segments, strict=True):
+        assert row[4].replace("'", "") == clean(segment.text).replace("'", "")
+        assert not any(cell.strip(' "')[:1] in tuple("=+-@＝＋－＠") for cell in row[3:5] for cell in cell.split(";"))
+        assert len(row) == len(COLUMNS)

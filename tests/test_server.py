@@ -26,8 +26,11 @@ from stt_lab.access import Access
 from stt_lab.engines import catalog
 from stt_lab.engines.protocols import silent
 from stt_lab.errors import Busy, Unavailable
+from stt_lab.runtime import Runtime
 from stt_lab.server import _prepare, _welcome, create_app
 from stt_lab.settings import Settings, get_settings
+
+MINE = {"Authorization": "Bearer my-very-own-key"}
 
 
 class Server:
@@ -122,7 +125,7 @@ def check_answers(server: Server, address: str) -> None:
     assert (signed.status_code, signed.headers["location"]) == (303, "/")
     assert "HttpOnly" in signed.headers["set-cookie"]
     assert "SameSite=strict" in signed.headers["set-cookie"]
-    for path in ("/v1/nothing", "/v1", "/nothing", "/api/v1/account/"):
+    for path in ("/v1/nothing", "/v1", "/nothing", "/api/v1/nothing/"):
         assert server.client.get(path).status_code == 404
         assert "error" in server.client.get(path).json()
     assert server.client.post("/health").status_code == 405
@@ -162,7 +165,8 @@ def asking(server: Server, talk: Path, model: str, statuses: list[int], **more: 
     def ask() -> None:
         try:
             with talk.open("rb") as file:
-                answer = server.client.post("/v1/transcribe", files={"file": file}, data={"model": model, **more})
+                data = {"model": model, **more}
+                answer = server.client.post("/v1/transcribe", files={"file": file}, data=data, headers=MINE)
             assert "error" in answer.json()
             statuses.append(answer.status_code)
         except httpx.TransportError:
@@ -176,7 +180,7 @@ def asking(server: Server, talk: Path, model: str, statuses: list[int], **more: 
 def test_sigterm_in_the_middle_of_work(tmp_path: Path) -> None:
     talk, statuses = tone(tmp_path / "talk.wav", 3), list[int]()
     with serving(tmp_path, STT_LAB_ADMIN_KEY="my-very-own-key", STT_LAB_LOG_LEVEL="debug") as server:
-        with_key = server.client.get("/v1/models", headers={"Authorization": "Bearer my-very-own-key"})
+        with_key = server.client.get("/v1/models", headers=MINE)
         assert with_key.status_code == 200
         assert not (tmp_path / "data" / "admin.key").exists()
 
@@ -207,7 +211,9 @@ def test_sigterm_while_a_real_model_works(tmp_path: Path) -> None:
         speech = np.frombuffer(source.readframes(source.getnframes()), "<i2")
         for _ in range(20):  # ten minutes, no two windows of which are the same
             file.writeframes((speech * rng.uniform(0.5, 1.0)).astype("<i2").tobytes())
-    with serving(tmp_path, fakes=False, STT_LAB_MODELS_DIR=str(get_settings().models_dir)) as server:
+    with serving(
+        tmp_path, fakes=False, STT_LAB_ADMIN_KEY="my-very-own-key", STT_LAB_MODELS_DIR=str(get_settings().models_dir)
+    ) as server:
         thread = asking(server, talk, "tiny.en", statuses, diarize="false")
         until(lambda: any("stt_lab.engines.worker" in child.cmdline() for child in server.children()), 30)
         (worker,) = [child for child in server.children() if "stt_lab.engines.worker" in child.cmdline()]
@@ -232,7 +238,7 @@ def shipped() -> Path:
 
 def test_kill_9_leaves_no_process_and_the_next_start_no_file(tmp_path: Path) -> None:
     talk, statuses = tone(tmp_path / "talk.wav", 3), list[int]()
-    with serving(tmp_path) as server:
+    with serving(tmp_path, STT_LAB_ADMIN_KEY="my-very-own-key") as server:
         thread = asking(server, talk, "deaf", statuses)
         until(lambda: any("stt_lab.engines.worker" in child.cmdline() for child in server.children()), 30)
         children = server.children()
@@ -242,13 +248,13 @@ def test_kill_9_leaves_no_process_and_the_next_start_no_file(tmp_path: Path) -> 
         assert statuses == [0]
         assert server.leftovers() != []
     settings = Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models", device="cpu")
-    _prepare(settings).release()
+    _prepare(settings).lock.release()
     assert server.leftovers() == []
 
 
 def test_without_models(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, models_dir=tmp_path / "none", device="cpu", admin_key="mine")
-    welcome = _welcome(settings, Access(settings), "http://host:1")
+    welcome = _welcome(settings, Access(settings, Runtime(settings).accounts), "http://host:1")
     assert "stt-lab models pull" in welcome
     assert "mine" not in welcome
 
@@ -264,6 +270,23 @@ def test_the_application_over_one_data_directory(tmp_path: Path) -> None:
             pass
 
     asyncio.run(live())
-    _prepare(settings).release()  # its end freed the directory
+    _prepare(settings).lock.release()  # its end freed the directory
     with pytest.raises(Unavailable):
-        app.state.runtime.pool.transcribe(catalog.get("base"), pcm(tmp_path / "a.pcm"), None, silent)
+        app.state.parts.runtime.pool.transcribe(catalog.get("base"), pcm(tmp_path / "a.pcm"), None, silent)
+
+
+def test_servers_that_share_a_database_share_the_data_directory(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, models_dir=tmp_path, database_url="postgresql://host/name")
+    one, two = _prepare(settings), _prepare(settings)
+    assert [scratch.folder for scratch in (one, two)] == [tmp_path / "servers" / name for name in "12"]
+    for scratch in (one, two):
+        (scratch.folder / "uploads" / "mark").touch()
+    two.lock.release()  # as a crash does
+    third = _prepare(settings)
+    assert third.folder == two.folder
+    assert [path.parents[1] for path in files(tmp_path) if path.name == "mark"] == [one.folder]
+    one.lock.release()
+    third.lock.release()
+    (tmp_path / "servers" / "2" / "work" / "mark").touch()
+    assert _prepare(settings).folder == one.folder
+    assert not [path for path in files(tmp_path) if path.name == "mark"]  # of servers that are gone, too

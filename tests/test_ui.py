@@ -63,8 +63,8 @@ def test_the_api_has_what_the_operations_declare(client: Client) -> None:
             required = parameter.default is inspect.Parameter.empty
             assert shown[name]["parameter_has_default"] is not required
             assert required or shown[name]["parameter_default"] == parameter.default
-    formats = endpoints["/transcribe"]["parameters"][-1]["type"]
-    assert formats == {"enum": ["json", "txt", "text", "srt", "vtt", "verbose_json"]}
+    formats = {one["parameter_name"]: one["type"] for one in endpoints["/transcribe"]["parameters"]}
+    assert formats["response_format"] == {"enum": ["json", "txt", "text", "srt", "vtt", "verbose_json"]}
     assert endpoints["/transcribe"]["parameters"][0]["python_type"]["type"] == "filepath"
 
 
@@ -178,6 +178,24 @@ def test_the_pool_limits_and_not_gradio(served: Served, sound: Any, slow: None) 
     until(lambda: served.uploads == [])
     for client in clients:
         client.close()
+
+
+def test_the_library_and_jobs_of_an_account(served: Served, sound: Any) -> None:
+    """A file comes as a file, a job as its state; `background` does not wait."""
+    _, raw = served.accounts.create_key(served.accounts.create("Gradio").id, "a", ["speech", "library"])
+    client = Client(served.url, verbose=False, headers={"Authorization": f"Bearer {raw}"})
+    job = client.predict(file=sound, model="base", background=True, api_name="/transcribe")
+    assert set(job) >= {"id", "status", "url"}
+    until(lambda: client.predict(job["id"], api_name="/job")["status"] == "done")
+    (listed,) = client.predict(api_name="/transcripts")["results"]
+    assert listed["title"] == "a.wav"
+    client.predict(listed["id"], {"Speaker 1": "Ada"}, api_name="/rename_speakers")
+    for form, begins in (("srt", b"1\n00:00:00"), ("pdf", b"%PDF"), ("docx", b"PK")):
+        path = client.predict(listed["id"], form, api_name="/export_transcript")
+        assert Path(path).name == f"a.{form}"
+        assert Path(path).read_bytes().startswith(begins)
+    assert client.predict(job["id"], api_name="/job_result")["speakers"] == ["Ada", "Speaker 2"]
+    client.close()
 
 
 def test_importing_the_surface_does_not_import_gradio() -> None:

@@ -30,6 +30,8 @@ from toy_server import (
     wav,
 )
 
+from stt_lab.registry import OPERATIONS
+
 SECRET = "the-content-of-a-file-that-nobody-may-read"
 
 
@@ -316,7 +318,7 @@ def test_private_functions_check_the_key(served: Served, client: httpx.Client, t
 
 def test_only_the_operations_are_in_the_api(client: httpx.Client) -> None:
     info = client.get(f"{API}/info").json()
-    assert set(info["named_endpoints"]) == {"/transcribe", "/models", "/languages", "/health"}
+    assert set(info["named_endpoints"]) == {f"/{name}" for name in OPERATIONS}
     assert info["unnamed_endpoints"] == {}
 
 

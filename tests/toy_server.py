@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
-from stt_lab.access import Access
+from stt_lab.accounts import Tier
 from stt_lab.engines import catalog, pool
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import Goal, Placement, Report
+from stt_lab.server import OPTIONS, Parts, create_app
 from stt_lab.settings import Settings
 from stt_lab.types import Audio, Diarization, Event, Provenance, Recognition, Segment, Suppressed, Turn, Word
 
@@ -57,7 +59,7 @@ class Toy:
 class ToyTranscriber(Toy):
     """Says its lines, one after the other, as long as the sound lasts."""
 
-    def transcribe(self, audio: Audio, language: str | None, report: Report) -> Recognition:
+    def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
         self.work("transcribing", report)
         if "broken" in Toy.lines:
             raise RuntimeError("secret detail of /etc/somewhere")
@@ -114,10 +116,11 @@ def wav(path: Path, seconds: float = 2.0, rate: int = 16_000) -> Path:
 class Served:
     """A running application."""
 
-    def __init__(self, server: uvicorn.Server, settings: Settings, port: int) -> None:
-        self.server, self.settings = server, settings
-        self.url = f"http://127.0.0.1:{port}"
-        self.access = Access(settings)
+    def __init__(self, server: uvicorn.Server, settings: Settings, app: FastAPI) -> None:
+        self.server, self.settings, self.app = server, settings, app
+        parts: Parts = app.state.parts
+        self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        self.access, self.accounts = parts.access, parts.runtime.accounts
 
     @property
     def uploads(self) -> list[Path]:
@@ -128,11 +131,11 @@ class Served:
 @contextmanager
 def serve(settings: Settings) -> Iterator[Served]:
     """The application in a thread of this process, on a free port."""
-    from stt_lab.server import create_app
-
     engines = dict(pool.ENGINES)
     pool.ENGINES.update({"faster-whisper": f"{__name__}:ToyTranscriber", "pyannote": f"{__name__}:ToyDiarizer"})
-    config = uvicorn.Config(create_app(settings), "127.0.0.1", 0, log_level="warning", timeout_graceful_shutdown=2)
+    app = create_app(settings)
+    app.state.parts.runtime.accounts.set_tier(Tier(name="anonymous"))  # without limits
+    config = uvicorn.Config(app, "127.0.0.1", 0, **OPTIONS | {"timeout_graceful_shutdown": 2})
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -140,7 +143,7 @@ def serve(settings: Settings) -> Iterator[Served]:
         while not server.started:
             assert thread.is_alive(), "the server ended while it started"
             time.sleep(0.02)
-        yield Served(server, settings, server.servers[0].sockets[0].getsockname()[1])
+        yield Served(server, settings, app)
     finally:
         server.should_exit = True
         thread.join(20)

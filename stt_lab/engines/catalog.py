@@ -62,6 +62,7 @@ class Model:
     repo: str | None = None
     revision: str | None = None  # a commit of `repo`
     gated: bool = False
+    translates: bool = True  # speech of any of its languages into English
     hub_sha256: Mapping[str, str] = field(default_factory=dict, hash=False)
     packages: tuple[Package, ...] = ()
     embedded: tuple[Embedded, ...] = ()
@@ -178,15 +179,18 @@ def available(model: Model, settings: Settings) -> bool:
     return locate(model, settings) is not None and len(extra(model, settings)) == len(model.needs)
 
 
-def best(task: str, settings: Settings) -> Model | None:
-    """The best model of a task that is available; the catalog's order is that of quality."""
-    return next((model for model in models(task) if available(model, settings)), None)
+def best(task: str, settings: Settings, translates: bool = False) -> Model | None:
+    """The best model of a task that is available, and `translates` if it must; the order is that of quality."""
+    able = (model for model in models(task) if model.translates or not translates)
+    return next((model for model in able if available(model, settings)), None)
 
 
 def device(settings: Settings) -> Literal["cpu", "cuda"]:
     """Where engines run, with "auto" resolved. Raises Unavailable when CUDA is asked for and not there."""
     if settings.device == "cpu":
         return "cpu"
+    if settings.engine_host == "ray" and settings.device == "cuda":
+        return "cuda"  # of the nodes; this machine may have none
     if gpu() is not None:
         return "cuda"
     if settings.device == "cuda":

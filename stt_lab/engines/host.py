@@ -1,4 +1,4 @@
-"""Where engines run: in this process, or in a worker process per device. A Ray host will be a third.
+"""Where engines run: in this process, or in a worker process per device; `ray_host` is a third, on a cluster.
 
 A task names an engine's class, its placement and one method; its arguments and result are frozen dataclasses, audio
 crosses as a file, progress as events. `report` may raise `Cancelled` at any time: a host then stops the work.
@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from stt_lab.audio import INHERITED, PACKAGES
@@ -47,6 +48,11 @@ class Task:
 
 
 class Host(Protocol):
+    @property
+    def capacity(self) -> int:
+        """How many tasks run at once; more wait in the pool."""
+        ...
+
     def run(self, task: Task, report: Report) -> Any: ...
 
     def close(self) -> None: ...
@@ -54,6 +60,8 @@ class Host(Protocol):
 
 class InProcessHost:
     """Engines in this process: notebooks, tests, and the inside of a worker."""
+
+    capacity = 1
 
     def __init__(self) -> None:
         self._engines: dict[tuple[str, Placement], Any] = {}
@@ -84,11 +92,13 @@ class WorkerHost:
     The server stays light, a crash of native code fails one task, and memory comes back with the process.
     """
 
+    capacity = 1
+
     def __init__(self, environ: Mapping[str, str], idle_s: float) -> None:
         self._environ = dict(environ)
         self._idle_s = idle_s
         self._idle: threading.Timer | None = None
-        self._worker: _Worker | None = None
+        self._worker: Child | None = None
         self._closed = False
         self._task = threading.Lock()  # one at a time; the pool's slot already sees to that
         self._state = threading.Lock()  # so that nothing starts after `close`
@@ -109,19 +119,19 @@ class WorkerHost:
             raise value
         return value
 
-    def _ready(self) -> _Worker:
+    def _ready(self) -> Child:
         if self._idle is not None:
             self._idle.cancel()
         with self._state:
             if self._closed:
-                raise _ending()
+                raise ending()
             if self._worker is not None and not self._worker.alive:
                 self._worker.end()  # it died while it was idle
                 self._worker = None
-            self._worker = self._worker or _Worker(self._environ)
+            self._worker = self._worker or Child(self._environ)
             return self._worker
 
-    def _follow(self, worker: _Worker, report: Report) -> tuple[str, Any]:
+    def _follow(self, worker: Child, report: Report) -> tuple[str, Any]:
         """Pass progress on until the outcome."""
         event = Event("loading")
         while True:
@@ -136,7 +146,7 @@ class WorkerHost:
 
     def _crash(self) -> SttError:
         if self._closed:
-            return _ending()
+            return ending()
         return EngineCrashed(
             "The engine stopped unexpectedly: send the request again, with a shorter file if it recurs."
         )
@@ -169,26 +179,27 @@ class WorkerHost:
             self._worker.end()
 
 
-def _ending() -> Unavailable:
+def ending() -> Unavailable:
     return Unavailable("The program is ending: send the request again when it is back.")
 
 
-class _Worker:
-    """A running `stt_lab.engines.worker` and the thread that reads its messages."""
+class Child:
+    """A running `stt_lab.engines.worker`, or another program that speaks so, and the thread that reads its messages."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], program: str = PROGRAM, folder: Path | None = None) -> None:
         self._messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        command = [sys.executable, "-P", "-m", PROGRAM]
+        command = [sys.executable, "-P", "-m", program]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=dict(environ),
+            cwd=folder,
             start_new_session=True,  # Ctrl-C in a terminal is for the parent only
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        log.info("started worker process %d", self.process.pid)
+        log.info("started %s as process %d", program, self.process.pid)
 
     @property
     def alive(self) -> bool:
@@ -198,12 +209,16 @@ class _Worker:
         assert self.process.stdout is not None
         try:
             while True:
-                self._messages.put(pickle.load(self.process.stdout))
+                self.take(pickle.load(self.process.stdout))
         except Exception as problem:  # half a message may raise anything
             if not isinstance(problem, EOFError):
                 log.debug("worker process %d ended in the middle of a message", self.process.pid, exc_info=True)
         finally:
-            self._messages.put(("ended", None))
+            self.take(("ended", None))
+
+    def take(self, message: tuple[str, Any]) -> None:
+        """A message has come; ("ended", None) is the last one."""
+        self._messages.put(message)
 
     def send(self, kind: str, value: Any) -> None:
         assert self.process.stdin is not None
@@ -244,10 +259,15 @@ class _Worker:
 
 
 def worker_environ(device: str, threads: int, profile: str) -> dict[str, str]:
-    """Environment of a worker: what Python and the engines' libraries need; no secrets, and no network for them."""
+    """Environment of a worker: what Python and the engines' libraries need; no secrets."""
     environ = {name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED + LIBRARIES)}
-    environ |= {
-        "PYTHONPATH": os.pathsep.join([str(PACKAGES), *filter(None, [environ.get("PYTHONPATH")])]),
+    environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGES), *filter(None, [environ.get("PYTHONPATH")])])
+    return environ | tuning(device, threads, profile) | instructions(device, profile)
+
+
+def tuning(device: str, threads: int, profile: str) -> dict[str, str]:
+    """What the engines' libraries read from the environment when their process starts; no network for them."""
+    environ = {
         "OMP_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -256,9 +276,14 @@ def worker_environ(device: str, threads: int, profile: str) -> dict[str, str]:
     }
     if device == "cpu" and profile != "off":
         environ["GLIBC_TUNABLES"] = MALLOC_TUNABLES
-    if device == "cpu" and profile == "avx512" and has_avx512():
-        environ["CT2_FORCE_CPU_ISA"] = "AVX512"  # other low bits: WER was 0.5 points higher with base (eval/LOG.md)
     return environ
+
+
+def instructions(device: str, profile: str) -> dict[str, str]:
+    """What they read that only the machine itself can tell."""
+    if device == "cpu" and profile == "avx512" and has_avx512():
+        return {"CT2_FORCE_CPU_ISA": "AVX512"}  # other low bits: WER was 0.5 points higher with base (eval/LOG.md)
+    return {}
 
 
 def has_avx512() -> bool:

@@ -1,17 +1,18 @@
-"""Which engine serves a request, and when: models resolved to what is on disk, one slot per device, a bounded queue."""
+"""Which engine serves a request, and when: models resolved to what is on disk, one slot per device."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from stt_lab.engines import catalog
 from stt_lab.engines.host import Host, InProcessHost, Task, WorkerHost, worker_environ
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import Goal, Placement, Report
 from stt_lab.errors import BadInput, Busy, ModelMissing
 from stt_lab.settings import Settings
 from stt_lab.types import Audio, Diarization, Event, Recognition
@@ -25,11 +26,16 @@ RETRY_AFTER_S = 30
 
 
 class Slot:
-    """One at a time, first come first served."""
+    """As many at once as there are devices, first come first served."""
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: Callable[[], int] = lambda: 1) -> None:
+        self._capacity = capacity  # may change: nodes come and go
         self._lock = threading.Lock()
-        self._line: deque[threading.Event] = deque()  # the first one holds the slot, and its event is set
+        self._line: deque[threading.Event] = deque()  # the first ones hold the slot, and their events are set
+
+    @property
+    def taken(self) -> bool:
+        return bool(self._line)
 
     @contextmanager
     def hold(self, report: Report, timeout_s: float) -> Iterator[None]:
@@ -37,30 +43,43 @@ class Slot:
         turn = threading.Event()
         with self._lock:
             self._line.append(turn)
-            self._line[0].set()
         try:
-            _wait(turn, report, timeout_s)
+            self._wait(turn, report, timeout_s)
             yield
         finally:
             with self._lock:
                 self._line.remove(turn)
-                if self._line:
-                    self._line[0].set()
+            self._admit()
 
+    def _admit(self) -> None:
+        with self._lock:
+            for turn in islice(self._line, self._capacity()):
+                turn.set()
 
-def _wait(turn: threading.Event, report: Report, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not turn.is_set():
-        if time.monotonic() >= deadline:
-            raise Busy("This machine is busy with earlier recordings: try again later.", retry_after=RETRY_AFTER_S)
-        report(Event("queued"))
-        turn.wait(POLL_S)
+    def _wait(self, turn: threading.Event, report: Report, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        self._admit()
+        while not turn.is_set():
+            if time.monotonic() >= deadline:
+                raise Busy("This machine is busy with earlier recordings: try again later.", retry_after=RETRY_AFTER_S)
+            report(Event("queued"))
+            turn.wait(POLL_S)
+            self._admit()  # a device may have come since
 
 
 def _missing(model_id: str) -> ModelMissing:
     return ModelMissing(
         f"The model '{model_id}' is not on this machine: fetch it there with `stt-lab models pull {model_id}`."
     )
+
+
+def _none(task: str) -> ModelMissing:
+    return ModelMissing(f"No model that can {task} is on this machine: fetch one there with `stt-lab models pull`.")
+
+
+def _unable(wanted: str, task: str, others: Iterable[catalog.Model]) -> BadInput:
+    known = ", ".join(model.id for model in others)
+    return BadInput(f"The model '{wanted}' cannot {task}: choose one of {known}.")
 
 
 class Pool:
@@ -70,56 +89,64 @@ class Pool:
         self._settings = settings
         self.device = catalog.device(settings)
         self._host = self._make_host()
-        self._slot = Slot()
-        self._places = threading.BoundedSemaphore(1 + settings.queue_size)  # the one that works and those that wait
+        self._slot = Slot(lambda: self._host.capacity)
+        self.patience_s = settings.queue_timeout_s  # for the device; a server's queue has its own instead
 
     def _make_host(self) -> Host:
         if self._settings.engine_host == "inprocess":
             return InProcessHost()
         settings = self._settings
+        if settings.engine_host == "ray":
+            from stt_lab.engines.ray_host import RayHost
+
+            return RayHost(settings)
         environ = worker_environ(self.device, settings.threads, settings.cpu_profile)
         return WorkerHost(environ, settings.idle_unload_s)
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place in the bounded queue, to be taken before anything is spent on a request."""
-        if not self._places.acquire(blocking=False):
-            raise Busy("Too many recordings are waiting on this machine: try again later.", retry_after=RETRY_AFTER_S)
-        try:
-            yield
-        finally:
-            self._places.release()
+    @property
+    def working(self) -> bool:
+        """Whether a device has work."""
+        return self._slot.taken
+
+    @property
+    def capacity(self) -> int:
+        """How many requests are worked on at once: the devices, as far as they are known by now."""
+        return self._host.capacity
 
     @contextmanager
     def slot(self, report: Report) -> Iterator[None]:
-        """The device, for one request at a time."""
-        with self._slot.hold(report, self._settings.queue_timeout_s):
+        """A device, for one request at a time."""
+        with self._slot.hold(report, self.patience_s):
             yield
 
-    def resolve(self, task: str, wanted: str) -> tuple[catalog.Model, tuple[str, ...]]:
-        """The model that serves a wish: itself when it is on this machine, else the best that is, with a warning."""
-        model = catalog.get(wanted)
+    def resolve(self, task: str, wanted: str, goal: Goal = "transcribe") -> tuple[catalog.Model, tuple[str, ...]]:
+        """The model that serves a wish: itself when it is here and able, else the best that is, with a warning."""
+        model, strict = catalog.get(wanted), self._settings.strict_models
         if model.task != task:
-            known = ", ".join(m.id for m in catalog.models(task))
-            raise BadInput(f"The model '{wanted}' cannot {task}: choose one of {known}.")
-        if catalog.available(model, self._settings):
+            raise _unable(wanted, task, catalog.models(task))
+        able = model.translates or goal == "transcribe"
+        if not able and (strict or model.languages == 1):
+            raise _unable(wanted, goal, [other for other in catalog.models(task) if other.translates])
+        if able and catalog.available(model, self._settings):
             return model, ()
-        best = None if self._settings.strict_models else catalog.best(task, self._settings)
+        best = None if strict else catalog.best(task, self._settings, translates=goal == "translate")
         if best is None:
-            raise _missing(wanted)
-        return best, (f"The model '{wanted}' is not on this machine; '{best.id}' was used instead.",)
+            raise _missing(wanted) if able else _none(goal)
+        why = "is not on this machine" if able else "cannot translate"
+        return best, (f"The model '{wanted}' {why}; '{best.id}' was used instead.",)
 
     def best(self, task: str) -> catalog.Model:
         """The best model of a task that is on this machine."""
         model = catalog.best(task, self._settings)
         if model is None:
-            raise ModelMissing(
-                f"No model that can {task} is on this machine: fetch one there with `stt-lab models pull`."
-            )
+            raise _none(task)
         return model
 
-    def transcribe(self, model: catalog.Model, audio: Audio, language: str | None, report: Report) -> Recognition:
-        recognition: Recognition = self._run(model, "transcribe", {"audio": audio, "language": language}, report)
+    def transcribe(
+        self, model: catalog.Model, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe"
+    ) -> Recognition:
+        arguments: dict[str, object] = {"audio": audio, "language": language, "goal": goal}
+        recognition: Recognition = self._run(model, "transcribe", arguments, report)
         return recognition
 
     def diarize(self, model: catalog.Model, audio: Audio, speakers: int, report: Report) -> Diarization:

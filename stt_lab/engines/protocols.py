@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from stt_lab.types import Audio, Diarization, Event, Recognition
 
 Report = Callable[[Event], None]
+Goal = Literal["transcribe", "translate"]  # what is written: what was said, or that in English
 
 
 def silent(event: Event) -> None:
@@ -49,8 +50,8 @@ class Transcriber(Engine, Protocol):
     languages: tuple[str, ...]  # ISO 639-1 codes
     supports_words: bool
 
-    def transcribe(self, audio: Audio, language: str | None, report: Report) -> Recognition:
-        """Segments with word times, monotone and inside the audio; `language` None detects it."""
+    def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
+        """Segments with word times, monotone and inside the audio; `language` is the spoken one, None detects it."""
         ...
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import Goal, Placement, Report
 from stt_lab.types import SAMPLE_RATE, Audio, Event, Provenance, Recognition, Segment, Suppressed, Word
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ SHORTEST_STEP = 20  # frames from window to window, however early the text of on
 NEIGHBOURS = 2  # frames on either side that a frame's analysis (25 ms, centred) reaches into
 VAD_BLOCK = 600 * SAMPLE_RATE  # samples that voice activity detection holds at once
 KEPT_SILENCE = 2 * SAMPLE_RATE  # samples; faster-whisper's own limit between regions
+DETECTED = 750  # positions of the encoder (15 s) that the language is looked for in, where the rest is padding
 DETECTION_WINDOWS = 3  # windows that may vote on the language while none is sure
 UNLIKELY = 0.1  # mean probability of words below which a segment is noise; real speech had 0.24 and more (eval/LOG.md)
 SURE = 0.5  # probability at which a language is believed at once
@@ -146,29 +147,33 @@ class WhisperTranscriber:
     def unload(self) -> None:
         self._model = None
 
-    def transcribe(self, audio: Audio, language: str | None, report: Report) -> Recognition:
-        """Recognise the speech of a sound. Words carry times in seconds of the file and a probability."""
+    def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
+        """Recognise the speech of a sound. Words carry times in seconds of the file and a probability.
+
+        Of a translation too: they are where the decoder looked when it wrote them.
+        """
         began = time.perf_counter()
         if self._model is None:
             self.load()
         assert self._model is not None
         report(Event("transcribing", 0.0))
         speech = Speech(audio, find_speech(audio, report))
-        run = _Run(self._model, speech, language if len(self.languages) > 1 else "en", report)
+        run = _Run(self._model, speech, language if len(self.languages) > 1 else "en", goal, report)
         segments = tuple(run.segments())
         return Recognition(
             language=run.language if segments else None,
             segments=segments,
             suppressed=tuple(run.suppressed),
-            provenance=self._provenance(time.perf_counter() - began),
+            provenance=self._provenance(goal, time.perf_counter() - began),
         )
 
-    def _provenance(self, elapsed: float) -> Provenance:
+    def _provenance(self, goal: Goal, elapsed: float) -> Provenance:
         from faster_whisper import __version__
 
         options = {
             "compute_type": self._model.model.compute_type if self._model else "",
             "beam_size": OPTIONS["beam_size"],
+            "task": goal,
         }
         place = self.placement
         return Provenance("faster-whisper", place.model, place.device, __version__, options, elapsed)
@@ -177,15 +182,16 @@ class WhisperTranscriber:
 class _Run:
     """One recording on its way through the windows."""
 
-    def __init__(self, model: WhisperModel, speech: Speech, language: str | None, report: Report) -> None:
+    def __init__(self, model: WhisperModel, speech: Speech, language: str | None, goal: Goal, report: Report) -> None:
         import ctranslate2
 
         ctranslate2.set_random_seed(0)  # the fallback samples: the same input gives the same text
         self.model, self.speech, self.report = model, speech, report
-        self.language = language
+        self.language, self.goal = language, goal
         self.suppressed: list[Suppressed] = []
         self._options: Any = None
         self._tokenizer: Any = None
+        self._whole: Any = None  # features of a sound that fits into one window
         self._last_speech = 0.0  # packed seconds, where the last word ended
 
     def segments(self) -> Iterator[Segment]:
@@ -206,13 +212,21 @@ class _Run:
             seek = max(seek_next, seek + SHORTEST_STEP)
 
     def _encode(self, seek: int, size: int) -> Any:
-        """Encoder output of `size` frames from `seek`, with the neighbours that the outer frames' analysis needs."""
+        """Encoder output of `size` frames from `seek`."""
         from faster_whisper.audio import pad_or_trim
 
-        lead = min(NEIGHBOURS, seek)
+        return self.model.encode(pad_or_trim(self._features(seek, size)))
+
+    def _features(self, seek: int, size: int) -> Any:
+        """Log-mel features, shape (mels, size). Their scale hangs on the loudest frame that is looked at: sound of one
+        window is looked at once and whole, as the library does, and longer sound window by window."""
+        if self._whole is None and self.speech.samples <= WINDOW * HOP:
+            self._whole = self.model.feature_extractor(self.speech.read(0, self.speech.samples))
+        if self._whole is not None:
+            return self._whole[:, seek : seek + size]
+        lead = min(NEIGHBOURS, seek)  # the analysis of the outer frames reaches into their neighbours
         samples = self.speech.read((seek - lead) * HOP, (seek + size + NEIGHBOURS) * HOP)
-        features = self.model.feature_extractor(samples)[:, lead : lead + size]
-        return self.model.encode(pad_or_trim(features))
+        return self.model.feature_extractor(samples)[:, lead : lead + size]
 
     def _prepare(self, encoded: Any, frames: int) -> None:
         """What depends on the language, once it is known."""
@@ -222,23 +236,26 @@ class _Run:
         if self.language is None:
             self.language = self._detect(encoded, frames)
         multilingual = self.model.model.is_multilingual
-        self._tokenizer = Tokenizer(self.model.hf_tokenizer, multilingual, task="transcribe", language=self.language)
+        self._tokenizer = Tokenizer(self.model.hf_tokenizer, multilingual, task=self.goal, language=self.language)
         unused = dict.fromkeys(TranscriptionOptions.__dataclass_fields__)
         suppressed = get_suppressed_tokens(self._tokenizer, [-1])
         self._options = TranscriptionOptions(**unused | OPTIONS | {"suppress_tokens": suppressed})
 
     def _detect(self, encoded: Any, frames: int) -> str:
         """The language of the first window; where that is not sure, of the window that is surest."""
-        best, probability = self._top_language(encoded)
+        best, probability = self._top_language(encoded, frames)
         for window in range(1, DETECTION_WINDOWS):
             seek = window * WINDOW
             if probability > SURE or seek >= frames:
                 break
-            other = self._top_language(self._encode(seek, min(WINDOW, frames - seek)))
+            size = min(WINDOW, frames - seek)
+            other = self._top_language(self._encode(seek, size), size)
             best, probability = max((best, probability), other, key=lambda pair: pair[1])
         return best
 
-    def _top_language(self, encoded: Any) -> tuple[str, float]:
+    def _top_language(self, encoded: Any, frames: int) -> tuple[str, float]:
+        if frames <= 2 * DETECTED:  # else half of the time goes into padding
+            encoded = _first(encoded, DETECTED)
         token, probability = self.model.model.detect_language(encoded)[0][0]
         return token[2:-2], probability
 
@@ -254,15 +271,13 @@ class _Run:
         if reason := _doubt(result.no_speech_prob, log_prob):
             self._suppress(offset, end, tokenizer.decode(tokens), reason)
             return [], seek + size, False
-        found, seek_next, ended = model._split_segments_by_timestamps(
+        found, seek_next, _ = model._split_segments_by_timestamps(
             tokenizer, tokens, offset, size, size * HOP / SAMPLE_RATE, seek
         )
         model.add_word_timestamps([found], tokenizer, encoded, size, PREPEND, APPEND, self._last_speech)
         words = [word for segment in found for word in segment["words"]]
         if words:
             self._last_speech = words[-1]["end"]
-            if not ended and words[-1]["end"] > offset:
-                seek_next = round(words[-1]["end"] * SAMPLE_RATE / HOP)
         if ratio > OPTIONS["compression_ratio_threshold"]:
             found = self._without_loops(found)
         return self._believed(found), seek_next, temperature <= OPTIONS["prompt_reset_on_temperature"]
@@ -323,6 +338,16 @@ class _Prompt:
         kept = self.tokens if region == self._region else []
         self.tokens = [*kept, *tokens][-224:] if sure else []  # half of the decoder's context
         self._region = region
+
+
+def _first(encoded: Any, positions: int) -> Any:
+    """The first positions of an encoder's output, shape (1, positions, width)."""
+    import ctranslate2
+    import numpy as np
+
+    if encoded.device != "cpu":
+        return encoded
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.asarray(encoded)[:, :positions]))
 
 
 def _doubt(no_speech: float, log_prob: float) -> str:

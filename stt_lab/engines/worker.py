@@ -13,7 +13,7 @@ import queue
 import sys
 import threading
 import time
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from stt_lab.engines.host import InProcessHost, Task
 from stt_lab.errors import Cancelled, SttError
@@ -21,6 +21,14 @@ from stt_lab.types import Event
 
 log = logging.getLogger("stt_lab.worker")
 EVENT_INTERVAL_S = 0.1
+
+
+class Outbox(Protocol):
+    """Where a task's messages go, and whether it still wants to know."""
+
+    cancelled: threading.Event
+
+    def send(self, kind: str, value: Any) -> None: ...
 
 
 class Messages:
@@ -52,7 +60,7 @@ class Messages:
 class Reporter:
     """Sends progress, not more often than people can read it, and raises when the task was cancelled."""
 
-    def __init__(self, messages: Messages) -> None:
+    def __init__(self, messages: Outbox) -> None:
         self._messages = messages
         self._last: tuple[str, float] = ("", 0.0)
 
@@ -76,11 +84,16 @@ def outcome(host: InProcessHost, task: Task, report: Reporter) -> tuple[str, Any
         return "failed", SttError("The engine could not finish this file; the server's log says why.")
 
 
+def message_pipe() -> BinaryIO:
+    """What was stdout. From now on stdout is stderr: what libraries print must not reach the messages."""
+    sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return sink
+
+
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
-    sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not reach the messages
-    messages = Messages(sys.stdin.buffer, sink)
+    messages = Messages(sys.stdin.buffer, message_pipe())
     host = InProcessHost()
     while True:
         task = messages.tasks.get()

@@ -1,6 +1,60 @@
-"""The operations themselves: short functions that compose engines and pure modules."""
+"""The operations themselves: short functions that compose engines, the store and pure modules.
 
-from stt_lab.operations.info import health, languages, models
+Their order here is that in which they are shown.
+"""
+
+# isort: off
 from stt_lab.operations.speech import transcribe
+from stt_lab.operations.info import health, languages, models
+from stt_lab.operations.jobs import cancel_job, job, job_result
+from stt_lab.operations.library import (
+    delete_transcript,
+    export_transcript,
+    rename_speakers,
+    search_transcripts,
+    transcript,
+    transcripts,
+)
+from stt_lab.operations.account import (
+    account,
+    change_account,
+    cloud,
+    create_account,
+    create_account_key,
+    create_key,
+    grant_credits,
+    keys,
+    list_accounts,
+    revoke_key,
+    update_account,
+    usage,
+)
+# isort: on
 
-__all__ = ["health", "languages", "models", "transcribe"]
+__all__ = [
+    "account",
+    "cancel_job",
+    "change_account",
+    "cloud",
+    "create_account",
+    "create_account_key",
+    "create_key",
+    "delete_transcript",
+    "export_transcript",
+    "grant_credits",
+    "health",
+    "job",
+    "job_result",
+    "keys",
+    "languages",
+    "list_accounts",
+    "models",
+    "rename_speakers",
+    "revoke_key",
+    "search_transcripts",
+    "transcribe",
+    "transcript",
+    "transcripts",
+    "update_account",
+    "usage",
+]

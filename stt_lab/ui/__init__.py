@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from stt_lab.settings import MB, Settings
+from stt_lab.settings import MB
 
 if TYPE_CHECKING:
     import gradio as gr
     from fastapi import FastAPI
 
     from stt_lab.access import Access
+    from stt_lab.registry import Gate
     from stt_lab.runtime import Runtime
 
 T = TypeVar("T")
@@ -28,42 +29,43 @@ QUEUE_POLL_S = 0.05  # Gradio's own, a thousand looks a second, takes 6 to 10 % 
 SPARE_THREADS = 40  # events at once beside those that wait for the device, whose number the pool limits
 
 
-def build(runtime: Runtime, access: Access) -> gr.Blocks:
+def build(runtime: Runtime, access: Access, gate: Gate) -> gr.Blocks:
     """The Blocks of the page, with an API endpoint for every operation."""
-    _set_environ(runtime.settings)
-    return _in_loop(lambda: _build(runtime, access))
+    _set_environ(runtime.gradio_dir)
+    return _in_loop(lambda: _build(runtime, access, gate))
 
 
-def mount(app: FastAPI, runtime: Runtime, access: Access) -> FastAPI:
+def mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate) -> FastAPI:
     """Put the page at "/", behind the routes that the application already has."""
-    _set_environ(runtime.settings)
-    _in_loop(lambda: _mount(app, runtime, access))
+    _set_environ(runtime.gradio_dir)
+    _in_loop(lambda: _mount(app, runtime, access, gate))
     return app
 
 
-def _build(runtime: Runtime, access: Access) -> gr.Blocks:
+def _build(runtime: Runtime, access: Access, gate: Gate) -> gr.Blocks:
     import gradio as gr
 
-    from stt_lab.ui.api import add_endpoints
+    from stt_lab.ui.api import Entrance, add_endpoints
     from stt_lab.ui.transcribe import Page
 
+    entrance = Entrance(runtime, access, gate)
+
     with gr.Blocks(title="stt_lab", analytics_enabled=False, delete_cache=(SWEEP_S, STALE_S), fill_width=True) as demo:
-        add_endpoints(runtime, access)
-        Page(runtime, access).draw()
+        add_endpoints(entrance)
+        Page(entrance).draw()
     demo.max_threads = SPARE_THREADS + runtime.settings.queue_size
     demo.queue(api_open=False, default_concurrency_limit=None)
     demo._queue.sleep_when_free = QUEUE_POLL_S
     return demo
 
 
-def _mount(app: FastAPI, runtime: Runtime, access: Access) -> None:
-    demo = _build(runtime, access)
+def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate) -> None:
+    demo = _build(runtime, access, gate)
     import gradio as gr
 
     from stt_lab.ui.guard import Guard, harden
     from stt_lab.ui.theme import theme
 
-    limit = runtime.settings.max_upload_mb * MB
     options: dict[str, Any] = {
         "show_error": False,
         "run_history": False,
@@ -72,7 +74,7 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access) -> None:
         "pwa": False,
         "mcp_server": False,
         "footer_links": ["api"],  # without it Gradio shows no page about its clients; ours links to it
-        "max_file_size": limit,
+        "max_file_size": runtime.settings.max_upload_mb * MB,
     }
     look: dict[str, Any] = {
         "theme": theme(),
@@ -85,7 +87,7 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access) -> None:
     demo.has_launched = True  # else Gradio lets clients name any file of this machine
     demo.is_running = True  # else it serves uploaded SVG as if it were its own
     route: Any = app.router.routes[-1]
-    route.app = Guard(route.app, limit)
+    route.app = Guard(route.app, access)
 
 
 def _in_loop(make: Callable[[], T]) -> T:
@@ -101,9 +103,9 @@ def _in_loop(make: Callable[[], T]) -> T:
     return make()
 
 
-def _set_environ(settings: Settings) -> None:
+def _set_environ(folder: Path) -> None:
     """Gradio reads these when it is imported, and the folder again whenever it stores a file."""
-    folder = (settings.data_dir / "gradio").resolve()
+    folder = folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     os.environ |= {

@@ -5,45 +5,61 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
 import gradio as gr
 from pydantic import TypeAdapter
 
-from stt_lab.access import COOKIE, Access
-from stt_lab.registry import OPERATIONS, Caller, Context, Operation, call
+from stt_lab.access import Access
+from stt_lab.operations.library import File
+from stt_lab.registry import OPERATIONS, Caller, Context, Gate, Operation, call
 from stt_lab.render import to_json
 from stt_lab.runtime import Runtime
 from stt_lab.types import Event, Rendering, Transcript
-from stt_lab.ui.work import Tell, Work, sentence, taken
+from stt_lab.ui.work import Tell, Work, handed_out, named, sentence, taken
 
 
-def add_endpoints(runtime: Runtime, access: Access) -> None:
+@dataclass(frozen=True)
+class Entrance:
+    """Where requests of Gradio come in."""
+
+    runtime: Runtime
+    access: Access
+    gate: Gate
+
+    def caller(self, request: gr.Request) -> Caller:
+        """Who sent a request: a header or the page's cookie says so."""
+        return self.access.visitor(request)
+
+    def call(self, name: str, values: dict[str, Any], request: gr.Request, tell: Tell, filename: str = "") -> Any:
+        """Run an operation for whoever sent the request."""
+        context = Context(self.caller(request), self.runtime, tell, self.gate, filename=filename)
+        return call(OPERATIONS[name], values, context)
+
+
+def add_endpoints(entrance: Entrance) -> None:
     """Put an endpoint for every operation on the Blocks that is being built."""
     for op in OPERATIONS.values():
-        gr.api(_endpoint(op, runtime, access), api_name=op.name, api_description=op.summary, concurrency_limit=None)
+        gr.api(_endpoint(op, entrance), api_name=op.name, api_description=op.summary, concurrency_limit=None)
 
 
-def caller_of(request: gr.Request, access: Access) -> Caller:
-    """Who sent a request of Gradio: a header or the page's cookie says so."""
-    return access.identify_browser(request.headers.get("authorization"), request.cookies.get(COOKIE))
-
-
-def _endpoint(op: Operation, runtime: Runtime, access: Access) -> Callable[..., Coroutine[Any, Any, Any]]:
+def _endpoint(op: Operation, entrance: Entrance) -> Callable[..., Coroutine[Any, Any, Any]]:
     async def endpoint(request: gr.Request, *args: Any) -> Any:
         values = dict(zip(op.fields, args, strict=False))
 
         def job(tell: Tell) -> Any:
+            name = next((named(values.get(media)) for media in op.media), "")
             with taken(values, op.media) as parsed:
-                return call(op, parsed, Context(caller_of(request, access), runtime, tell))
+                return plain(entrance.call(op.name, parsed, request, tell, name))
 
         try:
-            return plain(await _follow(job))
+            return await _follow(job)
         except Exception as problem:
             raise gr.Error(sentence(problem), print_exception=False) from None
 
     signature = _signature(op)
-    endpoint.__name__, endpoint.__doc__ = op.name, op.fn.__doc__
+    endpoint.__name__, endpoint.__doc__ = op.name, op.description
     endpoint.__signature__ = signature  # type: ignore[attr-defined]  # what Gradio reads
     endpoint.__annotations__ = {name: p.annotation for name, p in signature.parameters.items()}
     return endpoint
@@ -68,8 +84,9 @@ def _signature(op: Operation) -> inspect.Signature:
         parameter.replace(annotation=gr.FileData if name in op.media else _bare(parameter.annotation))
         for name, parameter in op.signature.parameters.items()
     ]
-    renders = Rendering in get_args(op.signature.return_annotation)
-    answer: Any = dict[str, Any] | str if renders else dict[str, Any]
+    result = op.signature.return_annotation
+    renders = Rendering in get_args(result)
+    answer: Any = gr.FileData if result is File else dict[str, Any] | str if renders else dict[str, Any]
     return inspect.Signature([request, *public], return_annotation=answer)
 
 
@@ -78,7 +95,9 @@ def _bare(annotation: Any) -> Any:
 
 
 def plain(result: Any) -> Any:
-    """A result as JSON values; a rendering as its text."""
+    """A result as JSON values; a rendering as its text, a file as one that can be fetched."""
+    if isinstance(result, File):
+        return handed_out(result.name, result.chunks)
     if isinstance(result, Transcript):
         return to_json(result)
     if isinstance(result, Rendering):

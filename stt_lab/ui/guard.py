@@ -6,6 +6,7 @@ releases add to it. So only what the page and gradio_client use is let through, 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import secrets
@@ -15,10 +16,11 @@ from typing import Any
 import gradio as gr
 from gradio import processing_utils, route_utils
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from stt_lab.access import Access
 from stt_lab.errors import NotFound, SttError, TooLarge
 from stt_lab.settings import MB
 from stt_lab.ui.work import is_upload
@@ -54,9 +56,8 @@ FILE_HEADERS = HEADERS | {
 class Guard:
     """ASGI middleware around the mounted Gradio application."""
 
-    def __init__(self, app: ASGIApp, max_upload: int) -> None:
-        self.app = app
-        self.max_upload = max_upload  # bytes
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self.app, self.access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -65,9 +66,16 @@ class Guard:
         if not _open(scope["method"], path):
             problem = NotFound(f"There is no {scope['method']} {path[:80]} here: /docs lists what there is.")
             return await _refuse(problem, scope, receive, send)
-        limit = self.max_upload + FORM_SLACK if path == UPLOAD else BODY_LIMIT
+        try:
+            limit = await asyncio.to_thread(self._upload_limit, Request(scope)) if path == UPLOAD else BODY_LIMIT
+        except SttError as problem:
+            return await _refuse(problem, scope, receive, send)
         headers = FILE_HEADERS if path.startswith(FILE) else HEADERS
         await _Exchange(self.app, limit, headers).run(scope, receive, send)
+
+    def _upload_limit(self, request: Request) -> int:
+        """Bytes, of the visitor's tier."""
+        return self.access.upload_limit(self.access.visitor(request)) + FORM_SLACK
 
 
 def _open(method: str, path: str) -> bool:

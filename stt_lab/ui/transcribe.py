@@ -7,6 +7,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,17 +15,14 @@ from urllib.parse import quote
 import gradio as gr
 
 from stt_lab import __version__
-from stt_lab.access import Access
 from stt_lab.engines import catalog
 from stt_lab.engines.pull import pull
 from stt_lab.errors import Cancelled, Forbidden
-from stt_lab.registry import OPERATIONS, Context, call
-from stt_lab.runtime import Runtime
 from stt_lab.text import LANGUAGES
 from stt_lab.types import Event, Transcript
 from stt_lab.ui import html
-from stt_lab.ui.api import caller_of
-from stt_lab.ui.work import Tell, Work, discard, received, sentence
+from stt_lab.ui.api import Entrance
+from stt_lab.ui.work import Tell, Work, discard, named, received, sentence
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
 RAW: dict[str, Any] = PRIVATE | {"preprocess": False}  # values as they came: Gradio would copy files
@@ -32,7 +30,7 @@ TITLE = '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with times 
 FOOTER = (
     '<footer class="stt-footer"><a href="docs">HTTP API</a>'
     '<a href="?view=api" data-clients="1">Python and JavaScript clients</a>'
-    f'<a href="health">Health</a><span>stt_lab {__version__}</span></footer>'
+    f'<a href="sign-in">Sign in</a><a href="health">Health</a><span>stt_lab {__version__}</span></footer>'
 )
 EMPTY = (
     '<div class="stt-empty"><p>The transcript appears here.</p>'
@@ -61,8 +59,8 @@ class Uploads:
 class Page:
     """The components of the page and what they do."""
 
-    def __init__(self, runtime: Runtime, access: Access) -> None:
-        self.runtime, self.access = runtime, access
+    def __init__(self, entrance: Entrance) -> None:
+        self.entrance, self.settings = entrance, entrance.runtime.settings
         self.uploads = Uploads()
         self.working: dict[str, Work[Transcript]] = {}  # by session
 
@@ -135,10 +133,10 @@ class Page:
 
     def greet(self, request: gr.Request) -> tuple[Any, ...]:
         """Fill in what depends on the visitor and on the weights that are here now."""
-        admin = caller_of(request, self.access).admin
-        badge = '<span class="stt-badge">Signed in as administrator</span>' if admin else ""
-        table = self._table() if admin else ""
-        return f"{TITLE}{badge}</header>", gr.update(**self._model_choice()), gr.update(visible=admin), table
+        caller = self.entrance.caller(request)
+        badge = "" if caller.anonymous else f'<span class="stt-badge">Signed in as {escape(caller.name)}</span>'
+        table = self._table() if caller.admin else ""
+        return f"{TITLE}{badge}</header>", gr.update(**self._model_choice()), gr.update(visible=caller.admin), table
 
     def leave(self, request: gr.Request) -> None:
         """Remove what a visitor who has gone had uploaded."""
@@ -169,8 +167,9 @@ class Page:
             self.uploads.add(session, path)
 
             def job(tell: Tell) -> Transcript:
-                context = Context(caller_of(request, self.access), self.runtime, tell)
-                return call(OPERATIONS["transcribe"], values | {"file": path}, context)  # type: ignore[no-any-return]
+                name = named(file or spoken)
+                made: Transcript = self.entrance.call("transcribe", values | {"file": path}, request, tell, name)
+                return made
 
             async with Work(job) as work:
                 self.working[session] = work
@@ -189,9 +188,9 @@ class Page:
     async def pull(self, model: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """Fetch a model's weights: for the administrator, whoever asks in whatever way."""
         try:
-            if not caller_of(request, self.access).admin:
+            if not self.entrance.caller(request).admin:
                 raise Forbidden("Only the administrator can fetch models: sign in first.")
-            settings = self.runtime.settings
+            settings = self.settings
             async with Work(lambda tell: pull(model, settings, lambda *news: tell(news))) as work:
                 async for told in work.updates():
                     for news in told[-1:]:
@@ -206,14 +205,13 @@ class Page:
 
     def _model_choice(self) -> dict[str, Any]:
         """Transcribers for a dropdown: those on this machine first, the best of them chosen."""
-        here = {model: catalog.available(model, self.runtime.settings) for model in catalog.models("transcribe")}
+        here = {model: catalog.available(model, self.settings) for model in catalog.models("transcribe")}
         order = sorted(here, key=lambda model: not here[model])  # stable: best first within each half
         labels = [(model.name if here[model] else f"{model.name}: not on this machine", model.id) for model in order]
         return {"choices": labels, "value": order[0].id}
 
     def _table(self) -> str:
-        settings = self.runtime.settings
-        return html.model_table((model, catalog.available(model, settings)) for model in catalog.models())
+        return html.model_table((model, catalog.available(model, self.settings)) for model in catalog.models())
 
 
 async def _watch(work: Work[Any], began: float, diarize: bool) -> AsyncIterator[str]:

@@ -7,9 +7,10 @@ import contextlib
 import logging
 import os
 import re
+import secrets
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -121,6 +122,22 @@ def received(value: object) -> Path:
     if not there:
         raise MissingFile("The uploaded file is no longer here: send it again.")
     return path
+
+
+def named(value: object) -> str:
+    """What the client calls its upload: to show, never to open."""
+    name = str(value.get("orig_name") or "") if isinstance(value, dict) else ""
+    return "".join(char for char in name if char.isprintable())[:255]
+
+
+def handed_out(name: str, chunks: Iterable[bytes]) -> dict[str, Any]:
+    """A file for a client, among the uploads: nobody can guess its address, and it is swept up like them."""
+    folder = upload_folder() / secrets.token_hex(32)
+    folder.mkdir(mode=0o700)
+    path = folder / re.sub(r"[^\w.-]+", "_", name)[-100:]
+    with path.open("xb") as file:
+        file.writelines(chunks)
+    return {"path": str(path), "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
 
 def discard(path: Path) -> None:

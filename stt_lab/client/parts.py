@@ -1,0 +1,194 @@
+"""What a client has beside `transcribe`: its jobs, its library and its keys."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from stt_lab.client.reading import transcript_of, value_of
+from stt_lab.client.remote import Remote, Source
+from stt_lab.client.transport import error
+from stt_lab.errors import Cancelled, Unavailable
+from stt_lab.types import JobInfo, Transcript
+
+if TYPE_CHECKING:
+    from stt_lab.operations.account import KeyInfo, NewKey
+    from stt_lab.operations.library import Found, TranscriptDetail, TranscriptInfo
+
+PAGE = 100  # results that are asked for at once
+REOPEN_S = 1.0  # before a stream of events that broke is opened again
+Progress = Callable[[JobInfo], object]
+
+
+class Options(TypedDict, total=False):
+    """Parameters of the operation `transcribe`; the server has the defaults."""
+
+    model: str
+    language: str
+    diarize: bool
+    speakers: int
+    task: Literal["transcribe", "translate"]
+    store: bool
+    webhook_url: str
+
+
+class Jobs:
+    """Transcriptions in the background."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+
+    def submit(self, file: Source, *, idempotency_key: str | None = None, **options: Unpack[Options]) -> JobInfo:
+        """Send a recording; the job, as soon as the server has it."""
+        wanted: dict[str, Any] = {**options, "background": True, "response_format": "verbose_json"}
+        key = idempotency_key or str(uuid.uuid4())
+        job: JobInfo = self._remote.upload("transcribe", file, key, JobInfo, **wanted)
+        return job
+
+    def get(self, id: str) -> JobInfo:
+        """How far a job is."""
+        job: JobInfo = self._remote.call("job", id=id)
+        return job
+
+    def cancel(self, id: str) -> JobInfo:
+        """Stop a job; nothing is charged for it."""
+        job: JobInfo = self._remote.call("cancel_job", id=id)
+        return job
+
+    def result(self, id: str) -> Transcript:
+        """What a job made. Raises its error when it failed."""
+        transcript: Transcript = self._remote.call("job_result", id=id)
+        return transcript
+
+    def wait(self, id: str, progress: Progress | None = None) -> JobInfo:
+        """Wait until a job is done; `progress` is called each time that it changed. Raises its error when it failed."""
+        for job in self.follow(id):
+            if progress is not None:
+                progress(job)
+        if job.error is not None:
+            raise error(job.error, int(job.error.get("status", 500)))
+        if job.status == "cancelled":
+            raise Cancelled(f"The job {id} was cancelled.")
+        return job
+
+    def follow(self, id: str) -> Iterator[JobInfo]:
+        """A job each time that it changed, until it has ended; over as many connections as that takes."""
+        while True:
+            heard = False
+            try:
+                for job in self._events(id):
+                    heard = True
+                    yield job
+                    if job.finished is not None:
+                        return
+            except Unavailable:
+                if not heard:  # attempts enough were made to open it
+                    raise
+            time.sleep(REOPEN_S)
+
+    def _events(self, id: str) -> Iterator[JobInfo]:
+        with self._remote.lines("job", "/events", id=id) as lines:
+            event = ""
+            for line in lines:
+                name, _, value = line.partition(":")
+                if name == "event":
+                    event = value.strip()
+                elif name == "data" and event == "error":
+                    raise error(json.loads(value), 500)
+                elif name == "data":
+                    yield value_of(JobInfo, json.loads(value))
+
+
+class Transcripts:
+    """The library of the key's account."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+
+    def __iter__(self) -> Iterator[TranscriptInfo]:
+        return self.list()
+
+    def list(
+        self, *, status: str = "", language: str = "", date_from: str = "", date_to: str = ""
+    ) -> Iterator[TranscriptInfo]:
+        """All transcripts that match, newest first; they may be deleted meanwhile."""
+        filters = {"status": status, "language": language, "date_from": date_from, "date_to": date_to}
+        return self._all("transcripts", **{name: value for name, value in filters.items() if value})
+
+    def search(self, query: str) -> Iterator[Found]:
+        """All transcripts in which the words of a query occur, best first."""
+        return self._all("search_transcripts", query=query)
+
+    def get(self, id: int | str) -> TranscriptDetail:
+        """A transcript by its number or slug, as the library has it."""
+        detail: TranscriptDetail = self._remote.call("transcript", id=id)
+        return detail
+
+    def read(self, id: int | str) -> Transcript:
+        """A transcript by its number or slug, as `transcribe` returned it."""
+        return transcript_of(vars(self.get(id)))
+
+    def rename_speakers(self, id: int | str, names: Mapping[str, str]) -> TranscriptDetail:
+        """Give speakers names: {"Speaker 1": "Ada"}."""
+        detail: TranscriptDetail = self._remote.call("rename_speakers", id=id, speakers=dict(names))
+        return detail
+
+    def retitle(self, id: int | str, title: str) -> TranscriptDetail:
+        detail: TranscriptDetail = self._remote.call("rename_speakers", id=id, title=title)
+        return detail
+
+    def delete(self, id: int | str) -> None:
+        """Delete a transcript, with its recording and all that was made from it."""
+        self._remote.call("delete_transcript", id=id)
+
+    def export(self, id: int | str, format: str, path: str | Path) -> Path:
+        """Save a transcript as txt, srt, vtt, json, csv, docx or pdf. The file is there when it is whole."""
+        path = Path(path).expanduser()
+        part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            with self._remote.download("export_transcript", id=id, format=format) as chunks, part.open("xb") as file:
+                file.writelines(chunks)
+            return part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _all(self, operation: str, **filters: Any) -> Iterator[Any]:
+        """The results of all pages, each once: what is deleted meanwhile moves the others up, what is new, down."""
+        offset, count, seen = 0, 0, set[int]()
+        while True:
+            page = self._remote.call(operation, **filters, limit=PAGE, offset=offset)
+            gone, count = max(0, count - page.count), page.count
+            if gone and offset:
+                offset = max(0, offset - gone)
+                continue
+            for result in page.results:
+                if result.id not in seen:
+                    seen.add(result.id)
+                    yield result
+            offset += len(page.results)
+            if not page.results or offset >= count:
+                return
+
+
+class Keys:
+    """The keys of the account."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+
+    def list(self) -> tuple[KeyInfo, ...]:
+        keys: tuple[KeyInfo, ...] = self._remote.call("keys").results
+        return keys
+
+    def create(self, name: str, scopes: Sequence[str] | None = None) -> NewKey:
+        """Make a key; `key` of the answer is the only place where it is shown, so the request is sent only once."""
+        key: NewKey = self._remote.call("create_key", once=True, name=name, scopes=scopes and [*scopes])
+        return key
+
+    def revoke(self, id: int) -> None:
+        """From now on the key is refused."""
+        self._remote.call("revoke_key", id=id)

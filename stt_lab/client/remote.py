@@ -1,0 +1,80 @@
+"""Operations of a server, called by their declarations: method, path, parameters, and the type of the answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from stt_lab.client.reading import transcript_of, value_of
+from stt_lab.client.transport import Transport
+from stt_lab.errors import BadInput, MissingFile
+from stt_lab.types import Rendering, Transcript
+
+Source = str | Path | BinaryIO
+
+
+class Remote:
+    """The operations of one server."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    def call(self, operation: str, /, *, once: bool = False, **values: Any) -> Any:
+        """The answer of an operation. A POST gets an Idempotency-Key, so that it can be sent again, unless `once`."""
+        method, path, loose, kind = self._plan(operation, values)
+        place = "params" if method in ("GET", "DELETE") else "json"
+        key = str(uuid.uuid4()) if method == "POST" and not once else None
+        body = self.transport.json(method, path, lambda: {place: loose}, key)
+        return transcript_of(body) if kind == Transcript | Rendering else value_of(kind, body)
+
+    def upload(self, operation: str, source: Source, key: str, kind: Any, **values: Any) -> Any:
+        """The answer to a recording, which is sent as it is read: the memory does not hold it."""
+        method, path, loose, _ = self._plan(operation, values)
+        with _opened(source) as (name, file):
+            parts = {"data": loose, "files": {"file": (name, file, "application/octet-stream")}}
+            again = key if file.seekable() else None  # httpx goes back to the file's beginning for each attempt
+            return value_of(kind, self.transport.json(method, path, lambda: parts, again))
+
+    @contextmanager
+    def download(self, operation: str, **values: Any) -> Iterator[Iterator[bytes]]:
+        """The bytes of a file, as they come."""
+        method, path, loose, _ = self._plan(operation, values)
+        with self.transport.open(method, path, lambda: {"params": loose}) as answer:
+            yield answer.iter_bytes()
+
+    @contextmanager
+    def lines(self, operation: str, below: str, **values: Any) -> Iterator[Iterator[str]]:
+        """The lines of a stream of events, whose address is `below` that of an operation."""
+        method, path, _, _ = self._plan(operation, values)
+        with self.transport.open(method, path + below) as answer:
+            yield answer.iter_lines()
+
+    def _plan(self, operation: str, values: dict[str, Any]) -> tuple[str, str, dict[str, Any], Any]:
+        from stt_lab.operations import __all__ as known  # what declares them all
+        from stt_lab.registry import OPERATIONS
+
+        if operation not in known:
+            raise BadInput(f"There is no operation {operation[:80]!r}: there are {', '.join(known)}.")
+        op = OPERATIONS[operation]
+        path = op.path.format(**{name: quote(str(values[name]), safe="") for name in op.placed})
+        loose = {name: value for name, value in values.items() if value is not None and name not in op.placed}
+        return op.method, path, loose, op.signature.return_annotation
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[tuple[str, BinaryIO]]:
+    """A recording and its name; a file of the caller's stays open."""
+    if not isinstance(source, str | Path):
+        yield Path(str(getattr(source, "name", "recording"))).name, source
+        return
+    path = Path(source).expanduser()
+    try:
+        file = path.open("rb")
+    except OSError as problem:
+        raise MissingFile(f"The file {path} cannot be read ({problem.strerror}): give another path.") from None
+    with file:
+        yield path.name, file

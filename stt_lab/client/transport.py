@@ -1,0 +1,129 @@
+"""Requests that survive a busy server and a bad connection, and errors as the classes of `stt_lab.errors`."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from stt_lab.errors import BadInput, Conflict, RateLimited, SttError, Unavailable
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_S = 10.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0  # before another attempt, where the server does not say when
+KEY = "Idempotency-Key"
+
+Request = Callable[[], dict[str, Any]]  # the arguments of a request, made anew for each attempt: files start again
+
+
+class Transport:
+    """Connections to one server."""
+
+    def __init__(
+        self, base_url: str, api_key: str | None, timeout: float, patience: float, layer: httpx.BaseTransport | None
+    ) -> None:
+        import httpx
+
+        from stt_lab import __version__
+
+        if not base_url.startswith(("http://", "https://")):
+            raise BadInput(f"{base_url!r} is no address of a server: it looks like http://127.0.0.1:7860.")
+        headers = {"User-Agent": f"stt_lab/{__version__}", "Accept": "application/json"}
+        headers |= {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_S))
+        self._http = httpx.Client(base_url=base_url, headers=headers, timeout=limits, transport=layer)
+        self._patience = patience
+        self._broken = httpx.TransportError
+
+    def close(self) -> None:
+        self._http.close()
+
+    def json(self, method: str, path: str, request: Request = dict, key: str | None = None) -> Any:
+        with self.open(method, path, request, key) as answer:
+            answer.read()
+            return answer.json()
+
+    @contextmanager
+    def open(self, method: str, path: str, request: Request = dict, key: str | None = None) -> Iterator[httpx.Response]:
+        """The answer as it arrives. What is transient is tried again; a POST only with a key, which tells the server
+        that it is the same one."""
+        answer = self._insist(method, path, request, key)
+        try:
+            yield answer
+        except self._broken as problem:
+            raise self._lost(problem) from problem
+        finally:
+            answer.close()
+
+    def _insist(self, method: str, path: str, request: Request, key: str | None) -> httpx.Response:
+        deadline = time.monotonic() + self._patience
+        repeatable = method != "POST" or key is not None
+        attempt = 0
+        while True:
+            try:
+                return self._ask(method, path, request, key)
+            except SttError as problem:
+                pause = _pause(problem, attempt)
+                if pause is None or not repeatable or time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause)
+            attempt += 1
+
+    def _ask(self, method: str, path: str, request: Request, key: str | None) -> httpx.Response:
+        """One attempt. Raises what the server refused it with, or Unavailable."""
+        headers = {KEY: key} if key else {}
+        try:
+            made = self._http.build_request(method, path, headers=headers, **request())
+            answer = self._http.send(made, stream=True)
+            if answer.is_error:
+                answer.read()
+                raise refusal(answer)
+        except self._broken as problem:
+            raise self._lost(problem) from problem
+        return answer
+
+    def _lost(self, problem: Exception) -> Unavailable:
+        why = str(problem) or type(problem).__name__
+        return Unavailable(f"The server at {self._http.base_url} did not answer ({why}): see whether it runs.")
+
+
+def _pause(problem: SttError, attempt: int) -> float | None:
+    """Seconds after which another attempt may succeed; None where none will."""
+    if not isinstance(problem, Conflict | RateLimited | Unavailable):
+        return None
+    if "retry_after" in vars(problem):  # the server's word, not the default of the class
+        return max(FIRST_PAUSE_S, problem.retry_after or 0)
+    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt)
+    return random.uniform(longest / 2, longest)  # so that many clients do not come back at once
+
+
+def refusal(answer: httpx.Response) -> SttError:
+    """The error that an answer stands for, also where something between us and the server gave it."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or not isinstance(body.get("error"), str):
+        message = f"{answer.url} answered {answer.status_code} {answer.reason_phrase}: see whether it is stt_lab's."
+        body = {"error": message}
+    said = answer.headers.get("retry-after", "")
+    return error(body, answer.status_code, int(said) if said.isdecimal() else None)
+
+
+def error(body: Mapping[str, Any], status: int, retry_after: int | None = None) -> SttError:
+    """An error of the wire as one of ours: by its code, else by its status."""
+    known = [*_kinds(SttError)]
+    named = [kind for kind in known if kind.code == body.get("code")]
+    similar = [kind for kind in known if kind.status == (503 if status in (502, 504) else status)]
+    kind: type[SttError] = next(iter([*named, *similar, SttError]))
+    return kind(str(body.get("error", "")), retry_after=retry_after)
+
+
+def _kinds(root: type[SttError]) -> Iterator[type[SttError]]:
+    yield root
+    for kind in root.__subclasses__():
+        yield from _kinds(kind)

@@ -1,0 +1,262 @@
+"""Each step of a job as one transaction over the queue, credits, the library and files: all of a step, or nothing."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from stt_lab.accounts import Accounts
+from stt_lab.errors import Busy, Cancelled, EngineCrashed, SttError
+from stt_lab.jobs.files import JobFiles
+from stt_lab.library import Library
+from stt_lab.registry import ANONYMOUS_ID, OPERATIONS
+from stt_lab.settings import Settings
+from stt_lab.store import deliveries, queue
+from stt_lab.store.database import Database, Session
+from stt_lab.store.models import now
+from stt_lab.store.queue import Row
+from stt_lab.types import Rendering, Transcript
+
+RETRY_AFTER_S = 30
+KEPT = {"results": timedelta(days=1), "keys": timedelta(days=1), "rows": timedelta(days=30)}  # after a job's end
+STRAY_S = 3600.0  # age at which a file without a job is nobody's, where several servers share the folder
+CANCELLED = "The job was cancelled."
+
+
+class Lost(Exception):
+    """A claim that is no longer this server's: somebody else has the job, or it has ended."""
+
+
+def unattended(row: Row) -> bool:
+    """Whether nobody can find a job again once its request is gone: without account, key, or its id."""
+    return row.account_id == ANONYMOUS_ID and not row.idempotency_key and not row.parameters.get("background")
+
+
+class Desk:
+    """The steps. Whatever a step needs beside the database is done before it, or undone when it fails."""
+
+    def __init__(self, database: Database, accounts: Accounts, library: Library, settings: Settings) -> None:
+        self.database, self.accounts, self.library, self.settings = database, accounts, library, settings
+        self.files = JobFiles(settings.data_dir)
+        self.worker = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.alone = database.dialect == "sqlite"  # no other server is on this data directory
+
+    # -- in
+
+    def submit(self, row: Row, media: Mapping[str, Path], places: int) -> Row | None:
+        """Put a job into the queue, which has this many places; or the earlier job of the same Idempotency-Key."""
+        self.files.take(row.id, media)
+        try:
+            with self.database.write() as session:
+                earlier = self._earlier(session, row)
+                if earlier is None:
+                    self._admit(session, row, places)
+        except BaseException:
+            self.files.remove(row.id)
+            raise
+        if earlier is not None:
+            self.files.remove(row.id)
+        return earlier
+
+    def begin(self, row: Row) -> Row | None:
+        """Note that a short operation with an Idempotency-Key is under way; or the earlier one with that key."""
+        held = replace(row, state="running", worker=self.worker, lease_until=now() + queue.LEASE, attempts=1)
+        with self.database.write() as session:
+            earlier = self._earlier(session, row)
+            if earlier is None:
+                queue.insert(session, held)
+        return earlier
+
+    def _earlier(self, session: Session, row: Row) -> Row | None:
+        """The job that this caller got for the same key. One that failed for a reason that passes is forgotten."""
+        if row.idempotency_key is None:
+            return None
+        found = queue.with_key(session, row.account_id, row.client, row.idempotency_key)
+        if found is not None and (_may_pass(found) or _is_old(found)):
+            queue.forget_key(session, found.id)
+            return None
+        return found
+
+    def _admit(self, session: Session, row: Row, places: int) -> None:
+        if queue.waiting(session) + len(queue.claims(session, self.worker)) >= places:
+            raise Busy("Too many recordings are waiting on this machine: try again later.", retry_after=RETRY_AFTER_S)
+        self.accounts.admit(session, row.account_id, row.client, row.created)
+        transcript_id = None
+        if row.account_id != ANONYMOUS_ID and row.parameters.get("store"):
+            transcript_id = self.library.open(session, row.account_id, row.filename, row.created)
+        queue.insert(session, replace(row, transcript_id=transcript_id))
+
+    def claim(self) -> Row | None:
+        """The next job to work on."""
+        with self.database.read() as session:
+            if not queue.waiting(session):
+                return None
+        with self.database.write() as session:
+            return queue.claim(session, self.worker)
+
+    # -- out
+
+    def done(self, row: Row, outcome: Any, handed_over: bool) -> int | None:
+        """End a job with what it made, and charge for it; the id of its transcript in the library.
+
+        A result outside of the library is kept, unless it is `handed_over` to the only one who can know of it.
+        """
+        kept = self._keep(row)
+        known = not handed_over or bool(row.idempotency_key or row.parameters.get("background"))
+        try:
+            with self.database.write() as session:
+                transcript_id = self._complete(session, row, outcome, kept)
+                if transcript_id is None and known:
+                    queue.keep_result(session, row.id, pack(row.operation, outcome))
+                self.accounts.settle(session, row.id)
+        except BaseException:
+            self.files.discard(kept)
+            raise
+        self.files.remove(row.id)
+        return transcript_id
+
+    def _keep(self, row: Row) -> str | None:
+        media = OPERATIONS[row.operation].media
+        wanted = row.transcript_id is not None and self.settings.keep_audio and len(media) == 1
+        return self.files.keep(row.id, media[0]) if wanted else None
+
+    def _complete(self, session: Session, row: Row, outcome: Any, kept: str | None) -> int | None:
+        ended = queue.end(session, row, "done")
+        if ended is None:
+            raise Lost
+        if ended.transcript_id is not None:
+            made = outcome.transcript if isinstance(outcome, Rendering) else outcome
+            assert isinstance(made, Transcript)
+            self.library.complete(session, ended.transcript_id, made, kept)
+        elif row.transcript_id is not None:
+            raise Cancelled("The recording was deleted while it was worked on.")
+        self._tell(session, ended)
+        return ended.transcript_id
+
+    def failed(self, row: Row, problem: SttError) -> None:
+        """End a job without a result, and without a charge. Raises Lost when it is no longer the caller's."""
+        state: Literal["cancelled", "failed"] = "cancelled" if isinstance(problem, Cancelled) else "failed"
+        error = {"error": str(problem), "code": problem.code, "status": problem.status}
+        with self.database.write() as session:
+            ended = queue.end(session, row, state, error)
+            if ended is None:
+                raise Lost
+            if ended.transcript_id is not None:
+                self.library.fail(session, ended.transcript_id, state, str(problem))
+            self.accounts.release(session, row.id)
+            self._tell(session, ended)
+        self.files.remove(row.id)
+
+    def _tell(self, session: Session, row: Row) -> None:
+        if row.webhook_url:
+            deliveries.add(session, row.id)
+
+    def answered(self, row: Row, result: dict[str, Any]) -> None:
+        """Keep the answer of a short operation for whoever sends its Idempotency-Key again."""
+        with self.database.write() as session:
+            queue.end(session, replace(row, state="running", worker=self.worker, attempts=1), "done")
+            queue.keep_result(session, row.id, result)
+
+    def forget(self, row: Row) -> None:
+        """A short operation that failed may be sent again under its key."""
+        with self.database.write() as session:
+            queue.remove(session, row.id)
+
+    def cancel(self, row: Row) -> None:
+        """Cancel a job that waits, or ask the server that works on it; nothing when it has ended."""
+        while row.state in queue.ACTIVE:
+            if row.state == "running":
+                with self.database.write() as session:
+                    return queue.ask_cancel(session, row.id)
+            try:
+                return self.failed(row, Cancelled(CANCELLED))
+            except Lost:  # it has just been claimed
+                row = self.find(row.id) or replace(row, state="cancelled")
+
+    # -- what crashes and restarts leave
+
+    def put_back(self, row: Row) -> None:
+        """Give up a claim on purpose: another server, or the next start of this one, runs the job."""
+        with self.database.write() as session:
+            queue.put_back(session, row, counted=False)
+
+    def take_over(self, row: Row) -> None:
+        """A worker has gone with this job: it runs again, or ends clearly."""
+        try:
+            if not OPERATIONS[row.operation].long:
+                self.forget(row)
+            elif row.cancel_requested or unattended(row):
+                self.failed(row, Cancelled(CANCELLED))
+            elif row.attempts >= queue.ATTEMPTS:
+                self.failed(row, EngineCrashed(f"The server stopped {row.attempts} times while it worked on this job."))
+            else:
+                with self.database.write() as session:
+                    queue.put_back(session, row, counted=True)
+        except Lost:
+            pass  # another server was quicker, or its worker is back
+
+    def recover(self) -> None:
+        """At the start, before anything is claimed: what an earlier life of this server had, and its stray files."""
+        with self.database.read() as session:
+            rows = queue.unfinished(session) if self.alone else queue.overdue(session)
+        for row in rows:
+            if row.state == "running":
+                self.take_over(row)
+            elif unattended(row):
+                self.cancel(row)
+        self.sweep(0.0 if self.alone else STRAY_S)
+
+    def sweep(self, age: float = STRAY_S) -> None:
+        """Remove files that an interrupted step left."""
+        with self.database.read() as session:
+            jobs = queue.active(session)
+        self.files.sweep(jobs, age)
+        self.library.sweep(age)
+
+    def tidy(self) -> None:
+        """Forget what is old; with a retention, also transcripts."""
+        with self.database.write() as session:
+            queue.tidy(session, **KEPT)
+        if self.settings.retention_days:
+            self.library.expire(now() - timedelta(days=self.settings.retention_days))
+
+    # -- looks
+
+    def find(self, job_id: str) -> Row | None:
+        with self.database.read() as session:
+            return queue.get(session, job_id)
+
+    def result(self, row: Row) -> dict[str, Any] | None:
+        with self.database.read() as session:
+            return queue.result(session, row.id)
+
+
+def _may_pass(row: Row) -> bool:
+    """Whether the same request may have another answer now: it was cancelled, refused for the moment, or a crash."""
+    status = (row.error or {}).get("status", 200)
+    return row.state in ("failed", "cancelled") and (status in (402, 429, 499) or status >= 500)
+
+
+def _is_old(row: Row) -> bool:
+    return row.finished is not None and row.finished < now() - KEPT["keys"]
+
+
+def pack(operation: str, outcome: Any) -> dict[str, Any]:
+    """A result as JSON, from which `unpack` makes it again."""
+    return {"value": _adapter(operation).dump_python(outcome, mode="json")}
+
+
+def unpack(operation: str, packed: dict[str, Any]) -> Any:
+    return _adapter(operation).validate_python(packed["value"])
+
+
+def _adapter(operation: str) -> TypeAdapter[Any]:
+    return TypeAdapter(OPERATIONS[operation].signature.return_annotation)

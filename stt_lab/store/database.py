@@ -1,0 +1,174 @@
+"""One database, SQLite or PostgreSQL: connections, transactions, migrations."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from stt_lab.errors import BadInput, Unavailable
+from stt_lab.settings import Settings
+
+__all__ = ["Database", "Session", "named_database", "open_database"]
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_S = 15  # how long a writer waits for the one before it
+POSTGRESQL = "postgresql+psycopg"
+DRIVERS = {"sqlite": "sqlite", "postgres": POSTGRESQL, "postgresql": POSTGRESQL, POSTGRESQL: POSTGRESQL}
+POOL = {"pool_size": 8, "max_overflow": 16, "pool_timeout": BUSY_S}
+MIGRATION_LOCK = 0x5774_1AB  # any number that no other program takes on this database
+_migrating = Lock()  # Alembic's context is global to the process
+
+
+class Database:
+    """Sessions on a database. Nothing connects before the first of them."""
+
+    def __init__(self, url: str | URL) -> None:
+        self._url = _checked(url)
+        self._engine = _engine(self._url)
+        self.dialect = self._engine.dialect.name  # "sqlite" or "postgresql"
+        self._readers = sessionmaker(self._engine, expire_on_commit=False)
+        self._writers = sessionmaker(self._engine.execution_options(write=True), expire_on_commit=False)
+
+    def migrate(self) -> None:
+        """Bring the tables to this version. Several servers may start at once: the first does it, the others wait."""
+        engine = _engine(self._url, foreign_keys=False)  # a table that is rebuilt must not take its children along
+        try:
+            with _migrating, _clear_errors(), engine.execution_options(write=True).begin() as connection:
+                if self.dialect == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": MIGRATION_LOCK})
+                _upgrade(connection)
+        finally:
+            engine.dispose()
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that may change rows: committed at the end, rolled back by an exception.
+
+        SQLite takes its one write lock here, so what is read inside cannot change under the caller; PostgreSQL locks
+        rows that are read with `with_for_update`.
+        """
+        with _clear_errors(), self._writers.begin() as session:
+            session.connection()  # begins now, not with the first statement
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that only reads; on SQLite it sees one state and blocks nobody."""
+        with _clear_errors(), self._readers() as session:
+            yield session
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of these settings, with the tables of this version."""
+    database = named_database(settings)
+    database.migrate()
+    return database
+
+
+def named_database(settings: Settings) -> Database:
+    """The database of these settings as it is."""
+    url = settings.database_url
+    here = URL.create("sqlite", database=str(settings.data_dir / "stt_lab.db"))
+    return Database(url.get_secret_value() if url else here)
+
+
+def _checked(given: str | URL) -> URL:
+    """The address with its driver. Messages never show it: it may hold a password."""
+    try:
+        url = make_url(given)
+        driver = DRIVERS[url.drivername]
+    except (ArgumentError, ValueError, KeyError):
+        raise BadInput(
+            "The setting STT_LAB_DATABASE_URL cannot be read: write it like postgresql://user:password@host:5432/name "
+            "or sqlite:////folder/stt_lab.db, with special characters of the password percent-encoded."
+        ) from None
+    if driver == "sqlite" and url.database in (None, "", ":memory:"):
+        raise BadInput("The setting STT_LAB_DATABASE_URL names no file: write it like sqlite:////folder/stt_lab.db.")
+    return url.set(drivername=driver)
+
+
+def _engine(url: URL, foreign_keys: bool = True) -> Engine:
+    if url.drivername == POSTGRESQL:
+        try:
+            return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10}, **POOL)
+        except ModuleNotFoundError:
+            raise BadInput(
+                "The setting STT_LAB_DATABASE_URL names PostgreSQL, whose driver is not here: "
+                "run `pip install 'stt_lab[postgres]'`."
+            ) from None
+    engine = create_engine(url, connect_args={"timeout": BUSY_S}, **POOL)
+    _prepare_sqlite(engine, foreign_keys)
+    return engine
+
+
+def _prepare_sqlite(engine: Engine, foreign_keys: bool) -> None:
+    """A durable file of its owner's; transactions begin where SQLAlchemy says so, writers with the lock."""
+
+    @event.listens_for(engine, "do_connect")
+    def make_file(dialect: Any, record: Any, args: Any, parameters: Any) -> None:
+        path = Path(engine.url.database or "")
+        with suppress(OSError):  # then SQLite says that it cannot open the file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as problem:
+        raise Unavailable(
+            "The database was written by a newer version of stt_lab: "
+            "install that version, or restore the copy from before it."
+        ) from problem
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """A database that is away, busy or full is Unavailable; a mistake in a statement stays what it is."""
+    try:
+        yield
+    except PoolTimeout as problem:
+        raise Unavailable("The database has too much to do: try again in a few seconds.", retry_after=5) from problem
+    except DBAPIError as problem:
+        if not (problem.connection_invalidated or (isinstance(problem, OperationalError) and not _is_mistake(problem))):
+            raise
+        raise Unavailable(
+            "The database cannot be used now (unreachable, busy, or its disk is full): try again later.", retry_after=10
+        ) from problem
+
+
+def _is_mistake(problem: OperationalError) -> bool:
+    """SQLite reports unknown tables and bad syntax, also of a search, as operational."""
+    return getattr(problem.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR

@@ -1,0 +1,97 @@
+"""Transcripts as rows, and back again without loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from stt_lab.store.transcripts import Row
+from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Word
+
+Names = Mapping[str, str]  # speaker as the engines say -> as shown
+
+
+def columns(transcript: Transcript) -> dict[str, Any]:
+    """Of the transcript's own row; every speaker is shown by its label at first."""
+    words = (sum(bool(word.plain) for word in item.words) or len(item.text.split()) for item in transcript.segments)
+    return {
+        "language": transcript.language,
+        "duration": transcript.duration,
+        "model": transcript.model,
+        "words": sum(words),
+        "speakers": list(transcript.speakers),
+        "names": {label: label for label in _labels(transcript) if label is not None},
+        "details": {
+            "warnings": list(transcript.warnings),
+            "suppressed": [[item.start, item.end, item.text, item.reason] for item in transcript.suppressed],
+            "turns": [[turn.start, turn.end, turn.speaker] for turn in transcript.turns],
+            "provenance": [asdict(item) for item in transcript.provenance],
+        },
+    }
+
+
+def _labels(transcript: Transcript) -> list[str | None]:
+    """All that a speaker is called by anywhere; who only makes noise has turns and no word."""
+    segments = transcript.segments
+    words = [word.speaker for segment in segments for word in segment.words]
+    return [
+        *transcript.speakers,
+        *(segment.speaker for segment in segments),
+        *words,
+        *(turn.speaker for turn in transcript.turns),
+    ]
+
+
+def segment_row(segment: Segment) -> dict[str, Any]:
+    words = [_word_row(word, segment.speaker) for word in segment.words]
+    text = storable(segment.text)
+    return {"start": segment.start, "end": segment.end, "speaker": segment.speaker, "text": text, "words": words}
+
+
+def _word_row(word: Word, speaker: str | None) -> tuple[Any, ...]:
+    """Text, start, end, then the confidence, if any; last the speaker, where it is not that of the segment."""
+    if word.speaker != speaker:
+        return word.text, word.start, word.end, word.confidence, word.speaker
+    return (word.text, word.start, word.end, *(() if word.confidence is None else (word.confidence,)))
+
+
+def storable(text: str) -> str:
+    """Without what no database takes in a text: NUL and lone surrogates."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def transcript(row: Row, details: Mapping[str, Any], segments: Iterable[Segment]) -> Transcript:
+    return Transcript(
+        language=row.language,
+        duration=row.duration,
+        segments=tuple(segments),
+        speakers=tuple(row.speakers),
+        model=row.model,
+        warnings=tuple(details["warnings"]),
+        suppressed=tuple(Suppressed(*item) for item in details["suppressed"]),
+        turns=tuple(Turn(start, end, row.names[label]) for start, end, label in details["turns"]),
+        provenance=tuple(Provenance(**item) for item in details["provenance"]),
+    )
+
+
+def segment(found: Any, names: Names) -> Segment:
+    """`found` has start, end, speaker, text and words."""
+    words = tuple(_word(found.speaker, names, *word) for word in found.words)
+    return Segment(found.start, found.end, found.text, words, shown(found.speaker, names))
+
+
+def _word(
+    speaker: str | None,
+    names: Names,
+    text: str,
+    start: float,
+    end: float,
+    confidence: float | None = None,
+    *own: str | None,
+) -> Word:
+    return Word(start, end, text, confidence, shown(own[0] if own else speaker, names))
+
+
+def shown(label: str | None, names: Names) -> str | None:
+    return None if label is None else names[label]

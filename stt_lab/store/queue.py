@@ -1,0 +1,237 @@
+"""The queue: statements on the table of jobs. Each runs in its caller's transaction.
+
+A job is queued, then running under the lease of one worker, then done, failed or cancelled. A worker that cannot renew
+its lease loses the job: every change by a worker is on condition that the claim is still its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, func, null, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, aliased
+
+from stt_lab.errors import Conflict
+from stt_lab.store.models import Job, Transcript, now
+from stt_lab.types import JobInfo
+
+LEASE = timedelta(seconds=30)  # servers' clocks may differ by much less than that
+ATTEMPTS = 3  # after which a job that ends its workers is given up
+ACTIVE = ("queued", "running")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A job as it was read."""
+
+    id: str
+    account_id: int
+    client: str
+    operation: str
+    parameters: dict[str, Any]
+    filename: str = ""
+    state: str = "queued"
+    stage: str = "queued"
+    percent: float = 0.0
+    eta_s: float | None = None
+    error: dict[str, Any] | None = None
+    transcript_id: int | None = None
+    cancel_requested: bool = False
+    attempts: int = 0  # also which of its claims this is
+    worker: str | None = None
+    lease_until: datetime | None = None
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    webhook_url: str | None = None
+    created: datetime
+    started: datetime | None = None
+    finished: datetime | None = None
+
+    @property
+    def info(self) -> JobInfo:
+        """What its owner sees."""
+        return JobInfo(
+            id=self.id,
+            status=self.state,
+            stage=self.stage,
+            percent=round(self.percent, 1),
+            eta_s=self.eta_s if self.eta_s is None else round(self.eta_s, 1),
+            created=self.created,
+            started=self.started,
+            finished=self.finished,
+            transcript_id=self.transcript_id,
+            error=self.error,
+            url=f"/v1/jobs/{self.id}",
+        )
+
+
+NAMES = tuple(field.name for field in fields(Row))
+COLUMNS = tuple(getattr(Job, name) for name in NAMES)  # all but the result, which may be large
+
+
+def insert(session: Session, row: Row) -> None:
+    """Raises Conflict when a request with the same Idempotency-Key was quicker."""
+    try:
+        with session.begin_nested():
+            session.add(Job(**{name: getattr(row, name) for name in NAMES}))
+    except IntegrityError:
+        raise Conflict(
+            "A request with this Idempotency-Key has just arrived: ask again later for its answer.", retry_after=5
+        ) from None
+
+
+def get(session: Session, job_id: str) -> Row | None:
+    return _one(session, Job.id == job_id)
+
+
+def with_key(session: Session, account_id: int, client: str, key: str) -> Row | None:
+    """The job that a caller asked for with an Idempotency-Key."""
+    return _one(session, Job.account_id == account_id, Job.client == client, Job.idempotency_key == key)
+
+
+def _one(session: Session, *conditions: ColumnElement[bool]) -> Row | None:
+    found = session.execute(select(*COLUMNS).where(*conditions)).one_or_none()
+    return Row(**found._mapping) if found else None
+
+
+def result(session: Session, job_id: str) -> dict[str, Any] | None:
+    return session.scalar(select(Job.result).where(Job.id == job_id))
+
+
+def forget_key(session: Session, job_id: str) -> None:
+    """Free an Idempotency-Key for another request."""
+    session.execute(update(Job).where(Job.id == job_id).values(idempotency_key=None, fingerprint=None))
+
+
+def waiting(session: Session) -> int:
+    """How many jobs wait for a worker."""
+    return session.scalar(select(func.count(Job.id)).where(Job.state == "queued")) or 0
+
+
+def claim(session: Session, worker: str) -> Row | None:
+    """Take the oldest of the jobs whose owner has the fewest at work; None when nothing waits."""
+    job_id = session.scalar(
+        select(Job.id)
+        .where(Job.state == "queued")
+        .order_by(_at_work(), Job.created, Job.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if job_id is None:
+        return None
+    moment = now()
+    taken = {"state": "running", "worker": worker, "lease_until": moment + LEASE, "attempts": Job.attempts + 1}
+    session.execute(update(Job).where(Job.id == job_id).values(**taken, started=func.coalesce(Job.started, moment)))
+    row = get(session, job_id)
+    assert row is not None
+    _show(session, row.transcript_id, "running")
+    return row
+
+
+def _at_work() -> ColumnElement[int]:
+    """Running jobs of a job's owner."""
+    other = aliased(Job)
+    same = and_(other.account_id == Job.account_id, other.client == Job.client, other.state == "running")
+    return select(func.count()).where(same).correlate(Job).scalar_subquery()
+
+
+def _show(session: Session, transcript_id: int | None, status: str) -> None:
+    """The state of a job is also that of its recording in the library."""
+    if transcript_id is not None:
+        session.execute(update(Transcript).where(Transcript.id == transcript_id).values(status=status))
+
+
+def renew(session: Session, worker: str) -> dict[str, int]:
+    """Prolong a worker's leases; its claims, as `claims` has them."""
+    session.execute(update(Job).where(*_held_by(worker)).values(lease_until=now() + LEASE))
+    return claims(session, worker)
+
+
+def claims(session: Session, worker: str) -> dict[str, int]:
+    """What a worker runs: id and attempt."""
+    return {row.id: row.attempts for row in session.execute(select(Job.id, Job.attempts).where(*_held_by(worker)))}
+
+
+def to_cancel(session: Session, worker: str) -> list[str]:
+    """What a worker runs and somebody wants it to stop."""
+    return list(session.scalars(select(Job.id).where(*_held_by(worker), Job.cancel_requested)))
+
+
+def _held_by(worker: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return Job.worker == worker, Job.state == "running"
+
+
+def _claimed(row: Row) -> ColumnElement[bool]:
+    """Whether this claim of a job still holds."""
+    return and_(Job.id == row.id, Job.state == "running", Job.worker == row.worker, Job.attempts == row.attempts)
+
+
+def advance(session: Session, row: Row, stage: str, percent: float, eta_s: float | None) -> None:
+    session.execute(update(Job).where(_claimed(row)).values(stage=stage, percent=percent, eta_s=eta_s))
+
+
+def end(session: Session, row: Row, state: str, error: dict[str, Any] | None = None) -> Row | None:
+    """End a claimed or queued job. None when it is no longer the caller's; else the row as it is now."""
+    held = _claimed(row) if row.state == "running" else and_(Job.id == row.id, Job.state == "queued")
+    done = {"percent": 100.0, "stage": "done"} if state == "done" else {}
+    values = {"state": state, "error": error, "eta_s": None, "lease_until": None, "finished": now(), **done}
+    return _one(session, Job.id == row.id) if _changed(session, update(Job).where(held).values(**values)) else None
+
+
+def _changed(session: Session, statement: Any) -> bool:
+    changed: int = session.execute(statement).rowcount  # type: ignore[attr-defined]
+    return changed > 0
+
+
+def keep_result(session: Session, job_id: str, result: dict[str, Any]) -> None:
+    session.execute(update(Job).where(Job.id == job_id).values(result=result))
+
+
+def put_back(session: Session, row: Row, *, counted: bool) -> bool:
+    """Let another worker have a claimed job; `counted` when the attempt was not given up on purpose."""
+    values: dict[str, Any] = {"state": "queued", "stage": "queued", "worker": None, "lease_until": None}
+    if not counted:
+        values["attempts"] = Job.attempts - 1
+    if not _changed(session, update(Job).where(_claimed(row)).values(**values)):
+        return False
+    _show(session, row.transcript_id, "queued")
+    return True
+
+
+def overdue(session: Session) -> list[Row]:
+    """Running jobs whose worker has not renewed its lease."""
+    return _all(session, Job.state == "running", Job.lease_until < now())
+
+
+def unfinished(session: Session, worker: str | None = None) -> list[Row]:
+    """All jobs that wait or run; with `worker` those that it runs."""
+    return _all(session, Job.state.in_(ACTIVE)) if worker is None else _all(session, *_held_by(worker))
+
+
+def _all(session: Session, *conditions: ColumnElement[bool]) -> list[Row]:
+    return [Row(**row._mapping) for row in session.execute(select(*COLUMNS).where(*conditions).order_by(Job.created))]
+
+
+def ask_cancel(session: Session, job_id: str) -> None:
+    session.execute(update(Job).where(Job.id == job_id, Job.state == "running").values(cancel_requested=True))
+
+
+def remove(session: Session, job_id: str) -> None:
+    session.execute(delete(Job).where(Job.id == job_id))
+
+
+def active(session: Session) -> set[str]:
+    """Ids of the jobs whose files are still needed."""
+    return set(session.scalars(select(Job.id).where(Job.state.in_(ACTIVE))))
+
+
+def tidy(session: Session, *, results: timedelta, keys: timedelta, rows: timedelta) -> None:
+    """Forget results, Idempotency-Keys and rows of jobs that ended longer ago than that."""
+    moment, ended = now(), Job.state.not_in(ACTIVE)
+    old = [and_(ended, Job.finished < moment - age) for age in (results, keys, rows)]
+    session.execute(update(Job).where(old[0], Job.result.is_not(None)).values(result=null()))
+    session.execute(update(Job).where(old[1], Job.idempotency_key.is_not(None)).values(idempotency_key=None))
+    session.execute(delete(Job).where(old[2]))

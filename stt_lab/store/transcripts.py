@@ -1,0 +1,160 @@
+"""Statements on transcripts and segments. Each runs in its caller's transaction; all of a caller are of one account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Integer, Select, and_, column, delete, func, insert, select, update, values
+from sqlalchemy.orm import Session
+
+from stt_lab.store.models import Job, Segment, Transcript, now
+
+BATCH = 500  # segments that are read at once
+ENDED = ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A transcript without its segments and details."""
+
+    id: int
+    account_id: int
+    slug: str
+    title: str
+    status: str
+    error: str | None
+    language: str | None
+    duration: float
+    model: str
+    words: int
+    speakers: list[str]
+    names: dict[str, str]
+    audio: str | None
+    created: datetime
+    finished: datetime | None
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a list is narrowed to; None is everything. `since` and `until` are inclusive."""
+
+    status: str | None = None
+    language: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+WITHOUT_DETAILS = select(*(getattr(Transcript, field.name) for field in fields(Row)))
+NEWEST = (Transcript.created.desc(), Transcript.id.desc())
+
+
+def add(session: Session, account_id: int, slug: str, title: str, created: datetime | None) -> int:
+    made = insert(Transcript).values(account_id=account_id, slug=slug, title=title, created=created or now())
+    return session.execute(made.returning(Transcript.id)).scalar_one()
+
+
+def change(session: Session, transcript_id: int, **values: Any) -> None:
+    session.execute(update(Transcript).where(Transcript.id == transcript_id).values(**values))
+
+
+def remove(session: Session, ids: Sequence[int]) -> list[str | None]:
+    """With their segments and their documents in the index, which the database removes; the recording of each.
+
+    Their jobs are locked first, in the order in which a job that ends locks both: else PostgreSQL sees a deadlock.
+    """
+    session.execute(select(Job.id).where(Job.transcript_id.in_(ids)).order_by(Job.id).with_for_update()).all()
+    gone = delete(Transcript).where(Transcript.id.in_(ids)).returning(Transcript.audio)
+    return list(session.scalars(gone, execution_options={"synchronize_session": False}))
+
+
+def lock(session: Session, transcript_id: int) -> Row | None:
+    """A transcript that stays as it is until the caller's transaction ends."""
+    return _one(session, WITHOUT_DETAILS.where(Transcript.id == transcript_id).with_for_update())
+
+
+def find(session: Session, account_id: int, key: int | str, *, for_update: bool = False) -> Row | None:
+    """A transcript of the account by its number or its slug."""
+    same = Transcript.id == key if isinstance(key, int) else Transcript.slug == key
+    wanted = WITHOUT_DETAILS.where(Transcript.account_id == account_id, same)
+    return _one(session, wanted.with_for_update() if for_update else wanted)
+
+
+def _one(session: Session, wanted: Select[Any]) -> Row | None:
+    found = session.execute(wanted).one_or_none()
+    return Row(**found._mapping) if found else None
+
+
+def some(session: Session, account_id: int, ids: Sequence[int]) -> list[Row]:
+    """Those of the given that are the account's, in the given order."""
+    wanted = WITHOUT_DETAILS.where(Transcript.account_id == account_id, Transcript.id.in_(ids))
+    rows = {row.id: Row(**row._mapping) for row in session.execute(wanted)}
+    return [rows[number] for number in ids if number in rows]
+
+
+def page(session: Session, account_id: int, chosen: Filters, limit: int, offset: int) -> tuple[int, list[Row]]:
+    """How many there are, and some of them, newest first. Both walk over one index, which has all they choose by."""
+    conditions = _conditions(account_id, chosen)
+    count = session.scalar(select(func.count()).select_from(Transcript).where(*conditions)) or 0
+    ids = select(Transcript.id).where(*conditions).order_by(*NEWEST).limit(limit).offset(offset)
+    wanted = WITHOUT_DETAILS.where(Transcript.id.in_(ids)).order_by(*NEWEST)
+    return count, [Row(**row._mapping) for row in session.execute(wanted)]
+
+
+def _conditions(account_id: int, chosen: Filters) -> list[ColumnElement[bool]]:
+    given: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
+        (chosen.status, Transcript.status.__eq__),
+        (chosen.language, Transcript.language.__eq__),
+        (chosen.since, Transcript.created.__ge__),
+        (chosen.until, Transcript.created.__le__),
+    ]
+    return [Transcript.account_id == account_id, *(compare(value) for value, compare in given if value is not None)]
+
+
+def details(session: Session, transcript_id: int) -> dict[str, Any]:
+    return session.scalar(select(Transcript.details).where(Transcript.id == transcript_id)) or {}
+
+
+def put_segments(session: Session, transcript_id: int, segments: Sequence[dict[str, Any]]) -> None:
+    """In the place of all that the transcript has."""
+    session.execute(delete(Segment).where(Segment.transcript_id == transcript_id))
+    if segments:
+        numbered = [{"transcript_id": transcript_id, "position": i, **values} for i, values in enumerate(segments)]
+        session.connection().execute(insert(Segment), numbered)  # past the ORM: an hour has many
+
+
+def segments(session: Session, transcript_id: int, first: int = 0, limit: int | None = BATCH) -> list[Any]:
+    """Rows with start, end, speaker, text and words, from a position on."""
+    wanted = select(Segment.start, Segment.end, Segment.speaker, Segment.text, Segment.words)
+    here = wanted.where(Segment.transcript_id == transcript_id, Segment.position >= first)
+    return list(session.execute(here.order_by(Segment.position).limit(limit)))
+
+
+def texts(session: Session, transcript_id: int) -> Iterator[tuple[str | None, str]]:
+    """Speaker and text of all segments."""
+    wanted = select(Segment.speaker, Segment.text).where(Segment.transcript_id == transcript_id)
+    return ((row.speaker, row.text) for row in session.execute(wanted.order_by(Segment.position)))
+
+
+def at(session: Session, places: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Any]:
+    """Rows with start, speaker and text of segments, by (transcript, position)."""
+    if not places:
+        return {}
+    names = (column("transcript_id", Integer), column("position", Integer))
+    wanted = values(*names, name="wanted").data(list(places)).cte()  # SQLite looks up no pairs by IN
+    same = and_(Segment.transcript_id == wanted.c.transcript_id, Segment.position == wanted.c.position)
+    found = select(Segment.transcript_id, Segment.position, Segment.start, Segment.speaker, Segment.text)
+    return {(row[0], row[1]): row for row in session.execute(found.join(wanted, same))}
+
+
+def expired(session: Session, before: datetime, limit: int) -> list[int]:
+    """Transcripts that have ended and are older."""
+    wanted = select(Transcript.id).where(Transcript.created < before, Transcript.status.in_(ENDED))
+    return list(session.scalars(wanted.limit(limit).with_for_update(skip_locked=True)))
+
+
+def kept_audio(session: Session, names: Sequence[str]) -> set[str]:
+    """Those of the given names that a transcript has."""
+    return set(session.scalars(select(Transcript.audio).where(Transcript.audio.in_(names))).all()) - {None}  # type: ignore[return-value]

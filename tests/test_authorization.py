@@ -1,0 +1,280 @@
+"""Who may do what: every route of the application and every endpoint of Gradio, asked by each kind of caller.
+
+The rows are compared with the application's own routes: one without a row fails. What one account has bears a mark,
+which nobody else's answer may show.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+from toy_server import API, KEY, Served, Toy, file_data, functions, serve, settings_for, until, upload, wav
+
+from stt_lab.http import METHODS
+from stt_lab.registry import OPERATIONS, SCOPES
+
+MARK = "zebrafish"
+CALLERS = ("owner", "other", "revoked", "nobody", "unscoped", "administrator")
+Statuses = tuple[int, int, int, int, int, int]  # of the callers, in their order
+
+OPEN: Statuses = (200, 200, 401, 200, 200, 200)  # a key that is not good is refused everywhere
+SPEECH: Statuses = (200, 200, 401, 200, 403, 200)
+OWN: Statuses = (200, 200, 401, 401, 403, 200)  # what each account has for itself
+OWNERS: Statuses = (200, 404, 401, 401, 403, 404)  # what is the owner's alone: the administrator reads it as little
+JOBS: Statuses = (200, 404, 401, 404, 403, 404)  # anonymous callers have jobs too
+ADMIN: Statuses = (403, 403, 401, 401, 403, 200)
+PAGES: Statuses = (200,) * 6  # say nothing that is anybody's
+UNSCOPED = {SPEECH: ("library",), JOBS: ("library",)}  # the key without the scope has this one; else ("speech",)
+
+RECORDING: dict[str, Any] = {"file": "recording"}
+ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
+    "POST /v1/transcribe": (SPEECH, RECORDING),
+    "POST /v1/audio/transcriptions": (SPEECH, RECORDING),
+    "POST /v1/audio/translations": (SPEECH, RECORDING),
+    "GET /v1/models": (OPEN, {}),
+    "GET /v1/languages": (OPEN, {}),
+    "GET /health": (OPEN, {}),
+    "GET /v1/jobs/{job}": (JOBS, {}),
+    "GET /v1/jobs/{job}/result": (JOBS, {}),
+    "GET /v1/jobs/{job}/events": (JOBS, {}),
+    "DELETE /v1/jobs/{job}": (JOBS, {}),
+    "GET /api/v1/account": (OWN, {}),
+    "PATCH /api/v1/account": (OWN, {"email": "ada@example.org"}),
+    "GET /api/v1/keys": (OWN, {}),
+    "POST /api/v1/keys": (OWN, {"name": "another", "scopes": ["speech"]}),
+    "DELETE /api/v1/keys/{key}": (OWNERS, {}),
+    "GET /api/v1/usage": (OWN, {}),
+    "GET /api/v1/cloud": (OWN, {}),
+    "GET /api/v1/accounts": (ADMIN, {}),
+    "POST /api/v1/accounts": (ADMIN, {"name": "a new one"}),
+    "PATCH /api/v1/accounts/{account}": (ADMIN, {"tier": "paid"}),
+    "POST /api/v1/accounts/{account}/keys": (ADMIN, {"name": "from above"}),
+    "POST /api/v1/accounts/{account}/credits": (ADMIN, {"credits": 5}),
+    "GET /api/v1/transcripts": (OWN, {}),
+    "GET /api/v1/transcripts/{transcript}": (OWNERS, {}),
+    "PATCH /api/v1/transcripts/{transcript}": (OWNERS, {"title": f"{MARK} again"}),
+    "DELETE /api/v1/transcripts/{transcript}": (OWNERS, {}),
+    "GET /api/v1/transcripts/{transcript}/export/{format}": (OWNERS, {}),
+    "GET /api/v1/search?query=zebrafish": (OWN, {}),
+    "GET /docs": (PAGES, {}),
+    "GET /openapi.json": (PAGES, {}),
+    "GET /sign-in": (PAGES, {}),
+    "POST /sign-in": ((401,) * 6, {}),  # what counts is the key in the form, and here is none
+    "POST /sign-out": ((303,) * 6, {}),
+}
+PRIVATE = {"run", "cancel", "arrived", "pull", "greet", "leave"}  # functions of the page, tested in test_ui_hardening
+
+
+@dataclass
+class World:
+    """A running application with two accounts, and a client for each caller."""
+
+    served: Served
+    owner: int
+    recording: bytes
+    headers: dict[str, dict[str, str]]
+
+    def names(self) -> dict[str, Any]:
+        """What paths name: a job, key, account and transcript of the owner, each of them new."""
+        accounts, lines, Toy.lines = self.served.accounts, Toy.lines, (f"The {MARK} swims.",)
+        with httpx.Client(base_url=self.served.url, headers=self.headers["owner"]) as client:
+            files = {"file": (f"{MARK}.wav", self.recording)}
+            fields = {"model": "base", "diarize": "false", "background": "true"}
+            job = client.post("/v1/transcribe", files=files, data=fields).json()["id"]
+            until(lambda: client.get(f"/v1/jobs/{job}").json()["status"] == "done")
+            told = client.get(f"/v1/jobs/{job}").json()
+        Toy.lines = lines
+        key = accounts.create_key(self.owner, f"{MARK} key", ["speech"])[0].id
+        spare = accounts.create(f"spare {key}").id
+        return {"job": job, "key": key, "account": spare, "transcript": told["transcript_id"], "format": "srt"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("authorization")
+    with serve(settings_for(folder)) as served:
+        accounts = served.accounts
+        owner, other = (accounts.create(name, tier="unlimited").id for name in ("owner", "other"))
+        plain = [scope for scope in SCOPES if scope != "admin"]
+        revoked, raw = accounts.create_key(owner, "revoked", plain)
+        accounts.revoke_key(owner, revoked.id)
+        keys = {
+            "owner": accounts.create_key(owner, "all", plain)[1],
+            "other": accounts.create_key(other, "all", plain)[1],
+            "revoked": raw,
+            "speech": accounts.create_key(owner, "for speech", ["speech"])[1],
+            "library": accounts.create_key(owner, "for the library", ["library"])[1],
+            "administrator": KEY,
+        }
+        headers = {name: {"Authorization": f"Bearer {key}"} for name, key in keys.items()} | {"nobody": {}}
+        made = World(served, owner, wav(folder / "a.wav", 0.5).read_bytes(), headers)
+        made.names()  # so that there is something to list and to find
+        yield made
+
+
+def headers(world: World, caller: str, statuses: Statuses) -> dict[str, str]:
+    scope = UNSCOPED.get(statuses, ("speech",))[0]
+    return world.headers[scope if caller == "unscoped" else caller]
+
+
+def ask(world: World, row: str, caller: str, names: dict[str, Any], slash: bool = False) -> httpx.Response:
+    statuses, body = ROWS[row]
+    method, path = row.split(" ")
+    path, _, query = path.format(**names).partition("?")
+    address = world.served.url + path + "/" * slash + (f"?{query}" if query else "")
+    sent: dict[str, Any] = {"json": body} if body else {}
+    if body is RECORDING:
+        sent = {"files": {"file": (f"{caller}.wav", io.BytesIO(world.recording))}}
+    return httpx.request(method, address, headers=headers(world, caller, statuses), timeout=30, **sent)
+
+
+def routes(served: Served) -> set[str]:
+    """Methods and paths of the application, each once, without those that only refuse."""
+    found = {
+        f"{method} {route.path.rstrip('/')}"
+        for route in served.app.routes
+        if isinstance(route, APIRoute) and route.methods and route.methods != set(METHODS)
+        for method in route.methods
+    }
+    assert len(found) > 30
+    return found | {"GET /openapi.json"}
+
+
+def test_every_route_has_a_row(world: World) -> None:
+    rows = {re.sub(r"{(job|key|account|transcript)}", "{id}", row.split("?")[0]) for row in ROWS}
+    assert rows == routes(world.served)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_http(row: str, world: World) -> None:
+    statuses, _ = ROWS[row]
+    names = world.names() if "{" in row else {}
+    for caller, status in reversed(list(zip(CALLERS, statuses, strict=True))):  # the owner, who may delete it, is last
+        answer = ask(world, row, caller, names)
+        assert answer.status_code == status, (caller, answer.text)
+        if status >= 400 and row != "POST /sign-in":
+            assert set(answer.json()) == {"error", "code"}, caller
+        assert (MARK not in answer.text) or caller == "owner", caller
+    if "/v1/" in row and statuses[0] == 200 and not row.startswith("DELETE"):
+        assert ask(world, row, "owner", names, slash=True).status_code == statuses[0]
+
+
+# Gradio
+
+
+def values(name: str, names: dict[str, Any], path: str) -> list[Any]:
+    """Arguments for an endpoint: what its row sends, and else its defaults."""
+    op = OPERATIONS[name]
+    _, body = ROWS[row_of(name)]
+    ids = {"accounts": "account", "keys": "key", "transcripts": "transcript", "jobs": "job"}
+    given: dict[str, Any] = {"format": "srt", "query": MARK} | (body if body is not RECORDING else {"model": "base"})
+    given["id"] = names[ids[next(part for part in op.path.split("/") if part in ids)]] if "id" in op.fields else None
+    given |= {media: file_data(path) for media in op.media}
+    return [given.get(field, None if info.is_required() else info.default) for field, info in op.fields.items()]
+
+
+def row_of(name: str) -> str:
+    op = OPERATIONS[name]
+    wanted = f"{op.method} {op.path.rstrip('/')}"
+    plain = {row: re.sub(r"{(job|key|account|transcript)}", "{id}", row.split("?")[0]) for row in ROWS}
+    return next(row for row, shape in plain.items() if shape == wanted)
+
+
+def call(client: httpx.Client, name: str, data: list[Any], who: dict[str, str]) -> tuple[str, str]:
+    """How a call of Gradio's API ended, and what it told."""
+    event = client.post(f"{API}/call/{name}", json={"data": data}, headers=who).json()["event_id"]
+    lines = client.get(f"{API}/call/{name}/{event}", headers=who).text.splitlines()
+    ends = [i for i, line in enumerate(lines) if line in ("event: complete", "event: error")]
+    return lines[ends[0]].removeprefix("event: "), lines[ends[0] + 1]
+
+
+SENTENCES = {401: "key", 403: "scope", 404: "There is no"}
+
+
+def test_every_endpoint_of_gradio_is_an_operation(world: World) -> None:
+    with httpx.Client(base_url=world.served.url) as client:
+        assert {row_of(name) for name in OPERATIONS} < set(ROWS)
+        public = client.get(f"{API}/info").json()["named_endpoints"]
+        assert {name.strip("/") for name in public} == set(OPERATIONS)
+        private = {fn["api_name"] for fn in functions(client)} - set(OPERATIONS)
+        assert {str(name).rstrip("_0123456789") for name in private} == PRIVATE
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_gradio(name: str, world: World) -> None:
+    statuses, _ = ROWS[row_of(name)]
+    names = world.names() if "id" in OPERATIONS[name].fields else {}
+    with httpx.Client(base_url=world.served.url, timeout=30) as client:
+        for caller, status in reversed(list(zip(CALLERS, statuses, strict=True))):
+            path = upload(client, world.recording) if OPERATIONS[name].media else ""
+            data = values(name, names, path)
+            if name == "create_account":
+                data[0] = f"{caller} by Gradio"
+            how, told = call(client, name, data, headers(world, caller, statuses))
+            assert (how == "complete") == (status == 200), (caller, told)
+            if how == "error":
+                assert SENTENCES[status] in told, (caller, told)
+            assert (MARK not in told) or caller == "owner", (caller, told)
+
+
+# What is replayed, and what goes through cookies
+
+
+def test_a_replay_is_the_callers_own(world: World) -> None:
+    """The same Idempotency-Key of another account is another key."""
+    found: dict[str, Any] = {}
+    for caller in ("owner", "other", "administrator"):
+        who = world.headers[caller] | {"Idempotency-Key": "the same"}
+        made = [
+            httpx.post(
+                f"{world.served.url}/api/v1/keys/", json={"name": caller, "scopes": ["speech"]}, headers=who
+            ).json()
+            for _ in range(2)
+        ]
+        assert made[0]["id"] == made[1]["id"]
+        assert "key" not in made[1]  # it was shown
+        found[caller] = made[0]["id"]
+    assert len(set(found.values())) == 3
+    nobody = httpx.post(f"{world.served.url}/api/v1/keys/", json={"name": "x"}, headers={"Idempotency-Key": "the same"})
+    assert nobody.status_code == 401
+    revoked = world.headers["revoked"] | {"Idempotency-Key": "the same"}
+    assert httpx.post(f"{world.served.url}/api/v1/keys/", json={"name": "x"}, headers=revoked).status_code == 401
+
+
+def test_a_replayed_transcript_is_the_callers_own(world: World) -> None:
+    ids = []
+    for caller in ("owner", "other", "owner", "nobody", "nobody"):
+        who = world.headers[caller] | {"Idempotency-Key": "a talk"}
+        files = {"file": ("a.wav", world.recording)}
+        answer = httpx.post(f"{world.served.url}/v1/transcribe", files=files, data={"model": "base"}, headers=who)
+        assert answer.status_code == 200, answer.text
+        ids.append(answer.json().get("id"))
+    owners, others, again, *nobodys = ids
+    assert owners == again != others
+    assert nobodys == [None, None]
+
+
+def test_signed_in_with_a_key(world: World) -> None:
+    """The cookie of the page is good on the page only, and ends with the key."""
+    accounts = world.served.accounts
+    key, raw = accounts.create_key(world.owner, "of a browser", ["speech", "library"])
+    with httpx.Client(base_url=world.served.url, timeout=30) as client:
+        answer = client.post("/sign-in", data={"key": raw})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        assert raw not in answer.headers["set-cookie"]
+        assert client.get("/api/v1/account/").status_code == 401  # HTTP without a key stays anonymous
+        assert call(client, "transcripts", [20, 0, "", "", "", ""], {})[0] == "complete"
+        assert "scope" in call(client, "account", [], {})[1]
+        accounts.revoke_key(world.owner, key.id)
+        assert call(client, "transcripts", [20, 0, "", "", "", ""], {})[0] == "error"
+        assert client.post("/sign-in", data={"key": raw}).status_code == 401
+        assert client.post("/sign-in", data={"key": KEY}, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+        assert client.post("/sign-out").status_code == 303
+        assert not client.cookies

@@ -1,0 +1,784 @@
+"""The queue: jobs are admitted, worked on once, charged once, found again, and survive the end of a server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any, ClassVar
+
+import pytest
+from databases import TEMPLATE, cluster
+from databases import _sqlite_template as sqlite_template
+from pydantic import Field
+from sqlalchemy import select, update
+
+from stt_lab.accounts import Accounts, Tier
+from stt_lab.errors import (
+    BadInput,
+    Busy,
+    Cancelled,
+    Conflict,
+    EngineCrashed,
+    IdempotencyMismatch,
+    NotFound,
+    RateLimited,
+    SttError,
+    Unavailable,
+)
+from stt_lab.jobs import Jobs
+from stt_lab.jobs.progress import Progress
+from stt_lab.library import Library
+from stt_lab.registry import ANONYMOUS, OPERATIONS, Caller, Context, Media, Operation, call, current, per_minute
+from stt_lab.render import render
+from stt_lab.settings import Settings
+from stt_lab.store import queue
+from stt_lab.store.database import Database
+from stt_lab.store.models import ADMINISTRATOR_ID, Job, LedgerEntry, now
+from stt_lab.types import Event, JobInfo, Rendering, Segment, Transcript
+
+TESTS = Path(__file__).parent
+
+
+def until(true: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not become true in time"
+        time.sleep(0.01)
+
+
+both = pytest.mark.parametrize("house", ["sqlite", "postgresql"], indirect=True)  # others run on SQLite only
+
+
+# -- an operation whose work the test decides
+
+
+class Stage:
+    """What `hum` does, and what it did."""
+
+    began: ClassVar[list[str]] = []
+    open: ClassVar[threading.Event] = threading.Event()
+
+    @classmethod
+    def reset(cls) -> None:
+        cls.began, cls.open = [], threading.Event()
+
+
+def hum(
+    file: Media,
+    act: str = "",
+    background: bool = False,
+    store: bool = True,
+    webhook_url: str = "",
+    response_format: Annotated[str, Field()] = "json",
+) -> Transcript | Rendering:
+    """Say what is in the file."""
+    context = current()
+    text = file.read_text()
+    Stage.began.append(text)
+    context.report(Event("decoding", 1.0))
+    context.meter(61.0)
+    while act == "wait" and not Stage.open.is_set():
+        context.report(Event("transcribing", 0.5))
+        time.sleep(0.01)
+    if act == "deaf":
+        Stage.open.wait(20)
+    if act == "bad":
+        raise BadInput("This is no sound: send another file.")
+    if act == "crash":
+        raise EngineCrashed("The engine stopped.")
+    if act == "broken":
+        raise RuntimeError("a secret in /etc/passwd")
+    made = Transcript("en", 61.0, (Segment(0.0, 61.0, text),), model="hum")
+    return made if response_format == "json" else render(made, response_format)
+
+
+def note(name: str) -> dict[str, str]:
+    """Make a note, which has a secret."""
+    Stage.began.append(name)
+    if name == "bad":
+        raise BadInput("Not this name.")
+    return {"name": name, "key": f"secret-{len(Stage.began)}"}
+
+
+@pytest.fixture(autouse=True)
+def operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    Stage.reset()
+    kinds: dict[str, Any] = {"hum": {"price": per_minute, "long": True}, "note": {}}
+    for fn in (hum, note):
+        op = Operation(fn=fn, method="POST", path=f"/v1/{fn.__name__}", scope="speech", **kinds[fn.__name__])
+        monkeypatch.setitem(OPERATIONS, fn.__name__, op)
+
+
+@dataclass
+class House:
+    """A database with an account that pays, and the servers on it."""
+
+    database: Database
+    folder: Path
+    accounts: Accounts
+    library: Library
+    ada: Caller
+    servers: list[Jobs]
+    name: str  # of the database
+
+    def server(self, *, start: bool = True, **settings: Any) -> Jobs:
+        plain: dict[str, Any] = {"data_dir": self.folder / "data", "device": "cpu", "webhook_allow_private": True}
+        runtime: Any = SimpleNamespace(pool=SimpleNamespace())
+        jobs = Jobs(runtime, self.database, self.accounts, self.library, Settings(**plain | settings))
+        self.servers.append(jobs)
+        if start:
+            jobs.start()
+        return jobs
+
+    def file(self, text: str = "hello") -> Path:
+        path = self.folder / f"upload-{text[:20]}"
+        if not path.exists():  # jobs have links to it
+            path.write_text(text)
+        return path
+
+    def ask(self, jobs: Jobs, text: str = "hello", caller: Caller | None = None, **more: Any) -> Any:
+        """What a surface does for a request."""
+        context = {name: more.pop(name) for name in ("report", "idempotency_key") if name in more}
+        who = Context(caller or self.ada, None, gate=jobs, filename="talk.wav", **context)  # type: ignore[arg-type]
+        return call(OPERATIONS["hum"], {"file": self.file(text), **more}, who)
+
+    def note(self, jobs: Jobs, name: str, key: str | None, caller: Caller | None = None) -> Any:
+        context = Context(caller or self.ada, None, gate=jobs, idempotency_key=key)  # type: ignore[arg-type]
+        return call(OPERATIONS["note"], {"name": name}, context)
+
+    def rows(self) -> list[queue.Row]:
+        with self.database.read() as session:
+            return [queue.Row(**row._mapping) for row in session.execute(select(*queue.COLUMNS).order_by(Job.created))]
+
+    def entries(self, job_id: str) -> list[str]:
+        with self.database.read() as session:
+            return sorted(session.scalars(select(LedgerEntry.kind).where(LedgerEntry.job_id == job_id)))
+
+    def spent(self) -> int:
+        return 100 - self.accounts.balance(self.ada.account_id)
+
+    def stray(self) -> list[Path]:
+        return list((self.folder / "data" / "jobs").iterdir())
+
+    def change(self, job_id: str, **values: Any) -> None:
+        with self.database.write() as session:
+            session.execute(update(Job).where(Job.id == job_id).values(**values))
+
+
+def _name(folder: Path) -> str:
+    return f"jobs_{folder.name.lower()}"[:60]
+
+
+@contextmanager
+def database_of(kind: str, folder: Path) -> Iterator[Database]:
+    """A migrated database."""
+    name = _name(folder)
+    if kind == "sqlite":
+        shutil.copy(sqlite_template(), folder / "stt_lab.db")
+    url = f"sqlite:///{folder / 'stt_lab.db'}" if kind == "sqlite" else cluster().create(name, TEMPLATE)
+    database = Database(url)
+    yield database
+    database.close()
+    if kind != "sqlite":
+        cluster().drop(name)
+
+
+@pytest.fixture(name="house")
+def house_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    with database_of(getattr(request, "param", "sqlite"), tmp_path) as database:
+        yield from house_on(database, tmp_path)
+
+
+def house_on(database: Database, tmp_path: Path) -> Iterator[House]:
+    accounts = Accounts(database)
+    accounts.set_tier(Tier(name="paid", concurrent_jobs=100, takes_credits=True))
+    account = accounts.create("ada", tier="paid")
+    accounts.grant(account.id, 100)
+    ada = Caller("ada", frozenset({"speech"}), account_id=account.id)
+    house = House(database, tmp_path, accounts, Library(database, tmp_path / "data"), ada, [], _name(tmp_path))
+    yield house
+    Stage.open.set()
+    for jobs in house.servers:
+        jobs.close()
+
+
+def client(name: str) -> Caller:
+    return replace(ANONYMOUS, client=name)
+
+
+# -- the way of a job
+
+
+@both
+def test_a_request_gets_the_result_of_its_job(house: House) -> None:
+    made = house.ask(house.server(), "hello world")
+    assert isinstance(made, Transcript)
+    assert made.text == "hello world"
+    (row,) = house.rows()
+    assert (row.state, row.percent, row.attempts, row.error) == ("done", 100.0, 1, None)
+    assert row.created <= (row.started or now()) <= (row.finished or now())
+    assert made.id == row.transcript_id
+    assert house.library.transcript(house.ada.account_id, str(made.id)).text == "hello world"
+    assert house.library.get(house.ada.account_id, str(made.id)).title == "talk.wav"
+    assert house.spent() == 2  # 61 s
+    assert house.entries(row.id) == ["reserve", "settle"]
+    assert house.stray() == []
+    (kept,) = (house.folder / "data" / "audio").iterdir()
+    assert kept.read_text() == "hello world"
+    assert house.file("hello world").exists()  # the upload is its receiver's
+
+
+def test_folders_are_their_owners_only(house: House) -> None:
+    jobs = house.server(start=False)
+    house.ask(jobs, background=True)
+    data = house.folder / "data"
+    assert [folder.stat().st_mode & 0o777 for folder in (data / "jobs", data / "audio", *house.stray())] == [0o700] * 3
+
+
+def test_a_rendering_comes_as_it_was_asked_for(house: House) -> None:
+    jobs = house.server()
+    made = house.ask(jobs, response_format="srt", idempotency_key="k")
+    assert made.format == "srt"
+    assert "hello" in made.text
+    assert house.ask(jobs, response_format="srt", idempotency_key="k") == made
+    verbose = house.ask(jobs, response_format="verbose_json")
+    assert f'"id": {verbose.transcript.id},' in verbose.text
+
+
+def test_a_background_job_is_followed_to_its_end(house: House) -> None:
+    jobs = house.server()
+    info = house.ask(jobs, act="wait", background=True)
+    assert isinstance(info, JobInfo)
+    assert (info.status, info.url) == ("queued", f"/v1/jobs/{info.id}")
+    until(lambda: jobs.get(house.ada, info.id).status == "running")
+    with pytest.raises(Conflict):
+        jobs.result(house.ada, info.id)
+    threading.Timer(0.2, Stage.open.set).start()
+    seen = list(jobs.follow(house.ada, info.id))
+    assert [one.status for one in (seen[0], seen[-1])] == ["running", "done"]
+    assert jobs.result(house.ada, info.id).text == "hello"
+
+
+@both
+def test_who_does_not_store_gets_the_result_for_a_day(house: House) -> None:
+    jobs = house.server()
+    info = house.ask(jobs, store=False, background=True)
+    until(lambda: jobs.get(house.ada, info.id).status == "done")
+    assert jobs.result(house.ada, info.id).text == "hello"
+    assert jobs.get(house.ada, info.id).transcript_id is None
+    house.change(info.id, finished=now() - timedelta(days=1, minutes=1))
+    jobs._desk.tidy()
+    with pytest.raises(NotFound):
+        jobs.result(house.ada, info.id)
+    house.change(info.id, finished=now() - timedelta(days=31))
+    jobs._desk.tidy()
+    assert house.rows() == []
+
+
+def test_nothing_is_kept_of_what_nobody_can_ask_for(house: House) -> None:
+    house.ask(house.server(), store=False)
+    house.ask(house.servers[0], caller=client("a"))
+    with house.database.read() as session:
+        assert session.scalars(select(Job.result)).all() == [None, None]
+    assert house.library.list(house.ada.account_id).count == 0
+    assert list((house.folder / "data" / "audio").iterdir()) == []
+
+
+def test_audio_is_not_kept_where_the_setting_says_so(house: House) -> None:
+    house.ask(house.server(keep_audio=False))
+    assert list((house.folder / "data" / "audio").iterdir()) == []
+
+
+@both
+@pytest.mark.parametrize(("act", "kind"), [("bad", BadInput), ("crash", EngineCrashed), ("broken", SttError)])
+def test_what_fails_costs_nothing(house: House, act: str, kind: type[SttError]) -> None:
+    with pytest.raises(kind) as raised:
+        house.ask(house.server(), act=act)
+    (row,) = house.rows()
+    assert row.state == "failed"
+    assert row.error == {"error": str(raised.value), "code": kind.code, "status": kind.status}
+    assert "secret" not in str(raised.value)
+    assert house.spent() == 0
+    assert house.entries(row.id) == ["release", "reserve"]
+    assert house.stray() == []
+    assert house.library.list(house.ada.account_id, status="failed").count == 1
+
+
+def test_progress_reaches_who_waits_and_the_store(house: House) -> None:
+    jobs, seen = house.server(), []
+    threading.Timer(1.3, Stage.open.set).start()
+    house.ask(jobs, act="wait", report=lambda event: seen.append(event.stage))
+    assert list(dict.fromkeys(seen))[-2:] == ["decoding", "transcribing"]
+    other = house.ask(jobs, background=True)  # the store's
+    until(lambda: jobs.get(house.ada, other.id).percent == 100)
+
+
+def test_progress_is_of_the_whole_job() -> None:
+    clock = [0.0]
+    progress = Progress((), lambda: clock[0])
+    shown = []
+    for moment, stage, fraction in [
+        (0, "queued", 0), (1, "decoding", 0), (2, "decoding", 1), (3, "queued", 0), (9, "transcribing", 0),
+        (19, "transcribing", 0.5), (29, "transcribing", 1), (30, "diarizing", 0), (40, "diarizing", 1),
+        (41, "joining", 0),
+    ]:  # fmt: skip
+        clock[0] = moment
+        progress.see(Event(stage, fraction))
+        shown.append(progress.percent)
+    assert shown == sorted(shown)
+    assert shown[2] == 5
+    assert shown[5] == 35
+    assert shown[-1] == 97
+    assert Progress(("diarizing",)).eta_s is None
+
+
+def test_the_rest_is_expected_at_the_speed_so_far() -> None:
+    clock = [0.0]
+    progress = Progress((), lambda: clock[0])
+    progress.see(Event("transcribing", 0.0))
+    assert progress.eta_s is None
+    clock[0] = 30.0
+    progress.see(Event("transcribing", 0.5))
+    assert progress.eta_s == pytest.approx(65.0)  # a second for each percent
+
+
+# -- limits
+
+
+@both
+def test_a_full_queue_refuses(house: House) -> None:
+    jobs = house.server(queue_size=1)
+    for text in ("one", "two"):
+        house.ask(jobs, text, act="wait", background=True)
+    with pytest.raises(Busy) as raised:
+        house.ask(jobs, "three")
+    assert raised.value.retry_after
+    assert len(house.rows()) == 2
+    assert len(house.stray()) == 2
+    assert house.library.list(house.ada.account_id).count == 2
+
+
+def test_the_tier_limits_jobs_at_once(house: House) -> None:
+    jobs = house.server()
+    house.ask(jobs, act="wait", background=True, caller=client("a"))
+    with pytest.raises(RateLimited):
+        house.ask(jobs, caller=client("a"))
+    assert house.ask(jobs, caller=client("b")).text == "hello"
+    assert len(house.stray()) == 1
+
+
+@both
+def test_one_account_does_not_starve_another(house: House) -> None:
+    jobs = house.server(start=False)
+    bob = Caller("bob", frozenset({"speech"}), account_id=ADMINISTRATOR_ID)
+    for text in ("a1", "a2", "a3"):
+        house.ask(jobs, text, background=True)
+    house.ask(jobs, "b1", background=True, caller=bob)
+    with house.database.write() as session:
+        order = [queue.claim(session, "w") for _ in range(5)]
+    taken = [row.account_id for row in order if row]
+    assert taken == [house.ada.account_id, bob.account_id, house.ada.account_id, house.ada.account_id]
+
+
+# -- cancel, and callers who go away
+
+
+def test_cancel_stops_a_running_job(house: House) -> None:
+    jobs = house.server()
+    info = house.ask(jobs, act="wait", background=True)
+    until(lambda: Stage.began)
+    began = time.monotonic()
+    jobs.cancel(house.ada, info.id)
+    until(lambda: jobs.get(house.ada, info.id).status == "cancelled")
+    assert time.monotonic() - began < 2
+    assert house.entries(info.id) == ["release", "reserve"]
+    assert house.stray() == []
+    assert house.library.list(house.ada.account_id, status="cancelled").count == 1
+
+
+def test_cancel_takes_a_waiting_job_out(house: House) -> None:
+    jobs = house.server(start=False)
+    info = house.ask(jobs, background=True)
+    assert jobs.cancel(house.ada, info.id).status == "cancelled"
+    assert jobs.cancel(house.ada, info.id).status == "cancelled"  # harmless
+    jobs.start()
+    time.sleep(0.1)
+    assert Stage.began == []
+
+
+@both
+def test_another_server_can_cancel(house: House) -> None:
+    one = house.server()
+    other = house.server(start=False)
+    info = house.ask(one, act="wait", background=True)
+    until(lambda: Stage.began)
+    other.cancel(house.ada, info.id)
+    until(lambda: other.get(house.ada, info.id).status == "cancelled", 3)
+
+
+@both
+def test_deleting_the_recording_ends_its_job(house: House) -> None:
+    jobs = house.server()
+    info = house.ask(jobs, act="wait", background=True)
+    until(lambda: Stage.began)
+    house.library.delete(house.ada.account_id, str(info.transcript_id or house.rows()[0].transcript_id))
+    Stage.open.set()
+    until(lambda: jobs.get(house.ada, info.id).status == "cancelled")
+    assert house.spent() == 0
+
+
+def leave(event: Event) -> None:
+    if event.stage == "transcribing":
+        raise Cancelled("The client has gone.")
+
+
+def test_a_known_caller_who_goes_away_finds_the_result(house: House) -> None:
+    jobs = house.server()
+    with pytest.raises(Cancelled):
+        house.ask(jobs, act="wait", idempotency_key="again", report=leave)
+    with pytest.raises(Conflict) as raised:
+        house.ask(jobs, act="wait", idempotency_key="again")
+    assert house.rows()[0].id in str(raised.value)
+    Stage.open.set()
+    until(lambda: house.rows()[0].state == "done")
+    assert house.ask(jobs, act="wait", idempotency_key="again").text == "hello"
+    assert Stage.began == ["hello"]
+    assert house.spent() == 2
+    assert house.stray() == []
+
+
+def test_an_unknown_caller_who_goes_away_takes_the_job_along(house: House) -> None:
+    jobs = house.server()
+    with pytest.raises(Cancelled):
+        house.ask(jobs, act="wait", caller=client("a"), report=leave)
+    until(lambda: house.rows()[0].state == "cancelled", 2)
+    with pytest.raises(Cancelled):
+        house.ask(jobs, act="wait", caller=client("a"), report=leave, idempotency_key="k")
+    assert house.rows()[1].state == "running"
+
+
+def test_an_unknown_caller_does_not_wait_for_ever(house: House) -> None:
+    jobs = house.server(start=False, queue_timeout_s=0.5)
+    with pytest.raises(Busy):
+        house.ask(jobs, caller=client("a"))
+    assert house.rows()[0].state == "cancelled"
+    assert house.stray() == []
+
+
+def test_jobs_are_their_owners(house: House) -> None:
+    jobs = house.server()
+    mine, theirs = house.ask(jobs, background=True), house.ask(jobs, background=True, caller=client("a"))
+    assert jobs.get(client("a"), theirs.id).id == theirs.id
+    for caller, job_id in [(client("a"), mine.id), (client("b"), theirs.id), (house.ada, theirs.id), (house.ada, "x")]:
+        for look in (jobs.get, jobs.cancel, jobs.result, lambda *who: next(jobs.follow(*who))):
+            with pytest.raises(NotFound):
+                look(caller, job_id)
+
+
+# -- Idempotency-Key
+
+
+def test_the_same_key_gives_the_same_answer(house: House) -> None:
+    jobs = house.server()
+    one = house.ask(jobs, idempotency_key="k")
+    assert house.ask(jobs, idempotency_key="k") == one
+    assert house.ask(jobs, "other", idempotency_key="another").text == "other"
+    for changed in ({"text": "changed"}, {"store": False}):
+        with pytest.raises(IdempotencyMismatch):
+            house.ask(jobs, **changed, idempotency_key="k")
+    bob = Caller("bob", frozenset({"speech"}), account_id=ADMINISTRATOR_ID)
+    assert house.ask(jobs, "bob's", caller=bob, idempotency_key="k").text == "bob's"
+    assert house.ask(jobs, "a's", caller=client("a"), idempotency_key="k").text == "a's"
+    assert house.ask(jobs, "a's", caller=client("a"), idempotency_key="k").text == "a's"
+    assert len(Stage.began) == 4
+    assert house.stray() == []
+
+
+def test_an_error_that_stays_is_given_again_and_one_that_passes_is_not(house: House) -> None:
+    jobs = house.server()
+    for _ in range(2):
+        with pytest.raises(BadInput, match="no sound"):
+            house.ask(jobs, act="bad", idempotency_key="bad")
+        with pytest.raises(EngineCrashed):
+            house.ask(jobs, act="crash", idempotency_key="crash")
+    assert len(Stage.began) == 3
+
+
+def test_a_key_is_free_again_after_a_day(house: House) -> None:
+    jobs = house.server()
+    house.ask(jobs, idempotency_key="k")
+    house.change(house.rows()[0].id, finished=now() - timedelta(days=1, minutes=1))
+    assert house.ask(jobs, "another", idempotency_key="k").text == "another"
+
+
+@pytest.mark.parametrize("key", ["", "a" * 256, "né", "a\n"])
+def test_a_bad_key_is_refused(house: House, key: str) -> None:
+    with pytest.raises(BadInput):
+        house.ask(house.server(), idempotency_key=key)
+    assert house.rows() == []
+
+
+@both
+def test_two_requests_with_one_key_at_once(house: House) -> None:
+    jobs = house.server()
+    answers: list[Any] = []
+
+    def ask() -> None:
+        try:
+            answers.append(house.ask(jobs, act="wait", background=True, idempotency_key="k"))
+        except Conflict as problem:
+            answers.append(problem)
+
+    house.file()
+    threads = [threading.Thread(target=ask) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(type(one).__name__ for one in answers) == ["Conflict"] * 4 + ["JobInfo"]
+    assert len(house.rows()) == len(house.stray()) == 1
+
+
+@both
+def test_short_operations_have_keys_too(house: House) -> None:
+    jobs = house.server(start=False)
+    assert house.note(jobs, "a", "k") == {"name": "a", "key": "secret-1"}
+    assert house.note(jobs, "a", "k") == {"name": "a"}  # what is secret is not kept
+    with house.database.read() as session:
+        assert "secret" not in str(session.scalars(select(Job.result)).all())
+    with pytest.raises(IdempotencyMismatch):
+        house.note(jobs, "b", "k")
+    with pytest.raises(BadInput):
+        house.note(jobs, "bad", "k2")
+    assert house.note(jobs, "good", "k2")["name"] == "good"  # a failure frees the key
+    assert house.note(jobs, "a", None)["key"] == "secret-4"
+    with pytest.raises(NotFound):
+        jobs.get(house.ada, house.rows()[0].id)
+
+
+# -- servers that end
+
+
+def test_a_server_that_ends_leaves_its_jobs_to_the_next(house: House) -> None:
+    jobs = house.server()
+    info = house.ask(jobs, act="wait", background=True)
+    waiting = house.ask(jobs, "second", act="wait", background=True)
+    until(lambda: len(Stage.began) == 2)
+    began = time.monotonic()
+    jobs.close()
+    assert time.monotonic() - began < 3
+    assert [(row.state, row.attempts) for row in house.rows()] == [("queued", 0)] * 2
+    Stage.open.set()
+    after = house.server()
+    until(lambda: {after.get(house.ada, one.id).status for one in (info, waiting)} == {"done"})
+    assert house.spent() == 4
+
+
+def test_a_deaf_engine_does_not_hold_the_end_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stt_lab.jobs.crew.STOP_S", 0.3)
+    jobs = house.server()
+    info = house.ask(jobs, act="deaf", background=True)
+    until(lambda: Stage.began)
+    jobs.close()
+    assert jobs.get(house.ada, info.id).status == "queued"
+    after = house.server()
+    until(lambda: len(Stage.began) == 2)
+    Stage.open.set()  # both come to their end now
+    until(lambda: after.get(house.ada, info.id).status == "done")
+    assert house.entries(info.id) == ["reserve", "settle"]
+
+
+def test_who_waits_is_told_that_the_server_ends(house: House) -> None:
+    jobs = house.server()
+    problems: list[BaseException] = []
+
+    def ask(caller: Caller) -> None:
+        try:
+            house.ask(jobs, act="wait", caller=caller)
+        except SttError as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=ask, args=[caller]) for caller in (house.ada, client("a"))]
+    house.file()
+    for thread in threads:
+        thread.start()
+    until(lambda: len(Stage.began) == 2)
+    jobs.close()
+    for thread in threads:
+        thread.join(5)
+    assert [type(problem) for problem in problems] == [Unavailable] * 2
+    assert sorted(row.state for row in house.rows()) == ["cancelled", "queued"]
+
+
+@both
+def test_after_a_crash_jobs_run_again_or_fail_clearly(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stt_lab.jobs.desk.STRAY_S", 0.0)
+    jobs = house.server(start=False)
+    again, hopeless = house.ask(jobs, "again", background=True), house.ask(jobs, "hopeless", background=True)
+    alone = house.ask(jobs, "alone", background=True, caller=client("a"))
+    stopped = house.ask(jobs, "stopped", background=True)
+    with house.database.write() as session:
+        for _ in range(4):
+            queue.claim(session, "a server that is gone")
+    house.change(hopeless.id, attempts=queue.ATTEMPTS)
+    house.change(stopped.id, cancel_requested=True)
+    house.change(alone.id, parameters={"background": False})
+    if house.database.dialect == "postgresql":  # where nobody knows that the server is gone before its leases end
+        for info in (again, hopeless, alone, stopped):
+            house.change(info.id, lease_until=now() - timedelta(seconds=1))
+    (house.folder / "data" / "jobs" / "job_stray").mkdir()
+    (house.folder / "data" / "audio" / "stray").touch()
+    jobs.start()
+    until(lambda: jobs.get(house.ada, again.id).status == "done")
+    row = jobs.get(house.ada, hopeless.id)
+    assert row.error is not None
+    assert (row.status, row.error["code"]) == ("failed", "engine_crashed")
+    assert jobs.get(house.ada, stopped.id).status == "cancelled"
+    assert jobs.get(client("a"), alone.id).status == "cancelled"
+    assert Stage.began == ["again"]
+    until(lambda: house.stray() == [])
+    assert len(list((house.folder / "data" / "audio").iterdir())) == 1
+
+
+@both
+def test_a_lease_that_ends_frees_the_job_while_servers_run(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stt_lab.jobs.crew.RENEW_S", 0.1)
+    monkeypatch.setattr("stt_lab.jobs.crew.LOOK_S", 0.1)
+    jobs = house.server(start=False)
+    info = house.ask(jobs, background=True)
+    with house.database.write() as session:
+        queue.claim(session, "a server that is gone")
+    jobs._crew.start()
+    time.sleep(0.4)
+    assert jobs.get(house.ada, info.id).status == "running"  # its lease holds
+    house.change(info.id, lease_until=now() - timedelta(seconds=1))
+    until(lambda: jobs.get(house.ada, info.id).status == "done")
+    assert house.rows()[0].attempts == 2
+
+
+@both
+def test_leases_are_renewed_and_their_loss_is_noticed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stt_lab.jobs.crew.RENEW_S", 0.1)
+    monkeypatch.setattr("stt_lab.jobs.crew.LOOK_S", 0.1)
+    jobs = house.server()
+    info = house.ask(jobs, act="wait", background=True)
+    until(lambda: Stage.began)
+    first = house.rows()[0].lease_until
+    until(lambda: (house.rows()[0].lease_until or now()) > (first or now()))
+    house.change(info.id, worker="another server", attempts=2)
+    until(lambda: not jobs._crew.works_on(info.id))
+    assert jobs.get(house.ada, info.id).status == "running"
+    assert house.spent() == 2  # reserved, by whoever has it now
+    assert len(house.stray()) == 1
+
+
+@both
+def test_a_slow_worker_does_not_end_a_job_twice(house: House) -> None:
+    jobs = house.server()
+    info = house.ask(jobs, act="deaf", background=True)
+    until(lambda: Stage.began)
+    house.change(info.id, state="queued", worker=None)  # its lease was lost
+    jobs._crew.ring()
+    until(lambda: len(Stage.began) == 2)  # the same server's other runner has it now
+    Stage.open.set()
+    until(lambda: jobs.get(house.ada, info.id).status == "done")
+    until(lambda: not jobs._crew.works_on(info.id))
+    assert house.entries(info.id) == ["reserve", "settle"]
+    assert house.spent() == 2
+
+
+def test_the_end_waits_for_a_database_that_is_away(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs, tries = house.server(), []
+    complete = house.library.complete
+
+    def flaky(*arguments: Any) -> None:
+        tries.append(1)
+        if len(tries) < 2:
+            raise Unavailable("The database is away.")
+        complete(*arguments)
+
+    monkeypatch.setattr(house.library, "complete", flaky)
+    assert house.ask(jobs).text == "hello"
+    assert len(list((house.folder / "data" / "audio").iterdir())) == 1
+
+
+def test_a_full_disk_is_said(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*paths: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    jobs = house.server()
+    monkeypatch.setattr("stt_lab.jobs.files._copy", full)
+    with pytest.raises(Unavailable, match="disk"):
+        house.ask(jobs)
+    assert house.rows() == []
+    assert house.stray() == []
+
+
+# -- several servers
+
+
+@pytest.mark.parametrize("house", ["postgresql"], indirect=True)
+def test_servers_share_one_queue(house: House) -> None:
+    """Three servers on one PostgreSQL do sixty jobs, each once."""
+    first = house.server(start=False, queue_size=100)
+    ids = [house.ask(first, f"text {number}", background=True).id for number in range(60)]
+    for jobs in (first, house.server(start=False), house.server(start=False)):
+        jobs.start()
+    until(lambda: {first.get(house.ada, one).status for one in ids} == {"done"}, 60)
+    assert sorted(Stage.began) == sorted(f"text {number}" for number in range(60))
+    assert {row.attempts for row in house.rows()} == {1}
+    assert len({row.worker for row in house.rows()}) == 3
+    assert house.library.list(house.ada.account_id).count == 60
+    assert all(house.entries(one) == ["reserve", "settle"] for one in ids)
+    until(lambda: house.stray() == [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("house", ["postgresql"], indirect=True)
+def test_processes_share_one_queue(house: House, tmp_path: Path) -> None:
+    """The same with three processes."""
+    jobs = house.server(start=False, queue_size=100)
+    ids = [house.ask(jobs, f"text {number}", background=True).id for number in range(60)]
+    url = cluster().url(house.name)
+    program = [sys.executable, str(TESTS / "test_jobs.py"), url, str(tmp_path / "data")]
+    environ = os.environ | {"PYTHONPATH": str(TESTS)}
+    servers = [subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environ) for _ in range(3)]
+    try:
+        until(lambda: {jobs.get(house.ada, one).status for one in ids} == {"done"}, 60)
+    finally:
+        for server in servers:
+            server.send_signal(signal.SIGTERM)
+    done = [server.communicate(timeout=20)[0].splitlines() for server in servers]
+    assert sorted(line for lines in done for line in lines) == sorted(f"text {number}" for number in range(60))
+    assert sum(bool(lines) for lines in done) >= 2  # a third may have come late
+    assert {row.attempts for row in house.rows()} == {1}
+    assert house.stray() == []
+
+
+def serve(url: str, folder: str) -> None:
+    """A server of the test above; prints what it worked on."""
+    OPERATIONS["hum"] = Operation(fn=hum, method="POST", path="/v1/hum", scope="speech", price=per_minute, long=True)
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    database = Database(url)
+    runtime: Any = SimpleNamespace(pool=SimpleNamespace())
+    jobs = Jobs(runtime, database, Accounts(database), Library(database, Path(folder)), Settings(data_dir=Path(folder)))
+    jobs.start()
+    over.wait(60)
+    jobs.close()
+    print("\n".join(Stage.began), flush=True)
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])
