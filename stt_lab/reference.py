@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import stt_lab.operations  # noqa: F401  declares the operations
-from stt_lab.registry import OPERATIONS, Operation, is_media
+from stt_lab.registry import OPERATIONS, Operation, is_media, plain_type
 from stt_lab.settings import PREFIX, Settings
 
 MACHINE = ("STT_LAB_DATA_DIR", "STT_LAB_MODELS_DIR", "STT_LAB_THREADS")  # their defaults differ
@@ -49,7 +49,7 @@ def _operation(op: Operation) -> str:
         f"## {op.name}",
         op.description,
         f"HTTP `{op.method} {op.path}` · Gradio `/{op.name}` · command `stt-lab {op.name.replace('_', '-')}{media}`"
-        f" · Python `stt_lab.{op.name}`",
+        f" · Python `stt_lab.{op.name}`" + (f" · scope `{op.scope}`" if op.scope else ""),
     ]
     if op.fields:
         lines.append(_table("parameter", "type", op.fields))
@@ -77,14 +77,18 @@ def _kind(info: FieldInfo) -> str:
         return "file"
     if "Secret" in str(info.annotation):
         return "text, secret"
-    if get_origin(info.annotation) is Literal:
-        return ", ".join(f"`{value}`" for value in get_args(info.annotation))
-    return getattr(info.annotation, "__name__", str(info.annotation)).replace("pydantic.types.", "")
+    kind = plain_type(info)
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(kind) if value)
+    kind = get_origin(kind) or kind
+    return getattr(kind, "__name__", str(kind))
 
 
 def _default(name: str, info: FieldInfo) -> str:
     if name in MACHINE:
         return "of the machine"
+    if info.default in (None, "", {}, ()):
+        return "none"
     return "required" if info.default is PydanticUndefined else f"`{info.default}`"
 
 

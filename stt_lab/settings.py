@@ -62,7 +62,9 @@ class Settings(BaseSettings):
     )
     decode_timeout_s: float = Field(600, gt=0, description="seconds that decoding a file may take")
     speech_dir: Path = Field(Path("data/speech"), description="recordings for tests and evaluations")
-    database_url: SecretStr | None = Field(None, description="kept for the store of accounts and transcripts")
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://user:password@host/name, for several servers; else a file of the data_dir"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what the log shows")
 
     @field_validator("trusted_proxies", mode="before")

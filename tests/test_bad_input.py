@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from fakes import Service, fakes_fixture, served, tone, until  # noqa: F401
+from fakes import KEY, Service, fakes_fixture, served, tone, until  # noqa: F401
 
 from stt_lab.settings import Settings
 from stt_lab.types import SAMPLE_RATE
@@ -26,7 +26,8 @@ class Machine:
 
     def __init__(self, service: Service, good: Path) -> None:
         self.service, self.good = service, good
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=60)
+        mine = {"Authorization": f"Bearer {KEY}"}  # without a key three requests a day would do
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{service.port}", headers=mine, timeout=60)
 
     def post(self, path: Path, name: str = "talk.wav", **fields: str) -> httpx.Response:
         with path.open("rb") as file:

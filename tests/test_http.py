@@ -468,7 +468,7 @@ def test_a_client_that_leaves_ends_its_work(
 
 
 def test_a_client_that_leaves_the_queue(service: Service, client: httpx.Client, talk: Path) -> None:
-    with started(lambda: send(client, talk, model="gated")) as raised:
+    with started(lambda: send(client, talk, OWNER, model="gated")) as raised:
         assert Gated.began.acquire(timeout=10)
         with Wire(service, model="endless") as wire:
             wire.send(talk.read_bytes())

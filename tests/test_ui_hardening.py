@@ -30,7 +30,9 @@ from toy_server import (
     wav,
 )
 
+from stt_lab.accounts import Tier
 from stt_lab.registry import OPERATIONS
+from stt_lab.settings import MB
 
 SECRET = "the-content-of-a-file-that-nobody-may-read"
 
@@ -314,6 +316,31 @@ def test_private_functions_check_the_key(served: Served, client: httpx.Client, t
     )
     assert "This key is not valid here" in told
     assert "Good" not in told
+
+
+def test_a_quota_is_said_on_the_page(served: Served, client: httpx.Client, tmp_path: Path) -> None:
+    served.accounts.set_tier(Tier(name="anonymous", per_day=0))
+    try:
+        path = upload(client, wav(tmp_path / "a.wav").read_bytes())
+        told = join(client, button(client, "Transcribe"), [file_data(path), None, "base", "auto", True, 0])
+    finally:
+        served.accounts.set_tier(Tier(name="anonymous"))
+    assert "transcriptions that are free each day" in told
+    assert "Good" not in told
+
+
+def test_the_tier_limits_uploads_of_the_page(served: Served, client: httpx.Client) -> None:
+    served.accounts.set_tier(Tier(name="anonymous", max_upload_mb=1))
+    files = {"files": ("a.wav", bytes(3 * MB // 2))}
+    try:
+        refused = client.post(f"{API}/upload", files=files)
+        mine = client.post(f"{API}/upload", files=files, headers={"Authorization": f"Bearer {KEY}"})
+        wrong = client.post(f"{API}/upload", files=files, headers={"Authorization": "Bearer x"})
+    finally:
+        served.accounts.set_tier(Tier(name="anonymous"))
+    assert (refused.status_code, refused.json()["code"]) == (413, "too_large")
+    assert "1 MB" in refused.json()["error"]
+    assert (mine.status_code, wrong.status_code) == (200, 401)
 
 
 def test_only_the_operations_are_in_the_api(client: httpx.Client) -> None:

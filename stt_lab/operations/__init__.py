@@ -15,20 +15,8 @@ from stt_lab.operations.library import (
     transcript,
     transcripts,
 )
-from stt_lab.operations.account import (
-    account,
-    change_account,
-    cloud,
-    create_account,
-    create_account_key,
-    create_key,
-    grant_credits,
-    keys,
-    list_accounts,
-    revoke_key,
-    update_account,
-    usage,
-)
+from stt_lab.operations.account import account, cloud, create_key, keys, revoke_key, update_account, usage
+from stt_lab.operations.admin import change_account, create_account, create_account_key, grant_credits, list_accounts
 # isort: on
 
 __all__ = [

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from stt_lab.engines import catalog
 from stt_lab.errors import BadInput, Forbidden
 from stt_lab.operations.jobs import jobs
-from stt_lab.operations.values import listed, mapped
+from stt_lab.operations.values import Removed, listed, mapped
 from stt_lab.registry import SCOPES, Caller, current, operation
 
 if TYPE_CHECKING:
@@ -50,12 +50,6 @@ class OwnAccount(AccountInfo):
 
 
 @dataclass(frozen=True)
-class AccountList:
-    count: int
-    results: tuple[AccountInfo, ...]
-
-
-@dataclass(frozen=True)
 class KeyInfo:
     """What may be shown of a key."""
 
@@ -76,12 +70,6 @@ class KeyList:
 @dataclass(frozen=True)
 class NewKey(KeyInfo):
     key: str | None = None  # the key itself: in this one answer only, and not in a replay of it
-
-
-@dataclass(frozen=True)
-class Removed:
-    id: int
-    status: str
 
 
 @dataclass(frozen=True)
@@ -128,13 +116,6 @@ class Cloud:
     results: tuple[Instance, ...]
 
 
-@dataclass(frozen=True)
-class Granted:
-    id: int
-    credits: int  # the new balance
-
-
-Id = Annotated[int, Field(description="number of the account", ge=1)]
 Mapping = Annotated[dict[str, Any] | None, BeforeValidator(mapped)]
 Scopes = Annotated[
     list[str] | None,
@@ -151,7 +132,7 @@ NewEmail = Annotated[str | None, Field(description='a new e-mail address, "" for
 @operation("GET", f"{API}/account/", scope="account")
 def account() -> OwnAccount:
     """Show the account: name, e-mail preferences, credits and plan."""
-    return _own(_store().get(_caller().account_id))
+    return _own(the_store().get(_caller().account_id))
 
 
 @operation("PATCH", f"{API}/account/", scope="account")
@@ -161,8 +142,8 @@ def update_account(
     preferences: Annotated[Mapping, Field(description="e-mail preferences, in place of the old ones")] = None,
 ) -> OwnAccount:
     """Change the account's name, e-mail address or e-mail preferences."""
-    changes = _given(name=name, email=email, preferences=preferences)
-    return _own(_store().update(_caller().account_id, **changes))
+    changes = given(name=name, email=email, preferences=preferences)
+    return _own(the_store().update(_caller().account_id, **changes))
 
 
 # Keys
@@ -171,7 +152,7 @@ def update_account(
 @operation("GET", f"{API}/keys/", scope="account")
 def keys() -> KeyList:
     """List the account's keys. The keys themselves are not kept."""
-    found = tuple(map(_key, _store().keys(_caller().account_id)))
+    found = tuple(map(shown_key, the_store().keys(_caller().account_id)))
     return KeyList(len(found), found)
 
 
@@ -183,15 +164,15 @@ def create_key(
     """Make a key. The answer is the only place where it is shown."""
     caller = _caller()
     wanted = sorted(_own_scopes(caller)) if scopes is None else scopes
-    _check_scopes(wanted, caller)
-    key, raw = _store().create_key(caller.account_id, name, wanted)
-    return NewKey(**vars(_key(key)), key=raw)
+    check_scopes(wanted, caller)
+    key, raw = the_store().create_key(caller.account_id, name, wanted)
+    return NewKey(**vars(shown_key(key)), key=raw)
 
 
 @operation("DELETE", f"{API}/keys/{{id}}/", scope="account")
 def revoke_key(id: Annotated[int, Field(description="number of the key")]) -> Removed:
     """Revoke a key: from now on it is refused."""
-    _store().revoke_key(_caller().account_id, id)
+    the_store().revoke_key(_caller().account_id, id)
     return Removed(id, "revoked")
 
 
@@ -201,7 +182,7 @@ def revoke_key(id: Annotated[int, Field(description="number of the key")]) -> Re
 @operation("GET", f"{API}/usage/", scope="account")
 def usage() -> Usage:
     """Show what the account used in the last 30 days, by day and operation."""
-    store = _store()
+    store = the_store()
     rows = store.usage(_caller().account_id)
     days = tuple(
         DayUsage(
@@ -228,64 +209,6 @@ def cloud() -> Cloud:
     return Cloud(1, (place,))
 
 
-# For administrators
-
-
-@operation("GET", f"{API}/accounts/", scope="admin")
-def list_accounts() -> AccountList:
-    """List all accounts: for administrators."""
-    found = tuple(map(_info, _store().list()))
-    return AccountList(len(found), found)
-
-
-@operation("POST", f"{API}/accounts/", scope="admin")
-def create_account(
-    name: Annotated[str, Field(description="unique in this installation")],
-    email: Annotated[str | None, Field(description="e-mail address")] = None,
-    tier: Annotated[str, Field(description="free, paid, unlimited, or another that was made")] = "free",
-) -> AccountInfo:
-    """Make an account: for administrators. Its first key comes from `create_account_key`."""
-    return _info(_store().create(name, email, tier))
-
-
-@operation("POST", f"{API}/accounts/{{id}}/keys/", scope="admin")
-def create_account_key(
-    id: Id,
-    name: Annotated[str, Field(description="to tell it from others")],
-    scopes: Annotated[
-        list[str] | None, BeforeValidator(listed), Field(description="without any: speech, library, account")
-    ] = None,
-) -> NewKey:
-    """Make a key for any account: for administrators."""
-    owner = _store().get(id)
-    wanted = [scope for scope in SCOPES if scope != "admin"] if scopes is None else scopes
-    _check_scopes(wanted, Caller("owner", frozenset(SCOPES), owner.admin))
-    key, raw = _store().create_key(owner.id, name, wanted)
-    return NewKey(**vars(_key(key)), key=raw)
-
-
-@operation("PATCH", f"{API}/accounts/{{id}}/", scope="admin")
-def change_account(
-    id: Id,
-    name: NewName = None,
-    email: NewEmail = None,
-    tier: Annotated[str | None, Field(description="another plan")] = None,
-    disabled: Annotated[bool | None, Field(description="switch the account and its keys off, or on again")] = None,
-) -> AccountInfo:
-    """Change any account: for administrators."""
-    return _info(_store().update(id, **_given(name=name, email=email, tier=tier, disabled=disabled)))
-
-
-@operation("POST", f"{API}/accounts/{{id}}/credits/", scope="admin")
-def grant_credits(
-    id: Id,
-    credits: Annotated[int, Field(description="how many; negative takes back")],
-    note: Annotated[str, Field(description="why")] = "",
-) -> Granted:
-    """Give credits to an account: for administrators."""
-    return Granted(id, _store().grant(id, credits, note))
-
-
 # Parts
 
 
@@ -293,22 +216,22 @@ def _caller() -> Caller:
     return current().caller
 
 
-def _store() -> store.Accounts:
+def the_store() -> store.Accounts:
     return current().runtime.accounts
 
 
-def _given(**changes: Any) -> dict[str, Any]:
-    given = {name: value for name, value in changes.items() if value is not None}
-    if not given:
+def given(**changes: Any) -> dict[str, Any]:
+    made = {name: value for name, value in changes.items() if value is not None}
+    if not made:
         raise BadInput(f"Nothing would change: send at least one of {', '.join(changes)}.")
-    return given
+    return made
 
 
 def _own_scopes(caller: Caller) -> frozenset[str]:
     return frozenset(SCOPES) if caller.admin else caller.scopes
 
 
-def _check_scopes(wanted: list[str], caller: Caller) -> None:
+def check_scopes(wanted: list[str], caller: Caller) -> None:
     """No key may do more than the one that makes it."""
     for scope in wanted:
         if scope not in SCOPES:
@@ -317,7 +240,7 @@ def _check_scopes(wanted: list[str], caller: Caller) -> None:
             raise Forbidden(f"A key with the scope '{scope}' cannot be made here: ask an administrator for one.")
 
 
-def _info(account: store.Account) -> AccountInfo:
+def shown_account(account: store.Account) -> AccountInfo:
     return AccountInfo(**_shown(account))
 
 
@@ -328,13 +251,13 @@ def _own(account: store.Account) -> OwnAccount:
 def _shown(account: store.Account) -> dict[str, Any]:
     names = ("id", "name", "email", "preferences", "admin", "disabled", "created")
     shown = {name: getattr(account, name) for name in names}
-    return shown | {"plan": account.tier, "credits": _store().balance(account.id), "quota": _quota(account.id)}
+    return shown | {"plan": account.tier, "credits": the_store().balance(account.id), "quota": _quota(account.id)}
 
 
 def _quota(account_id: int) -> Quota | None:
-    limits = _store().limits(account_id, _caller().client)
+    limits = the_store().limits(account_id, _caller().client)
     return Quota(**vars(limits)) if limits else None
 
 
-def _key(key: store.Key) -> KeyInfo:
+def shown_key(key: store.Key) -> KeyInfo:
     return KeyInfo(key.id, key.name, key.prefix, key.scopes, key.created, key.last_used)

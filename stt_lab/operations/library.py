@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from stt_lab.documents import ExportFormat, export
 from stt_lab.errors import BadInput
-from stt_lab.operations.values import mapped, texted
+from stt_lab.operations.values import Removed, mapped, texted
 from stt_lab.registry import current, operation
 from stt_lab.render import to_json
 
@@ -73,12 +73,6 @@ class Found:
 class FoundPage:
     count: int
     results: tuple[Found, ...]
-
-
-@dataclass(frozen=True)
-class Removed:
-    id: int
-    status: str
 
 
 @dataclass(frozen=True)

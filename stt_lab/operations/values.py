@@ -1,8 +1,15 @@
-"""Parameters that a command line gives as text, and JSON as what they are."""
+"""What operations share: the answer to a removal, and parameters that a command line gives as text."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Removed:
+    id: int
+    status: str
 
 
 def texted(value: object) -> object:

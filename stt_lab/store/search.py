@@ -150,7 +150,8 @@ def _cut(shown: str, spans: Sequence[tuple[int, int]]) -> str:
     if end > SNIPPET and spans[0][0] > LEAD:
         begin = shown.find(" ", spans[0][0] - LEAD, spans[0][0]) + 1 or spans[0][0] - LEAD
     if end - begin > SNIPPET:
-        end = max(shown.rfind(" ", begin, begin + SNIPPET), spans[0][1])
+        space = shown.rfind(" ", spans[0][1], begin + SNIPPET)
+        end = space if space >= 0 else max(begin + SNIPPET, spans[0][1])
     made, done = "…" * (begin > 0), begin
     for start, stop in spans:
         if stop <= end:

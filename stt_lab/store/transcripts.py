@@ -157,4 +157,5 @@ def expired(session: Session, before: datetime, limit: int) -> list[int]:
 
 def kept_audio(session: Session, names: Sequence[str]) -> set[str]:
     """Those of the given names that a transcript has."""
-    return set(session.scalars(select(Transcript.audio).where(Transcript.audio.in_(names))).all()) - {None}  # type: ignore[return-value]
+    found = session.scalars(select(Transcript.audio).where(Transcript.audio.in_(names)))
+    return {name for name in found if name is not None}
