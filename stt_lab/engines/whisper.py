@@ -276,6 +276,8 @@ class _Run:
         )
         model.add_word_timestamps([found], tokenizer, encoded, size, PREPEND, APPEND, self._last_speech)
         words = [word for segment in found for word in segment["words"]]
+        for word in words:  # what lies behind this belongs to the next window
+            word["start"], word["end"] = (min(word[edge], seek_next * HOP / SAMPLE_RATE) for edge in ("start", "end"))
         if words:
             self._last_speech = words[-1]["end"]
         if ratio > OPTIONS["compression_ratio_threshold"]:
