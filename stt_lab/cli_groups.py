@@ -1,7 +1,7 @@
 """Groups of commands that stand beside the operations of their names: for the owner of the machine.
 
 models    list | pull | doctor
-accounts  list | create | update | grant    on the store itself, also while a server works on it
+accounts  list | create | update | grant | tiers | tier    on the store itself, also while a server works on it
 keys      list | create | revoke
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from stt_lab.errors import BadInput
 from stt_lab.registry import ADMINISTRATOR_ID, SCOPES
@@ -81,7 +82,7 @@ def _models_doctor(verify: bool, **unused: Any) -> int:
 
 
 def add_accounts(command: argparse.ArgumentParser) -> None:
-    group = command.add_subparsers(metavar="list | create | update | grant", required=True)
+    group = command.add_subparsers(metavar="list | create | update | grant | tiers | tier", required=True)
     group.add_parser("list", help="a table of all accounts").set_defaults(run=_accounts_list)
     create = group.add_parser("create", help="make an account; then `stt-lab keys create` makes its key")
     create.add_argument("name")
@@ -100,6 +101,25 @@ def add_accounts(command: argparse.ArgumentParser) -> None:
     grant.add_argument("credits", type=int, help="how many; negative takes back")
     grant.add_argument("--note", default="", help="why")
     grant.set_defaults(run=_accounts_grant)
+    group.add_parser("tiers", help="a table of what accounts may use").set_defaults(run=_tiers_list)
+    tier = group.add_parser("tier", help="make a tier, or change one for all who have it")
+    tier.add_argument("name")
+    for limit, (help, _) in LIMITS.items():
+        tier.add_argument(f"--{limit.replace('_', '-')}", type=_limit, metavar="N", help=f"{help}, or none")
+    tier.add_argument("--takes-credits", action=argparse.BooleanOptionalAction, help="pay minutes with credits")
+    tier.set_defaults(run=_tier_set)
+
+
+LIMITS = {  # of a tier: what each means, and the head of its column
+    "per_day": ("transcriptions a day", "a day"),
+    "minutes_per_month": ("minutes of sound a month", "min/month"),
+    "max_upload_mb": ("megabytes of an upload", "MB"),
+    "concurrent_jobs": ("jobs at once", "jobs"),
+}
+
+
+def _limit(given: str) -> int | Literal["none"]:
+    return "none" if given == "none" else int(given)
 
 
 @contextmanager
@@ -146,6 +166,27 @@ def _accounts_grant(account: str, credits: int, note: str, **unused: Any) -> int
         balance = store.grant(store.find(account).id, credits, note)
     print(f"{account} has {balance} credits.")
     return 0
+
+
+def _tiers_list(**unused: Any) -> int:
+    heads = [head for _, head in LIMITS.values()]
+    with _store() as store:
+        print(" ".join(f"{head:>10}" for head in ["tier", *heads]), " credits")
+        for tier in store.tiers().values():
+            limits = (getattr(tier, name) for name in LIMITS)
+            cells = [tier.name, *("-" if limit is None else limit for limit in limits)]
+            print(" ".join(f"{cell:>10}" for cell in cells), " taken" if tier.takes_credits else " -")
+    return 0
+
+
+def _tier_set(name: str, **changes: Any) -> int:
+    from stt_lab.credits import Tier
+
+    given: dict[str, Any] = {key: changes[key] for key in (*LIMITS, "takes_credits") if changes[key] is not None}
+    given = {key: None if value == "none" else value for key, value in given.items()}
+    with _store() as store:
+        store.set_tier(replace(store.tiers().get(name) or Tier(name=name), **given))
+    return _tiers_list()
 
 
 # Keys

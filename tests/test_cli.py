@@ -218,6 +218,16 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -
     return out if status == 0 else one_line(err)
 
 
+def test_tiers_of_the_machine(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told(capsys, "accounts", "tier", "guest", "--per-day", "5", "--max-upload-mb", "50")
+    told(capsys, "accounts", "tier", "guest", "--per-day", "none", "--concurrent-jobs", "2", "--takes-credits")
+    rows = [line.split() for line in told(capsys, "accounts", "tiers").splitlines()]
+    assert rows[0] == ["tier", "a", "day", "min/month", "MB", "jobs", "credits"]
+    assert ["guest", "-", "-", "50", "2", "taken"] in rows
+    assert ["free", "-", "600", "500", "2", "-"] in rows
+    assert "number from 0" in told(capsys, "accounts", "tier", "guest", "--per-day", "-1", status=1)
+
+
 def test_accounts_of_the_machine(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Account 3: Ada, free." in told(capsys, "accounts", "create", "Ada", "--email", "ada@example.org")
     assert "disabled" in told(capsys, "accounts", "update", "Ada", "--tier", "paid", "--disabled")
