@@ -155,6 +155,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     settings = get_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel("WARNING")  # else each new installation begins with a page of it
     listening = _listen(host or os.environ.get("GRADIO_SERVER_NAME", HOST), _port() if port is None else port)
     _Server(uvicorn.Config(create_app(settings), **OPTIONS)).run([listening])
 
