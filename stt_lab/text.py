@@ -1,17 +1,21 @@
-"""Written language: tags of languages, ends of sentences, and the normalisers of word error rates."""
+"""Written language: tags of languages, ends of sentences, clean text, and the normalisers of word error rates."""
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib.util
+import json
 import re
 import sys
 import unicodedata
 import warnings
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeAlias
 
 from stt_lab.errors import BadInput, Unavailable
 
@@ -104,6 +108,17 @@ def clause_end(text: str) -> bool:
     return _ending(text)[-1:] in CLAUSE_ENDS
 
 
+# Controls that turn the reading direction of what follows, and code points that no file may hold
+UNWANTED = re.compile("[\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
+
+
+def clean(text: str) -> str:
+    """On one line, white space of any kind as single spaces; without what could break a file or what is around it:
+    control characters, lone surrogates, and controls that turn the direction of reading."""
+    kept = (char for char in text if char.isspace() or unicodedata.category(char) not in ("Cc", "Cs"))
+    return " ".join(UNWANTED.sub("", "".join(kept)).split())
+
+
 def _fold(text: str) -> str:
     return " ".join(text.split())
 
@@ -148,10 +163,140 @@ def _normaliser(name: str) -> Callable[[str], str]:
     return made
 
 
-def normalise(text: str, name: str) -> str:
+# Letters of scripts that put no spaces between words: Thai and Lao, Burmese, Khmer, kana, Chinese characters
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A normaliser of one's own: whole words replaced, in any case and all at once, before a named normaliser.
+
+    Where several entries fit, the longest wins. An empty replacement leaves the words out.
+    """
+
+    pairs: tuple[tuple[str, str], ...]  # from, to
+    then: str = "basic"
+
+    def __post_init__(self) -> None:
+        if not self.pairs or not all(source.split() for source, _ in self.pairs):
+            raise BadInput(
+                "A table of replacements needs entries: write a word, a tab and its replacement on each line."
+            )
+
+    @cached_property
+    def digest(self) -> str:
+        """Eight digits of the SHA-256 of what is replaced by what, whatever the file's format and order."""
+        content = json.dumps(sorted(self.pairs), ensure_ascii=False)
+        return hashlib.sha256(content.encode()).hexdigest()[:8]
+
+    @property
+    def name(self) -> str:
+        """How a score names it: "table-3fa9c1d2+whisper_en"."""
+        return f"table-{self.digest}+{self.then}"
+
+    @cached_property
+    def _longest_first(self) -> list[tuple[str, str]]:
+        return sorted(self.pairs, key=lambda pair: -len(pair[0]))
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """One group an entry, so that a match tells its replacement."""
+        return re.compile("|".join(_entry(source) for source, _ in self._longest_first), re.IGNORECASE)
+
+    def replaced(self, text: str) -> str:
+        found = self._longest_first
+        return self._pattern.sub(lambda match: found[(match.lastindex or 1) - 1][1], unicodedata.normalize("NFC", text))
+
+
+def _entry(source: str) -> str:
+    """The expression of an entry: spaces of any kind between its words, and no letter or digit around them."""
+    words = r"\s+".join(map(re.escape, source.split()))
+    before = r"(?<!\w)" if _bounded(source[0]) else ""
+    after = r"(?!\w)" if _bounded(source[-1]) else ""
+    return f"{before}({words}){after}"
+
+
+def _bounded(char: str) -> bool:
+    return bool(re.match(r"\w", char)) and not _UNSPACED.match(char)
+
+
+def read_table(path: Path, then: str = "basic") -> Table:
+    """A table from a file in UTF-8: lines of from<TAB>to, or, named .json, an object or a list of pairs.
+
+    Raises BadInput, naming the line or the entry, for what is neither, and where one word has two replacements.
+    """
+    _normaliser(then)
+    try:
+        content = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"The table {path.name} cannot be read as a file in UTF-8: check its name and encoding."
+        ) from error
+    entries = _of_json(content, path.name) if path.suffix.lower() == ".json" else _of_lines(content, path.name)
+    made: dict[str, tuple[str, str]] = {}
+    for where, source, target in entries:
+        pair = (unicodedata.normalize("NFC", " ".join(source.split())), " ".join(target.split()))
+        if not pair[0]:
+            raise BadInput(f"{where} has nothing to replace: put a word before the tab.")
+        if made.setdefault(pair[0].lower(), pair)[1] != pair[1]:
+            raise BadInput(f'{where} replaces "{source[:SHOWN]}" a second time and otherwise: leave one of both.')
+    return Table(tuple(made.values()), then)
+
+
+def _of_lines(content: str, name: str) -> Iterator[tuple[str, str, str]]:
+    """(where, from, to)"""
+    for number, line in enumerate(content.splitlines(), 1):
+        if line.strip():
+            source, tab, target = line.partition("\t")
+            if not tab or "\t" in target:
+                raise BadInput(f"Line {number} of {name} is not a word, one tab, and its replacement.")
+            yield f"Line {number} of {name}", source, target
+
+
+def _of_json(content: str, name: str) -> Iterator[tuple[str, str, str]]:
+    """(where, from, to)"""
+    try:
+        read: Any = json.loads(content, object_pairs_hook=list)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"The table {name} is not JSON: {error}.") from error
+    if not isinstance(read, list):
+        raise BadInput(f"The table {name} must be an object of replacements, or a list of pairs.")
+    for number, pair in enumerate(read, 1):
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(side, str) for side in pair):
+            raise BadInput(f"Entry {number} of {name} is not a pair of texts.")
+        yield f"Entry {number} of {name}", *pair
+
+
+Normaliser: TypeAlias = str | Table
+
+
+def find_normaliser(spec: str, folder: Path) -> Normaliser:
+    """A normaliser as a file of settings writes it: a name, or FILE+NAME for a table in `folder` before the named one.
+
+    Raises BadInput for unknown names and for files outside the folder.
+    """
+    file, plus, then = spec.rpartition("+")
+    if not plus:
+        _normaliser(spec)
+        return spec
+    path = (folder / file).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise BadInput(f"The table {file[:SHOWN]} must lie in the folder of the file that names it.")
+    return read_table(path, then)
+
+
+def normaliser_name(normaliser: Normaliser) -> str:
+    """What a score is labelled with: the name, and of a table the digest of its content too."""
+    return normaliser.name if isinstance(normaliser, Table) else normaliser
+
+
+def normalise(text: str, normaliser: Normaliser) -> str:
     """The text as a metric compares it, its words separated by single spaces.
 
     none: as written. basic: lowercase without punctuation. whisper, whisper_en: the multilingual and the English
-    normaliser of openai-whisper (Radford et al. 2022, appendix C). Raises BadInput for another name.
+    normaliser of openai-whisper (Radford et al. 2022, appendix C). A `Table`: its replacements, then the one that it
+    names. Raises BadInput for another name.
     """
-    return _fold(_normaliser(name)(text))
+    if isinstance(normaliser, Table):
+        return normalise(normaliser.replaced(text), normaliser.then)
+    return _fold(_normaliser(normaliser)(text))
