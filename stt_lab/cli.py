@@ -1,7 +1,8 @@
 """The command line, printed from the operations: what is required is positional, the rest are options.
 
 Beside them stand `serve` and the groups `models list | pull | doctor`, `accounts list | create | update | grant` and
-`keys list | create | revoke`, for the owner of the machine: they work on the store, also while a server does.
+`keys list | create | revoke`, for the owner of the machine: they work on the store, also while a server does; and the
+laboratory's commands (cli_lab).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pydantic.fields import FieldInfo
 import stt_lab.operations  # noqa: F401  declares the operations
 from stt_lab import __version__
 from stt_lab.cli_groups import GROUPS, HELP
+from stt_lab.cli_lab import GROUPS as LAB_GROUPS
+from stt_lab.cli_lab import HELP as LAB_HELP
 from stt_lab.errors import SttError
 from stt_lab.operations.library import File
 from stt_lab.registry import LOCAL, OPERATIONS, Context, Operation, call, is_media, plain_type
@@ -47,8 +50,9 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("-o", "--output", type=Path, help="folder for the results")
         if op.name in GROUPS:
             GROUPS[op.name](command)
-    for name in GROUPS.keys() - OPERATIONS.keys():
-        GROUPS[name](commands.add_parser(name, help=HELP[name]))
+    for name, add in (GROUPS | LAB_GROUPS).items():
+        if name not in OPERATIONS:
+            add(commands.add_parser(name, help=(HELP | LAB_HELP)[name]))
     server = commands.add_parser("serve", help="Serve the page and the API.")
     server.add_argument("--host", help="address to listen on (default: GRADIO_SERVER_NAME or 127.0.0.1)")
     server.add_argument("--port", type=int, help="port to listen on (default: GRADIO_SERVER_PORT or 7860)")

@@ -27,7 +27,7 @@ from stt_lab.operations.library import File
 from stt_lab.registry import OPERATIONS, Caller, Context, Gate, Operation, authorise, call
 from stt_lab.render import to_json
 from stt_lab.runtime import Runtime
-from stt_lab.service import CRASHED, SPARE_THREADS, Service, error_response, json_body
+from stt_lab.service import CRASHED, DEVICES, SPARE_THREADS, Service, error_response, json_body
 from stt_lab.types import JobInfo, Rendering, Transcript
 
 SDK = "stt-ai-python/"  # the official SDK parses every answer as JSON
@@ -41,7 +41,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def add_routes(app: FastAPI, runtime: Runtime, access: Access, gate: Gate) -> None:
     """Put every operation, what stands beside them and the error handlers on an application."""
-    threads = ThreadPoolExecutor(1 + runtime.settings.queue_size + SPARE_THREADS, "operation")
+    threads = ThreadPoolExecutor(DEVICES + runtime.settings.queue_size + SPARE_THREADS, "operation")
     service = Service(runtime, access, gate, threads)
     router = app.router
     for op in OPERATIONS.values():

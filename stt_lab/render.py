@@ -1,8 +1,4 @@
-"""Transcript -> txt, srt, vtt, csv and the JSON of the API. Pure.
-
-Subtitles keep the limits of Netflix's Timed Text Style Guide: two lines of 42 columns, 5/6 s to 7 s a cue. Where a
-segment is cut is chosen for the segment as a whole: few cues, of even length, that end where sentences or clauses do.
-"""
+"""Transcript -> txt, srt, vtt, csv and the JSON of the API. Pure."""
 
 from __future__ import annotations
 
@@ -10,33 +6,22 @@ import csv
 import io
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
-from html import escape
-from itertools import accumulate, pairwise, takewhile
+from dataclasses import asdict
 from typing import Any
 
 from stt_lab.errors import BadInput
-from stt_lab.text import clause_end, sentence_end
-from stt_lab.types import Rendering, Segment, Span, Transcript, Word, is_inner
+from stt_lab.subtitles import Cue, cues, milliseconds, srt, vtt
+from stt_lab.text import clean, sentence_end
+from stt_lab.types import Rendering, Segment, Span, Transcript, Word
 
 FORMATS = ("json", "txt", "text", "srt", "vtt", "verbose_json")
-LINE = 42  # columns; a wide character (CJK) takes two
-LINES = 2  # of a cue
-LONGEST = 7.0  # s of a cue
-SHORTEST_MS = 833  # of a cue where the next one leaves room: 5/6 s
 NAME = 16  # characters of a speaker's name, so that a prefix leaves room on the line
 PAUSE = 2.0  # s of silence that begins a new paragraph or cue of the same speaker
-CUE_COST = 1.0  # of each cue, against the costs of breaking below and of uneven lengths (0 to 1)
-CLAUSE_BREAK, WORD_BREAK = 0.3, 0.6  # of ending a line or cue after a comma, or within a clause; after a sentence 0
 TIME_DIGITS, CONFIDENCE_DIGITS = 3, 4
 COLUMNS = ("segment", "start", "end", "speaker", "text", "confidence")
 # What spreadsheets take for a formula at a cell's start; where lists are parted by ";", that may be within our cells
 FORMULA = re.compile(r"(?:^|(?<=;))(?=[\s\"]*[=+\-@＝＋－＠])")
-# Controls that turn the reading direction of what follows, and code points that no file may hold
-UNWANTED = re.compile("[\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def render(transcript: Transcript, format: str) -> Rendering:
@@ -137,11 +122,21 @@ def _txt(transcript: Transcript) -> Iterator[str]:
         yield prefix + clean(" ".join(segment.text for segment in group)) + "\n"
 
 
-def clean(text: str) -> str:
-    """On one line, white space of any kind as single spaces; without what could break a file or what is around it:
-    control characters, lone surrogates, and controls that turn the direction of reading."""
-    kept = (char for char in text if char.isspace() or unicodedata.category(char) not in ("Cc", "Cs"))
-    return " ".join(UNWANTED.sub("", "".join(kept)).split())
+# Subtitles
+
+
+def _cues(transcript: Transcript) -> list[Cue]:
+    """Segments that break off within a sentence are cut as one."""
+    ordered = sorted(transcript.segments, key=lambda segment: segment.start)
+    return cues(_named(grouped(ordered, by_sentence=True)), transcript.duration)
+
+
+def _srt(transcript: Transcript) -> Iterator[str]:
+    yield from srt(_cues(transcript))
+
+
+def _vtt(transcript: Transcript) -> Iterator[str]:
+    yield from vtt(_cues(transcript))
 
 
 # Tables
@@ -155,7 +150,7 @@ def _csv(transcript: Transcript) -> Iterator[str]:
     """
     yield "\ufeff" + _row(COLUMNS)
     for number, segment in enumerate(transcript.segments):
-        times = (f"{_milliseconds(time) / 1000:.3f}" for time in (segment.start, segment.end))
+        times = (f"{milliseconds(time) / 1000:.3f}" for time in (segment.start, segment.end))
         texts = (FORMULA.sub("'", clean(text)) for text in (segment.speaker or "", segment.text))
         yield _row((number, *times, *texts, _rounded(segment.confidence, CONFIDENCE_DIGITS)))
 
@@ -164,210 +159,6 @@ def _row(cells: Iterable[object]) -> str:
     buffer = io.StringIO(newline="")
     csv.writer(buffer).writerow(cells)
     return buffer.getvalue()
-
-
-# Subtitles: pieces that are never broken
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A word, an ideograph, or what fits a line of something longer. A glued piece follows without a space."""
-
-    start: float
-    end: float
-    text: str
-    glued: bool
-
-    @cached_property
-    def break_cost(self) -> float:
-        """Of a line or a cue that ends with this piece."""
-        return 0.0 if sentence_end(self.text) else CLAUSE_BREAK if clause_end(self.text) else WORD_BREAK
-
-
-def _columns(text: str) -> int:
-    """Columns on a grid: 2 for wide characters, 0 for those that combine."""
-    shown = (char for char in text if unicodedata.category(char) not in ("Mn", "Me", "Cf"))
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in shown)
-
-
-def _ideographic(char: str) -> bool:
-    """True for Han and Kana, between which lines may break; Hangul is wide too, but written in words."""
-    wide = unicodedata.category(char) == "Lo" and unicodedata.east_asian_width(char) == "W"
-    return wide and not unicodedata.name(char, "").startswith("HANGUL")
-
-
-def _chunks(token: str, limit: int) -> Iterator[str]:
-    """The token in parts of at most `limit` columns, ideographs apart; marks stay with what they mark."""
-    chunk, width, base = "", 0, " "
-    for char in token:
-        columns = _columns(char)
-        if chunk and columns and (_ideographic(char) or _ideographic(base) or width + columns > limit):
-            yield chunk
-            chunk, width = "", 0
-        chunk, width, base = chunk + char, width + columns, char if columns else base
-    yield chunk
-
-
-def _split(word: Word, limit: int) -> list[_Piece]:
-    """The word in pieces that fit, their times in proportion to their lengths."""
-    parts = [
-        (chunk, position > 0 or (number == 0 and not word.text[:1].isspace()))
-        for number, token in enumerate(clean(word.text).split())
-        for position, chunk in enumerate(_chunks(token, limit))
-    ]
-    ends = list(accumulate((len(chunk) for chunk, _ in parts), initial=0))
-    times = [word.start + word.duration * end / max(1, ends[-1]) for end in ends]
-    return [_Piece(*span, chunk, glued) for span, (chunk, glued) in zip(pairwise(times), parts, strict=True)]
-
-
-def _pieces(segment: Segment, limit: int) -> list[_Piece]:
-    """The words of a segment, or its text spread over its time where the words do not spell it."""
-    spelt = "".join(word.text for word in segment.words).split() == segment.text.split()
-    words = segment.words if spelt else (Word(segment.start, segment.end, segment.text),)
-    made: list[_Piece] = []
-    for piece in (piece for word in words for piece in _split(word, limit)):
-        if made and _inseparable(made[-1], piece, limit):
-            before = made.pop()
-            piece = replace(before, end=max(before.end, piece.end), text=before.text + piece.text)
-        made.append(piece)
-    return [replace(made[0], glued=False), *made[1:]] if made else []
-
-
-def _inseparable(before: _Piece, after: _Piece, limit: int) -> bool:
-    """Closing punctuation stays with what it closes, opening with what it opens, where a line holds both."""
-    bare, next_bare = (not any(map(is_inner, piece.text)) for piece in (before, after))
-    sticks = bare or (next_bare and unicodedata.category(after.text[0]) not in ("Ps", "Pi"))
-    return sticks and after.glued and _columns(before.text + after.text) <= limit
-
-
-# Subtitles: cues
-
-
-@dataclass(frozen=True)
-class _Cue:
-    """Lines and times in milliseconds; `speaker` is set where the speaker changes."""
-
-    start: int
-    end: int
-    lines: tuple[str, ...]
-    speaker: str
-
-
-class _Layout:
-    """Pieces to cut into cues, with the widths of all their stretches. `indent`: columns of the speaker's prefix."""
-
-    def __init__(self, pieces: Sequence[_Piece], indent: int) -> None:
-        self.pieces = pieces
-        self.indent = indent
-        widths = (_columns(piece.text) + (not piece.glued) for piece in pieces)
-        self.ends = list(accumulate(widths, initial=0))  # (pieces + 1,): columns before each piece, spaces included
-
-    def width(self, first: int, stop: int) -> int:
-        """Columns of the pieces `first` to `stop` on one line."""
-        indent = 0 if first else self.indent
-        return indent + self.ends[stop] - self.ends[first] - (not self.pieces[first].glued)
-
-    def fits(self, first: int, stop: int) -> bool:
-        """True where the stretch may be one cue; a single piece always may."""
-        if stop - first == 1:
-            return True
-        second = first + 1
-        while second < stop and self.width(first, second + 1) <= LINE:
-            second += 1
-        short = self.pieces[stop - 1].end - self.pieces[first].start <= LONGEST
-        return short and (second == stop or self.width(second, stop) <= LINE)
-
-    def cost(self, first: int, stop: int) -> float:
-        """Of a cue: a constant, the square of the share of it that is empty, and how badly it ends."""
-        empty = 1 - self.width(first, stop) / (LINE * LINES)
-        last, following = self.pieces[stop - 1], self.pieces[stop : stop + 1]
-        ending = max((last.break_cost - max(0.0, piece.start - last.end) for piece in following), default=0.0)
-        return CUE_COST + empty**2 + max(0.0, ending)
-
-    def cuts(self) -> list[tuple[int, int]]:
-        """The cheapest way to cut the pieces into cues, as (first, stop), by dynamic programming."""
-        best = [(0.0, 0)]  # per stop: the least cost, and where its last cue begins
-        for stop in range(1, len(self.pieces) + 1):
-            firsts = takewhile(partial(self.fits, stop=stop), range(stop - 1, -1, -1))
-            best.append(min((best[first][0] + self.cost(first, stop), first) for first in firsts))
-        stops = [len(self.pieces)]
-        while stops[-1]:
-            stops.append(best[stops[-1]][1])
-        return list(pairwise(reversed(stops)))
-
-    def lines(self, first: int, stop: int) -> tuple[str, ...]:
-        """One line, or two of even length that break after punctuation where they can."""
-        if self.width(first, stop) <= LINE:
-            return (self.text(first, stop),)
-        halves = ((self.width(first, middle), self.width(middle, stop), middle) for middle in range(first + 1, stop))
-        _, middle = min(
-            (abs(upper - lower) / LINE + self.pieces[middle - 1].break_cost, middle)
-            for upper, lower, middle in halves
-            if max(upper, lower) <= LINE
-        )
-        return self.text(first, middle), self.text(middle, stop)
-
-    def text(self, first: int, stop: int) -> str:
-        return "".join(piece.text if piece.glued else f" {piece.text}" for piece in self.pieces[first:stop]).strip()
-
-
-def _cues(transcript: Transcript) -> list[_Cue]:
-    """All cues of a transcript, in order, without overlap. Segments that break off within a sentence are cut as one."""
-    ordered = sorted(transcript.segments, key=lambda segment: segment.start)
-    sentences = grouped(ordered, by_sentence=True)
-    made = [cue for name, group in _named(sentences) for cue in _group_cues(group, name)]
-    return _spaced(made, _milliseconds(transcript.duration))
-
-
-def _group_cues(group: Sequence[Segment], name: str) -> Iterator[_Cue]:
-    indent = _columns(f"{name}: ") if name else 0
-    pieces = [piece for segment in group for piece in _pieces(segment, LINE - indent)]
-    layout = _Layout(pieces, indent)
-    for first, stop in layout.cuts():
-        end = max(piece.end for piece in pieces[first:stop])
-        times = _milliseconds(pieces[first].start), _milliseconds(end)
-        yield _Cue(*times, layout.lines(first, stop), "" if first else name)
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def _spaced(cues: Sequence[_Cue], duration: int) -> list[_Cue]:
-    """Cues with rising starts, at least 1 ms long, over when the next begins; inside the duration (ms) if possible."""
-    starts = [cue.start for cue in cues]
-    latest = max(duration, len(cues))
-    for i in reversed(range(len(starts))):
-        starts[i] = latest = min(starts[i], latest - 1)
-    earliest = 0
-    for i, start in enumerate(starts):
-        starts[i] = max(start, earliest)
-        earliest = starts[i] + 1
-    limits = [*starts, max(duration, earliest)][1:]
-    longest = _milliseconds(LONGEST)
-    return [
-        replace(cue, start=start, end=min(max(cue.end, start + SHORTEST_MS), start + longest, limit))
-        for cue, start, limit in zip(cues, starts, limits, strict=True)
-    ]
-
-
-def _clock(milliseconds: int, comma: str) -> str:
-    minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{comma}{rest % 1000:03}"
-
-
-def _srt(transcript: Transcript) -> Iterator[str]:
-    for number, cue in enumerate(_cues(transcript), 1):
-        text = (f"{cue.speaker}: " if cue.speaker else "") + "\n".join(cue.lines)
-        text = re.sub("-{2,}>", "->", text)  # SubRip has no escapes, and this would be a line of times
-        yield "\n" * (number > 1) + f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{text}\n"
-
-
-def _vtt(transcript: Transcript) -> Iterator[str]:
-    yield "WEBVTT\n"
-    for cue in _cues(transcript):  # escaping < > & leaves no --> either
-        text = (f"<v {escape(cue.speaker, False)}>" if cue.speaker else "") + escape("\n".join(cue.lines), False)
-        yield f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{text}\n"
 
 
 _RENDERERS: dict[str, tuple[str, Callable[[Transcript], Iterator[str]]]] = {

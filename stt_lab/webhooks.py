@@ -136,6 +136,7 @@ class _Timed(httpcore.NetworkStream):
     def _left(self) -> float:
         left = self._deadline - time.monotonic()
         if left <= 0:
+            self.close()  # before TLS nobody else does
             raise httpcore.ReadTimeout("the receiver took too long")
         return left
 

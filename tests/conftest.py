@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import platformdirs
 import pytest
 
@@ -29,6 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.mkdtemp(prefix="stt_lab-tests-")
     os.environ[f"{PREFIX}DATA_DIR"] = folder
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine fails nobody
+    hypothesis.settings.load_profile("patient")
 
 
 @dataclass(frozen=True)

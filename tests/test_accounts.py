@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +30,7 @@ from stt_lab.store.models import Job
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)  # the last day of a month
 SQL_ID = 2**63
+TESTS = Path(__file__).parent
 _jobs = (f"job_{number}" for number in itertools.count())
 
 
@@ -611,3 +619,44 @@ def test_the_ledger_adds_up(accounts: Accounts, database: Database) -> None:
     machine = type("Bound", (Ledger,), {"accounts": accounts, "database": database})
     few = settings(max_examples=12, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(machine, settings=few)
+
+
+def killed_spenders(url: str, account_id: int, pairs: int) -> set[tuple[str, str]]:
+    """Two servers at once spend and are killed wherever they are, so many times; the steps that they said were done."""
+    rng, said, dead = random.Random(4), set[tuple[str, str]](), set[str]()
+    command = [sys.executable, str(TESTS / "spender.py"), url, str(account_id)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as spenders:
+        assert spenders.stdin
+        assert spenders.stdout
+        for _ in range(pairs):
+            print("one", "another", sep="\n", file=spenders.stdin, flush=True)
+            alive = set[str]()
+            while len(alive) < 2:  # both have taken something
+                what, job = spenders.stdout.readline().split()
+                said.add((what, job))
+                alive |= {job.split("_")[1]} - dead
+            for process in alive:
+                time.sleep(rng.uniform(0, 0.1))
+                os.kill(int(process), signal.SIGKILL)
+            dead |= alive
+        spenders.stdin.close()
+        return said | {(what, job) for what, job in map(str.split, spenders.stdout)}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_kill_9_loses_nothing_and_doubles_nothing(accounts: Accounts, paid: Account, database_url: str) -> None:
+    said = killed_spenders(database_url, paid.id, pairs=6)
+    pages = (accounts.ledger(paid.id, 1000, offset) for offset in range(0, 100_000, 1000))
+    entries = sorted(itertools.chain.from_iterable(itertools.takewhile(bool, pages)), key=lambda entry: entry.id)
+    kinds: dict[str, list[str]] = {}
+    for entry in entries:
+        kinds.setdefault(entry.job_id or entry.kind, []).append(entry.kind)
+    del kinds["grant"]
+    assert len(said) > 20
+    assert all(what in kinds[job] for what, job in said)
+    assert {tuple(one) for one in kinds.values()} <= {("reserve",), ("reserve", "settle"), ("reserve", "release")}
+    assert sum(one == ["reserve"] for one in kinds.values()) <= 12  # those of the kills
+    assert min(itertools.accumulate(entry.credits for entry in entries)) >= 0
+    granted = sum(entry.credits for entry in entries if entry.kind == "grant")
+    taken = sum(entry.minutes for entry in entries if kinds.get(entry.job_id or "", [""])[-1] in ("reserve", "settle"))
+    assert accounts.balance(paid.id) == granted - taken

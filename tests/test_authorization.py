@@ -44,6 +44,7 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "GET /v1/jobs/{job}": (JOBS, {}),
     "GET /v1/jobs/{job}/result": (JOBS, {}),
     "GET /v1/jobs/{job}/events": (JOBS, {}),
+    "GET /v1/jobs/{job}/deliveries": (JOBS, {}),
     "DELETE /v1/jobs/{job}": (JOBS, {}),
     "GET /api/v1/account": (OWN, {}),
     "PATCH /api/v1/account": (OWN, {"email": "ada@example.org"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import av
@@ -49,12 +49,17 @@ class Machine:
         assert self.post(self.good).status_code == 200
 
 
+@contextmanager
+def machine_on(service: Service, good: Path) -> Iterator[Machine]:
+    made = Machine(service, good)
+    with made.client:
+        yield made
+
+
 @pytest.fixture
 def machine(fakes: Make, tmp_path: Path) -> Iterator[Machine]:
-    with served(fakes()) as service:
-        made = Machine(service, tone(tmp_path / "good.wav", 1))
+    with served(fakes()) as service, machine_on(service, tone(tmp_path / "good.wav", 1)) as made:
         yield made
-        made.client.close()
 
 
 def encode(path: Path, codec: str, seconds: float, quiet: bool = True) -> Path:
@@ -132,15 +137,12 @@ def test_text_in_the_file_field(text: str, machine: Machine) -> None:
 def test_an_hour_in_a_small_file(fakes: Make, tmp_path: Path) -> None:
     hour = encode(tmp_path / "hour.flac", "flac", 3600)
     assert hour.stat().st_size < 2_000_000
-    with served(fakes(max_audio_hours=0.5)) as service:
-        machine = Machine(service, tone(tmp_path / "good.wav", 1))
+    good = tone(tmp_path / "good.wav", 1)
+    with served(fakes(max_audio_hours=0.5)) as service, machine_on(service, good) as machine:
         machine.refuses(413, machine.post(hour), "30 minutes")
-        machine.client.close()
-    with served_again(fakes, service) as service:
-        machine = Machine(service, tone(tmp_path / "good.wav", 1))
+    with served_again(fakes, service) as service, machine_on(service, good) as machine:
         answer = machine.post(hour, model="mute")
         assert (answer.status_code, answer.json()["duration"]) == (200, 3600.0)
-        machine.client.close()
 
 
 def served_again(fakes: Make, before: Service) -> AbstractContextManager[Service]:

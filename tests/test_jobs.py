@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,6 +106,8 @@ def hum(
 def note(name: str) -> dict[str, str]:
     """Make a note, which has a secret."""
     Stage.began.append(name)
+    if name == "slow":
+        Stage.open.wait(20)
     if name == "bad":
         raise BadInput("Not this name.")
     return {"name": name, "key": f"secret-{len(Stage.began)}"}
@@ -131,10 +133,11 @@ class House:
     ada: Caller
     servers: list[Jobs]
     name: str  # of the database
+    pool: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(capacity=1))
 
     def server(self, *, start: bool = True, **settings: Any) -> Jobs:
         plain: dict[str, Any] = {"data_dir": self.folder / "data", "device": "cpu", "webhook_allow_private": True}
-        runtime: Any = SimpleNamespace(pool=SimpleNamespace())
+        runtime: Any = SimpleNamespace(pool=self.pool)
         jobs = Jobs(runtime, self.database, self.accounts, self.library, Settings(**plain | settings))
         self.servers.append(jobs)
         if start:
@@ -256,7 +259,7 @@ def test_a_rendering_comes_as_it_was_asked_for(house: House) -> None:
     assert f'"id": {verbose.transcript.id},' in verbose.text
 
 
-def test_a_background_job_is_followed_to_its_end(house: House) -> None:
+def test_a_background_job_goes_its_way(house: House) -> None:
     jobs = house.server()
     info = house.ask(jobs, act="wait", background=True)
     assert isinstance(info, JobInfo)
@@ -264,9 +267,8 @@ def test_a_background_job_is_followed_to_its_end(house: House) -> None:
     until(lambda: jobs.get(house.ada, info.id).status == "running")
     with pytest.raises(Conflict):
         jobs.result(house.ada, info.id)
-    threading.Timer(0.2, Stage.open.set).start()
-    seen = list(jobs.follow(house.ada, info.id))
-    assert [one.status for one in (seen[0], seen[-1])] == ["running", "done"]
+    Stage.open.set()
+    until(lambda: jobs.get(house.ada, info.id).status == "done")
     assert jobs.result(house.ada, info.id).text == "hello"
 
 
@@ -351,6 +353,24 @@ def test_the_rest_is_expected_at_the_speed_so_far() -> None:
     clock[0] = 30.0
     progress.see(Event("transcribing", 0.5))
     assert progress.eta_s == pytest.approx(65.0)  # a second for each percent
+
+
+def test_there_is_a_runner_for_each_device(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stt_lab.jobs.crew.LOOK_S", 0.02)
+    jobs = house.server()
+    ids = [house.ask(jobs, f"text {number}", act="wait", background=True).id for number in range(8)]
+    until(lambda: len(Stage.began) == 2)  # one decodes ahead
+    house.pool.capacity = 3  # nodes have come
+    until(lambda: len(Stage.began) == 4)
+    house.pool.capacity = 1  # and gone
+    Stage.open.set()
+    until(lambda: {jobs.get(house.ada, one).status for one in ids} == {"done"})
+    Stage.reset()
+    for text in ("a", "b", "c"):
+        house.ask(jobs, text, act="wait", background=True)
+    until(lambda: len(Stage.began) == 2)
+    time.sleep(0.1)
+    assert len(Stage.began) == 2
 
 
 # -- limits
@@ -481,7 +501,7 @@ def test_jobs_are_their_owners(house: House) -> None:
     mine, theirs = house.ask(jobs, background=True), house.ask(jobs, background=True, caller=client("a"))
     assert jobs.get(client("a"), theirs.id).id == theirs.id
     for caller, job_id in [(client("a"), mine.id), (client("b"), theirs.id), (house.ada, theirs.id), (house.ada, "x")]:
-        for look in (jobs.get, jobs.cancel, jobs.result, lambda *who: next(jobs.follow(*who))):
+        for look in (jobs.get, jobs.cancel, jobs.result):
             with pytest.raises(NotFound):
                 look(caller, job_id)
 
@@ -565,6 +585,26 @@ def test_short_operations_have_keys_too(house: House) -> None:
     assert house.note(jobs, "a", None)["key"] == "secret-4"
     with pytest.raises(NotFound):
         jobs.get(house.ada, house.rows()[0].id)
+
+
+@both
+def test_the_lease_of_a_short_operation(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its key stays taken as long as it works, and is free when the server ends before it does."""
+    monkeypatch.setattr("stt_lab.jobs.crew.RENEW_S", 0.02)
+    monkeypatch.setattr("stt_lab.jobs.crew.LOOK_S", 0.02)
+    jobs = house.server()
+    thread = threading.Thread(target=house.note, args=(jobs, "slow", "k"))
+    thread.start()
+    until(lambda: Stage.began)
+    first = house.rows()[0].lease_until
+    until(lambda: (house.rows()[0].lease_until or now()) > (first or now()))
+    with pytest.raises(Conflict):
+        house.note(jobs, "slow", "k")
+    jobs.close()
+    assert house.rows() == []
+    Stage.open.set()
+    thread.join()
+    assert house.rows() == []
 
 
 # -- servers that end
@@ -713,6 +753,27 @@ def test_the_end_waits_for_a_database_that_is_away(house: House, monkeypatch: py
     assert len(list((house.folder / "data" / "audio").iterdir())) == 1
 
 
+@both
+def test_a_job_whose_end_could_not_be_written_runs_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in {"RENEW_S": 0.02, "LOOK_S": 0.02, "PATIENCE_S": 0.0}.items():
+        monkeypatch.setattr(f"stt_lab.jobs.crew.{name}", seconds)
+    jobs, complete = house.server(), house.library.complete
+
+    def away(*arguments: Any) -> None:
+        monkeypatch.setattr(house.library, "complete", complete)
+        raise Unavailable("The database is away.")
+
+    monkeypatch.setattr(house.library, "complete", away)
+    monkeypatch.setattr(jobs._desk, "failed", away)
+    house.ask(jobs, "other", act="deaf", background=True)  # while its server renews other leases
+    info = house.ask(jobs, background=True)
+    until(lambda: "hello" in Stage.began and not jobs._crew.works_on(info.id))
+    assert jobs.get(house.ada, info.id).status == "running"
+    house.change(info.id, lease_until=now() - timedelta(seconds=1))
+    until(lambda: jobs.get(house.ada, info.id).status == "done")
+    assert house.entries(info.id) == ["reserve", "settle"]
+
+
 def test_a_full_disk_is_said(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*paths: object) -> None:
         raise OSError(28, "No space left on device")
@@ -728,17 +789,30 @@ def test_a_full_disk_is_said(house: House, monkeypatch: pytest.MonkeyPatch) -> N
 # -- several servers
 
 
+def sixty(house: House, jobs: Jobs, **more: Any) -> list[str]:
+    """Put sixty jobs into the queue; their ids."""
+    house.accounts.grant(house.ada.account_id, 100)  # 2 credits each
+    return [house.ask(jobs, f"text {number}", background=True, **more).id for number in range(60)]
+
+
+def all_done(house: House) -> bool:
+    ended = {row.state for row in house.rows()}
+    assert ended <= {"queued", "running", "done"}
+    return ended == {"done"}
+
+
 @pytest.mark.parametrize("house", ["postgresql"], indirect=True)
 def test_servers_share_one_queue(house: House) -> None:
     """Three servers on one PostgreSQL do sixty jobs, each once."""
-    first = house.server(start=False, queue_size=100)
-    ids = [house.ask(first, f"text {number}", background=True).id for number in range(60)]
-    for jobs in (first, house.server(start=False), house.server(start=False)):
+    servers = [house.server(start=False, queue_size=100) for _ in range(3)]
+    ids = sixty(house, servers[0], act="wait")
+    for jobs in servers:
         jobs.start()
-    until(lambda: {first.get(house.ada, one).status for one in ids} == {"done"}, 60)
+    until(lambda: len({row.worker for row in house.rows() if row.state == "running"}) == 3)
+    Stage.open.set()
+    until(lambda: all_done(house), 60)
     assert sorted(Stage.began) == sorted(f"text {number}" for number in range(60))
     assert {row.attempts for row in house.rows()} == {1}
-    assert len({row.worker for row in house.rows()}) == 3
     assert house.library.list(house.ada.account_id).count == 60
     assert all(house.entries(one) == ["reserve", "settle"] for one in ids)
     until(lambda: house.stray() == [])
@@ -748,18 +822,16 @@ def test_servers_share_one_queue(house: House) -> None:
 @pytest.mark.parametrize("house", ["postgresql"], indirect=True)
 def test_processes_share_one_queue(house: House, tmp_path: Path) -> None:
     """The same with three processes."""
-    jobs = house.server(start=False, queue_size=100)
-    ids = [house.ask(jobs, f"text {number}", background=True).id for number in range(60)]
-    url = cluster().url(house.name)
-    program = [sys.executable, str(TESTS / "test_jobs.py"), url, str(tmp_path / "data")]
+    sixty(house, house.server(start=False, queue_size=100))
+    program = [sys.executable, str(TESTS / "test_jobs.py"), cluster().url(house.name), str(tmp_path / "data")]
     environ = os.environ | {"PYTHONPATH": str(TESTS)}
     servers = [subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environ) for _ in range(3)]
     try:
-        until(lambda: {jobs.get(house.ada, one).status for one in ids} == {"done"}, 60)
+        until(lambda: all_done(house), 60)
     finally:
         for server in servers:
-            server.send_signal(signal.SIGTERM)
-    done = [server.communicate(timeout=20)[0].splitlines() for server in servers]
+            server.terminate()
+        done = [server.communicate(timeout=20)[0].splitlines() for server in servers]
     assert sorted(line for lines in done for line in lines) == sorted(f"text {number}" for number in range(60))
     assert sum(bool(lines) for lines in done) >= 2  # a third may have come late
     assert {row.attempts for row in house.rows()} == {1}
@@ -772,7 +844,7 @@ def serve(url: str, folder: str) -> None:
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     database = Database(url)
-    runtime: Any = SimpleNamespace(pool=SimpleNamespace())
+    runtime: Any = SimpleNamespace(pool=SimpleNamespace(capacity=1))
     jobs = Jobs(runtime, database, Accounts(database), Library(database, Path(folder)), Settings(data_dir=Path(folder)))
     jobs.start()
     over.wait(60)

@@ -250,7 +250,9 @@ def test_python_functions_validate_and_keep_their_signature() -> None:
 
 
 OPEN = {"health", "languages", "models"}
-FOR_ALL = {"transcribe", "job", "job_result", "cancel_job"}  # with the scope that anonymous callers have
+FOR_ALL = {  # with the scope that anonymous callers have
+    "transcribe", "job", "job_result", "job_deliveries", "cancel_job",
+}  # fmt: skip
 
 
 def test_who_may_use_what() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -218,6 +219,28 @@ def test_sqlite_is_durable_and_its_owners(tmp_path: Path) -> None:
     database.close()
     assert values == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 15_000}
     assert modes == {0o600}
+
+
+def test_another_program_that_looks_in_takes_nothing_away(tmp_path: Path) -> None:
+    """SQLite's locks are POSIX's: a process loses those on a file when it closes any descriptor of that file."""
+    path = tmp_path / "stt_lab.db"
+    database = open_database(Settings(data_dir=tmp_path))
+    with database.read() as one, database.read() as two:
+        for session in (one, two):  # the second connection opens the file that the first has locked
+            session.execute(text("SELECT 1"))
+    looks = f"import sqlite3; sqlite3.connect({str(path)!r}).execute('SELECT count(*) FROM accounts').fetchall()"
+    subprocess.run([sys.executable, "-c", looks], check=True)
+    with database.write() as session:
+        session.add(transcript("kept"))
+    crashed = tmp_path / "crashed"  # what a server leaves that is killed now
+    crashed.mkdir()
+    for file in tmp_path.glob("stt_lab.db*"):
+        shutil.copy(file, crashed)
+    database.close()
+    found = Database(f"sqlite:///{crashed / 'stt_lab.db'}")
+    with found.read() as session:
+        assert session.scalars(select(Transcript.slug)).all() == ["kept"]
+    found.close()
 
 
 # -- databases that are away

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,10 +19,12 @@ from typing import Any, ClassVar
 import httpcore
 import pytest
 from sqlalchemy import update
-from test_jobs import House, both, house_fixture, operations, until  # noqa: F401
+from test_jobs import House, both, client, house_fixture, operations, until  # noqa: F401
 
+import stt_lab.operations  # noqa: F401  declares them
 from stt_lab import webhooks
-from stt_lab.errors import BadInput
+from stt_lab.errors import BadInput, NotFound
+from stt_lab.registry import OPERATIONS, Context, call
 from stt_lab.settings import Settings
 from stt_lab.store import deliveries, queue
 from stt_lab.store.models import Delivery, now
@@ -147,6 +150,23 @@ def test_only_one_server_tells(house: House, receiver: str) -> None:
         session.execute(update(Delivery).values(next_attempt=now() - timedelta(seconds=1)))
     assert Webhooks(house.database, settings(house.folder)).deliver_next()
     assert len(Receiver.got) == 1
+
+
+def test_the_owner_reads_what_became_of_it(house: House, receiver: str) -> None:
+    Receiver.status = 503
+    jobs = house.server()
+    info = house.ask(jobs, background=True, webhook_url=receiver)
+    until(lambda: Receiver.got)
+    until(lambda: delivery(house, info.id).status)
+    context = Context(house.ada, None, gate=jobs)  # type: ignore[arg-type]
+    told = call(OPERATIONS["job_deliveries"], {"id": info.id}, context)
+    (one,) = told.results
+    assert (told.count, one.attempts, one.status, one.error) == (1, 1, 503, "the receiver refused it")
+    assert one.id == Receiver.got[0][1]["X-STT-Delivery"]
+    assert one.delivered is None
+    assert one.next_attempt > now()
+    with pytest.raises(NotFound):
+        call(OPERATIONS["job_deliveries"], {"id": info.id}, replace(context, caller=client("a")))
 
 
 def test_each_account_has_its_own_secret(house: House) -> None:

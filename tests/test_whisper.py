@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from stt_lab.audio import DecodeLimits, Decoder
-from stt_lab.engines import whisper
+from stt_lab.engines import regions, whisper
 from stt_lab.engines.protocols import Placement, silent
-from stt_lab.engines.whisper import Region, Speech, WhisperTranscriber, find_speech
+from stt_lab.engines.regions import Region, Speech, find_speech
+from stt_lab.engines.whisper import WhisperTranscriber
 from stt_lab.settings import get_settings
 from stt_lab.types import SAMPLE_RATE, Audio
 
@@ -63,13 +64,13 @@ def test_packed_times_become_times_of_the_file(ramp: Audio) -> None:
 def test_only_long_silences_are_left_out(
     ramp: Audio, monkeypatch: pytest.MonkeyPatch, found: list[Any], kept: list[Any]
 ) -> None:
-    regions = [{"start": round(a * S), "end": round(b * S)} for a, b in found]
-    monkeypatch.setattr("faster_whisper.vad.get_speech_timestamps", lambda samples: regions)
+    answer = [{"start": round(a * S), "end": round(b * S)} for a, b in found]
+    monkeypatch.setattr("faster_whisper.vad.get_speech_timestamps", lambda samples: answer)
     assert [(r.start / S, r.stop / S) for r in find_speech(ramp, silent)] == kept
 
 
 def test_speech_over_the_seam_of_two_blocks_is_one_region(ramp: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whisper, "VAD_BLOCK", 50 * S)
+    monkeypatch.setattr(regions, "VAD_BLOCK", 50 * S)
     answers = iter([[{"start": 40 * S, "end": 50 * S}], [{"start": 0, "end": 10 * S}]])
     monkeypatch.setattr("faster_whisper.vad.get_speech_timestamps", lambda samples: next(answers))
     assert find_speech(ramp, silent) == [Region(40 * S, 60 * S)]

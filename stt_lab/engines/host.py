@@ -29,7 +29,7 @@ from stt_lab.types import Event
 log = logging.getLogger(__name__)
 
 PROGRAM = "stt_lab.engines.worker"
-CANCEL_GRACE_S = 2.0  # an engine that has not noticed a cancel by then is killed with its process
+CANCEL_GRACE_S = 1.0  # an engine that has not noticed a cancel by then is killed with its process
 POLL_S = 0.2
 LIBRARIES = ("HOME", "USERPROFILE", "TMP", "TEMP", "CUDA", "NVIDIA", "CT2_", "OMP_", "MKL_", "KMP_", "MPLCONFIGDIR")
 MALLOC_TUNABLES = (  # keep freed memory: the encoder's buffers are allocated anew for every window

@@ -113,6 +113,11 @@ class Pool:
         """How many requests are worked on at once: the devices, as far as they are known by now."""
         return self._host.capacity
 
+    @property
+    def process(self) -> int | None:
+        """Of the engines, where they have one of their own on this machine and it runs."""
+        return self._host.pid if isinstance(self._host, WorkerHost) else None
+
     @contextmanager
     def slot(self, report: Report) -> Iterator[None]:
         """A device, for one request at a time."""

@@ -13,7 +13,7 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -118,7 +118,8 @@ class Cluster:
         self._change = threading.Condition()
 
     def devices(self) -> tuple[Device, ...]:
-        return find_devices(ray.nodes(), self._plan.device)
+        nodes: Callable[[], list[dict[str, Any]]] = ray.nodes  # which has no types
+        return find_devices(nodes(), self._plan.device)
 
     def run(self, call: Call) -> tuple[str, Any]:
         """A task's outcome. When its actor or node dies, the task runs once more, on another node if there is one."""
@@ -198,7 +199,7 @@ class Cluster:
         """Cancel what the device's actor does; kill it unless it then says soon that it is free."""
         actor, free = self._actors.get(device), False
         with suppress(RayError):
-            free = actor is None or ray.get(actor.cancel.remote(CANCEL_GRACE_S), timeout=CANCEL_GRACE_S)
+            free = actor is None or ray.get(actor.cancel.remote(CANCEL_GRACE_S), timeout=CANCEL_GRACE_S + 1)
         if not free:
             self._end(device)
 

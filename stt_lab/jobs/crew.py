@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
 from stt_lab.errors import Cancelled, SttError, Unavailable
-from stt_lab.jobs.desk import CANCELLED, Desk, Lost, unattended
+from stt_lab.jobs.desk import CANCELLED, Desk, Lost
 from stt_lab.jobs.progress import Progress
 from stt_lab.registry import OPERATIONS, Caller, Context, perform
 from stt_lab.runtime import Runtime
@@ -22,7 +22,7 @@ from stt_lab.types import Event
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0  # how soon jobs, and cancels, that came by other servers are noticed
+LOOK_S = 0.5  # how soon jobs, and cancels, that came by other servers are noticed
 RENEW_S = 5.0  # a sixth of a lease
 TIDY_S = 3600.0
 WRITE_S = 1.0  # progress reaches the store at most this often
@@ -57,20 +57,20 @@ class Work:
 
 
 class Crew:
-    """Runners, as many as jobs are worked on at once, and a keeper."""
+    """Runners, one for each device and one that decodes ahead, and a keeper."""
 
-    def __init__(self, desk: Desk, runtime: Runtime, runners: int, ended: Callable[[], None]) -> None:
+    def __init__(self, desk: Desk, runtime: Runtime, ended: Callable[[], None]) -> None:
         self.ending = threading.Event()
         self._desk, self._runtime, self._ended = desk, runtime, ended
         self._work: dict[tuple[str, int], Work] = {}  # by claim: a job may be lost, and claimed here again
         self._news: dict[str, News] = {}
         self._bell, self._rung = threading.Condition(), 0
-        self._runners = [threading.Thread(target=self._run, name=f"job-{i}", daemon=True) for i in range(runners)]
+        self._runners: list[threading.Thread] = []
         self._keeper = threading.Thread(target=self._keep, name="jobs", daemon=True)
 
     def start(self) -> None:
-        for thread in (*self._runners, self._keeper):
-            thread.start()
+        self._hire()
+        self._keeper.start()
 
     def close(self) -> None:
         """Give up every claim, so that the next start runs those jobs. Harmless when repeated."""
@@ -79,12 +79,9 @@ class Crew:
         for work in list(self._work.values()):
             work.stop = work.stop or "ending"
         deadline = time.monotonic() + STOP_S
-        for thread in self._runners:
-            if thread.ident is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
-        with self._desk.database.read() as session:
-            left = queue.unfinished(session, self._desk.worker)
-        for row in left:  # of engines that did not notice
+        for thread in list(self._runners):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for row in self._calmly(self._desk.held) or ():  # by engines that did not notice
             self._give_up(row)
 
     def ring(self) -> None:
@@ -102,6 +99,18 @@ class Crew:
         finally:
             del self._news[job_id]
 
+    @contextmanager
+    def holding(self, row: Row) -> Iterator[Work]:
+        """Work on what was claimed: its lease is renewed meanwhile."""
+        without = () if row.parameters.get("diarize", True) else ("diarizing",)
+        work = self._work[row.id, row.attempts] = Work(row, Progress(without))
+        if self.ending.is_set():
+            work.stop = "ending"
+        try:
+            yield work
+        finally:
+            del self._work[row.id, row.attempts]
+
     def cancel(self, job_id: str) -> None:
         """Stop a job at once, if it is worked on in this process."""
         for work in list(self._work.values()):
@@ -113,10 +122,18 @@ class Crew:
 
     # -- runners
 
-    def _run(self) -> None:
+    def _hire(self) -> None:
+        """As many runners as there is work for by now: devices of a cluster come and go."""
+        while len(self._runners) <= self._runtime.pool.capacity:
+            number = len(self._runners)
+            self._runners.append(threading.Thread(target=self._run, args=[number], name=f"job-{number}", daemon=True))
+            self._runners[number].start()
+
+    def _run(self, number: int) -> None:
         while not self.ending.is_set():
             rung = self._rung
-            row = self._calmly(self._desk.claim)
+            needed = number <= self._runtime.pool.capacity  # else its device has gone
+            row = self._calmly(self._desk.claim) if needed else None
             if row is not None:
                 self._take(row)
             else:
@@ -129,20 +146,15 @@ class Crew:
 
     def _take(self, row: Row) -> None:
         """Work on a claimed job, end it, and tell who waits for it."""
-        without = () if row.parameters.get("diarize", True) else ("diarizing",)
-        work = self._work[row.id, row.attempts] = Work(row, Progress(without))
-        if self.ending.is_set():
-            work.stop = "ending"
         try:
-            outcome = self._finish(work)
+            with self.holding(row) as work:
+                outcome = self._finish(work)
         except Lost:
             log.warning("job %s is no longer this server's", row.id)
             return
         except Exception:  # the lease ends, and somebody takes the job over
             log.exception("the end of job %s could not be written", row.id)
             return
-        finally:
-            del self._work[row.id, row.attempts]
         self._tell(row.id, outcome)
         if row.webhook_url:
             self._ended()
@@ -200,13 +212,10 @@ class Crew:
             queue.advance(session, work.row, seen.stage, seen.percent, seen.eta_s)
 
     def _give_up(self, row: Row) -> None:
-        """The server ends: the job is another's, unless nobody could find its result."""
+        """The server ends before the job does."""
         try:
-            if unattended(row):
-                self._desk.failed(row, Cancelled(CANCELLED))
-            else:
-                self._desk.put_back(row)
-        except (Lost, SttError):
+            self._desk.let_go(row, on_purpose=True)
+        except SttError:
             log.warning("job %s could not be put back: its lease ends by itself", row.id)
 
     def _patiently(self, step: Callable[[], T]) -> T:
@@ -246,7 +255,8 @@ class Crew:
                 self._calmly(self._desk.sweep)
 
     def _look(self) -> None:
-        """What other servers' callers want."""
+        """What other servers' callers want, and what the devices can do."""
+        self._hire()
         with self._desk.database.read() as session:
             waiting = queue.waiting(session)
             cancelled = queue.to_cancel(session, self._desk.worker) if self._work else []
@@ -256,17 +266,17 @@ class Crew:
             self.cancel(job_id)
 
     def _renew(self) -> None:
-        """Prolong the leases of what runs here, and take over what nobody renews."""
-        if before := list(self._work.values()):
+        """Prolong the leases of what is worked on here, and let go what nobody renews."""
+        if held := list(self._work.values()):
             with self._desk.database.write() as session:
-                claims = queue.renew(session, self._desk.worker)
-            for work in before:
+                claims = queue.renew(session, self._desk.worker, [work.row.id for work in held])
+            for work in held:
                 if claims.get(work.row.id) != work.row.attempts:
                     work.stop = work.stop or "lost"
         with self._desk.database.read() as session:
             overdue = queue.overdue(session)
         for row in overdue:
-            self._desk.take_over(row)
+            self._desk.let_go(row)
 
 
 def _clear(raised: Exception, row: Row) -> SttError:

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from stt_lab.registry import ANONYMOUS_ID, OPERATIONS
 from stt_lab.settings import Settings
 from stt_lab.store import deliveries, queue
 from stt_lab.store.database import Database, Session
-from stt_lab.store.models import now
+from stt_lab.store.models import Delivery, now
 from stt_lab.store.queue import Row
 from stt_lab.types import Rendering, Transcript
 
@@ -66,13 +67,16 @@ class Desk:
             self.files.remove(row.id)
         return earlier
 
+    def claimed(self, row: Row) -> Row:
+        """What this server begins at once, without the queue."""
+        return replace(row, state="running", worker=self.worker, lease_until=now() + queue.LEASE, attempts=1)
+
     def begin(self, row: Row) -> Row | None:
         """Note that a short operation with an Idempotency-Key is under way; or the earlier one with that key."""
-        held = replace(row, state="running", worker=self.worker, lease_until=now() + queue.LEASE, attempts=1)
         with self.database.write() as session:
             earlier = self._earlier(session, row)
             if earlier is None:
-                queue.insert(session, held)
+                queue.insert(session, row)
         return earlier
 
     def _earlier(self, session: Session, row: Row) -> Row | None:
@@ -162,7 +166,7 @@ class Desk:
     def answered(self, row: Row, result: dict[str, Any]) -> None:
         """Keep the answer of a short operation for whoever sends its Idempotency-Key again."""
         with self.database.write() as session:
-            queue.end(session, replace(row, state="running", worker=self.worker, attempts=1), "done")
+            queue.end(session, row, "done")
             queue.keep_result(session, row.id, result)
 
     def forget(self, row: Row) -> None:
@@ -183,25 +187,18 @@ class Desk:
 
     # -- what crashes and restarts leave
 
-    def put_back(self, row: Row) -> None:
-        """Give up a claim on purpose: another server, or the next start of this one, runs the job."""
-        with self.database.write() as session:
-            queue.put_back(session, row, counted=False)
-
-    def take_over(self, row: Row) -> None:
-        """A worker has gone with this job: it runs again, or ends clearly."""
-        try:
+    def let_go(self, row: Row, *, on_purpose: bool = False) -> None:
+        """Nobody works on a claimed job any more: it runs again, here or elsewhere, or ends clearly."""
+        with suppress(Lost):  # another server was quicker, or its worker is back
             if not OPERATIONS[row.operation].long:
                 self.forget(row)
             elif row.cancel_requested or unattended(row):
                 self.failed(row, Cancelled(CANCELLED))
-            elif row.attempts >= queue.ATTEMPTS:
+            elif row.attempts >= queue.ATTEMPTS and not on_purpose:
                 self.failed(row, EngineCrashed(f"The server stopped {row.attempts} times while it worked on this job."))
             else:
                 with self.database.write() as session:
-                    queue.put_back(session, row, counted=True)
-        except Lost:
-            pass  # another server was quicker, or its worker is back
+                    queue.put_back(session, row, counted=not on_purpose)
 
     def recover(self) -> None:
         """At the start, before anything is claimed: what an earlier life of this server had, and its stray files."""
@@ -209,7 +206,7 @@ class Desk:
             rows = queue.unfinished(session) if self.alone else queue.overdue(session)
         for row in rows:
             if row.state == "running":
-                self.take_over(row)
+                self.let_go(row)
             elif unattended(row):
                 self.cancel(row)
         self.sweep(0.0 if self.alone else STRAY_S)
@@ -233,6 +230,15 @@ class Desk:
     def find(self, job_id: str) -> Row | None:
         with self.database.read() as session:
             return queue.get(session, job_id)
+
+    def held(self) -> list[Row]:
+        """What this server works on."""
+        with self.database.read() as session:
+            return queue.unfinished(session, self.worker)
+
+    def deliveries(self, row: Row) -> list[Delivery]:
+        with self.database.read() as session:
+            return deliveries.log(session, row.id)
 
     def result(self, row: Row) -> dict[str, Any] | None:
         with self.database.read() as session:

@@ -26,15 +26,13 @@ from stt_lab.render import render
 from stt_lab.runtime import Runtime
 from stt_lab.settings import Settings
 from stt_lab.store.database import Database
-from stt_lab.store.models import now
+from stt_lab.store.models import Delivery, now
 from stt_lab.store.queue import Row
 from stt_lab.types import Event, JobInfo, Rendering, Transcript
 from stt_lab.webhooks import Webhooks, check_url
 
 POLL_S = 0.25  # how soon a caller who has gone is noticed
 LOOK_S = 1.0  # how often the row of a job is read that another server has
-FOLLOW_S = 0.5
-REPEAT_S = 10.0  # a follower hears that often from a job that does not change
 SECRET = ("key",)  # members of an answer that are never stored
 JOB, CALL = "job_", "call_"  # ids of long and of short operations
 
@@ -48,8 +46,7 @@ class Jobs:
         self._desk, self._settings = Desk(database, accounts, library, settings), settings
         self._webhooks = Webhooks(database, settings)
         self._runtime = runtime
-        self._devices = 1  # slots of the pool
-        self._crew = Crew(self._desk, runtime, self._devices + 1, self._webhooks.wake)  # one decodes ahead
+        self._crew = Crew(self._desk, runtime, self._webhooks.wake)
 
     @property
     def worker(self) -> str:
@@ -84,7 +81,8 @@ class Jobs:
         row = _row(JOB, op, values, context)
         with self._crew.listening(row.id) as news:
             media = {name: values[name] for name in op.media}
-            earlier = self._desk.submit(row, media, self._devices + self._settings.queue_size)
+            places = self._runtime.pool.capacity + self._settings.queue_size
+            earlier = self._desk.submit(row, media, places)
             if earlier is not None:
                 return self._again(op, row, earlier)
             self._crew.ring()
@@ -96,12 +94,13 @@ class Jobs:
         self, op: Operation, values: dict[str, Any], context: Context, work: Callable[[Context], Any]
     ) -> Any:
         """A short operation under an Idempotency-Key: done once, and its answer kept."""
-        row = replace(_row(CALL, op, values, context), parameters={})
+        row = self._desk.claimed(replace(_row(CALL, op, values, context), parameters={}))
         earlier = self._desk.begin(row)
         if earlier is not None:
             return self._again(op, row, earlier)
         try:
-            result = work(context)
+            with self._crew.holding(row):
+                result = work(context)
         except BaseException:
             self._desk.forget(row)
             raise
@@ -201,16 +200,9 @@ class Jobs:
         self._cancel(job_id)
         return self._own(caller, job_id).info
 
-    def follow(self, caller: Caller, job_id: str) -> Iterator[JobInfo]:
-        """A job as it changes, until it has ended."""
-        shown, since = None, time.monotonic()
-        while True:
-            info = self.get(caller, job_id)
-            if info != shown or time.monotonic() - since >= REPEAT_S:
-                shown, since = info, time.monotonic()
-                yield info
-            if info.finished is not None or self._crew.ending.wait(FOLLOW_S):
-                return
+    def deliveries(self, caller: Caller, job_id: str) -> list[Delivery]:
+        """What was done to tell the job's webhook."""
+        return self._desk.deliveries(self._own(caller, job_id))
 
     def _own(self, caller: Caller, job_id: str) -> Row:
         row = self._desk.find(job_id) if job_id.startswith(JOB) and len(job_id) <= 40 else None

@@ -6,7 +6,7 @@ Their order here is that in which they are shown.
 # isort: off
 from stt_lab.operations.speech import transcribe
 from stt_lab.operations.info import health, languages, models
-from stt_lab.operations.jobs import cancel_job, job, job_result
+from stt_lab.operations.jobs import cancel_job, job, job_deliveries, job_result
 from stt_lab.operations.library import (
     delete_transcript,
     export_transcript,
@@ -32,6 +32,7 @@ __all__ = [
     "grant_credits",
     "health",
     "job",
+    "job_deliveries",
     "job_result",
     "keys",
     "languages",

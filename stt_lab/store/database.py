@@ -124,9 +124,10 @@ def _prepare_sqlite(engine: Engine, foreign_keys: bool) -> None:
     @event.listens_for(engine, "do_connect")
     def make_file(dialect: Any, record: Any, args: Any, parameters: Any) -> None:
         path = Path(engine.url.database or "")
-        with suppress(OSError):  # then SQLite says that it cannot open the file
+        with suppress(OSError):  # it is there; or SQLite says that it cannot open the file
             path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            # exclusively: closing a file that is in use here would drop SQLite's locks on it, which are this process's
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, record: object) -> None:

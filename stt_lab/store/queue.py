@@ -144,9 +144,9 @@ def _show(session: Session, transcript_id: int | None, status: str) -> None:
         session.execute(update(Transcript).where(Transcript.id == transcript_id).values(status=status))
 
 
-def renew(session: Session, worker: str) -> dict[str, int]:
-    """Prolong a worker's leases; its claims, as `claims` has them."""
-    session.execute(update(Job).where(*_held_by(worker)).values(lease_until=now() + LEASE))
+def renew(session: Session, worker: str, job_ids: list[str]) -> dict[str, int]:
+    """Prolong a worker's leases on these jobs; its claims, as `claims` has them."""
+    session.execute(update(Job).where(*_held_by(worker), Job.id.in_(job_ids)).values(lease_until=now() + LEASE))
     return claims(session, worker)
 
 

@@ -168,8 +168,10 @@ class Index(Protocol):
 
     def put(self, session: Session, transcript_id: int, body: str) -> None: ...
 
-    def matches(self, session: Session, account_id: int, terms: Sequence[Term]) -> list[int]:
-        """All transcripts of the account with all the terms, the latest of the library first."""
+    def page(
+        self, session: Session, account_id: int, terms: Sequence[Term], limit: int, offset: int
+    ) -> tuple[int, list[int]]:
+        """How many transcripts of the account have all the terms, and some of them, the latest of the library first."""
 
     def bodies(self, session: Session, ids: Sequence[int]) -> dict[int, str]: ...
 
@@ -178,16 +180,21 @@ class Fts5:
     """A word that names the account lets FTS5 walk through its documents alone, in order, without another table."""
 
     PUT = text(f"INSERT OR REPLACE INTO {TABLE} (rowid, body) VALUES (:id, :body)")
-    MATCHES = text(f"SELECT group_concat(rowid) FROM {TABLE} WHERE {TABLE} MATCH :query")
+    MATCHES = text(  # in one text, because a row each costs more than the search
+        f"SELECT group_concat(rowid) FROM (SELECT rowid FROM {TABLE} WHERE {TABLE} MATCH :query ORDER BY rowid DESC)"
+    )
     BODIES = text(f"SELECT rowid, body FROM {TABLE} WHERE rowid IN :ids").bindparams(bindparam("ids", expanding=True))
 
     def put(self, session: Session, transcript_id: int, body: str) -> None:
         session.execute(self.PUT, {"id": transcript_id, "body": body})
 
-    def matches(self, session: Session, account_id: int, terms: Sequence[Term]) -> list[int]:
+    def page(
+        self, session: Session, account_id: int, terms: Sequence[Term], limit: int, offset: int
+    ) -> tuple[int, list[int]]:
         parts = [f'"{_owner(account_id)}"', *(f'"{" ".join(term.words)}"{"*" * term.prefix}' for term in terms)]
         found: str | None = session.scalar(self.MATCHES, {"query": " AND ".join(parts)})
-        return sorted(map(int, found.split(",")), reverse=True) if found else []
+        ids = found.split(",") if found else []
+        return len(ids), [int(number) for number in ids[offset : offset + limit]]
 
     def bodies(self, session: Session, ids: Sequence[int]) -> dict[int, str]:
         return {row[0]: row[1] for row in session.execute(self.BODIES, {"ids": ids})}
@@ -200,7 +207,11 @@ class TsVector:
         f"INSERT INTO {TABLE} (id, body, words) VALUES (:id, :body, array_to_tsvector(CAST(:words AS text[])))"
         " ON CONFLICT (id) DO UPDATE SET body = excluded.body, words = excluded.words"
     )
-    MATCHES = f"SELECT array_agg(id ORDER BY id DESC) FROM {TABLE} WHERE words @@ CAST(:query AS tsquery)"
+    MATCHES = f"SELECT id FROM {TABLE} WHERE words @@ CAST(:query AS tsquery)"
+    PAGE = (
+        "WITH found AS MATERIALIZED ({}) SELECT (SELECT count(*) FROM found),"
+        " ARRAY(SELECT id FROM found ORDER BY id DESC LIMIT :limit OFFSET :offset)"
+    )
     BODIES = text(f"SELECT id, body FROM {TABLE} WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
 
     def put(self, session: Session, transcript_id: int, body: str) -> None:
@@ -210,15 +221,18 @@ class TsVector:
             kept += [word] if size < LEXEMES else []
         session.execute(self.PUT, {"id": transcript_id, "body": body, "words": kept})
 
-    def matches(self, session: Session, account_id: int, terms: Sequence[Term]) -> list[int]:
+    def page(
+        self, session: Session, account_id: int, terms: Sequence[Term], limit: int, offset: int
+    ) -> tuple[int, list[int]]:
         parts = [f"'{_owner(account_id)}'"]
         for term in terms:
             parts += [f"'{word}'" for word in term.words[:-1]] + [f"'{term.words[-1]}'{':*' * term.prefix}"]
         phrases = [term.pattern for term in terms if len(term.words) > 1]
         within = "".join(f" AND body ~ :phrase{i}" for i in range(len(phrases)))
-        values = {f"phrase{i}": phrase for i, phrase in enumerate(phrases)}
-        found = session.scalar(text(self.MATCHES + within), {"query": " & ".join(parts), **values})
-        return list(found or ())
+        values: dict[str, object] = {f"phrase{i}": phrase for i, phrase in enumerate(phrases)}
+        values |= {"query": " & ".join(parts), "limit": limit, "offset": offset}
+        count, ids = session.execute(text(self.PAGE.format(self.MATCHES + within)), values).one()
+        return count, ids
 
     def bodies(self, session: Session, ids: Sequence[int]) -> dict[int, str]:
         return {row[0]: row[1] for row in session.execute(self.BODIES, {"ids": ids})}

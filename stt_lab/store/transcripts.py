@@ -89,8 +89,9 @@ def _one(session: Session, wanted: Select[Any]) -> Row | None:
 
 def some(session: Session, account_id: int, ids: Sequence[int]) -> list[Row]:
     """Those of the given that are the account's, in the given order."""
-    wanted = WITHOUT_DETAILS.where(Transcript.account_id == account_id, Transcript.id.in_(ids))
-    rows = {row.id: Row(**row._mapping) for row in session.execute(wanted)}
+    found = session.execute(WITHOUT_DETAILS.where(Transcript.id.in_(ids)))
+    # Named in the statement, the account makes SQLite walk through all that it has
+    rows = {row.id: Row(**row._mapping) for row in found if row.account_id == account_id}
     return [rows[number] for number in ids if number in rows]
 
 

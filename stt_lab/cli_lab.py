@@ -1,0 +1,121 @@
+"""The laboratory on the command line: `stt-lab eval SUITE`; `stt-lab data` is in cli_data."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stt_lab.cli_data import add_data
+from stt_lab.errors import BadInput
+from stt_lab.settings import get_settings
+
+if TYPE_CHECKING:
+    from stt_lab.lab.runner import Progress, Run
+    from stt_lab.lab.suite import Suite
+
+SUITES, RUNS = Path("eval/suites.toml"), Path("eval/runs")
+
+
+def add_eval(command: argparse.ArgumentParser) -> None:
+    command.add_argument("suite", nargs="?", metavar="SUITE", help="a name in the file of suites")
+    command.add_argument("--suites", type=Path, default=SUITES, help=f"file of suites (default: {SUITES})")
+    command.add_argument("--dataset", type=Path, help="recordings of your own instead: a manifest or its folder")
+    command.add_argument("--systems", help="only these of the suite, by commas")
+    command.add_argument("--limit", type=int, help="only so many recordings")
+    command.add_argument("--runs", type=Path, default=RUNS, help=f"where runs are kept (default: {RUNS})")
+    command.add_argument("--name", default="", help="of the run's folder (default: suite and time)")
+    command.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a run that was stopped")
+    command.add_argument("--score-only", type=Path, metavar="FOLDER", help="score a run again; nothing is decoded")
+    command.set_defaults(run=_eval)
+
+
+def _eval(resume: Path | None, score_only: Path | None, **options: Any) -> int:
+    from stt_lab.lab import runner, scores
+
+    if sum(value is not None for value in (options["suite"], resume, score_only)) != 1:
+        raise BadInput("Name a suite, or a run with --resume or --score-only.")
+    settings = get_settings()
+    folder = resume or score_only
+    run = runner.resume(folder, settings) if folder else _create(**options)
+    if score_only is None:
+        _predict(run)
+    print(scores.table(scores.score(run)))
+    print(run.folder)
+    return 0
+
+
+def _create(
+    suite: str,
+    suites: Path,
+    dataset: Path | None,
+    systems: str | None,
+    limit: int | None,
+    runs: Path,
+    name: str,
+) -> Run:
+    from stt_lab.lab import runner
+    from stt_lab.lab.suite import own_dataset, read_suites
+
+    known = read_suites(suites)
+    if suite not in known:
+        raise BadInput(f"There is no suite {suite!r} in {suites}: choose from {', '.join(known)}.")
+    chosen = _narrowed(known[suite], systems, limit)
+    if dataset is not None:
+        chosen = own_dataset(chosen, dataset)
+    return runner.create(chosen, runs, get_settings(), suites.parent, name)
+
+
+def _narrowed(suite: Suite, systems: str | None, limit: int | None) -> Suite:
+    from dataclasses import replace
+
+    if limit is not None and limit < 1:
+        raise BadInput("--limit must be 1 or more.")
+    made = suite if limit is None else replace(suite, limit=limit)
+    return made.with_systems([name.strip() for name in systems.split(",")]) if systems else made
+
+
+def _predict(run: Run) -> None:
+    from stt_lab.lab import runner
+
+    with _Line() as line:
+        try:
+            runner.predict(run, get_settings(), line)
+        except (KeyboardInterrupt, SystemExit):
+            print(f"\nStopped. Go on with: stt-lab eval --resume {run.folder}", file=sys.stderr)
+            raise
+
+
+class _Line:
+    """How far the run is: a bar on a terminal, else a line for each tenth."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._told = -1
+
+    def __call__(self, now: Progress) -> None:
+        what = f"{now.system} {now.item}".strip()
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = self._bar or tqdm(total=now.total, initial=now.done, unit="row", leave=False)
+            self._bar.set_description(f"{what[:60]}{f' ({now.failed} failed)' if now.failed else ''}", refresh=False)
+            self._bar.update(now.done - self._bar.n)
+        elif (tenth := 10 * now.done // max(1, now.total)) != self._told:
+            self._told = tenth
+            print(f"{now.done} of {now.total}, {now.failed} failed: {what or 'done'}", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> _Line:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+HELP = {
+    "eval": "Run a suite of evaluations, or go on with one, and score it.",
+    "data": "Check a dataset of your own, or make one of recordings in another layout.",
+}
+GROUPS = {"eval": add_eval, "data": add_data}

@@ -1,0 +1,86 @@
+"""Where somebody speaks, and the sound of those regions as one time line without the silences between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from stt_lab.engines.protocols import Report
+from stt_lab.types import SAMPLE_RATE, Audio, Event
+
+if TYPE_CHECKING:
+    from stt_lab.types import Samples
+
+VAD_BLOCK = 600 * SAMPLE_RATE  # samples that voice activity detection holds at once
+KEPT_SILENCE = 2 * SAMPLE_RATE  # samples; faster-whisper's own limit between regions
+
+
+@dataclass(frozen=True)
+class Region:
+    """A stretch of speech, in samples of the file."""
+
+    start: int
+    stop: int
+
+
+class Speech:
+    """The speech regions of a sound as if they stood end to end: windows are cut from this packed time line."""
+
+    def __init__(self, audio: Audio, regions: Sequence[Region]) -> None:
+        self.audio, self.regions = audio, tuple(regions)
+        self._offsets = [0]  # packed position of each region's start
+        for region in self.regions:
+            self._offsets.append(self._offsets[-1] + region.stop - region.start)
+
+    @property
+    def samples(self) -> int:
+        return self._offsets[-1]
+
+    def read(self, start: int, stop: int) -> Samples:
+        """Packed samples `start` to `stop`, float32, shape (stop - start,)."""
+        import numpy as np
+
+        parts = []
+        for region, (offset, end) in zip(self.regions, pairwise(self._offsets), strict=True):
+            first, last = max(start, offset), min(stop, end)
+            if first < last:
+                parts.append(self.audio.read(region.start + first - offset, region.start + last - offset))
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def region_at(self, seconds: float) -> int:
+        """Index of the region that holds a packed time."""
+        import bisect
+
+        index = bisect.bisect_right(self._offsets, int(seconds * SAMPLE_RATE)) - 1
+        return min(max(index, 0), len(self.regions) - 1)
+
+    def original(self, seconds: float, region: int) -> float:
+        """A packed time as seconds of the file, kept inside `region`."""
+        bounds = self.regions[region]
+        shift = bounds.start - self._offsets[region]
+        sample = min(max(seconds * SAMPLE_RATE + shift, bounds.start), bounds.stop)
+        return round(float(sample) / SAMPLE_RATE, 3)
+
+
+def find_speech(audio: Audio, report: Report) -> list[Region]:
+    """Where somebody speaks, by Silero's voice activity detection, block by block.
+
+    A silence is left out only where it is longer than KEPT_SILENCE, at the ends of the sound as between words: the
+    recogniser uses short ones, and a clip that is mostly speech is decoded as it is.
+    """
+    from faster_whisper.vad import get_speech_timestamps
+
+    regions = [Region(0, 0)]
+    for start in range(0, audio.samples, VAD_BLOCK):
+        report(Event("transcribing", 0.0))
+        for found in get_speech_timestamps(audio.read(start, start + VAD_BLOCK)):
+            region = Region(start + found["start"], start + found["end"])
+            if region.start - regions[-1].stop < KEPT_SILENCE:
+                regions[-1] = Region(regions[-1].start, region.stop)
+            else:
+                regions.append(region)
+    if audio.samples - regions[-1].stop < KEPT_SILENCE and regions[-1].stop:
+        regions[-1] = Region(regions[-1].start, audio.samples)
+    return [region for region in regions if region.stop]

@@ -1,0 +1,27 @@
+"""whisperX's recogniser: batches over what its voice activity detection finds. Its aligners come from a hub.
+
+`options`: batch_size, vad_method, compute_type, and asr_options as whisperx.load_model has them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def load(hello: dict[str, Any]) -> tuple[tuple[str, ...], Any]:
+    import whisperx
+
+    options = dict(hello["options"])
+    batch = options.pop("batch_size", 8)
+    options.setdefault("compute_type", "int8" if hello["device"] == "cpu" else "float16")
+    options.setdefault("vad_method", "pyannote")
+    model = whisperx.load_model(hello["weights"], hello["device"], threads=hello["threads"], **options)
+
+    def hear(samples: Any, language: str | None, speakers: int) -> dict[str, Any]:
+        model.tokenizer = None  # else it keeps the language of the file before
+        found = model.transcribe(samples, batch_size=batch, language=language)
+        segments = [{"start": one["start"], "end": one["end"], "text": one["text"]} for one in found["segments"]]
+        text = " ".join(one["text"].strip() for one in segments)
+        return {"text": text, "language": found["language"], "segments": segments}
+
+    return ("whisperx", "faster-whisper", "ctranslate2", "torch"), hear

@@ -1,0 +1,87 @@
+"""What the library answers, made of the store's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from stt_lab.store import packing
+from stt_lab.store.search import SNIPPET, Term, mark
+from stt_lab.store.transcripts import Row
+
+
+@dataclass(frozen=True)
+class StoredTranscript:
+    """A transcript as a list shows it: all but its segments."""
+
+    id: int
+    slug: str
+    title: str
+    status: str  # of its job: queued, running, done, failed or cancelled
+    error: str | None  # why it failed
+    language: str | None
+    duration: float  # seconds
+    model: str
+    words: int
+    speakers: tuple[str, ...]  # names as shown, in the order in which they first speak
+    has_audio: bool  # the recording is kept
+    created: datetime
+    finished: datetime | None
+
+
+@dataclass(frozen=True)
+class Page:
+    count: int  # of all, not only of this page
+    results: tuple[StoredTranscript, ...]  # newest first
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A transcript in which all words of a query occur."""
+
+    id: int
+    slug: str
+    title: str
+    created: datetime
+    snippet: str  # with ⟦⟧ around matches; plain text
+    position: int | None  # of the first segment that has most of the words; None when only the title has any
+    start: float | None  # seconds, of that segment
+
+
+@dataclass(frozen=True)
+class SearchPage:
+    count: int
+    results: tuple[Hit, ...]  # the latest of the library first
+
+
+def stored(row: Row) -> StoredTranscript:
+    return StoredTranscript(
+        id=row.id,
+        slug=row.slug,
+        title=row.title,
+        status=row.status,
+        error=row.error,
+        language=row.language,
+        duration=row.duration,
+        model=row.model,
+        words=row.words,
+        speakers=tuple(row.speakers),
+        has_audio=row.audio is not None,
+        created=row.created,
+        finished=row.finished,
+    )
+
+
+def hit(row: Row, best: int | None, segments: Mapping[tuple[int, int], Any], terms: Sequence[Term]) -> Hit:
+    here = None if best is None else segments.get((row.id, best))
+    if best is None or here is None:
+        snippet = mark(row.title, terms) or row.title
+        return Hit(row.id, row.slug, row.title, row.created, snippet, None, None)
+    following = segments.get((row.id, best + 1))
+    named = f"{packing.shown(here.speaker, row.names)}: {here.text}"
+    more = f"{here.text} {following.text}" if following else here.text
+    found = (mark(text, terms) for text in (here.text, named, more))
+    snippet = next((marked for marked in found if marked), here.text[:SNIPPET])
+    return Hit(row.id, row.slug, row.title, row.created, snippet, best, here.start)
