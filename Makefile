@@ -17,10 +17,10 @@ run: .venv/.product  ## serve the page and the API at http://127.0.0.1:7860
 
 test: .venv/.tools  ## the tests that need neither a browser nor much time
 	$(PULL)
-	$(PY) -m pytest -m "not slow and not browser"
+	$(PY) -m pytest --durations=20 -m "not slow and not browser"
 
 test-all: test  ## the same, then the slow ones and those in a browser
-	$(PY) -m pytest -m "slow or browser"
+	$(PY) -m pytest --durations=20 -m "slow or browser"
 
 check: .venv/.tools  ## style, types, and who imports whom
 	$(PY) -m ruff check

@@ -39,6 +39,7 @@ TIMEOUT_S = 10.0  # for all of a delivery after the name is resolved
 PORTS = {"http": 80, "https": 443}
 THREADS = 2  # so that one slow receiver does not hold up the others
 MESSAGE = TypeAdapter(JobInfo)
+STOP_S = 1.0  # for attempts under way when the server ends
 POLL_S = 1.0  # how soon a retry, or a job of another server, is noticed
 
 
@@ -187,7 +188,7 @@ class Webhooks:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database, self._settings = database, settings
         self._secret = installation_secret(settings.data_dir)
-        self._wake, self._ending = threading.Event(), threading.Event()
+        self._wake, self._ending, self._over = threading.Event(), threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
 
     def secret(self, account_id: int) -> str:
@@ -204,9 +205,13 @@ class Webhooks:
         self._wake.set()
 
     def close(self) -> None:
-        """An attempt that is under way is not waited for: it counts as none, and is made again after a minute."""
+        """An attempt that takes longer is not waited for: it counts as none, and is made again after a minute."""
         self._ending.set()
         self._wake.set()
+        deadline = time.monotonic() + STOP_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._over.set()  # the database is closed next
 
     def _work(self) -> None:
         while not self._ending.is_set():
@@ -220,7 +225,8 @@ class Webhooks:
                 worked = False
             if not worked:
                 self._wake.wait(POLL_S)
-                self._wake.clear()
+                if not self._ending.is_set():  # else the other threads sleep on
+                    self._wake.clear()
 
     def deliver_next(self) -> bool:
         """Make the attempt that is due; False when none is."""
@@ -232,8 +238,9 @@ class Webhooks:
         if due is None:
             return False
         attempt = self._attempt(due)
-        with self._database.write() as session:
-            deliveries.record(session, due, attempt)
+        if not self._over.is_set():
+            with self._database.write() as session:
+                deliveries.record(session, due, attempt)
         return True
 
     def _attempt(self, due: Due) -> Attempt:

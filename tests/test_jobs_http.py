@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ class Client(httpx.Client):
 
     def __init__(self, service: Service) -> None:
         super().__init__(
-            base_url=f"http://127.0.0.1:{service.port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=30
+            base_url=f"http://127.0.0.1:{service.port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=120
         )
 
     def transcribe(self, talk: Path, key: str | None = None, **fields: str) -> httpx.Response:
@@ -95,7 +94,7 @@ def test_a_request_that_is_sent_again_too_soon(fakes: Make, talk: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.truth
 def test_the_real_engines_are_cancelled_in_time(made_data: Choose, tmp_path: Path) -> None:
-    long = repeated(made_data(kind="multi-speaker")[0].path, tmp_path / "long.wav", 2)
+    long = made_data(kind="multi-speaker")[0].path
     settings = Settings(admin_key=KEY, data_dir=tmp_path / "data", device="cpu")  # type: ignore[arg-type]
     with served(settings) as service, Client(service) as client:
         for stage in ("transcribing", "diarizing"):
@@ -106,11 +105,3 @@ def test_the_real_engines_are_cancelled_in_time(made_data: Choose, tmp_path: Pat
         short = made_data(kind="utterance", language="en")[0].path
         assert client.transcribe(short, model="base").json()["text"]
         assert service.leftovers() == []
-
-
-def repeated(path: Path, made: Path, times: int) -> Path:
-    """A recording several times in a row."""
-    with wave.open(str(path)) as source, wave.open(str(made), "wb") as target:
-        target.setparams(source.getparams())
-        target.writeframes(source.readframes(source.getnframes()) * times)
-    return made

@@ -26,7 +26,7 @@ from stt_lab.settings import Settings
 
 CLI_EXTRAS = {"transcribe": {"output"}, "export_transcript": {"output"}}  # options of the command line only
 HTTP_EXTRAS = {"job_events", "transcriptions", "translations"}  # a stream, and another API for `transcribe`
-CLI_COMMANDS = {"serve", "accounts"}  # commands that are no operations
+CLI_COMMANDS = {"serve", "accounts", "eval", "data"}  # commands that are no operations
 
 
 @dataclass(frozen=True)

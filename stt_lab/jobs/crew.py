@@ -79,8 +79,9 @@ class Crew:
         for work in list(self._work.values()):
             work.stop = work.stop or "ending"
         deadline = time.monotonic() + STOP_S
-        for thread in list(self._runners):
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for thread in (*self._runners, self._keeper):
+            if thread.ident is not None:  # it was started
+                thread.join(max(0.0, deadline - time.monotonic()))
         for row in self._calmly(self._desk.held) or ():  # by engines that did not notice
             self._give_up(row)
 
