@@ -349,7 +349,7 @@ def test_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (package / "energy_uj").write_text("1000000")  # it began anew
         subprocess.run([sys.executable, "-c", code], check=True)
     assert cost.cpu is not None
-    assert 0.3 <= cost.cpu < 3
+    assert 0.28 <= cost.cpu < 3  # counted in ticks of 10 ms
     assert cost.seconds >= 0.3
     assert cost.joules == pytest.approx(2)
     with meter.measured(lambda: ()) as cost:
