@@ -124,7 +124,10 @@ def _show(result: Any, folder: Path | None) -> None:
     """A result on stdout; a file there or in a folder."""
     if not isinstance(result, File):
         print(_text(result))
-    elif folder is not None:
+        return
+    for warning in result.warnings:
+        print(f"stt-lab: {warning}", file=sys.stderr)
+    if folder is not None:
         print(result.save(folder))
     else:
         sys.stdout.flush()

@@ -157,6 +157,8 @@ def _file(file: File) -> Response:
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "private, no-store",
     }
+    if file.warnings:
+        headers["X-STT-Warning"] = " ".join(" ".join(file.warnings).split()).encode("ascii", "replace").decode()
     kind = f"{file.media_type}; charset=utf-8" if file.media_type in TEXTS else file.media_type
     return StreamingResponse(iterate_in_threadpool(chain([first], chunks)), 200, headers, kind)
 

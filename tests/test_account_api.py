@@ -13,6 +13,8 @@ from fake_engines import Endless, Gated
 from fakes import KEY, Service, fakes_fixture, served, started, tone, until  # noqa: F401
 
 from stt_lab.accounts import Tier
+from stt_lab.http import _file
+from stt_lab.operations.library import File
 from stt_lab.settings import Settings
 
 Make = Callable[..., Settings]
@@ -194,6 +196,12 @@ def test_exports(ada: Ada, talk: Path) -> None:
         assert len(answer.content) > 10
     refused(ada.get(f"/api/v1/transcripts/{number}/export/exe/"), 400, "'format'", "pdf")
     refused(ada.get("/api/v1/transcripts/99/export/pdf/"), 404)
+
+
+def test_what_a_file_lacks_is_told() -> None:
+    answer = _file(File("a.pdf", "application/pdf", iter([b"%PDF"]), ("No font\r\nhas ཀ: install one.",)))
+    assert answer.headers["x-stt-warning"] == "No font has ?: install one."
+    assert "x-stt-warning" not in _file(File("a.pdf", "application/pdf", iter([b"%PDF"]))).headers
 
 
 def test_store_false_keeps_nothing(ada: Ada, talk: Path) -> None:
