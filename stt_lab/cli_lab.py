@@ -28,21 +28,49 @@ def add_eval(command: argparse.ArgumentParser) -> None:
     command.add_argument("--name", default="", help="of the run's folder (default: suite and time)")
     command.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a run that was stopped")
     command.add_argument("--score-only", type=Path, metavar="FOLDER", help="score a run again; nothing is decoded")
+    command.add_argument("--report", type=Path, metavar="FOLDER", help="make the page of a stored run again")
+    command.add_argument("--notebook", default="", help="which one with --report, such as 07 (default: the report)")
+    command.add_argument("--set", dest="pairs", action="append", default=[], metavar="NAME=VALUE", help="its parameter")
+    command.add_argument("--no-report", dest="page", action="store_false", help="end with the scores, without a page")
     command.set_defaults(run=_eval)
 
 
-def _eval(resume: Path | None, score_only: Path | None, **options: Any) -> int:
+def _eval(report: Path | None, notebook: str, pairs: list[str], page: bool, **options: Any) -> int:
+    chosen = (options["suite"], options["resume"], options["score_only"], report)
+    if sum(value is not None for value in chosen) != 1:
+        raise BadInput("Name a suite, or a run with --resume, --score-only or --report.")
+    if report is not None:
+        return _report(report, notebook, pairs)
+    if notebook or pairs:
+        raise BadInput("--notebook and --set go with --report FOLDER.")
+    return _run(page=page, **options)
+
+
+def _report(folder: Path, name: str, pairs: list[str]) -> int:
+    from stt_lab.lab import notebooks
+
+    if wrong := [pair for pair in pairs if "=" not in pair]:
+        raise BadInput(f"--set wants NAME=VALUE, such as most=3; not {wrong[0]!r}.")
+    path = notebooks.find(name or notebooks.REPORT)
+    values = notebooks.from_text(path, dict(pair.split("=", 1) for pair in pairs))
+    print(notebooks.report(folder, path.stem, values))
+    return 0
+
+
+def _run(resume: Path | None, score_only: Path | None, page: bool, **options: Any) -> int:
     from stt_lab.lab import runner, scores
 
-    if sum(value is not None for value in (options["suite"], resume, score_only)) != 1:
-        raise BadInput("Name a suite, or a run with --resume or --score-only.")
     settings = get_settings()
     folder = resume or score_only
     run = runner.resume(folder, settings) if folder else _create(**options)
     if score_only is None:
         _predict(run)
     print(scores.table(scores.score(run)))
-    print(run.folder)
+    print(run.folder, flush=True)
+    if page and score_only is None:
+        from stt_lab.lab import notebooks
+
+        print(notebooks.report(run.folder))
     return 0
 
 

@@ -517,14 +517,14 @@ def test_the_command(
 ) -> None:
     monkeypatch.setattr(cli_lab, "get_settings", lambda: settings)
     place = ["--suites", str(lab / "suites.toml"), "--runs", str(lab / "runs")]
-    assert main(["eval", "small", *place, "--name", "r", "--systems", "one", "--limit", "2"]) == 0
+    assert main(["eval", "small", *place, "--no-report", "--name", "r", "--systems", "one", "--limit", "2"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == str(lab / "runs" / "r")
     assert "WER" in out
     assert "2 of 2" in err
     assert main(["eval", "--score-only", str(lab / "runs" / "r")]) == 0
-    assert main(["eval", "--resume", str(lab / "runs" / "r")]) == 0
-    assert main(["eval", "small", *place, "--name", "own", "--dataset", str(lab / "speech")]) == 0
+    assert main(["eval", "--no-report", "--resume", str(lab / "runs" / "r")]) == 0
+    assert main(["eval", "small", *place, "--no-report", "--name", "own", "--dataset", str(lab / "speech")]) == 0
     capsys.readouterr()
     assert main(["eval", "smal", *place]) == 1
     assert "choose from small" in capsys.readouterr().err
@@ -577,7 +577,7 @@ def test_kill_9_at_a_random_moment(real: Path) -> None:
     wanted = without_cost(scores.score(whole))
     assert wanted["systems"]["tiny"]["quality"]["all"]["wer"]["recordings"] == 6
     killed = runner.create(small(real), real / "runs", settings, real, "killed")
-    command = [sys.executable, "-m", "stt_lab", "eval", "--resume", str(killed.folder)]
+    command = [sys.executable, "-m", "stt_lab", "eval", "--no-report", "--resume", str(killed.folder)]
     environ = {**os.environ, "STT_LAB_THREADS": "1", "STT_LAB_DEVICE": "cpu"}
     for rows in (1, 3):
         with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

@@ -1,0 +1,108 @@
+"""Parts of a report that are neither table nor figure: aligned words, recordings to listen to, verdicts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from IPython.display import HTML, Audio, display
+
+from stt_lab.lab import tables
+from stt_lab.lab.dataset import Item
+from stt_lab.lab.results import Results
+from stt_lab.metrics import Aligned, align
+
+EMBEDDED = 400_000  # bytes: larger recordings are linked, so the report stays one that can be sent
+STYLE = """<style>
+.stt-words {line-height: 1.9; font-size: 15px; max-width: 60em}
+.stt-words del {color: #a33c00; text-decoration: line-through; background: #fbe9dd; padding: 0 .2em}
+.stt-words ins {color: #004c77; text-decoration: underline; background: #dceefa; padding: 0 .2em}
+.stt-about {font-size: 14px; margin: 1.2em 0 .2em}
+</style>"""
+NOTHING = "<p>The references of this dataset do not allow this.</p>"
+LEGEND = (
+    '<p class="stt-words"><del>struck through</del> was said and is missing, <ins>underlined</ins> was written and '
+    "not said; both side by side: one became the other.</p>"
+)
+
+
+def worst(results: Results, system: str = "", most: int = 5) -> Any:
+    """The recordings with the highest WER: what was said against what was heard, and the sound."""
+    name = results.system(system)
+    texts = {item.id: (item, row.text or "") for item, row in results.heard(name)}
+    parts = [STYLE, LEGEND]
+    for _, row in tables.worst(results, name, most).iterrows():
+        item, heard = texts[row["item"]]
+        about = f"<b>{escape(item.id)}</b>: WER {row['WER (%)']:.0f} %, {row['words']} words, {row['duration']:.1f} s"
+        steps = align(item.text or "", heard, results.normaliser(item))
+        parts += [
+            f'<p class="stt-about">{about}</p>',
+            player(item, results.run.folder),
+            f'<p class="stt-words">{aligned(steps)}</p>',
+        ]
+    return HTML("\n".join(parts))
+
+
+def aligned(steps: tuple[Aligned, ...]) -> str:
+    """The words of both sides in one line."""
+    return " ".join(word for step in steps for word in _marked(step))
+
+
+def _marked(step: Aligned) -> Iterator[str]:
+    if step.op == "equal":
+        yield escape(step.reference or "")
+        return
+    if step.reference is not None:
+        yield f"<del>{escape(step.reference)}</del>"
+    if step.hypothesis is not None:
+        yield f"<ins>{escape(step.hypothesis)}</ins>"
+
+
+def player(item: Item, page: Path) -> str:
+    """Short recordings lie in the page; a longer one is named from the folder of the page."""
+    try:
+        size = item.audio.stat().st_size
+    except OSError:
+        return "<p>(the recording is no longer there)</p>"
+    if size <= EMBEDDED:
+        made = Audio(filename=str(item.audio), embed=True)
+    else:
+        made = Audio(url=Path(os.path.relpath(item.audio, page)).as_posix(), embed=False)
+    return str(made._repr_html_())
+
+
+def table(found: Any) -> Any:
+    """The table; a sentence where it has no row."""
+    return found if len(found) else HTML(NOTHING)
+
+
+def each(parts: Iterable[Any]) -> Any:
+    """Show one after the other; a sentence where there are none."""
+    found = list(parts)
+    for part in found:
+        display(part)
+    return None if found else HTML(NOTHING)
+
+
+def verdicts(results: Results, first: str = "", second: str = "") -> Any:
+    """A sentence per measure."""
+    if not results.scores["comparisons"]:
+        return HTML("<p>There is nothing to compare: it takes two systems over the same recordings.</p>")
+    rows = tables.comparisons(results, first, second)
+    lines = [
+        f"<li><b>{escape(tables.NAMES[row['measure']])}</b>: {escape(row['verdict'])}</li>"
+        for _, row in rows.iterrows()
+    ]
+    return HTML(f'<ul class="stt-words" style="font-size: 15px; line-height: 1.7">{"".join(lines)}</ul>')
+
+
+def failures(results: Results) -> Any:
+    """Recordings that a system failed on, with its reason; none of them is in a rate."""
+    rows = [(name, id, why) for name, one in results.scores["systems"].items() for id, why in one["failed"].items()]
+    if not rows:
+        return HTML("<p>No system failed on any recording.</p>")
+    cells = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
+    return HTML(f"<table><tr><th>system</th><th>recording</th><th>why</th></tr>{cells}</table>")

@@ -1,0 +1,286 @@
+"""The notebooks: as files, and executed over a stored run whose predictions are made up."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import ROOT, Choose
+from fakes import tone
+
+from stt_lab.cli import main
+from stt_lab.errors import BadInput, MissingFile, Unavailable
+from stt_lab.lab import notebooks, plots, results, robustness, runner, scores, show, tables
+from stt_lab.lab.dataset import check
+from stt_lab.lab.predictions import Prediction, append
+from stt_lab.lab.suite import read_dict
+from stt_lab.settings import get_settings
+from stt_lab.types import Segment, Turn
+
+slow = pytest.mark.slow
+NAMES = [
+    "00-report", "01-word-error", "02-speed-and-latency", "03-diarization", "04-robustness", "06-compare-systems",
+    "07-error-analysis", "08-your-own-data",
+]  # fmt: skip
+ALLOWED = {"stt_lab", "pandas", "matplotlib", "IPython"}
+SAID = ["the cat sat on the mat", "a <b>bold</b> move", "two words", "nobody knows the trouble", "go on", "yes"]
+TALK = [("A", "well then"), ("B", "quite so")]
+
+
+def rows() -> list[dict[str, Any]]:
+    """Six recordings of one voice, one of two, and one of nobody."""
+    made: list[dict[str, Any]] = [
+        {"id": f"r{n}", "audio": f"r{n}.wav", "language": ("en", "pt")[n % 2], "text": text, "source": f"place {n % 3}"}
+        for n, text in enumerate(SAID)
+    ]
+    spans = [{"start": n, "end": n + 1, "speaker": who, "text": text} for n, (who, text) in enumerate(TALK)]
+    turns = [{key: span[key] for key in ("start", "end", "speaker")} for span in spans]
+    made.append(
+        {"id": "talk", "audio": "talk.wav", "language": "en", "kind": "conversation", "segments": spans, "turns": turns}
+    )
+    return [*made, {"id": "nobody", "audio": "nobody.wav", "text": "", "kind": "non-speech"}]
+
+
+def heard(system: str, item: str, place: int) -> Prediction:
+    """One system hears all, the other loses the first word and one recording."""
+    cost: dict[str, Any] = {"seconds": 0.1 + place / 10, "cpu": 0.2, "memory_mb": 100.0, "busy": place == 3}
+    if system == "deaf" and item == "r5":
+        return Prediction(system, item, 2.0, error="It failed & <i>said</i> so.")
+    if item == "talk":
+        spans = tuple(
+            Segment(n, n + 1, text, speaker="X" if system == "deaf" else who) for n, (who, text) in enumerate(TALK)
+        )
+        turns = tuple(Turn(span.start, span.end, span.speaker or "") for span in spans)
+        return Prediction(system, item, 2.0, "well then quite so", "en", spans, turns, **cost)
+    text = "" if item == "nobody" else SAID[place]
+    return Prediction(system, item, 2.0, text.partition(" ")[2] if system == "deaf" else text, "en", **cost)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a scored run of two systems."""
+    speech = tmp_path_factory.mktemp("lab") / "speech"
+    speech.mkdir()
+    for row in rows():
+        tone(speech / row["audio"], 2.0)
+    (speech / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows()), "utf-8")
+    systems = [{"name": name, "engine": "stt_lab", "model": "echo", "diarize": True} for name in ("good", "deaf")]
+    suite = read_dict({"name": "stored", "dataset": str(speech), "systems": systems})
+    made = runner.create(suite, speech.parent / "runs", get_settings(), Path(), "stored")
+    for place, row in enumerate(rows()):
+        for system in ("good", "deaf"):
+            append(made.predictions, heard(system, row["id"], place))
+    scores.score(made)
+    return made.folder
+
+
+@pytest.fixture(scope="module")
+def opened(run: Path) -> results.Results:
+    return results.open_results(run)
+
+
+# As files
+
+
+def test_all_notebooks_are_found() -> None:
+    assert list(notebooks.notebooks()) == NAMES
+    assert {path.name for path in (ROOT / "notebooks").glob("*.ipynb")} == {f"{name}.ipynb" for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_is_thin_and_stripped(name: str) -> None:
+    made = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    nbformat.validate(made)
+    assert made.metadata.kernelspec.name == "python3"
+    tagged = [cell for cell in made.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    assert notebooks.parameters_of(notebooks.find(name))
+    code = [cell for cell in made.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    assert all(len(cell.source.splitlines()) <= 8 for cell in code)
+    words = [cell for cell in made.cells if cell.cell_type == "markdown"]
+    assert len(words) >= len(code) - 2
+    for node in ast.walk(ast.parse("\n".join(cell.source for cell in code))):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert {module.partition(".")[0] for module in modules} <= ALLOWED
+
+
+# What they show
+
+
+def test_tables_are_those_of_the_scores(opened: results.Results) -> None:
+    table = tables.rates(opened, "wer").set_index("system")
+    stored = opened.scores["systems"]["deaf"]["quality"]["all"]["wer"]["wer"]
+    assert table.loc["deaf", "value"] == pytest.approx(100 * stored["value"])
+    assert table.loc["good", "value"] == 0
+    kinds = tables.parts(opened, "wer", ("substitutions", "deletions", "insertions")).loc["deaf"]
+    assert kinds.sum() == pytest.approx(table.loc["deaf", "value"])
+    single = tables.recordings(opened)
+    assert len(single) == 11  # one failed
+    lengths = tables.by_length(opened)
+    assert set(lengths["group"]) == {"under 5 s"}
+    pooled = lengths.set_index("system")
+    assert pooled.loc["deaf", "value"] == pytest.approx(table.loc["deaf", "value"])
+    assert tables.paired(opened, "good", "deaf")["difference"].max() <= 0
+    lost = tables.confusion_pairs(opened, "deaf").set_index("said")
+    assert (lost["heard"] == tables.NOTHING).all()
+    assert (
+        tables.word_classes(opened, "deaf")["said"].sum() == tables.rates(opened).set_index("system")["total"]["deaf"]
+    )
+    assert list(tables.speed(opened)["busy"]).count(True) == 2
+
+
+def test_figures_have_axes_and_words(opened: results.Results) -> None:
+    made = [
+        *plots.overview(opened),
+        plots.by_length(opened),
+        plots.waiting(opened),
+        plots.by_group(opened, "kind", "der"),
+    ]
+    made += [plots.differences(opened, "good", "deaf"), plots.paired(opened, "good", "deaf")]
+    assert len(made) >= 14
+    for figure in made:
+        (axes,) = figure.axes
+        assert axes.get_xlabel()
+        assert axes.get_title(loc="left")
+        assert min(text.get_fontsize() for text in axes.get_xticklabels() + axes.get_yticklabels()) >= 10
+    picture, about = made[0]._repr_png_()
+    assert picture.startswith(b"\x89PNG")
+    assert about["alt"] == "WER (%) by system"
+    assert len({plots.style(name, opened.systems)["color"] for name in opened.systems}) == 2
+
+
+def test_texts_are_escaped_and_sound_is_there(opened: results.Results) -> None:
+    page = show.worst(opened, "deaf", 2).data
+    assert page.count("<audio") == 2
+    assert 'src="data:audio' in page
+    assert "<del>" in page
+    assert "<b>bold" not in page
+    assert "&amp; &lt;i&gt;said" in show.failures(opened).data
+    assert "recordings)" in show.verdicts(opened, "good", "deaf").data
+
+
+def test_what_is_not_there_is_a_sentence(
+    opened: results.Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BadInput, match="no system 'goood': choose from good, deaf"):
+        opened.pair("goood")
+    with pytest.raises(BadInput, match="what error of word starts"):
+        plots.by_system(opened, "word_starts")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingFile, match="make one with `stt-lab eval quick`"):
+        results.open_results()
+
+
+# Recordings made worse
+
+
+def test_worsened_recordings(run: Path, tmp_path: Path) -> None:
+    speech = str(run.parent.parent / "speech")
+    made = robustness.worsened(speech, str(tmp_path), [10, 0], limit=2)
+    assert [item.source for item in made.items[:7]] == list(robustness.conditions([10, 0]))
+    assert len(made.items) == 14
+    assert not check(made.folder, decode=True)
+    again = robustness.worsened(speech, str(tmp_path / "again"), [10, 0], limit=2)
+    assert [a.audio.read_bytes() == b.audio.read_bytes() for a, b in zip(made.items, again.items, strict=True)] == [
+        True
+    ] * 14
+
+
+@pytest.mark.parametrize("snr", [20.0, 0.0])
+def test_noise_is_as_loud_as_it_says(snr: float) -> None:
+    sound = (0.3 * np.sin(np.arange(16_000) / 5)).astype(np.float32)
+    added = robustness.noise(snr)(sound, 1) - sound
+    assert 10 * np.log10(np.mean(sound**2) / np.mean(added**2)) == pytest.approx(snr, abs=0.2)
+    for effect in robustness.conditions([snr]).values():
+        worse = effect(sound, 1)
+        assert worse.dtype == np.float32
+        assert np.isfinite(worse).all()
+        assert 0 < np.abs(worse).max() < 3
+    assert not np.abs(np.fft.rfft(robustness.telephone(sound, 0)))[:290].max() > 1e-2
+    assert len(robustness.faster(2.0)(sound, 0)) == 8_000
+
+
+# Executed
+
+
+def test_word_error_is_executed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "--report", str(run), "--notebook", "01"]) == 0
+    page = Path(capsys.readouterr().out.strip())
+    assert page == run / "01-word-error.html"
+    html = page.read_text("utf-8")
+    assert html.count("<img") == 5
+    assert 'alt="WER (%) by system"' in html
+    assert "<script" not in html
+    assert "open_results" not in html  # the code is hidden
+    kept = nbformat.read(run / "01-word-error.ipynb", as_version=4)
+    assert "papermill" not in kept.metadata
+
+
+def test_unknown_parameters_are_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["eval", "--report", str(run), "--notebook", "07", "--set"]
+    assert main([*command, "mots=3"]) == 1
+    assert "has no parameter 'mots': did you mean 'most'? It has run, system, most." in capsys.readouterr().err
+    assert main([*command, "most=many"]) == 1
+    assert "most of 07-error-analysis is int, as in most=8; not 'many'." in capsys.readouterr().err
+    assert main(["eval", "--report", str(run), "--notebook", "09"]) == 1
+    assert "There is no notebook '09': choose from 00-report" in capsys.readouterr().err
+    assert main(["eval", "--report", str(run.parent)]) == 1
+    assert "There is no run at" in capsys.readouterr().err
+    assert not (run / "07-error-analysis.ipynb").exists()
+
+
+@slow
+def test_a_failing_notebook_is_kept(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        Unavailable, match=r"06-compare-systems failed: This run has no system 'x'.* is kept as out.ipynb"
+    ):
+        notebooks.execute(notebooks.find("06"), {"run": str(run), "first": "x"}, tmp_path / "out.ipynb")
+    kept = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    assert any(output.output_type == "error" for cell in kept.cells for output in cell.get("outputs", []))
+    assert not (tmp_path / "out.html").exists()
+
+
+@slow
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name not in ("01-word-error", "04-robustness", "08-your-own-data")]
+)
+def test_the_others_are_executed(run: Path, name: str) -> None:
+    page = notebooks.report(run, name).read_text("utf-8")
+    assert page.count("<img") >= 2
+    assert "Traceback" not in page
+
+
+@slow
+@pytest.mark.truth
+def test_own_data_is_executed(recordings: Choose, tmp_path: Path) -> None:
+    speech = tmp_path / "mine"
+    speech.mkdir()
+    chosen = recordings(language="en", kind="utterance")[:2]
+    for one in chosen:
+        (speech / one.path.name).symlink_to(one.path)
+        (speech / one.path.with_suffix(".txt").name).write_text(one.text or "", "utf-8")
+    values = {"recordings": str(speech), "language": "en", "models": "tiny.en"}
+    page = notebooks.report(tmp_path / "out", "08", values).read_text("utf-8")
+    assert page.count("<audio") == 2
+    assert "nothing is wrong" in page
+    assert len(list((tmp_path / "out").glob("own-*/scores.json"))) == 1
+
+
+@slow
+@pytest.mark.truth
+def test_robustness_is_executed(recordings: Choose, tmp_path: Path) -> None:
+    speech = tmp_path / "speech"
+    speech.mkdir()
+    one = recordings(language="en", kind="utterance")[0]
+    row = {"audio": str(one.path), "language": "en", "text": one.text, "duration": one.duration}
+    (speech / "manifest.jsonl").write_text(json.dumps(row), "utf-8")
+    values = {"recordings": str(speech), "models": "tiny.en", "snrs": [0], "limit": 1}
+    page = notebooks.report(tmp_path / "out", "04", values).read_text("utf-8")
+    assert "WER (%) by condition" in page
