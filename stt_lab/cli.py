@@ -28,7 +28,7 @@ from stt_lab.cli_lab import GROUPS as LAB_GROUPS
 from stt_lab.cli_lab import HELP as LAB_HELP
 from stt_lab.errors import SttError
 from stt_lab.operations.library import File
-from stt_lab.registry import LOCAL, OPERATIONS, Context, Operation, call, is_media, plain_type
+from stt_lab.registry import LOCAL, OPERATIONS, Context, Operation, call, is_media, is_prose, plain_type
 from stt_lab.render import to_json
 from stt_lab.runtime import Runtime, private_runtime
 from stt_lab.settings import get_settings
@@ -66,14 +66,24 @@ def _add_argument(command: argparse.ArgumentParser, name: str, info: FieldInfo) 
         return
     kind = plain_type(info)
     options: dict[str, Any] = {"choices": get_args(kind)} if get_origin(kind) is Literal else {}
+    described = info.description or ""
+    if is_prose(info):
+        options["type"], described = _prose, f"{described}; @FILE reads a file, - what is piped in"
     if info.is_required():
-        command.add_argument(name, help=info.description, **options)
+        command.add_argument(name, help=described, **options)
         return
     shown = "" if info.default is None else f" (default: {info.default})"
-    options |= {"dest": name, "default": argparse.SUPPRESS, "help": f"{info.description}{shown}"}
+    options |= {"dest": name, "default": argparse.SUPPRESS, "help": f"{described}{shown}"}
     if kind is bool:
         options["action"] = argparse.BooleanOptionalAction
     command.add_argument("--" + name.replace("_", "-"), **options)
+
+
+def _prose(given: str) -> str:
+    """A text, or that of a file."""
+    if given == "-":
+        return sys.stdin.read()
+    return Path(given[1:]).read_text("utf-8") if given.startswith("@") else given
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,11 +29,12 @@ Method = Literal["GET", "POST", "PATCH", "DELETE"]
 Price = Callable[[float], int]  # of seconds of sound, in credits (1 credit = 1 minute)
 Meter = Callable[[float], None]  # takes the seconds of sound that the running operation will be charged for
 MEDIA = "media"  # marks a parameter that is a file: an upload on the network, a path in Python and on the command line
+PROSE = "prose"  # marks a parameter that is a text of any length: on the command line also of a file
 Media = Annotated[Path, Field(description="audio or video", json_schema_extra={MEDIA: True})]
 
 
 ADMINISTRATOR_ID, ANONYMOUS_ID = 1, 2  # accounts that every database has (stt_lab.store.models, slow to import)
-SCOPES = ("speech", "library", "account", "admin")  # what a key may be for
+SCOPES = ("speech", "text", "library", "account", "admin")  # what a key may be for
 
 
 def free(seconds: float) -> int:
@@ -182,6 +183,11 @@ class Operation:
 def is_media(info: FieldInfo) -> bool:
     extra = info.json_schema_extra
     return isinstance(extra, dict) and bool(extra.get(MEDIA))
+
+
+def is_prose(info: FieldInfo) -> bool:
+    extra = info.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get(PROSE))
 
 
 def plain_type(info: FieldInfo) -> Any:

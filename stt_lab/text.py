@@ -164,7 +164,7 @@ def _normaliser(name: str) -> Callable[[str], str]:
 
 
 # Letters of scripts that put no spaces between words: Thai and Lao, Burmese, Khmer, kana, Chinese characters
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _entry(source: str) -> str:
 
 
 def _bounded(char: str) -> bool:
-    return bool(re.match(r"\w", char)) and not _UNSPACED.match(char)
+    return bool(re.match(r"\w", char)) and not UNSPACED.match(char)
 
 
 def read_table(path: Path, then: str = "basic") -> Table:

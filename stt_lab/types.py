@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 __all__ = [
     "Audio",
     "Diarization",
+    "Entity",
     "Event",
     "JobInfo",
+    "Parsed",
     "Provenance",
     "Recognition",
     "Rendering",
     "Segment",
     "Span",
     "Suppressed",
+    "TextSpan",
+    "Token",
     "Transcript",
     "Turn",
     "Word",
@@ -191,6 +195,52 @@ class Transcript:
 
 
 @dataclass(frozen=True)
+class TextSpan:
+    """A stretch of a text, in characters: text[start:end]."""
+
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end:
+            raise ValueError(f"{type(self).__name__} must satisfy 0 <= start <= end: {self.start} .. {self.end}")
+
+    def of(self, text: str) -> str:
+        return text[self.start : self.end]
+
+
+@dataclass(frozen=True)
+class Token(TextSpan):
+    """A word or a mark, as a parser sees it; tags are those of Universal Dependencies, `tag` of the Penn Treebank."""
+
+    lemma: str
+    pos: str
+    tag: str
+    dep: str  # relation to its head
+    head: int  # index of the token that it depends on; its own for a root
+    stop: bool  # whether it is too common to say what a text is about
+
+
+@dataclass(frozen=True)
+class Entity(TextSpan):
+    """A name, a date, an amount ... in a text; or personal data of a kind."""
+
+    text: str
+    label: str
+    score: float = 1.0  # confidence, 0 to 1
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A text taken apart. Without a parser for its language, `tokens` and `entities` are ()."""
+
+    language: str | None
+    sentences: tuple[TextSpan, ...]
+    tokens: tuple[Token, ...] = ()
+    entities: tuple[Entity, ...] = ()  # labels of OntoNotes: PERSON, ORG, GPE, DATE, MONEY ...
+
+
+@dataclass(frozen=True)
 class Rendering:
     """A transcript in a format that is not JSON."""
 
@@ -204,7 +254,10 @@ class Rendering:
 class Event:
     """Progress of long work: which stage, and how much of that stage is done."""
 
-    STAGES: ClassVar[tuple[str, ...]] = ("queued", "decoding", "loading", "transcribing", "diarizing", "joining")
+    STAGES: ClassVar[tuple[str, ...]] = (
+        *("queued", "decoding", "loading", "transcribing", "diarizing", "joining"),
+        *("reading", "writing", "translating"),  # of texts
+    )
 
     stage: str
     fraction: float = 0.0  # of the stage, 0 to 1

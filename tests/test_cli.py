@@ -54,6 +54,17 @@ def one_line(error: str) -> str:
     return error
 
 
+def test_texts_come_from_files_and_pipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    got: list[object] = []
+    monkeypatch.setattr("stt_lab.cli.call", lambda op, values, context: got.append(values["texts"]) or {})
+    (tmp_path / "a.txt").write_text("one\ntwo", "utf-8")
+    monkeypatch.setattr("sys.stdin", io.StringIO("piped"))
+    for given in ("as it is", f"@{tmp_path / 'a.txt'}", "-"):
+        assert main(["embed", given]) == 0
+    assert got == ["as it is", "one\ntwo", "piped"]
+    assert main(["embed", f"@{tmp_path / 'absent'}"]) == 1
+
+
 def test_json_on_stdout(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["transcribe", "two.wav"]) == 0
     out, err = capsys.readouterr()

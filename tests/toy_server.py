@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
+import numpy as np
 import uvicorn
 from fastapi import FastAPI
 
 from stt_lab.accounts import Tier
 from stt_lab.engines import catalog, pool
 from stt_lab.engines.protocols import Goal, Placement, Report
+from stt_lab.prose import sentences
 from stt_lab.server import OPTIONS, Parts, create_app
 from stt_lab.settings import Settings
-from stt_lab.types import Audio, Diarization, Event, Provenance, Recognition, Segment, Suppressed, Turn, Word
+from stt_lab.types import Audio, Diarization, Event, Parsed, Provenance, Recognition, Segment, Suppressed, Turn, Word
 
 API = "/gradio_api"
 KEY = "toy-key-of-the-administrator"
@@ -89,12 +91,33 @@ class ToyDiarizer(Toy):
         return Diarization(turns, turns, self.made("toy-diarizer"))
 
 
+class ToyEmbedder(Toy):
+    """A text is how often each letter is in it."""
+
+    dimensions = 26
+
+    def embed(self, texts: tuple[str, ...], report: Report) -> Any:
+        self.work("reading", report)
+        counts = np.array([[1 + text.lower().count(chr(97 + i)) for i in range(26)] for text in texts], np.float32)
+        return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+
+class ToyParser(Toy):
+    """Sentences without grammar."""
+
+    def parse(self, text: str, report: Report) -> Parsed:
+        self.work("reading", report)
+        return Parsed("en", sentences(text))
+
+
 def settings_for(folder: Path, **more: object) -> Settings:
     """Settings over a folder with empty files where weights would be."""
-    for model_id in ("base", catalog.models("diarize")[-1].id, *catalog.models("diarize")[-1].needs):
+    texts = ("all-MiniLM-L6-v2", "en_core_web_sm")
+    for model_id in ("base", *texts, catalog.models("diarize")[-1].id, *catalog.models("diarize")[-1].needs):
         place = folder / "models" / model_id
         place.mkdir(parents=True, exist_ok=True)
         for name in catalog.get(model_id).files:
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
             (place / name.replace("*", "json")).touch()
     plain: dict[str, object] = {"admin_key": KEY, "engine_host": "inprocess", "max_upload_mb": 2, "device": "cpu"}
     return Settings(data_dir=folder / "data", models_dir=folder / "models", **(plain | more))  # type: ignore[arg-type]
@@ -132,7 +155,13 @@ class Served:
 def serve(settings: Settings) -> Iterator[Served]:
     """The application in a thread of this process, on a free port."""
     engines = dict(pool.ENGINES)
-    pool.ENGINES.update({"faster-whisper": f"{__name__}:ToyTranscriber", "pyannote": f"{__name__}:ToyDiarizer"})
+    toys = {
+        "faster-whisper": "ToyTranscriber",
+        "pyannote": "ToyDiarizer",
+        "minilm": "ToyEmbedder",
+        "spacy": "ToyParser",
+    }
+    pool.ENGINES.update({engine: f"{__name__}:{toy}" for engine, toy in toys.items()})
     app = create_app(settings)
     app.state.parts.runtime.accounts.set_tier(Tier(name="anonymous"))  # without limits
     config = uvicorn.Config(app, "127.0.0.1", 0, **OPTIONS | {"timeout_graceful_shutdown": 2})

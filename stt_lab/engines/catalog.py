@@ -51,8 +51,8 @@ class Model:
     """A row of the catalog; catalog.toml explains the fields."""
 
     id: str
-    task: str  # "transcribe", "diarize" or "embed_speaker"
-    engine: str  # "faster-whisper", "pyannote" or "campplus"
+    task: str  # "transcribe", "diarize", "embed_speaker"; of texts: "embed", "parse", "write", "translate"
+    engine: str  # that of pool.ENGINES
     name: str
     languages: int
     speed: str
@@ -67,6 +67,7 @@ class Model:
     packages: tuple[Package, ...] = ()
     embedded: tuple[Embedded, ...] = ()
     needs: tuple[str, ...] = ()  # models without which this one does not run
+    for_tests: bool = False  # too weak for people: used only by who asks for it by name
 
     @property
     def origins(self) -> tuple[Mapping[str, str], ...]:
@@ -93,6 +94,7 @@ class Gpu:
 
 def _model(row: dict[str, Any], packages: dict[str, dict[str, str]]) -> Model:
     plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    plain.setdefault("files", tuple(row.get("embedded", ())))
     plain["packages"] = tuple(Package(name, **packages[name]) for name in row.get("packages", ()))
     plain["embedded"] = tuple(
         Embedded(file, how["sha256"], tuple(how["parts"])) for file, how in row.get("embedded", {}).items()
@@ -181,7 +183,7 @@ def available(model: Model, settings: Settings) -> bool:
 
 def best(task: str, settings: Settings, translates: bool = False) -> Model | None:
     """The best model of a task that is available, and `translates` if it must; the order is that of quality."""
-    able = (model for model in models(task) if model.translates or not translates)
+    able = (model for model in models(task) if not model.for_tests and (model.translates or not translates))
     return next((model for model in able if available(model, settings)), None)
 
 

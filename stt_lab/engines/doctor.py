@@ -21,7 +21,18 @@ from stt_lab.engines.catalog import Model
 from stt_lab.errors import Unavailable
 from stt_lab.settings import MB, Settings
 
-PACKAGES = ("faster-whisper", "ctranslate2", "pyannote.audio", "torch", "torchaudio", "av", "huggingface-hub", "pip")
+PACKAGES = (
+    "faster-whisper",
+    "ctranslate2",
+    "pyannote.audio",
+    "torch",
+    "torchaudio",
+    "transformers",
+    "spacy",
+    "av",
+    "huggingface-hub",
+    "pip",
+)
 NOT_KNOWN = "cannot be told on this system"
 
 
@@ -40,7 +51,7 @@ def doctor(settings: Settings, *, verify: bool = False) -> tuple[Finding, ...]:
     """All findings, models first. `verify` also reads every file of every model and compares its sha256."""
     return (
         *(_model(model, settings, verify) for model in catalog.models()),
-        *(_task(task, settings) for task in ("transcribe", "diarize")),
+        *(_task(task, settings) for task in ("transcribe", "diarize", "embed", "parse")),
         *_strangers(settings),
         *_leftovers(settings),
         _device(settings),

@@ -1,4 +1,7 @@
-"""Which engine serves a request, and when: models resolved to what is on disk, one slot per device."""
+"""Which engine serves a request, and when: models resolved to what is on disk, one slot per device.
+
+Texts have a lane of their own, with another worker: what takes a second must not wait for hours of sound.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -20,7 +24,10 @@ from stt_lab.types import Audio, Diarization, Event, Recognition
 ENGINES = {  # engine of the catalog -> class; imported where it works
     "faster-whisper": "stt_lab.engines.whisper:WhisperTranscriber",
     "pyannote": "stt_lab.engines.pyannote:PyannoteDiarizer",
+    "minilm": "stt_lab.engines.minilm:MiniLm",
+    "spacy": "stt_lab.engines.spacy:SpacyParser",
 }
+SPEECH = ("transcribe", "diarize")  # tasks of the first lane; all others are done on texts
 POLL_S = 0.25  # how soon a waiting request notices that it was cancelled
 RETRY_AFTER_S = 30
 
@@ -61,7 +68,7 @@ class Slot:
         self._admit()
         while not turn.is_set():
             if time.monotonic() >= deadline:
-                raise Busy("This machine is busy with earlier recordings: try again later.", retry_after=RETRY_AFTER_S)
+                raise Busy("This machine is busy with earlier requests: try again later.", retry_after=RETRY_AFTER_S)
             report(Event("queued"))
             turn.wait(POLL_S)
             self._admit()  # a device may have come since
@@ -82,15 +89,28 @@ def _unable(wanted: str, task: str, others: Iterable[catalog.Model]) -> BadInput
     return BadInput(f"The model '{wanted}' cannot {task}: choose one of {known}.")
 
 
+@dataclass(frozen=True)
+class Lane:
+    """Where engines of a kind run, and the line in front of it."""
+
+    host: Host
+    slot: Slot
+
+
 class Pool:
     """The engines of this installation."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.device = catalog.device(settings)
-        self._host = self._make_host()
-        self._slot = Slot(lambda: self._host.capacity)
+        self._speech = self._lane()
+        one = settings.engine_host == "ray"  # a cluster places tasks itself
+        self._text = self._speech if one else self._lane()
         self.patience_s = settings.queue_timeout_s  # for the device; a server's queue has its own instead
+
+    def _lane(self) -> Lane:
+        host = self._make_host()
+        return Lane(host, Slot(lambda: host.capacity))
 
     def _make_host(self) -> Host:
         if self._settings.engine_host == "inprocess":
@@ -105,23 +125,24 @@ class Pool:
 
     @property
     def working(self) -> bool:
-        """Whether a device has work."""
-        return self._slot.taken
+        """Whether a device has sound to work on."""
+        return self._speech.slot.taken
 
     @property
     def capacity(self) -> int:
-        """How many requests are worked on at once: the devices, as far as they are known by now."""
-        return self._host.capacity
+        """How many recordings are worked on at once: the devices, as far as they are known by now."""
+        return self._speech.host.capacity
 
     @property
     def process(self) -> int | None:
         """Of the engines, where they have one of their own on this machine and it runs."""
-        return self._host.pid if isinstance(self._host, WorkerHost) else None
+        host = self._speech.host
+        return host.pid if isinstance(host, WorkerHost) else None
 
     @contextmanager
     def slot(self, report: Report) -> Iterator[None]:
-        """A device, for one request at a time."""
-        with self._slot.hold(report, self.patience_s):
+        """A device for sound, for one request at a time."""
+        with self._speech.slot.hold(report, self.patience_s):
             yield
 
     def resolve(self, task: str, wanted: str, goal: Goal = "transcribe") -> tuple[catalog.Model, tuple[str, ...]]:
@@ -139,6 +160,10 @@ class Pool:
             raise _missing(wanted) if able else _none(goal)
         why = "is not on this machine" if able else "cannot translate"
         return best, (f"The model '{wanted}' {why}; '{best.id}' was used instead.",)
+
+    def available(self, task: str) -> Iterator[catalog.Model]:
+        """The models of a task that are on this machine, best first."""
+        return (model for model in catalog.models(task) if catalog.available(model, self._settings))
 
     def best(self, task: str) -> catalog.Model:
         """The best model of a task that is on this machine."""
@@ -158,13 +183,20 @@ class Pool:
         diarization: Diarization = self._run(model, "diarize", {"audio": audio, "speakers": speakers}, report)
         return diarization
 
+    def work(self, model: catalog.Model, method: str, report: Report, **arguments: object) -> Any:
+        """What a method of a text engine returns (protocols.py), when its turn has come."""
+        with self._text.slot.hold(report, self._settings.queue_timeout_s):
+            return self._run(model, method, arguments, report)
+
     def _run(self, model: catalog.Model, method: str, arguments: dict[str, object], report: Report) -> Any:
         folder = catalog.locate(model, self._settings)
         if folder is None:
             raise _missing(model.id)
         extra = catalog.extra(model, self._settings)
         placement = Placement(folder, model.id, self.device, self._settings.threads, extra)
-        return self._host.run(Task(ENGINES[model.engine], placement, method, arguments), report)
+        lane = self._speech if model.task in SPEECH else self._text
+        return lane.host.run(Task(ENGINES[model.engine], placement, method, arguments), report)
 
     def close(self) -> None:
-        self._host.close()
+        self._speech.host.close()
+        self._text.host.close()

@@ -7,12 +7,18 @@ has given up, so an engine reports at least every few seconds of work and needs 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from stt_lab.types import Audio, Diarization, Event, Recognition
+from stt_lab.types import Audio, Diarization, Entity, Event, Parsed, Recognition
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]  # (texts, dimensions), each of unit length
 
 Report = Callable[[Event], None]
 Goal = Literal["transcribe", "translate"]  # what is written: what was said, or that in English
@@ -61,4 +67,74 @@ class Diarizer(Engine, Protocol):
 
     def diarize(self, audio: Audio, speakers: int, report: Report) -> Diarization:
         """Turns of `speakers` speakers; 0 finds the number out."""
+        ...
+
+
+# Text
+
+
+@runtime_checkable
+class Embedder(Engine, Protocol):
+    """Texts to vectors whose scalar product tells how near their meanings are."""
+
+    dimensions: int
+
+    def embed(self, texts: tuple[str, ...], report: Report) -> Vectors:
+        """A vector of unit length for each text, in order; shape (texts, dimensions)."""
+        ...
+
+
+@runtime_checkable
+class Parser(Engine, Protocol):
+    """Sentences, words with their grammar, and named entities."""
+
+    languages: tuple[str, ...]  # ISO 639-1 codes
+
+    def parse(self, text: str, report: Report) -> Parsed:
+        """The text, which is in one of `languages`, taken apart; every span lies inside it, in order."""
+        ...
+
+
+@runtime_checkable
+class PiiFinder(Engine, Protocol):
+    """Personal data in a text."""
+
+    languages: tuple[str, ...]
+
+    def find_pii(self, text: str, report: Report) -> tuple[Entity, ...]:
+        """What identifies a person, in order and without overlap. Raises rather than pass a text unread."""
+        ...
+
+
+@dataclass(frozen=True)
+class Message:
+    """A turn of a conversation with a language model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@runtime_checkable
+class LanguageModel(Engine, Protocol):
+    """Writes what follows a conversation."""
+
+    context: int  # tokens that conversation and answer may have together, known once it is loaded
+
+    def count(self, texts: tuple[str, ...], report: Report) -> tuple[int, ...]:
+        """Tokens of each text."""
+        ...
+
+    def complete(
+        self, messages: tuple[Message, ...], schema: Mapping[str, Any] | None, most: int, report: Report
+    ) -> str:
+        """The answer, of at most so many tokens; JSON of that JSON schema where there is one."""
+        ...
+
+
+@runtime_checkable
+class Translator(Engine, Protocol):
+    """A language into another."""
+
+    def translate(self, texts: tuple[str, ...], source: str, target: str, report: Report) -> tuple[str, ...]:
+        """A translation for each text of at most a few sentences, in order."""
         ...

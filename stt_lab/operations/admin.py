@@ -59,7 +59,7 @@ def create_account_key(
     id: Id,
     name: Annotated[str, Field(description="to tell it from others")],
     scopes: Annotated[
-        list[str] | None, BeforeValidator(listed), Field(description="without any: speech, library, account")
+        list[str] | None, BeforeValidator(listed), Field(description="without any: all but admin")
     ] = None,
 ) -> NewKey:
     """Make a key for any account: for administrators."""

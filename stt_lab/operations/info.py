@@ -9,6 +9,8 @@ from stt_lab.engines import catalog
 from stt_lab.registry import current, operation
 from stt_lab.text import LANGUAGES
 
+TASKS = ("transcribe", "diarize", "embed", "parse")  # without which something does not work at all
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -68,12 +70,12 @@ def languages() -> LanguageList:
 
 @operation("GET", "/health")
 def health() -> Health:
-    """Say whether everything that a transcription needs is there."""
+    """Say whether everything is there that transcriptions and texts need."""
     settings = current().runtime.settings
     missing = tuple(
         f"no model that can {task} is here: `stt-lab models pull`"
-        for task in ("transcribe", "diarize")
-        if catalog.best(task, settings) is None
+        for task in TASKS
+        if catalog.models(task) and catalog.best(task, settings) is None
     )
     gpu = catalog.gpu()
     name, memory = (gpu.name, gpu.memory_mb) if gpu else (None, 0)

@@ -25,7 +25,11 @@ STAGE_NAMES = {  # short under the bar, long beside the clock
     "transcribing": ("Transcribe", "Transcribing"),
     "diarizing": ("Speakers", "Finding the speakers"),
     "joining": ("Join", "Joining words and speakers"),
+    "reading": ("Read", "Reading the text"),
+    "writing": ("Write", "Writing"),
+    "translating": ("Translate", "Translating"),
 }
+OF_SPEECH = ("queued", "decoding", "loading", "transcribing", "diarizing", "joining")  # those of a transcription
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def clock(seconds: float) -> str:
 
 def stages(seen: Sequence[str], event: Event, elapsed: float, diarize: bool) -> str:
     """The bar of stages: those behind filled, the one that runs as far as it is."""
-    names = [stage for stage in STAGE_NAMES if diarize or stage != "diarizing"]
+    names = [stage for stage in OF_SPEECH if diarize or stage != "diarizing"]
     furthest = max((names.index(stage) for stage in seen if stage in names), default=0)
     steps = "".join(
         _step(STAGE_NAMES[stage][0], number <= furthest, stage == event.stage, event.fraction)

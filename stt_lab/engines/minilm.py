@@ -1,0 +1,130 @@
+"""all-MiniLM-L6-v2: texts to vectors of 384 numbers, as sentence-transformers makes them.
+
+Mean of the last layer over the tokens, then unit length (Reimers and Gurevych 2019, "Sentence-BERT"). The folder
+decides which arithmetic it is: `model.onnx` has weights of 8 bits and is fast, `model.safetensors` is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stt_lab.engines.protocols import Placement, Report
+from stt_lab.types import Event
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+
+    from stt_lab.engines.protocols import Vectors
+
+    Tokens = NDArray[np.int64]  # (texts, tokens)
+
+LONGEST = 256  # tokens of a text that are read, as its authors trained it
+BATCH = 4096  # tokens at once, padding included
+
+Forward = Callable[["Tokens", "Tokens"], "NDArray[np.float32]"]  # ids and mask -> (texts, tokens, dimensions)
+
+
+class MiniLm:
+    """An `Embedder`."""
+
+    dimensions = 384
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self._tokenizer: Tokenizer | None = None
+        self._forward: Forward | None = None
+
+    def load(self) -> None:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self.placement.folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(LONGEST)
+        quantised = (self.placement.folder / "model.onnx").is_file()
+        self._forward = _onnx(self.placement) if quantised else _torch(self.placement)
+        self._tokenizer = tokenizer
+
+    def unload(self) -> None:
+        self._tokenizer = self._forward = None
+
+    def embed(self, texts: tuple[str, ...], report: Report) -> Vectors:
+        if self._tokenizer is None or self._forward is None:
+            self.load()
+        assert self._tokenizer is not None
+        assert self._forward is not None
+        report(Event("reading", 0.0))
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        made = np.zeros((len(texts), self.dimensions), np.float32)
+        done = 0
+        for batch in _batches(ids):
+            made[batch] = _pooled(self._forward, [ids[i] for i in batch])
+            done += len(batch)
+            report(Event("reading", done / len(texts)))
+        return made
+
+
+def _batches(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Positions of texts of like length, so that little is padded."""
+    batch: list[int] = []
+    for position in sorted(range(len(ids)), key=lambda i: -len(ids[i])):
+        if batch and len(ids[batch[0]]) * (len(batch) + 1) > BATCH:
+            yield batch
+            batch = []
+        batch.append(position)
+    if batch:
+        yield batch
+
+
+def _pooled(forward: Forward, ids: Sequence[Sequence[int]]) -> Vectors:
+    longest = max(map(len, ids))
+    tokens = np.zeros((len(ids), longest), np.int64)
+    mask = np.zeros_like(tokens)
+    for row, known in enumerate(ids):
+        tokens[row, : len(known)], mask[row, : len(known)] = known, 1
+    hidden = forward(tokens, mask)
+    weights = mask[..., None].astype(np.float32)
+    mean = (hidden * weights).sum(1) / weights.sum(1)  # every text has its two special tokens
+    unit: Vectors = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+    return unit
+
+
+def _onnx(placement: Placement) -> Forward:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = placement.threads
+    session = onnxruntime.InferenceSession(
+        str(placement.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+
+    def forward(tokens: Tokens, mask: Tokens) -> Any:
+        inputs = {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros_like(tokens)}
+        return session.run(None, inputs)[0]
+
+    return forward
+
+
+def _torch(placement: Placement) -> Forward:
+    import torch
+    from transformers import BertModel
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # else it tells of the position ids that older checkpoints have
+    logging.disable_progress_bar()
+    torch.set_num_threads(placement.threads)
+    model = BertModel.from_pretrained(placement.folder, add_pooling_layer=False, local_files_only=True)
+    model.to(placement.device).eval()
+
+    def forward(tokens: Tokens, mask: Tokens) -> Any:
+        with torch.inference_mode():
+            inputs = {
+                "input_ids": torch.from_numpy(tokens).to(placement.device),
+                "attention_mask": torch.from_numpy(mask).to(placement.device),
+            }
+            return model(**inputs).last_hidden_state.float().cpu().numpy()
+
+    return forward

@@ -1,0 +1,107 @@
+"""spaCy's pipelines: words with their grammar, and named entities.
+
+Sentences end where `prose.sentences` says; only what has no marks, as some recognisers write, is cut by the parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from stt_lab.engines.protocols import Placement, Report
+from stt_lab.prose import sentences
+from stt_lab.types import Entity, Event, Parsed, TextSpan, Token
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
+
+LONG = 60  # words of a sentence from which the parser may cut it
+BLOCK = 20_000  # characters that are parsed at once
+
+
+class SpacyParser:
+    """A `Parser` over the folder of a spaCy pipeline."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self.languages: tuple[str, ...] = ()
+        self._nlp: Language | None = None
+
+    def load(self) -> None:
+        import spacy
+
+        self._nlp = spacy.load(self.placement.folder)
+        self.languages = (self._nlp.lang,)
+
+    def unload(self) -> None:
+        self._nlp = None
+
+    def parse(self, text: str, report: Report) -> Parsed:
+        if self._nlp is None:
+            self.load()
+        assert self._nlp is not None
+        spans: list[TextSpan] = []
+        tokens: list[Token] = []
+        entities: list[Entity] = []
+        report(Event("reading", 0.0))
+        for block in _blocks(sentences(text)):
+            start, end, first = block[0].start, block[-1].end, len(tokens)
+            doc = self._read(text[start:end], [span.start - start for span in block], block)
+            spans += (TextSpan(start + one.start_char, start + one.end_char) for one in _trimmed(doc.sents))
+            entities += (_entity(one, start) for one in doc.ents)
+            tokens += (_token(one, start, first) for one in doc)
+            report(Event("reading", end / len(text)))
+        return Parsed(self.languages[0], tuple(spans), tuple(tokens), tuple(entities))
+
+    def _read(self, text: str, starts: list[int], block: list[TextSpan]) -> Doc:
+        """A block parsed, with the beginnings of its sentences given."""
+        assert self._nlp is not None
+        doc = self._nlp.make_doc(text)
+        known = set(starts)
+        long = [
+            (at, at + span.end - span.start) for at, span in zip(starts, block, strict=True) if _is_long(span, text, at)
+        ]
+        for token in doc:
+            if token.idx in known:
+                token.is_sent_start = True
+            elif not any(begin < token.idx < end for begin, end in long):
+                token.is_sent_start = False
+        return self._nlp(doc)
+
+
+def _is_long(span: TextSpan, text: str, at: int) -> bool:
+    return len(text[at : at + span.end - span.start].split()) > LONG
+
+
+def _blocks(spans: tuple[TextSpan, ...]) -> Iterator[list[TextSpan]]:
+    block: list[TextSpan] = []
+    for span in spans:
+        if block and span.end - block[0].start > BLOCK:
+            yield block
+            block = []
+        block.append(span)
+    if block:
+        yield block
+
+
+def _trimmed(found: Any) -> Iterator[Any]:
+    """Sentences without the tokens of white space at their ends."""
+    for one in found:
+        first, last = 0, len(one)
+        while first < last and one[first].is_space:
+            first += 1
+        while last > first and one[last - 1].is_space:
+            last -= 1
+        if last > first:
+            yield one[first:last]
+
+
+def _entity(found: Any, start: int) -> Entity:
+    return Entity(start + found.start_char, start + found.end_char, found.text, found.label_)
+
+
+def _token(token: Any, start: int, first: int) -> Token:
+    begin = start + token.idx
+    grammar = (token.lemma_, token.pos_, token.tag_, token.dep_)
+    return Token(begin, begin + len(token.text), *grammar, first + token.head.i, token.is_stop)

@@ -1,0 +1,87 @@
+"""Operations on texts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from stt_lab.engines.protocols import Report
+from stt_lab.errors import BadInput, TooLarge
+from stt_lab.registry import PROSE, current, operation
+from stt_lab.writing.tools import EXACT, Tools
+
+LONGEST = 1_000_000  # characters: what is said in some 20 hours
+MOST_TEXTS = 2048  # at once
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    embeddings: tuple[tuple[float, ...], ...]  # of unit length
+    dimensions: int
+    model: str
+
+
+def worded(text: str) -> str:
+    """The text itself. Raises BadInput for one without words, TooLarge for one that is too long."""
+    if len(text) > LONGEST:
+        raise TooLarge(f"The text has {len(text):,} characters: send at most {LONGEST:,} at once, in parts.")
+    if not any(map(str.isalnum, text)):
+        raise BadInput("There are no words in the text: send at least one.")
+    return text
+
+
+def worded_each(texts: list[str]) -> list[str]:
+    if not texts:
+        raise BadInput("There are no texts: send a list with at least one.")
+    if len(texts) > MOST_TEXTS:
+        raise TooLarge(f"There are {len(texts):,} texts: send at most {MOST_TEXTS:,} at once.")
+    if sum(map(len, texts)) > LONGEST:
+        raise TooLarge(f"The texts have more than {LONGEST:,} characters together: send them in parts.")
+    for number, text in enumerate(texts):
+        if not text.strip():
+            raise BadInput(f"Text {number} is empty: leave it out, or write something into it.")
+    return texts
+
+
+def split(value: object) -> object:
+    """A list, or on a command line its JSON, or a text a line."""
+    if not isinstance(value, str):
+        return value
+    try:
+        made = json.loads(value)
+    except (ValueError, RecursionError):
+        made = None
+    return made if isinstance(made, list) else [line for line in value.splitlines() if line.strip()]
+
+
+Prose = Annotated[str, AfterValidator(worded), Field(description="text to work on", json_schema_extra={PROSE: True})]
+Texts = Annotated[
+    list[str],
+    BeforeValidator(split),
+    AfterValidator(worded_each),
+    Field(description="texts to work on", json_schema_extra={PROSE: True}),
+]
+
+
+@operation("POST", "/v1/embed", scope="text")
+def embed(
+    texts: Texts,
+    model: Annotated[str, Field(description="all-MiniLM-L6-v2, or its 8-bit variant")] = EXACT,
+) -> Embeddings:
+    """Turn texts into vectors of unit length: the nearer two meanings, the larger the scalar product.
+
+    Of a text the first 256 tokens count, some 200 words.
+    """
+    pool = current().runtime.pool
+    chosen, _ = pool.resolve("embed", model)
+    vectors = pool.work(chosen, "embed", current().report, texts=tuple(texts))
+    rows = tuple(tuple(row) for row in vectors.tolist())
+    return Embeddings(rows, vectors.shape[1], chosen.id)
+
+
+def tools(report: Report | None = None) -> Tools:
+    """The engines that read, for the running operation."""
+    return Tools(current().runtime.pool, report or current().report)

@@ -1,0 +1,46 @@
+"""The engines that read texts, as functions for whoever writes about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stt_lab.engines import catalog
+from stt_lab.engines.pool import Pool
+from stt_lab.engines.protocols import Report
+from stt_lab.prose import sentences
+from stt_lab.types import Parsed
+
+if TYPE_CHECKING:
+    from stt_lab.engines.protocols import Vectors
+
+FAST = "all-MiniLM-L6-v2-int8"  # near enough to compare sentences with each other
+EXACT = "all-MiniLM-L6-v2"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a request works with. Each call waits for its turn and may raise Cancelled."""
+
+    pool: Pool
+    report: Report
+
+    def parser(self, language: str | None) -> catalog.Model | None:
+        """The parser of a language that is here; ids begin with the language, as spaCy names its pipelines."""
+        return next((model for model in self.pool.available("parse") if model.id.split("_")[0] == language), None)
+
+    def parse(self, text: str, language: str | None) -> Parsed:
+        """The text taken apart; in a language without a parser, only its sentences. English needs its parser."""
+        model = self.parser(language) or (self.pool.best("parse") if language == "en" else None)
+        if model is None:
+            return Parsed(language, sentences(text))
+        parsed: Parsed = self.pool.work(model, "parse", self.report, text=text)
+        return parsed
+
+    def embed(self, texts: Iterable[str]) -> Vectors:
+        """Vectors of unit length, by the faster of the two variants that is here; shape (texts, 384)."""
+        here = {model.id: model for model in self.pool.available("embed")}
+        model = here.get(FAST) or self.pool.best("embed")
+        vectors: Vectors = self.pool.work(model, "embed", self.report, texts=tuple(texts))
+        return vectors

@@ -1,0 +1,55 @@
+"""What is made of a text. Spans are in characters of it, sources are the `segment_order` of a stored transcript."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from stt_lab.types import TextSpan
+
+Style = Literal["brief", "detailed", "action_items", "bullet_points"]
+AnalysisType = Literal["sentiment", "topics", "entities", "action_items", "questions", "pii_redact"]
+DocumentType = Literal[
+    "blog_post", "social_media", "newsletter", "key_quotes", "show_notes", "meeting_notes", "study_guide",
+    "flashcards", "quiz", "chapter_markers",
+]  # fmt: skip
+EXTRACTIVE = "extractive"  # as `model`: no language model wrote this
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence that was written, and what in the text it rests on."""
+
+    text: str
+    spans: tuple[TextSpan, ...]
+    sources: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Summary:
+    summary: str
+    style: Style
+    model: str  # what wrote it
+    statements: tuple[Statement, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """`result` is a list or an object, by its type (docs/operations.md)."""
+
+    type: AnalysisType
+    model: str
+    result: Any
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A document in Markdown, and the same as `items`."""
+
+    type: DocumentType
+    model: str
+    content: str
+    items: tuple[dict[str, Any], ...]
+    warnings: tuple[str, ...] = ()
