@@ -81,9 +81,12 @@ def _add_argument(command: argparse.ArgumentParser, name: str, info: FieldInfo) 
 
 def _prose(given: str) -> str:
     """A text, or that of a file."""
-    if given == "-":
-        return sys.stdin.read()
-    return Path(given[1:]).read_text("utf-8") if given.startswith("@") else given
+    try:
+        if given == "-":
+            return sys.stdin.read()
+        return Path(given[1:]).read_text("utf-8") if given.startswith("@") else given
+    except (OSError, UnicodeDecodeError):
+        raise argparse.ArgumentTypeError(f"{given[:80]} cannot be read as a text in UTF-8") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -62,7 +62,8 @@ def test_texts_come_from_files_and_pipes(tmp_path: Path, monkeypatch: pytest.Mon
     for given in ("as it is", f"@{tmp_path / 'a.txt'}", "-"):
         assert main(["embed", given]) == 0
     assert got == ["as it is", "one\ntwo", "piped"]
-    assert main(["embed", f"@{tmp_path / 'absent'}"]) == 1
+    with pytest.raises(SystemExit):
+        main(["embed", f"@{tmp_path / 'absent'}"])
 
 
 def test_json_on_stdout(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
