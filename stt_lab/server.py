@@ -10,7 +10,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from types import FrameType
@@ -81,7 +81,7 @@ class Parts:
 
     def close(self) -> None:
         self.stop()
-        self.scratch.lock.release()
+        self.scratch.release()
 
 
 def _compose(settings: Settings) -> Parts:
@@ -92,7 +92,7 @@ def _compose(settings: Settings) -> Parts:
         jobs = Jobs(runtime, runtime.database, runtime.accounts, runtime.library, settings)
         return Parts(scratch, runtime, access, jobs)
     except BaseException:
-        scratch.lock.release()
+        scratch.release()
         raise
 
 
@@ -106,6 +106,11 @@ class Scratch:
 
     folder: Path
     lock: FileLock
+    database: FileLock | None = None  # of a SQLite file elsewhere: its jobs are one server's too
+
+    def release(self) -> None:
+        for lock in filter(None, (self.lock, self.database)):
+            lock.release()
 
     def clear(self) -> None:
         """Remove what an earlier run left behind."""
@@ -121,10 +126,28 @@ def _prepare(settings: Settings) -> Scratch:
     scratch = _free(settings.data_dir / "servers") if shared else _locked(settings.data_dir, "server.lock")
     if scratch is None:
         raise Busy("Another server has this data directory: end it, or set STT_LAB_DATA_DIR to another one.")
+    try:
+        scratch = replace(scratch, database=_database_lock(settings))
+    except BaseException:
+        scratch.release()
+        raise
     scratch.clear()
     for name in SCRATCH:
         (scratch.folder / name).mkdir(mode=0o700)
     return scratch
+
+
+def _database_lock(settings: Settings) -> FileLock | None:
+    """The lock of a SQLite file that the settings name, which two data directories could share."""
+    from stt_lab.store.database import sqlite_file
+
+    file = sqlite_file(settings)
+    if file is None:
+        return None
+    held = _locked(file.parent, f".{file.name}.lock")
+    if held is None:
+        raise Busy("Another server has this database: end it, or set STT_LAB_DATABASE_URL to another one.")
+    return held.lock
 
 
 def _locked(folder: Path, lock: str) -> Scratch | None:

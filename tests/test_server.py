@@ -275,6 +275,19 @@ def test_the_application_over_one_data_directory(tmp_path: Path) -> None:
         app.state.parts.runtime.pool.transcribe(catalog.get("base"), pcm(tmp_path / "a.pcm"), None, silent)
 
 
+def test_a_sqlite_file_elsewhere_has_one_server(tmp_path: Path) -> None:
+    def settings(data: str) -> Settings:
+        url = f"sqlite:///{tmp_path / 'shared' / 'stt_lab.db'}"
+        return Settings(data_dir=tmp_path / data, models_dir=tmp_path, database_url=url)
+
+    first = _prepare(settings("one"))
+    with pytest.raises(Busy, match="STT_LAB_DATABASE_URL"):
+        _prepare(settings("two"))
+    first.release()
+    _prepare(settings("two")).release()  # the refusal had kept nothing
+    _prepare(settings("one")).release()
+
+
 def test_servers_that_share_a_database_share_the_data_directory(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, models_dir=tmp_path, database_url="postgresql://host/name")
     one, two = _prepare(settings), _prepare(settings)

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from stt_lab.errors import BadInput, Unavailable
 from stt_lab.settings import Settings
 
-__all__ = ["Database", "Session", "named_database", "open_database"]
+__all__ = ["Database", "Session", "named_database", "open_database", "sqlite_file"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_S = 15  # how long a writer waits for the one before it
@@ -87,6 +87,14 @@ def named_database(settings: Settings) -> Database:
     url = settings.database_url
     here = URL.create("sqlite", database=str(settings.data_dir / "stt_lab.db"))
     return Database(url.get_secret_value() if url else here)
+
+
+def sqlite_file(settings: Settings) -> Path | None:
+    """The file that STT_LAB_DATABASE_URL names; None for PostgreSQL, and where the database is the data directory's."""
+    if settings.database_url is None:
+        return None
+    url = _checked(settings.database_url.get_secret_value())
+    return None if url.drivername == POSTGRESQL else Path(str(url.database)).absolute()
 
 
 def _checked(given: str | URL) -> URL:
