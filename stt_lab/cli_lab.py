@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stt_lab.cli_data import add_data
-from stt_lab.errors import BadInput
+from stt_lab.errors import BadInput, MissingFile
 from stt_lab.settings import get_settings
 
 if TYPE_CHECKING:
@@ -31,19 +31,34 @@ def add_eval(command: argparse.ArgumentParser) -> None:
     command.add_argument("--report", type=Path, metavar="FOLDER", help="make the page of a stored run again")
     command.add_argument("--notebook", default="", help="which one with --report, such as 07 (default: the report)")
     command.add_argument("--set", dest="pairs", action="append", default=[], metavar="NAME=VALUE", help="its parameter")
+    command.add_argument("--leaderboard", action="store_true", help="what the stored runs reached, best first")
     command.add_argument("--no-report", dest="page", action="store_false", help="end with the scores, without a page")
     command.set_defaults(run=_eval)
 
 
-def _eval(report: Path | None, notebook: str, pairs: list[str], page: bool, **options: Any) -> int:
-    chosen = (options["suite"], options["resume"], options["score_only"], report)
+def _eval(report: Path | None, notebook: str, pairs: list[str], page: bool, leaderboard: bool, **options: Any) -> int:
+    chosen = (options["suite"], options["resume"], options["score_only"], report, leaderboard or None)
     if sum(value is not None for value in chosen) != 1:
-        raise BadInput("Name a suite, or a run with --resume, --score-only or --report.")
+        raise BadInput("Name a suite, or a run with --resume, --score-only or --report, or ask for the --leaderboard.")
+    if leaderboard:
+        return _leaderboard(options["runs"])
     if report is not None:
         return _report(report, notebook, pairs)
     if notebook or pairs:
         raise BadInput("--notebook and --set go with --report FOLDER.")
     return _run(page=page, **options)
+
+
+def _leaderboard(runs: Path) -> int:
+    from stt_lab.lab.leaderboard import boards, read, table
+
+    found = boards(read(runs))
+    if not found:
+        raise MissingFile(
+            f"No run in {runs} has scores yet: make one with `stt-lab eval quick`, or name another --runs."
+        )
+    print(table(found))
+    return 0
 
 
 def _report(folder: Path, name: str, pairs: list[str]) -> int:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from stt_lab.errors import BadInput
 from stt_lab.lab import tables
 from stt_lab.lab.results import Results
+from stt_lab.lab.scores import NAMES
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -69,7 +70,7 @@ def _lines(axes: Axes, names: Sequence[object]) -> None:
 
 def _needed(table: Any, measure: str) -> Any:
     if table.empty:
-        raise BadInput(f"No recording of this run has what {tables.NAMES[measure]} needs: see docs/lab-data.md.")
+        raise BadInput(f"No recording of this run has what {NAMES[measure]} needs: see docs/lab-data.md.")
     return table
 
 
@@ -79,7 +80,7 @@ def _needed(table: Any, measure: str) -> Any:
 def by_system(results: Results, measure: str = "wer") -> Chart:
     """A bar per system with its interval and value."""
     table = _needed(tables.rates(results, measure), measure)
-    figure, axes = _axes(1.4 + ROW * 1.3 * len(table), f"{tables.NAMES[measure]} by system", tables.NAMES[measure])
+    figure, axes = _axes(1.4 + ROW * 1.3 * len(table), f"{NAMES[measure]} by system", NAMES[measure])
     for place, (_, row) in enumerate(table.iterrows()):
         axes.barh(place, row["value"], height=0.62, color=style(row["system"], results.systems)["color"], alpha=0.85)
         axes.errorbar(row["value"], place, xerr=_error(row), color="black", capsize=4, linewidth=1.4)
@@ -96,12 +97,12 @@ def by_system(results: Results, measure: str = "wer") -> Chart:
 def by_group(results: Results, by: str = "language", measure: str = "wer") -> Chart:
     """A mark per system in each group (language, source, kind), with intervals; n is the number of recordings."""
     table = _needed(tables.rates(results, measure, by), measure)
-    return groups(results, table, f"{tables.NAMES[measure]} by {by}", tables.NAMES[measure])
+    return groups(results, table, f"{NAMES[measure]} by {by}", NAMES[measure])
 
 
 def by_length(results: Results) -> Chart:
     table = tables.by_length(results)
-    return groups(results, table, "WER (%) by length of the recording", tables.NAMES["wer"])
+    return groups(results, table, "WER (%) by length of the recording", NAMES["wer"])
 
 
 def groups(results: Results, table: Any, title: str, label: str) -> Chart:
@@ -190,7 +191,7 @@ def der_parts(results: Results) -> Chart:
 def speed_error(results: Results, measure: str = "wer") -> Chart:
     """Fast is right, few errors is low: the lower right corner is best."""
     table = _needed(tables.rates(results, measure), measure)
-    figure, axes = _axes(4.6, "Speed and error", "RTFx: seconds of sound per second of work", tables.NAMES[measure])
+    figure, axes = _axes(4.6, "Speed and error", "RTFx: seconds of sound per second of work", NAMES[measure])
     axes.grid(color="#dddddd", linewidth=0.8)
     for _, row in table.iterrows():
         rtfx = results.scores["systems"][row["system"]]["cost"].get("rtfx")
@@ -258,7 +259,7 @@ def seconds_by_length(results: Results) -> Chart:
 def differences(results: Results, first: str, second: str) -> Chart:
     """The difference of each share of errors with its interval; what crosses zero is within noise."""
     table = tables.comparisons(results, first, second)
-    table = table[[measure in tables.NAMES and "(%)" in tables.NAMES[measure] for measure in table["measure"]]]
+    table = table[[measure in NAMES and "(%)" in NAMES[measure] for measure in table["measure"]]]
     if table.empty:
         raise BadInput("The two systems have no share of errors in common: see the verdicts.")
     figure, axes = _axes(1.8 + ROW * 1.2 * len(table), "Differences of error", "points; left of zero: fewer errors")
@@ -271,7 +272,7 @@ def differences(results: Results, first: str, second: str) -> Chart:
         axes.errorbar(value, place, xerr=error, marker="o", markersize=8, capsize=4, color=colour, linewidth=1.6)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_title(f"{_short(first)} minus {_short(second)}", fontsize=FONT + 2, loc="left")
-    _lines(axes, [tables.NAMES[row["measure"]].removesuffix(" (%)") for row in _rows(table)])
+    _lines(axes, [NAMES[row["measure"]].removesuffix(" (%)") for row in _rows(table)])
     return figure
 
 
@@ -280,9 +281,7 @@ def paired(results: Results, first: str, second: str, measure: str = "wer") -> C
     table = tables.paired(results, first, second, measure)
     strongest = table["difference"].abs().sort_values(ascending=False).head(MOST).index
     table = table.loc[[item for item in table.index if item in strongest]]
-    figure, axes = _axes(
-        1.8 + 0.27 * len(table), f"{tables.NAMES[measure]}, recording by recording", tables.NAMES[measure]
-    )
+    figure, axes = _axes(1.8 + 0.27 * len(table), f"{NAMES[measure]}, recording by recording", NAMES[measure])
     places = range(len(table))
     axes.hlines(places, table[first], table[second], color="#999999", linewidth=1.4)
     for system in (first, second):

@@ -27,6 +27,13 @@ RATES = {  # measure -> the rates that are told of it
     "word_starts": ("mae",), "word_ends": ("mae",), "der": ("der",), "jer": ("jer",), "speakers": ("accuracy",),
     "cpwer": ("cpwer",), "tcpwer": ("tcpwer",), "orcwer": ("orcwer",), "wder": ("wder",),
 }  # fmt: skip
+NO_SHARE = ("non_speech", "word_starts", "word_ends")  # their rates have a unit
+NAMES = {
+    "wer": "WER (%)", "cer": "CER (%)", "der": "DER (%)", "jer": "JER (%)", "cpwer": "cpWER (%)",
+    "tcpwer": "tcpWER (%)", "orcwer": "ORC-WER (%)", "wder": "WDER (%)", "speakers": "right speaker count (%)",
+    "non_speech": "words per minute where nobody speaks", "word_starts": "error of word starts (s)",
+    "word_ends": "error of word ends (s)", "speed": "RTF", "cpu": "CPU seconds per second",
+}  # fmt: skip
 OF_TIME = ("der", "jer", "speakers")  # measures that look at no word
 OWN = ("mer", "wil", "mae", "accuracy", "rtfx")  # attributes of counts; every other name is their rate
 COMPARED = ("wer", "cer", "non_speech", "der", "cpwer", "wder", "word_starts", "speed", "cpu")
@@ -38,6 +45,10 @@ GROUPS: dict[str, Callable[[Item], str | None]] = {
 
 Counted = Mapping[str, Mapping[str, Counts]]  # recording -> measure -> counts
 _Pair = tuple[Item, Mapping[str, Counts]]
+
+
+def factor(measure: str) -> float:
+    return 1.0 if measure in NO_SHARE else 100.0
 
 
 @dataclass(frozen=True)

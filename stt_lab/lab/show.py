@@ -13,6 +13,7 @@ from IPython.display import HTML, Audio, display
 from stt_lab.lab import tables
 from stt_lab.lab.dataset import Item
 from stt_lab.lab.results import Results
+from stt_lab.lab.scores import NAMES
 from stt_lab.metrics import Aligned, align
 
 EMBEDDED = 400_000  # bytes: larger recordings are linked, so the report stays one that can be sent
@@ -92,10 +93,7 @@ def verdicts(results: Results, first: str = "", second: str = "") -> Any:
     if not results.scores["comparisons"]:
         return HTML("<p>There is nothing to compare: it takes two systems over the same recordings.</p>")
     rows = tables.comparisons(results, first, second)
-    lines = [
-        f"<li><b>{escape(tables.NAMES[row['measure']])}</b>: {escape(row['verdict'])}</li>"
-        for _, row in rows.iterrows()
-    ]
+    lines = [f"<li><b>{escape(NAMES[row['measure']])}</b>: {escape(row['verdict'])}</li>" for _, row in rows.iterrows()]
     return HTML(f'<ul class="stt-words" style="font-size: 15px; line-height: 1.7">{"".join(lines)}</ul>')
 
 

@@ -13,26 +13,16 @@ import pandas as pd
 from stt_lab.errors import BadInput
 from stt_lab.lab.dataset import Item
 from stt_lab.lab.results import ALL, Results
+from stt_lab.lab.scores import NAMES, factor
 from stt_lab.metrics import WordErrors, align, bootstrap, confusions, pool
 from stt_lab.types import Segment, Turn
 
 RATE = {"non_speech": "words_per_minute", "word_starts": "mae", "word_ends": "mae", "speakers": "accuracy"}
-NO_SHARE = ("non_speech", "word_starts", "word_ends")  # their rates have a unit
-NAMES = {
-    "wer": "WER (%)", "cer": "CER (%)", "der": "DER (%)", "jer": "JER (%)", "cpwer": "cpWER (%)",
-    "tcpwer": "tcpWER (%)", "orcwer": "ORC-WER (%)", "wder": "WDER (%)", "speakers": "right speaker count (%)",
-    "non_speech": "words per minute where nobody speaks", "word_starts": "error of word starts (s)",
-    "word_ends": "error of word ends (s)", "speed": "RTF", "cpu": "CPU seconds per second",
-}  # fmt: skip
 LENGTHS = (0, 5, 10, 20, 60, math.inf)  # seconds: bounds of the groups by length
 COLUMNS = ["system", "group", "value", "low", "high", "recordings", "total"]  # of rates
 COMPARED = ["measure", "first", "second", "difference", "low", "high", "significant", "verdict"]
 SHORT = {"non_speech": "noise words/min"}
 NOTHING = "-"  # in place of a word that is not there
-
-
-def factor(measure: str) -> float:
-    return 1.0 if measure in NO_SHARE else 100.0
 
 
 def systems(results: Results) -> Any:
