@@ -93,17 +93,23 @@ class Results:
         return next(writers, self.systems[0])
 
 
-def open_results(folder: str | Path = "") -> Results:
-    """The run of a folder, or the newest one that has predictions. Scores are made where there are none yet."""
-    run = resume(Path(folder) if folder else newest(), settings_near())
+def open_results(folder: str | Path = "", settings: Settings | None = None) -> Results:
+    """The run of a folder, or the newest one that has predictions. Scores are made where there are none as new."""
+    run = resume(Path(folder) if folder else newest(), settings or settings_near())
     rows = read(run.predictions)
     if not rows:
         raise BadInput(f"The run at {run.folder} has heard nothing yet: go on with stt-lab eval --resume.")
+    return Results(run, _scores(run), rows)
+
+
+def _scores(run: Run) -> Mapping[str, Any]:
+    path = run.folder / SCORES
     try:
-        scores = json.loads((run.folder / SCORES).read_text("utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        current = path.stat().st_mtime >= run.predictions.stat().st_mtime  # else the run went on since
     except (OSError, ValueError):
-        scores = score(run)
-    return Results(run, scores, rows)
+        return score(run)
+    return found if current else score(run)
 
 
 def settings_near() -> Settings:

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +76,12 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+Turn = Callable[[System], AbstractContextManager[Report]]  # around all that a system does; its wait is not measured
+
+
+def at_once(system: System) -> AbstractContextManager[Report]:
+    """The turn of a system that shares the machine with nobody."""
+    return nullcontext(silent)
 
 
 def create(suite: Suite, runs: Path, settings: Settings, base: Path, name: str = "") -> Run:
@@ -118,9 +124,10 @@ def resume(folder: Path, settings: Settings) -> Run:
     return run
 
 
-def predict(run: Run, settings: Settings, on_progress: OnProgress = lambda progress: None) -> int:
+def predict(run: Run, settings: Settings, on_progress: OnProgress = lambda progress: None, turn: Turn = at_once) -> int:
     """Let the systems hear what they have not yet heard; the number of rows that were added.
 
+    `turn` may wait for a device that others use, and gives a report, which may raise Cancelled as `on_progress` may.
     Raises Conflict where another process is at it. A recording that a system fails on is a row with its error.
     """
     lock = FileLock(run.folder / ".lock")
@@ -128,7 +135,7 @@ def predict(run: Run, settings: Settings, on_progress: OnProgress = lambda progr
         with lock.acquire(timeout=0):
             mend(run.predictions)
             before = read(run.predictions)
-            work = _Work(run, on_progress, before)
+            work = _Work(run, on_progress, before, turn)
             if work.left:
                 _predict(work, settings)
             on_progress(work.progress("", ""))
@@ -144,6 +151,7 @@ class _Work:
     run: Run
     on_progress: OnProgress
     before: Sequence[Prediction]
+    turn: Turn = at_once
     added: int = 0
     failed: int = 0
     left: dict[str, tuple[str, ...]] = field(default_factory=dict)  # item -> systems that have not heard it
@@ -230,14 +238,15 @@ def _warm(work: _Work, systems: dict[str, System], decoder: Decoder) -> None:
             continue
         system = systems[entry.name]
         work.tell(system.name, "")
-        system.start(silent)
+        with work.turn(system) as report:
+            system.start(report)
         heard = [item for item in work.run.items if entry.hears(item) and item.id in work.left]
         if system.remote or not heard:
             continue
         item = min(heard, key=lambda item: (item.text == "", item.duration or 60.0))
         try:
-            with decoder.decode(item.audio) as audio:
-                system.transcribe(item, audio, _patience(suite.timeout_s))
+            with decoder.decode(item.audio) as audio, work.turn(system) as report:
+                system.transcribe(item, audio, _patience(suite.timeout_s, report))
         except Cancelled:
             raise
         except Exception as problem:  # it may do better on the others
@@ -267,24 +276,27 @@ def _all(work: _Work, systems: dict[str, System], decoder: Decoder) -> None:
 
 def _hear(work: _Work, systems: Sequence[System], item: Item, decoder: Decoder, alone: bool) -> None:
     """One recording by all systems that have not heard it."""
-    work.tell(systems[0].name, item.id)
-    try:
-        with decoder.decode(item.audio) as audio:
+    with ExitStack() as ends:
+        try:
+            audio = ends.enter_context(decoder.decode(item.audio, lambda event: work.tell(systems[0].name, item.id)))
+        except Cancelled:
+            raise
+        except SttError as problem:
             for system in systems:
-                work.tell(system.name, item.id)
-                work.add(_one(system, item, audio, alone, work.run.suite.timeout_s))
-    except Cancelled:
-        raise
-    except SttError as problem:  # of the decoder: `_one` raises nothing else
+                work.add(Prediction(system.name, item.id, item.duration, error=str(problem)))
+            return
         for system in systems:
-            work.add(Prediction(system.name, item.id, item.duration, error=str(problem)))
+            work.tell(system.name, item.id)
+            with work.turn(system) as report:
+                prediction = _one(system, item, audio, alone, _patience(work.run.suite.timeout_s, report))
+            work.add(prediction)
 
 
-def _one(system: System, item: Item, audio: Audio, alone: bool, timeout_s: float) -> Prediction:
+def _one(system: System, item: Item, audio: Audio, alone: bool, report: Report) -> Prediction:
     heard, error = Heard(None), None
     with measured(system.processes, alone) as cost:
         try:
-            heard = system.transcribe(item, audio, _patience(timeout_s))
+            heard = system.transcribe(item, audio, report)
         except Cancelled:
             raise
         except SttError as problem:
@@ -304,12 +316,13 @@ def _row(system: str, item: str, audio: Audio, heard: Heard, cost: Cost, error: 
     )
 
 
-def _patience(seconds: float) -> Report:
-    """A report that ends work which takes too long."""
+def _patience(seconds: float, other: Report) -> Report:
+    """A report that ends work which takes too long, and passes on what it is told."""
     deadline = time.monotonic() + seconds
 
     def report(event: Event) -> None:
         if time.monotonic() > deadline:
             raise Unavailable("The recording took too long: raise timeout_s of the suite, or leave the file out.")
+        other(event)
 
     return report

@@ -111,7 +111,7 @@ def _entry_dict(entry: Entry) -> dict[str, Any]:
 class _File:
     """The tables of a file of suites."""
 
-    suites: dict[str, dict[str, Any]]
+    suites: dict[str, dict[str, Any]] = field(default_factory=dict)
     systems: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -124,6 +124,16 @@ class _Table(Plan):
 
 def read_suites(path: Path) -> dict[str, Suite]:
     """The suites of a TOML file, by name. Raises BadInput, which names the table and the field."""
+    file, systems = _read(path)
+    return {name: _suite(name, row, systems) for name, row in file.suites.items()}
+
+
+def read_systems(path: Path) -> dict[str, Entry]:
+    """The systems of such a file, also those that no suite names."""
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[_File, dict[str, Entry]]:
     if not path.is_file():
         raise MissingFile(f"There is no file of suites at {path}: name one with --suites.")
     try:
@@ -131,8 +141,7 @@ def read_suites(path: Path) -> dict[str, Suite]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise BadInput(f"{path.name} is not TOML: {problem}.") from None
     file = _made(_File, table, path.name)
-    systems = {name: read_entry(name, row) for name, row in file.systems.items()}
-    return {name: _suite(name, row, systems) for name, row in file.suites.items()}
+    return file, {name: read_entry(name, row) for name, row in file.systems.items()}
 
 
 def read_dict(row: Mapping[str, Any]) -> Suite:

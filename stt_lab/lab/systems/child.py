@@ -23,7 +23,7 @@ from stt_lab.audio import INHERITED
 from stt_lab.engines import catalog
 from stt_lab.engines.host import LIBRARIES, tuning
 from stt_lab.engines.protocols import Report
-from stt_lab.errors import BadInput, EngineCrashed, ModelMissing, SttError, Unavailable
+from stt_lab.errors import BadInput, Cancelled, EngineCrashed, ModelMissing, SttError, Unavailable
 from stt_lab.lab.dataset import Item
 from stt_lab.lab.systems.protocol import Bench, Heard, told_language, told_speakers
 from stt_lab.settings import Settings
@@ -43,14 +43,15 @@ class Program:
     requirement: str  # what pip installs
     weights: str = "ct2"  # form that it reads: ct2, ggml or pt
     task: str = "transcribe"
+    module: str = ""  # what its driver imports of it
 
 
 PROGRAMS = {
-    "faster-whisper": Program("bare_faster_whisper", "faster-whisper>=1.2.1"),
-    "openai-whisper": Program("bare_openai_whisper", "openai-whisper>=20250625", "pt"),
-    "whisper.cpp": Program("bare_whisper_cpp", "pywhispercpp>=1.5", "ggml"),
-    "whisperx": Program("bare_whisperx", "whisperx>=3.8"),
-    "pyannote": Program("bare_pyannote", "pyannote.audio>=4.0.7", task="diarize"),
+    "faster-whisper": Program("bare_faster_whisper", "faster-whisper>=1.2.1", module="faster_whisper"),
+    "openai-whisper": Program("bare_openai_whisper", "openai-whisper>=20250625", "pt", module="whisper"),
+    "whisper.cpp": Program("bare_whisper_cpp", "pywhispercpp>=1.5", "ggml", module="pywhispercpp"),
+    "whisperx": Program("bare_whisperx", "whisperx>=3.8", module="whisperx"),
+    "pyannote": Program("bare_pyannote", "pyannote.audio>=4.0.7", task="diarize", module="pyannote.audio"),
 }
 
 
@@ -106,24 +107,21 @@ class ChildSystem:
         if self._model.task != program.task:
             raise BadInput(f"The model '{wish.model}' cannot {program.task}: give {bench.name!r} another one.")
         self._weights = Path()
-        self._python = _python(wish, bench)
+        self._python = interpreter(wish, bench)
         self._child: Child | None = None
         self._told: dict[str, Any] = {}  # what the program says about itself
         self._turn = threading.Lock()
 
     def start(self, report: Report) -> None:
-        self._weights = _weights(self._model, self._program, self._bench.settings)
+        self._weights = weights_for(self._model, self._program, self._bench.settings)
         try:
             self._ready(report)
+        except Cancelled:
+            raise
         except SttError as problem:
-            raise Unavailable(f"The system {self.name!r} does not start. {problem} {self._mend()}") from None
-
-    def _mend(self) -> str:
-        folder = (self._bench.envs / self._wish.engine).as_posix()
-        return (
-            f"Install it with `python -m venv {folder} && {folder}/bin/pip install '{self._program.requirement}'`,"
-            " or leave the system out with --systems."
-        )
+            mend = install(self._wish, self._bench.envs)
+            why = f"The system {self.name!r} does not start. {problem} {mend}, or leave the system out with --systems."
+            raise Unavailable(why) from None
 
     def transcribe(self, item: Item, audio: Audio, report: Report) -> Heard:
         request: dict[str, Any] = {"sound": str(audio.path), "language": told_language(self._wish.language, item)}
@@ -172,7 +170,14 @@ class ChildSystem:
             self._child = None
 
 
-def _weights(model: catalog.Model, program: Program, settings: Settings) -> Path:
+def install(wish: Foreign, envs: Path) -> str:
+    """How to get a program, without a full stop."""
+    folder = (envs / wish.engine).as_posix()
+    requirement = PROGRAMS[wish.engine].requirement
+    return f"Install it with `python -m venv {folder} && {folder}/bin/pip install '{requirement}'`"
+
+
+def weights_for(model: catalog.Model, program: Program, settings: Settings) -> Path:
     """The file or folder that the program reads. Raises ModelMissing, which says how to get it."""
     if program.weights == "ct2":
         folder = catalog.locate(model, settings)
@@ -188,7 +193,7 @@ def _weights(model: catalog.Model, program: Program, settings: Settings) -> Path
     return path
 
 
-def _python(wish: Foreign, bench: Bench) -> Path:
+def interpreter(wish: Foreign, bench: Bench) -> Path:
     """The interpreter for the program, links not followed: a link in an environment is what makes it one."""
     own = bench.envs / wish.engine / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     chosen = Path(wish.python).absolute() if wish.python else own if own.exists() else Path(sys.executable)
