@@ -1,4 +1,4 @@
-"""Running text: where its sentences are, and which language it is in. Pure."""
+"""Running text: where its sentences are, who says them, and which language it is in. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,23 @@ BACK = 40  # characters before a mark that tell whether it ends a sentence
 SAMPLE = 10_000  # characters that a language is told from
 LEAST = 3  # letters, below which no language is told
 _MARKS = "".join(map(re.escape, sorted(SENTENCE_ENDS)))
-# Marks and what closes behind them, then white space, or nothing in scripts without spaces; or a blank line
-_CANDIDATE = re.compile(rf"[{_MARKS}]+[\"'”’»)\]}}]*(?=\s|$)|[。．｡？！]+[」』”’）]*|\s*\n\s*\n")
+_ITEM = r"[ \t]*(?:[-*•–]|\d{1,2}[.)])\s"  # what an item of a list begins with
+# A line that begins with a time, maybe, and a name of up to 40 characters: "[00:12] Ada: ", "Speaker 1: "
+_TIME = r"[\[(]?\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?[\])]?[ \t]*[-–]?[ \t]*"
+_LABEL = rf"[ \t]*(?:{_TIME})?[^\W\d_a-z][^\n:.!?;]{{0,39}}:[ \t]+(?=\S)"
+_NUMBERED = re.compile(r"(?:\A|\n)[ \t]*\d{1,2}\.\Z")
+_LABELS = re.compile(rf"^{_LABEL}", re.MULTILINE)
+# Marks and what closes behind them, then white space, or nothing in scripts without spaces; or the end of a paragraph
+_CANDIDATE = re.compile(
+    rf"[{_MARKS}]+[\"'”’»)\]}}]*(?=\s|$)|[。．｡？！]+[」』”’）]*|\s*\n\s*\n|\s*\n(?={_ITEM}|{_LABEL})"
+)
 
 
 def sentences(text: str) -> tuple[TextSpan, ...]:
     """The sentences, without the space around them; what lies between two of them is white space only.
 
-    A mark ends one where no small letter follows; titles, initials and numbers end nothing, a blank line always does.
+    A mark ends one where no small letter follows; titles, initials and numbers end nothing. What always ends one: a
+    blank line, and the line before an item of a list or a speaker's name.
     """
     ends = [*_ends(text), len(text)]
     starts = [0, *ends[:-1]]
@@ -31,7 +40,8 @@ def _ends(text: str) -> Iterator[int]:
     for found in _CANDIDATE.finditer(text):
         end = found.end()
         blank = not found[0].strip()
-        if blank or (sentence_end(text[max(0, end - BACK) : end]) and not _goes_on(text, end)):
+        before = text[max(0, end - BACK) : end]
+        if blank or (sentence_end(before) and not _NUMBERED.search(before) and not _goes_on(text, end)):
             yield end
 
 
@@ -45,6 +55,24 @@ def _trimmed(text: str, start: int, end: int) -> TextSpan:
     part = text[start:end]
     left = len(part) - len(part.lstrip())
     return TextSpan(start + left, max(start + left, start + len(part.rstrip())))
+
+
+def labels(text: str) -> tuple[TextSpan, ...]:
+    """The beginnings of lines that name who speaks, where the text is a transcript that is written so; else ().
+
+    It is when its first line has a name, and a name comes again or every line has one.
+    """
+    found = [TextSpan(*match.span()) for match in _LABELS.finditer(text)]
+    if len(found) < 2 or text[: found[0].start].strip():
+        return ()
+    names = {label_name(span.of(text)) for span in found}
+    lines = sum(bool(line.strip()) for line in text.splitlines())
+    return tuple(found) if len(names) < len(found) or len(found) == lines else ()
+
+
+def label_name(label: str) -> str:
+    """The name in what `labels` found."""
+    return re.sub(r"^[\W\d_]+", "", label).strip(" \t:")
 
 
 def language_of(text: str) -> str | None:

@@ -38,6 +38,7 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "POST /v1/transcribe": (SPEECH, RECORDING),
     "POST /v1/audio/transcriptions": (SPEECH, RECORDING),
     "POST /v1/audio/translations": (SPEECH, RECORDING),
+    "POST /v1/summarize": (OWN, {"text": "a text"}),
     "POST /v1/embed": (OWN, {"texts": ["a text"]}),
     "GET /v1/models": (OPEN, {}),
     "GET /v1/languages": (OPEN, {}),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stt_lab.prose import language_of, sentences
+from stt_lab.prose import label_name, labels, language_of, sentences
 
 
 def split(text: str) -> list[str]:
@@ -60,3 +60,32 @@ def test_between_sentences_is_white_space_only(text: str) -> None:
 )
 def test_language(text: str, code: str | None) -> None:
     assert language_of(text) == code
+
+
+SAID = "Ada: Good morning. How are you?\nBen: Fine\n[00:12] Ada: Then let's begin.\n"
+
+
+def test_lines_of_a_transcript_are_sentences_of_their_own() -> None:
+    assert split(SAID) == [
+        "Ada: Good morning.",
+        "How are you?",
+        "Ben: Fine",
+        "[00:12] Ada: Then let's begin.",
+    ]
+    assert split("We need\n- milk\n- bread\n1. Buy it") == ["We need", "- milk", "- bread", "1. Buy it"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (SAID, ["Ada", "Ben", "Ada"]),
+        ("Speaker 1: Hello.\nGoes on here.\nSpeaker 2: Hi.\nSpeaker 1: So.", ["Speaker 1", "Speaker 2", "Speaker 1"]),
+        ("Анна: Да.\nИван: Нет.", ["Анна", "Иван"]),
+        ("One thing: it works.", []),
+        ("The plan.\nOne thing: it works.\nTwo things: it does not.", []),
+        ("Subject: lunch\nDate: today\nDear all, it is ready.", []),
+        ("", []),
+    ],
+)
+def test_labels(text: str, names: list[str]) -> None:
+    assert [label_name(span.of(text)) for span in labels(text)] == names

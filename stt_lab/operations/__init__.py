@@ -5,7 +5,7 @@ Their order here is that in which they are shown.
 
 # isort: off
 from stt_lab.operations.speech import transcribe
-from stt_lab.operations.text import embed
+from stt_lab.operations.text import embed, summarize
 from stt_lab.operations.info import health, languages, models
 from stt_lab.operations.jobs import cancel_job, job, job_deliveries, job_result
 from stt_lab.operations.library import (
@@ -43,6 +43,7 @@ __all__ = [
     "rename_speakers",
     "revoke_key",
     "search_transcripts",
+    "summarize",
     "transcribe",
     "transcript",
     "transcripts",

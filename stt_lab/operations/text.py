@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, TooLarge
 from stt_lab.registry import PROSE, current, operation
+from stt_lab.writing.script import Script
 from stt_lab.writing.tools import EXACT, Tools
+from stt_lab.writing.values import Style, Summary
+from stt_lab.writing.writer import AUTO, writer
 
 LONGEST = 1_000_000  # characters: what is said in some 20 hours
 MOST_TEXTS = 2048  # at once
@@ -64,6 +67,22 @@ Texts = Annotated[
     AfterValidator(worded_each),
     Field(description="texts to work on", json_schema_extra={PROSE: True}),
 ]
+Writing = Annotated[str, Field(description="who writes: auto (the best that is here) or extractive")]
+StyleName = Literal["brief", "detailed", "bullet_points", "bullets"]  # the last one is what the hosted API's SDK says
+
+
+@operation("POST", "/v1/summarize", scope="text")
+def summarize(
+    text: Prose,
+    style: Annotated[StyleName, Field(description="kind of summary; bullets is bullet_points")] = "brief",
+    model: Writing = AUTO,
+) -> Summary:
+    """Say in short what a text says; each statement carries the spans of the text that it rests on.
+
+    The extractive writer, which needs no language model, chooses sentences of the text itself; in front of an English
+    one it leaves fillers out ("So, um,").
+    """
+    return writer(tools(), model).summarize(Script(text), cast(Style, "bullet_points" if style == "bullets" else style))
 
 
 @operation("POST", "/v1/embed", scope="text")

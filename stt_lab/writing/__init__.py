@@ -3,4 +3,9 @@
 script.py      the text, and where in a recording each part of it was said
 values.py      what is made; everything carries the spans that it rests on
 tools.py       the engines that read, as functions
+writer.py      who writes, by name
+extractive.py  the writer that needs no language model
+reading.py     sentences, speakers, grammar and vectors of a text, each made when asked for
+ranking.py sections.py spoken.py   which sentences say most, where the subject changes, how people speak
+summaries.py   sentences that stand for a text
 """

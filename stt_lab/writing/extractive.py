@@ -1,0 +1,25 @@
+"""The writer that needs no language model: it finds, ranks and arranges what the text says itself.
+
+Deterministic, and the default where no language model is. What it gives are sentences of the text, lightly cleaned:
+an English one loses the fillers in front ("So, um,"), all of them lose line breaks.
+"""
+
+from __future__ import annotations
+
+from stt_lab.writing.reading import Reading
+from stt_lab.writing.script import Script
+from stt_lab.writing.summaries import summary
+from stt_lab.writing.tools import Tools
+from stt_lab.writing.values import EXTRACTIVE, Style, Summary
+
+
+class Extractive:
+    """A `Writer`."""
+
+    model = EXTRACTIVE
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+
+    def summarize(self, script: Script, style: Style) -> Summary:
+        return summary(Reading(script, self.tools), style)

@@ -1,0 +1,115 @@
+"""A script as the extractive writer sees it: sentences, who says them, their grammar and their vectors."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from stt_lab.prose import label_name, labels, language_of, sentences
+from stt_lab.types import Entity, Parsed, TextSpan, Token
+from stt_lab.writing.script import Script
+from stt_lab.writing.tools import Tools
+
+if TYPE_CHECKING:
+    from stt_lab.engines.protocols import Vectors
+
+LONG = 60  # words of a sentence from which it is cut further, where what was said has no marks
+
+
+@dataclass(frozen=True)
+class Sentence(TextSpan):
+    number: int  # from 0
+    text: str
+    speaker: str | None = None
+
+
+class Reading:
+    """Each part is made when it is first asked for: a summary needs no grammar, a list of names no vectors."""
+
+    def __init__(self, script: Script, tools: Tools) -> None:
+        self.script, self.tools, self.text = script, tools, script.text
+        self.language = script.language or language_of(script.text)
+
+    @cached_property
+    def parsed(self) -> Parsed:
+        return self.tools.parse(self.text, self.language)
+
+    @cached_property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """Each of one speaker, without the label that names him."""
+        spans = self._spans
+        if any(len(span.of(self.text).split()) > LONG for span in spans):
+            spans = self.parsed.sentences
+        cut = [piece for span in spans for piece in pieces(self.text, span, self._cuts)]
+        return tuple(
+            Sentence(one.start, one.end, number, one.of(self.text), self._speaker(one.start))
+            for number, one in enumerate(cut)
+        )
+
+    @cached_property
+    def _spans(self) -> tuple[TextSpan, ...]:
+        """Sentences by their marks; long ones of a transcript by its segments."""
+        starts = [TextSpan(part.start, part.start) for part in self.script.parts]
+        return tuple(
+            piece
+            for span in sentences(self.text)
+            for piece in (pieces(self.text, span, starts) if len(span.of(self.text).split()) > LONG else (span,))
+        )
+
+    @cached_property
+    def _labels(self) -> tuple[TextSpan, ...]:
+        return () if self.script.parts else labels(self.text)
+
+    @cached_property
+    def _cuts(self) -> list[TextSpan]:
+        """Where the speaker changes: a point, or the label there."""
+        changes = (second for first, second in pairwise(self.script.parts) if first.speaker != second.speaker)
+        return [*self._labels, *(TextSpan(part.start, part.start) for part in changes)]
+
+    def _speaker(self, offset: int) -> str | None:
+        part = self.script.part(offset)
+        if part is not None:
+            return part.speaker
+        place = bisect_right(self._labels, offset, key=lambda label: label.start) - 1
+        return label_name(self._labels[place].of(self.text)) if place >= 0 else None
+
+    @cached_property
+    def speakers(self) -> tuple[str, ...]:
+        """In the order in which they first speak."""
+        return tuple(dict.fromkeys(one.speaker for one in self.sentences if one.speaker))
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """Of the sentences; shape (sentences, 384)."""
+        return self.tools.embed(one.text for one in self.sentences)
+
+    def tokens(self, span: TextSpan) -> tuple[Token, ...]:
+        """The words and marks in a stretch; () without a parser for the language."""
+        return self.parsed.tokens[slice(*self.places(span))]
+
+    def places(self, span: TextSpan) -> tuple[int, int]:
+        """Of the first token in a stretch, and behind the last."""
+        tokens = self.parsed.tokens
+        first = bisect_left(tokens, span.start, key=lambda token: token.start)
+        return first, bisect_left(tokens, span.end, lo=first, key=lambda token: token.start)
+
+    def entities(self, span: TextSpan) -> tuple[Entity, ...]:
+        """The entities that begin in a stretch."""
+        found = self.parsed.entities
+        first = bisect_left(found, span.start, key=lambda entity: entity.start)
+        return found[first : bisect_left(found, span.end, lo=first, key=lambda entity: entity.start)]
+
+
+def pieces(text: str, span: TextSpan, cuts: list[TextSpan]) -> Iterator[TextSpan]:
+    """A stretch without the cuts in it, each piece without the space around it."""
+    first = bisect_left(cuts, span.start, key=lambda cut: cut.start)
+    inside = cuts[first : bisect_left(cuts, span.end, lo=first, key=lambda cut: cut.start)]
+    edges = [span.start, *(edge for cut in inside for edge in (cut.start, cut.end)), span.end]
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        part = text[start:end]
+        if part.strip():
+            yield TextSpan(start + len(part) - len(part.lstrip()), start + len(part.rstrip()))

@@ -1,0 +1,42 @@
+"""How people speak: what in a sentence says nothing, and how much of it does. Pure; the words are English."""
+
+from __future__ import annotations
+
+import re
+
+from stt_lab.text import UNSPACED
+
+SHORT, LONG = 6, 45  # words between which a sentence makes a good statement
+LETTERS = 2  # of a script without spaces that stand for a word, about
+
+_SOUND = r"(?:um+|uh+|uhm+|erm?|hmm*|mm+|mhm|uh-huh|ah+|eh|oh)"
+FILLER = re.compile(rf"\b{_SOUND}\b,?|,\s*(?:you know|i mean|like|sort of|kind of)\b(?=,)", re.IGNORECASE)
+REPAIR = re.compile(r"\b(\w+),? \1\b|\w\s*(?:—|–|--|\.\.\.|…)\s*$", re.IGNORECASE)  # "the, the", "and then we--"
+_LEADING = re.compile(
+    rf"^(?:{_SOUND}\b[,.\s…-]*|(?:you know|i mean|okay|ok|so|well|right|yeah|anyway|alright|all right|now|look|listen)"
+    r"\s*,\s*|(?:and|but|so)\s+(?=[\w']+\s))+",
+    re.IGNORECASE,
+)
+
+
+def words(text: str) -> int:
+    """About how many words; letters of scripts without spaces by the two."""
+    return len(text.split()) + len(UNSPACED.findall(text)) // LETTERS
+
+
+def cleaned(text: str, language: str | None) -> str:
+    """A sentence on one line; an English one without the fillers in front, and with a capital letter instead."""
+    plain = " ".join(text.split())
+    kept = _LEADING.sub("", plain) if language == "en" else plain
+    return kept[:1].upper() + kept[1:] if words(kept) >= SHORT // 2 else plain
+
+
+def substance(text: str) -> float:
+    """How fit a sentence is to stand for others, 0 to 1: neither very short nor endless, no question, few fillers."""
+    count = words(_LEADING.sub("", text))
+    if count < SHORT - 1:
+        return 0.0
+    length = min(1.0, (count + 2) / (2 * SHORT)) if count < 2 * SHORT else min(1.0, LONG / count)
+    clean = 1 - min(1.0, 4 * len(FILLER.findall(text)) / count)
+    question = 0.4 if text.rstrip().endswith(("?", "？", "؟")) else 1.0
+    return length * clean * question * (0.6 if REPAIR.search(text) else 1.0)

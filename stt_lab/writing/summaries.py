@@ -1,0 +1,120 @@
+"""Summaries of a text in its own sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stt_lab.types import TextSpan
+from stt_lab.writing.ranking import centrality, varied
+from stt_lab.writing.reading import Reading, Sentence
+from stt_lab.writing.sections import sections
+from stt_lab.writing.spoken import cleaned, substance, words
+from stt_lab.writing.values import EXTRACTIVE, Statement, Style, Summary
+
+if TYPE_CHECKING:
+    from stt_lab.writing.ranking import Scores
+
+BRIEF, BULLETS, DETAILED = 80, 160, 450  # words at most, about
+SHARE = 0.3  # of a text's words that a summary may have
+WHOLE = 30  # words, below which a text is its own summary
+LEAD = 0.15  # what opening a text is worth, against 1 for the most central sentence
+MISSES = 3  # sentences that were too long for what is left, after which no other is tried
+
+Groups = list[list[Sentence]]  # paragraphs
+
+
+def summary(reading: Reading, style: Style) -> Summary:
+    """Sentences of the text, in its order, and as statements each with its place."""
+    groups = _STYLES[style](reading)
+    statements = tuple(_statement(reading, sentence) for group in groups for sentence in group)
+    return Summary(_written(reading, groups, style), style, EXTRACTIVE, statements)
+
+
+def _statement(reading: Reading, sentence: Sentence) -> Statement:
+    spans = (TextSpan(sentence.start, sentence.end),)
+    return Statement(cleaned(sentence.text, reading.language), spans, reading.script.sources(spans))
+
+
+def _written(reading: Reading, groups: Groups, style: Style) -> str:
+    if style == "bullet_points":
+        return "\n".join(f"- {said(reading, sentence)}" for group in groups for sentence in group)
+    return "\n\n".join(" ".join(said(reading, sentence) for sentence in group) for group in groups)
+
+
+def said(reading: Reading, sentence: Sentence) -> str:
+    """A sentence as it is shown: with its speaker's name where several speak."""
+    text = cleaned(sentence.text, reading.language)
+    return f"{sentence.speaker}: {text}" if sentence.speaker and len(reading.speakers) > 1 else text
+
+
+# Choice
+
+
+def ranked(reading: Reading) -> Scores:
+    """What each sentence says of the whole: centrality, more for an opening, times its fitness to be quoted."""
+    fit = np.array([substance(sentence.text) for sentence in reading.sentences], np.float32)
+    if not fit.any():  # all are very short
+        fit += 1
+    lead = LEAD / (1 + np.arange(len(fit), dtype=np.float32))
+    scores: Scores = np.maximum(fit * (centrality(reading.vectors) + lead), 1e-6 * (fit > 0))
+    return scores
+
+
+def best(reading: Reading, scores: Scores, among: range, budget: int) -> list[Sentence]:
+    """The best of a stretch, in the order of the text: at least one, and no more than so many words otherwise."""
+    chosen: list[Sentence] = []
+    left, misses = budget, 0
+    part = slice(among.start, among.stop)
+    for place in varied(scores[part], reading.vectors[part], len(among)):
+        sentence = reading.sentences[among.start + place]
+        count = words(sentence.text)
+        if not chosen or count <= left:
+            chosen.append(sentence)
+            left -= count
+        else:
+            misses += 1
+        if misses >= MISSES or left <= 0:
+            break
+    return sorted(chosen, key=lambda sentence: sentence.number)
+
+
+def _counts(reading: Reading) -> list[int]:
+    return [words(sentence.text) for sentence in reading.sentences]
+
+
+def _brief(reading: Reading) -> Groups:
+    everything = range(len(reading.sentences))
+    total = sum(_counts(reading))
+    if total <= WHOLE:
+        return [list(reading.sentences)]
+    return [best(reading, ranked(reading), everything, min(BRIEF, max(WHOLE, int(SHARE * total))))]
+
+
+def _by_sections(most: int) -> Callable[[Reading], Groups]:
+    """A paragraph for each section, which has its share of the words."""
+
+    def make(reading: Reading) -> Groups:
+        counts = _counts(reading)
+        total = sum(counts)
+        if total <= WHOLE:
+            return [list(reading.sentences)]
+        scores, budget = ranked(reading), min(most, max(WHOLE, int(SHARE * total)))
+        parts = sections(reading.vectors, counts, max(1, budget // 20))
+        groups = [best(reading, scores, part, _share(counts, part, budget, total)) for part in parts]
+        return [group for group in groups if group]
+
+    return make
+
+
+def _share(counts: Sequence[int], part: range, budget: int, total: int) -> int:
+    return round(budget * sum(counts[part.start : part.stop]) / total)
+
+
+_STYLES: dict[str, Callable[[Reading], Groups]] = {
+    "brief": _brief,
+    "detailed": _by_sections(DETAILED),
+    "bullet_points": _by_sections(BULLETS),
+}
