@@ -220,7 +220,7 @@ def test_bootstrap() -> None:
 
 
 def test_bootstrap_of_nothing() -> None:
-    for nothing in ([], [WordErrors(0, 0, 2, 0)]):
+    for nothing in ([], [WordErrors(0, 0, 2, 0)] * 2, [WordErrors(1, 0, 0, 4)]):  # one says nothing about others
         assert all(map(math.isnan, bootstrap(nothing, seed=0)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -11,10 +10,11 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TypeVar
 
-from stt_lab.audio import DecodeLimits, Decoder
+from stt_lab.audio import Decoder
 from stt_lab.errors import BadInput, SttError
 from stt_lab.lab.items import Flaw, Item
 from stt_lab.lab.rows import Row
+from stt_lab.lab.sound import own_decoder
 from stt_lab.settings import get_settings
 from stt_lab.text import language_code
 from stt_lab.types import Segment, Span, Turn, Word
@@ -60,10 +60,7 @@ class Audios:
 
     def _started(self) -> Decoder:
         if self._decoder is None:
-            folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="stt_lab-")))
-            settings = get_settings()
-            self._decoder = Decoder(folder, DecodeLimits(settings.max_samples, settings.decode_timeout_s))
-            self._open.callback(self._decoder.close)
+            self._decoder = self._open.enter_context(own_decoder(get_settings()))
         return self._decoder
 
 

@@ -23,7 +23,7 @@ PLACES = (Path(__file__).parents[2] / "notebooks", Path(__file__).with_name("shi
 PARAMETERS = "parameters"  # tag of the cell that is replaced
 SCRIPTS = re.compile(r"<script\b.*?</script>\s*", re.DOTALL)
 STYLE = """<style>
-.jp-Cell-outputWrapper {padding-left: var(--jp-cell-prompt-width)}
+.jp-Cell-outputWrapper {padding-left: calc(var(--jp-cell-prompt-width) + 12px)}
 .jp-RenderedHTMLCommon td, .jp-RenderedHTMLCommon th {text-align: left !important; font-size: 13px}
 .jp-RenderedHTMLCommon td {white-space: nowrap}
 .jp-RenderedHTMLCommon {overflow-x: auto}

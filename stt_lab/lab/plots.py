@@ -1,71 +1,16 @@
-"""Figures of a stored run. Each has labelled axes with units, 95 % intervals as bars, and colours (Okabe & Ito) and
-marks that colour-blind readers tell apart."""
+"""Figures of a stored run. Each has labelled axes with units, and 95 % intervals as bars; chart.py has their looks."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from io import BytesIO
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from stt_lab.errors import BadInput
-from stt_lab.lab import tables
+from stt_lab.lab import chart, tables
+from stt_lab.lab.chart import COLOURS, FONT, HATCHES, MOST, ROW, SMALL, Chart, style
 from stt_lab.lab.results import Results
 from stt_lab.lab.scores import NAMES
-
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
-HATCHES = ("", "//", "..")
-WIDTH, ROW = 9.0, 0.42  # inches: of a figure, of a line of text in it
-FONT, SMALL = 12, 10.5  # points
-DPI = 100  # at which texts have their size on a screen
-SHARP = 160  # dots per inch of pictures in a page
-NAME = 40  # characters of a name on an axis
-MOST = 60  # recordings that a plot of single ones shows
-
-
-class Chart(Figure):
-    """A figure that a notebook shows by itself, with its title for those who cannot see it."""
-
-    title = ""
-
-    def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
-        file = BytesIO()
-        self.savefig(file, format="png", dpi=SHARP)
-        return file.getvalue(), {"width": round(self.get_figwidth() * DPI), "alt": self.title}
-
-
-def style(system: str, systems: Sequence[str]) -> dict[str, Any]:
-    """Colour and mark of a system: the same in every figure of a run."""
-    place = list(systems).index(system) if system in systems else 0
-    return {"color": COLOURS[place % len(COLOURS)], "marker": MARKS[place % len(MARKS)]}
-
-
-def _axes(height: float, title: str, x: str, y: str = "") -> tuple[Chart, Axes]:
-    figure = Chart(figsize=(WIDTH, max(2.4, height)), dpi=DPI, layout="constrained")
-    figure.title = title
-    axes = figure.add_subplot()
-    axes.set_title(title, fontsize=FONT + 2, loc="left")
-    axes.set_xlabel(x, fontsize=FONT)
-    axes.set_ylabel(y, fontsize=FONT)
-    axes.tick_params(labelsize=SMALL)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="x", color="#dddddd", linewidth=0.8)
-    axes.set_axisbelow(True)
-    return figure, axes
-
-
-def _short(name: object) -> str:
-    text = str(name)
-    return text if len(text) <= NAME else f"{text[: NAME // 2 - 1]}…{text[-NAME // 2 :]}"
-
-
-def _lines(axes: Axes, names: Sequence[object]) -> None:
-    """A line of the figure per name, from the top."""
-    axes.set_yticks(range(len(names)), [_short(name) for name in names], fontsize=SMALL)
-    axes.set_ylim(len(names) - 0.4, -0.6)
 
 
 def _needed(table: Any, measure: str) -> Any:
@@ -80,17 +25,17 @@ def _needed(table: Any, measure: str) -> Any:
 def by_system(results: Results, measure: str = "wer") -> Chart:
     """A bar per system with its interval and value."""
     table = _needed(tables.rates(results, measure), measure)
-    figure, axes = _axes(1.4 + ROW * 1.3 * len(table), f"{NAMES[measure]} by system", NAMES[measure])
+    figure, axes = chart.axes(1.4 + ROW * 1.3 * len(table), f"{NAMES[measure]} by system", NAMES[measure])
     for place, (_, row) in enumerate(table.iterrows()):
         axes.barh(place, row["value"], height=0.62, color=style(row["system"], results.systems)["color"], alpha=0.85)
-        axes.errorbar(row["value"], place, xerr=_error(row), color="black", capsize=4, linewidth=1.4)
+        axes.errorbar(row["value"], place, xerr=chart.error(row), color="black", capsize=4, linewidth=1.4)
         high = max(row["value"], row["high"] if row["high"] == row["high"] else 0)
         axes.annotate(
             f"{row['value']:.1f}", (high, place), xytext=(7, 0), textcoords="offset points", va="center", fontsize=SMALL
         )
-    _lines(axes, [f"{row['system']}" for _, row in table.iterrows()])
+    chart.lines(axes, [f"{row['system']}" for _, row in table.iterrows()])
     axes.margins(x=0.12)
-    axes.set_xlim(left=0)
+    axes.set_xlim(left=0, right=None if table["value"].any() else 1)
     return figure
 
 
@@ -110,51 +55,55 @@ def groups(results: Results, table: Any, title: str, label: str) -> Chart:
     names = list(dict.fromkeys(table["group"]))
     systems = [name for name in results.systems if name in set(table["system"])]
     height = 1.8 + max(ROW, 0.2 * len(systems)) * len(names)
-    figure, axes = _axes(height, title, label)
+    figure, axes = chart.axes(height, title, label)
     for turn, system in enumerate(systems):
         rows = table[table["system"] == system]
         shift = 0.6 * ((turn + 0.5) / len(systems) - 0.5)
         places = [names.index(group) + shift for group in rows["group"]]
         errors = [
-            [error[0][0] for error in map(_error, _rows(rows))],
-            [error[1][0] for error in map(_error, _rows(rows))],
+            [error[0][0] for error in map(chart.error, chart.rows(rows))],
+            [error[1][0] for error in map(chart.error, chart.rows(rows))],
         ]
         axes.errorbar(
             rows["value"], places, xerr=errors, linestyle="", capsize=3, markersize=7, clip_on=False, label=system,
             **style(system, results.systems),
         )  # fmt: skip
     counts = table.groupby("group")["recordings"].max()
-    _lines(axes, [f"{_short(name)} (n = {counts[name]})" for name in names])
+    chart.lines(axes, [f"{chart.short(name)} (n = {counts[name]})" for name in names])
     axes.set_xlim(left=0)
-    _legend_below(figure, axes)
+    chart.legend_below(figure, axes)
     return figure
 
 
-def _rows(table: Any) -> list[Any]:
-    return [row for _, row in table.iterrows()]
+def by_snr(results: Results) -> Chart:
+    """WER by how far speech stands above the noise of its recording, as estimated."""
+    return groups(results, tables.by_snr(results), "WER (%) by estimated signal-to-noise ratio", NAMES["wer"])
 
 
-def _error(row: Any) -> list[list[float]]:
-    """Distances to the ends of the interval; none where there is none."""
-    if row["low"] != row["low"] or row["high"] != row["high"]:
-        return [[0.0], [0.0]]
-    return [[max(0.0, row["value"] - row["low"])], [max(0.0, row["high"] - row["value"])]]
-
-
-def _legend_below(figure: Chart, axes: Axes) -> None:
-    """Under the axes, so that it covers no mark."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        names = [_short(one) for one in labels]
-        columns = 3 if max(map(len, names)) < 16 else 2
-        figure.legend(handles, names, loc="outside lower left", ncols=columns, fontsize=SMALL, frameon=False)
+def noise_curve(results: Results, table: Any) -> Chart:
+    """WER over the SNR of noise that was added; dashed without it. `table` is that of `robustness.by_snr`."""
+    figure, axes = chart.axes(
+        4.6, "WER (%) by signal-to-noise ratio", "SNR (dB) of the noise that was added", "WER (%)"
+    )
+    axes.grid(color="#dddddd", linewidth=0.8)
+    for system in dict.fromkeys(table["system"]):
+        look, rows = style(system, results.systems), table[table["system"] == system]
+        noisy, clean = rows[rows["snr"] < math.inf], rows[rows["snr"] == math.inf]
+        axes.plot(noisy["snr"], noisy["value"], linewidth=1.6, markersize=8, label=system, **look)
+        axes.fill_between(noisy["snr"], noisy["low"], noisy["high"], color=look["color"], alpha=0.15, linewidth=0)
+        for value in clean["value"]:
+            axes.axhline(value, color=look["color"], linestyle="--", linewidth=1.2)
+    axes.set_xticks(sorted({snr for snr in table["snr"] if snr < math.inf}))
+    axes.set_ylim(bottom=0)
+    chart.legend_below(figure, axes)
+    return figure
 
 
 # What a rate is made of
 
 
 def _stacked(table: Any, title: str, label: str) -> Chart:
-    figure, axes = _axes(1.8 + ROW * 1.3 * len(table), title, label)
+    figure, axes = chart.axes(1.8 + ROW * 1.3 * len(table), title, label)
     left = [0.0] * len(table)
     for turn, name in enumerate(table.columns):
         values = table[name].to_list()
@@ -167,9 +116,9 @@ def _stacked(table: Any, title: str, label: str) -> Chart:
         axes.annotate(
             f"{total:.1f}", (total, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=SMALL
         )
-    _lines(axes, list(table.index))
+    chart.lines(axes, list(table.index))
     axes.margins(x=0.1)
-    _legend_below(figure, axes)
+    chart.legend_below(figure, axes)
     return figure
 
 
@@ -191,20 +140,20 @@ def der_parts(results: Results) -> Chart:
 def speed_error(results: Results, measure: str = "wer") -> Chart:
     """Fast is right, few errors is low: the lower right corner is best."""
     table = _needed(tables.rates(results, measure), measure)
-    figure, axes = _axes(4.6, "Speed and error", "RTFx: seconds of sound per second of work", NAMES[measure])
+    figure, axes = chart.axes(4.6, "Speed and error", "RTFx: seconds of sound per second of work", NAMES[measure])
     axes.grid(color="#dddddd", linewidth=0.8)
     for _, row in table.iterrows():
         rtfx = results.scores["systems"][row["system"]]["cost"].get("rtfx")
         if rtfx and rtfx["value"]:
             fast = {"value": rtfx["value"], "low": _number(rtfx["low"]), "high": _number(rtfx["high"])}
             axes.errorbar(
-                fast["value"], row["value"], xerr=_error(fast), yerr=_error(row), capsize=4, markersize=10,
+                fast["value"], row["value"], xerr=chart.error(fast), yerr=chart.error(row), capsize=4, markersize=10,
                 linestyle="", label=row["system"], **style(row["system"], results.systems),
             )  # fmt: skip
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.margins(0.12)
-    _legend_below(figure, axes)
+    chart.legend_below(figure, axes)
     return figure
 
 
@@ -215,7 +164,7 @@ def _number(value: float | None) -> float:
 def waiting(results: Results) -> Chart:
     """Which share of the recordings is done within so many seconds of work per second of sound."""
     table = tables.speed(results)
-    figure, axes = _axes(4.2, "Real-time factor", "RTF: seconds of work per second of sound", "recordings (%)")
+    figure, axes = chart.axes(4.2, "Real-time factor", "RTF: seconds of work per second of sound", "recordings (%)")
     axes.grid(color="#dddddd", linewidth=0.8)
     for system in dict.fromkeys(table["system"]):
         values = sorted(table[table["system"] == system]["RTF"])
@@ -227,14 +176,14 @@ def waiting(results: Results) -> Chart:
         )  # fmt: skip
     axes.set_xlim(left=0)
     axes.set_ylim(0, 104)
-    _legend_below(figure, axes)
+    chart.legend_below(figure, axes)
     return figure
 
 
 def seconds_by_length(results: Results) -> Chart:
     """Each recording: how long it is, and how long the work took. Hollow marks: the machine was busy meanwhile."""
     table = tables.speed(results)
-    figure, axes = _axes(4.6, "Work by length", "length of the recording (s)", "seconds of work")
+    figure, axes = chart.axes(4.6, "Work by length", "length of the recording (s)", "seconds of work")
     axes.grid(color="#dddddd", linewidth=0.8)
     for system in dict.fromkeys(table["system"]):
         look = style(system, results.systems)
@@ -249,7 +198,7 @@ def seconds_by_length(results: Results) -> Chart:
         axes.set_yscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_major_formatter("{x:g}")
-    _legend_below(figure, axes)
+    chart.legend_below(figure, axes)
     return figure
 
 
@@ -262,17 +211,19 @@ def differences(results: Results, first: str, second: str) -> Chart:
     table = table[[measure in NAMES and "(%)" in NAMES[measure] for measure in table["measure"]]]
     if table.empty:
         raise BadInput("The two systems have no share of errors in common: see the verdicts.")
-    figure, axes = _axes(1.8 + ROW * 1.2 * len(table), "Differences of error", "points; left of zero: fewer errors")
-    for place, row in enumerate(_rows(table)):
+    figure, axes = chart.axes(
+        1.8 + ROW * 1.2 * len(table), "Differences of error", "points; left of zero: fewer errors"
+    )
+    for place, row in enumerate(chart.rows(table)):
         sign = 1 if row["first"] == first else -1
         low, high = sorted((sign * 100 * row["low"], sign * 100 * row["high"]))
         value = sign * 100 * row["difference"]
         colour = COLOURS[0] if row["significant"] else "#888888"
-        error = _error({"value": value, "low": low, "high": high})
+        error = chart.error({"value": value, "low": low, "high": high})
         axes.errorbar(value, place, xerr=error, marker="o", markersize=8, capsize=4, color=colour, linewidth=1.6)
     axes.axvline(0, color="black", linewidth=1)
-    axes.set_title(f"{_short(first)} minus {_short(second)}", fontsize=FONT + 2, loc="left")
-    _lines(axes, [NAMES[row["measure"]].removesuffix(" (%)") for row in _rows(table)])
+    axes.set_title(f"{chart.short(first)} minus {chart.short(second)}", fontsize=FONT + 2, loc="left")
+    chart.lines(axes, [NAMES[row["measure"]].removesuffix(" (%)") for row in chart.rows(table)])
     return figure
 
 
@@ -281,15 +232,15 @@ def paired(results: Results, first: str, second: str, measure: str = "wer") -> C
     table = tables.paired(results, first, second, measure)
     strongest = table["difference"].abs().sort_values(ascending=False).head(MOST).index
     table = table.loc[[item for item in table.index if item in strongest]]
-    figure, axes = _axes(1.8 + 0.27 * len(table), f"{NAMES[measure]}, recording by recording", NAMES[measure])
+    figure, axes = chart.axes(1.8 + 0.27 * len(table), f"{NAMES[measure]}, recording by recording", NAMES[measure])
     places = range(len(table))
     axes.hlines(places, table[first], table[second], color="#999999", linewidth=1.4)
-    for system in (first, second):
+    for system, size in ((first, 110), (second, 36)):  # both are seen where they are equal
         look = style(system, results.systems)
-        axes.scatter(table[system], places, s=46, label=system, zorder=3, **look)
-    _lines(axes, list(table.index))
+        axes.scatter(table[system], places, s=size, label=system, zorder=3, **look)
+    chart.lines(axes, list(table.index))
     axes.set_xlim(left=min(0, axes.get_xlim()[0]))
-    _legend_below(figure, axes)
+    chart.legend_below(figure, axes)
     return figure
 
 

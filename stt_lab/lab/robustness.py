@@ -1,140 +1,190 @@
-"""Recordings made worse in known ways, for notebook 04: noise, room, telephone, clipping, speed.
+"""Recordings made worse in known ways, for notebook 04: each once per condition, as a dataset of files.
 
-dataset = worsened("recordings", "out", snrs=(20, 10, 0))   # `source` of its items is the condition
+dataset = worsened("recordings", "out", Sweep(snrs_db=(20, 10, 0)))   # `source` of its items is the condition
 """
 
 from __future__ import annotations
 
+import json
+import math
+import subprocess
+import sys
 import tempfile
-import wave
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.audio import DecodeLimits, Decoder
-from stt_lab.errors import BadInput
-from stt_lab.lab import tables
+from stt_lab.errors import BadInput, Unavailable
+from stt_lab.lab import effects, tables
 from stt_lab.lab.dataset import Dataset, Item, read_manifest, write_manifest
+from stt_lab.lab.effects import Effect, unchanged
 from stt_lab.lab.measures import voices
 from stt_lab.lab.results import Results, settings_near
-from stt_lab.settings import get_settings
+from stt_lab.lab.sound import own_decoder, write_wav
 from stt_lab.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from stt_lab.lab.sound import Sound
 
-    Sound = NDArray[np.float32]  # (samples,), in [-1, 1)
-
-Effect = Callable[["Sound", int], "Sound"]  # sound and a seed
 CLEAN = "as recorded"
-REVERBERATION_S = 0.6  # until the room is 60 dB quieter
-TELEPHONE_HZ = (300.0, 3400.0)
 LONGEST_S = 30.0  # of a recording that is taken
-CLIPPED = 0.1  # share of the loudest samples that are cut off
+ENCODER = Path(__file__).with_name("encoder.py")
+ENCODING_S = 600  # seconds for all files
+MP3_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # of MPEG-2, layer III, at 16 kHz
+PERCENT = range(2, 51, 2)  # audiomentations halves them for the two sides
+SNR = "snr_db"  # column of items with noise
 
 
-def noise(snr_db: float) -> Effect:
-    """White noise, so many decibels below the recording's mean power."""
+@dataclass(frozen=True)
+class Coding:
+    """A file as a codec leaves it."""
 
-    def effect(sound: Sound, seed: int) -> Sound:
-        import numpy as np
-
-        added = np.random.default_rng(seed).standard_normal(len(sound))
-        power = float(np.mean(np.square(sound, dtype=float))) or 1e-9
-        return np.asarray(sound + added * np.sqrt(power / 10 ** (snr_db / 10)), np.float32)
-
-    return effect
+    suffix: str
+    codec: str  # FFmpeg's name of the encoder
+    rate: int  # hertz
+    bit_rate: int  # bits a second
 
 
-def room(sound: Sound, seed: int) -> Sound:
-    """Reverberation: noise that dies away, as the answer of a room; as loud as before."""
-    import numpy as np
+@dataclass(frozen=True)
+class Condition:
+    """What happens to a recording."""
 
-    times = np.arange(int(REVERBERATION_S * SAMPLE_RATE)) / SAMPLE_RATE
-    answer = np.random.default_rng(seed).standard_normal(len(times)) * 10 ** (-3 * times / REVERBERATION_S)
-    answer[0] = np.abs(answer).sum() / 10  # the direct sound
-    size = len(sound) + len(answer) - 1
-    made = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(answer, size), size)[: len(sound)]
-    return np.asarray(made * (np.std(sound) / max(float(np.std(made)), 1e-9)), np.float32)
+    effect: Effect = unchanged
+    coding: Coding | None = None
+    extra: Mapping[str, float] = field(default_factory=dict)  # columns of its items
 
 
-def telephone(sound: Sound, seed: int) -> Sound:
-    """The band of a telephone line."""
-    import numpy as np
+@dataclass(frozen=True)
+class Sweep:
+    """The conditions, as strengths of each effect; none of one leaves it out."""
 
-    spectrum, places = np.fft.rfft(sound), np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE)
-    spectrum[(places < TELEPHONE_HZ[0]) | (places > TELEPHONE_HZ[1])] = 0
-    return np.asarray(np.fft.irfft(spectrum, len(sound)), np.float32)
+    snrs_db: Sequence[float] = (20, 10, 5, 0)
+    colour: str = "pink"
+    rooms_s: Sequence[float] = (0.3, 0.8)  # T60
+    clipped: Sequence[int] = (10,)  # percent of the samples
+    speeds: Sequence[float] = (0.8, 1.25)
+    mp3_kbps: Sequence[int] = (32, 8)
+    opus_kbps: Sequence[int] = (16, 6)
+    telephone: bool = True
+
+    def __post_init__(self) -> None:
+        if self.colour not in effects.COLOURS:
+            raise BadInput(f"Noise cannot be {self.colour!r}: choose from {', '.join(effects.COLOURS)}.")
+        _refuse_outside("snrs_db", self.snrs_db, (-20, 60))
+        _refuse_outside("rooms_s", self.rooms_s, (0.15, 1.2))
+        _refuse_outside("speeds", self.speeds, (0.5, 2.0))
+        _refuse_outside("opus_kbps", self.opus_kbps, (6, 128))
+        _refuse_others("mp3_kbps", self.mp3_kbps, MP3_KBPS)
+        _refuse_others("clipped", self.clipped, PERCENT)
+
+    def conditions(self) -> dict[str, Condition]:
+        """By name, the mildest of each effect first."""
+        made = {CLEAN: Condition()}
+        for snr in sorted(self.snrs_db, reverse=True):
+            made[f"noise, SNR {snr:g} dB"] = Condition(effects.noise(snr, self.colour), extra={SNR: snr})
+        made |= {f"room, T60 {t60:g} s": Condition(effects.room(t60)) for t60 in sorted(self.rooms_s)}
+        made |= {f"clipped, {share} %": Condition(effects.clipping(share)) for share in sorted(self.clipped)}
+        made |= {f"{factor:g} times as fast": Condition(effects.speed(factor)) for factor in sorted(self.speeds)}
+        if self.telephone:
+            law = Coding(".wav", "pcm_mulaw", 8_000, 64_000)
+            made["telephone, G.711"] = Condition(effects.telephone_band, law)
+        for kbps in sorted(self.mp3_kbps, reverse=True):
+            made[f"MP3, {kbps} kb/s"] = Condition(coding=Coding(".mp3", "libmp3lame", SAMPLE_RATE, 1000 * kbps))
+        for kbps in sorted(self.opus_kbps, reverse=True):
+            made[f"Opus, {kbps} kb/s"] = Condition(coding=Coding(".opus", "libopus", SAMPLE_RATE, 1000 * kbps))
+        return made
 
 
-def clipping(sound: Sound, seed: int) -> Sound:
-    """The loudest samples are cut off, as by a microphone that was set too loud."""
-    import numpy as np
-
-    limit = max(float(np.quantile(np.abs(sound), 1 - CLIPPED)), 1e-4)
-    return np.asarray(np.clip(sound, -limit, limit), np.float32)
-
-
-def faster(factor: float) -> Effect:
-    """Played faster, and higher with it."""
-
-    def effect(sound: Sound, seed: int) -> Sound:
-        import numpy as np
-
-        return np.asarray(np.interp(np.arange(0, len(sound) - 1, factor), np.arange(len(sound)), sound), np.float32)
-
-    return effect
+def _refuse_outside(name: str, values: Iterable[float], limits: tuple[float, float]) -> None:
+    low, high = limits
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise BadInput(f"{name} cannot have {value!r}: give numbers from {low:g} to {high:g}.")
 
 
-def conditions(snrs: Sequence[float]) -> Mapping[str, Effect]:
-    """Name and effect of each; numbers come first so that a figure has them in order."""
-    noises = {f"noise, SNR {snr:g} dB": noise(snr) for snr in sorted(snrs, reverse=True)}
-    others = {"room": room, "telephone": telephone, "clipping": clipping, "20 % faster": faster(1.2)}
-    return {CLEAN: lambda sound, seed: sound} | noises | others
+def _refuse_others(name: str, values: Iterable[int], known: Collection[int]) -> None:
+    for value in values:
+        if value not in known:
+            raise BadInput(f"{name} cannot have {value!r}: choose from {', '.join(map(str, known))}.")
 
 
-def worsened(recordings: str, target: str, snrs: Sequence[float], limit: int = 5, seed: int = 0) -> Dataset:
+def worsened(recordings: str, target: str, sweep: Sweep, limit: int = 5, seed: int = 0) -> Dataset:
     """Some recordings of one voice with a text, once per condition, as a dataset in `target`.
 
     `recordings` is a manifest or its folder; "" is the folder of the setting speech_dir.
     """
-    dataset = read_manifest(Path(recordings) if recordings else settings_near().speech_dir)
+    settings = settings_near()
+    dataset = read_manifest(Path(recordings) if recordings else settings.speech_dir)
     usable = [item for item in dataset.items if item.text and voices(item) == 1 and (item.duration or 0) <= LONGEST_S]
     if not usable or limit < 1:
         raise BadInput(f"{dataset.name} has no short recording of one voice with a text: name another dataset.")
     chosen = usable[:: max(1, len(usable) // limit)][:limit]  # from all parts of it
     folder = Path(target).absolute() / f"worsened-{datetime.now():%Y%m%d-%H%M%S}"
     (folder / "audio").mkdir(parents=True)
-    made = [version for item, sound in _decoded(chosen) for version in _versions(item, sound, folder, snrs, seed)]
+    made: list[Item] = []
+    with _Writer(folder / "audio") as writer, own_decoder(settings) as decoder:
+        for item in chosen:
+            with decoder.decode(item.audio) as audio:
+                made += _versions(item, audio.read(), sweep, seed, writer)
     found = Dataset(f"{dataset.name}, worsened", folder, tuple(made))
     write_manifest(found, folder)
     return found
 
 
-def _decoded(items: Sequence[Item]) -> Iterator[tuple[Item, Sound]]:
-    settings = get_settings()
-    with tempfile.TemporaryDirectory(prefix="stt_lab-") as scratch:
-        limits = DecodeLimits(settings.max_samples, settings.decode_timeout_s)
-        with closing(Decoder(Path(scratch), limits)) as decoder:
-            for item in items:
-                with decoder.decode(item.audio) as audio:
-                    yield item, audio.read()
-
-
-def _versions(item: Item, sound: Sound, folder: Path, snrs: Sequence[float], seed: int) -> Iterator[Item]:
+def _versions(item: Item, sound: Sound, sweep: Sweep, seed: int, writer: _Writer) -> Iterator[Item]:
     number = zlib.crc32(f"{seed} {item.id}".encode())
-    for turn, (name, effect) in enumerate(conditions(snrs).items()):
-        path = folder / "audio" / f"{number:08x}-{turn}.wav"
-        worse = effect(sound, number)
-        _write(path, worse)
-        extra = {**item.extra, "original": item.id}
-        known = Item(f"{item.id}: {name}", path, item.language, item.text, licence=item.licence, extra=extra)
-        yield replace(known, source=name, duration=len(worse) / SAMPLE_RATE)
+    for turn, (name, condition) in enumerate(sweep.conditions().items()):
+        worse = condition.effect(sound, number)
+        path = writer.write(f"{number:08x}-{turn:02}", worse, condition.coding)
+        yield Item(
+            f"{item.id}: {name}", path, item.language, item.text, duration=len(worse) / SAMPLE_RATE,
+            licence=item.licence, source=name, extra={**item.extra, **condition.extra, "original": item.id},
+        )  # fmt: skip
+
+
+class _Writer:
+    """Writes files; those of codecs when it is left, all in one process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._plain = tempfile.TemporaryDirectory(prefix="stt_lab-")
+        self._jobs: list[dict[str, Any]] = []
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def write(self, name: str, sound: Sound, coding: Coding | None) -> Path:
+        if coding is None:
+            write_wav(self.folder / f"{name}.wav", sound)
+            return self.folder / f"{name}.wav"
+        source, target = Path(self._plain.name) / f"{name}.wav", self.folder / f"{name}{coding.suffix}"
+        write_wav(source, sound)
+        how = {one.name: getattr(coding, one.name) for one in fields(coding) if one.name != "suffix"}
+        self._jobs.append({"source": str(source), "target": str(target), **how})
+        return target
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        with self._plain:
+            if kind is None and self._jobs:
+                self._encode()
+
+    def _encode(self) -> None:
+        command = [sys.executable, "-P", str(ENCODER)]
+        try:
+            said = subprocess.run(
+                command, input=json.dumps(self._jobs), text=True, capture_output=True, timeout=ENCODING_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            raise Unavailable("The encoder does not work: leave the codecs out.") from None
+        if said.returncode:
+            told = (said.stderr.strip().splitlines() or ["no reason"])[-1]
+            raise Unavailable(f"The encoder failed ({told}): leave the codec out.")
+
+
+# What came of it
 
 
 def by_condition(results: Results) -> Any:
@@ -143,11 +193,9 @@ def by_condition(results: Results) -> Any:
     return tables.rates(results, "wer", "source").sort_values("group", key=lambda names: names.map(order.index))
 
 
-def _write(path: Path, sound: Sound) -> None:
-    import numpy as np
-
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes((np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes())
+def by_snr(results: Results) -> Any:
+    """The conditions with noise, with their SNR as a column; infinite for the recordings as they were."""
+    known = {item.source: item.extra[SNR] for item in results.run.items if SNR in item.extra} | {CLEAN: math.inf}
+    table = by_condition(results)
+    made = table[table["group"].isin(known)].assign(snr=lambda rows: rows["group"].map(known))
+    return made.sort_values("snr", ascending=False, kind="stable")

@@ -13,11 +13,10 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -26,13 +25,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from stt_lab.audio import DecodeLimits, Decoder
+from stt_lab.audio import Decoder
 from stt_lab.engines.protocols import Report, silent
 from stt_lab.errors import BadInput, Cancelled, Conflict, SttError, Unavailable
 from stt_lab.lab.dataset import Dataset, Item
 from stt_lab.lab.meter import Cost, measured
 from stt_lab.lab.predictions import Prediction, append, done, mend, read, write_json
 from stt_lab.lab.provenance import provenance
+from stt_lab.lab.sound import own_decoder
 from stt_lab.lab.suite import BY_LANGUAGE, Suite, moved, open_dataset, read_dict
 from stt_lab.lab.systems.protocol import Bench, Heard, System
 from stt_lab.settings import Settings
@@ -195,7 +195,7 @@ def _predict(work: _Work, settings: Settings) -> None:
     suite = work.run.suite
     wanted = {name for names in work.left.values() for name in names}
     with ExitStack() as ends:
-        decoder = ends.enter_context(_decoder(settings))
+        decoder = ends.enter_context(own_decoder(settings))
         systems: dict[str, System] = {}
         for entry in suite.systems:
             if entry.name in wanted:
@@ -220,14 +220,6 @@ def _note(path: Path, now: dict[str, Any]) -> None:
     else:
         earlier = [*earlier, before]
     write_json(path, now | ({"earlier": earlier} if earlier else {}))
-
-
-@contextmanager
-def _decoder(settings: Settings) -> Iterator[Decoder]:
-    with tempfile.TemporaryDirectory(prefix="stt_lab-") as folder:
-        limits = DecodeLimits(settings.max_samples, settings.decode_timeout_s)
-        with closing(Decoder(Path(folder), limits)) as made:
-            yield made
 
 
 def _warm(work: _Work, systems: dict[str, System], decoder: Decoder) -> None:

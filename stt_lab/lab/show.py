@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from IPython.display import HTML, Audio, display
 
 from stt_lab.lab import tables
@@ -75,9 +76,11 @@ def player(item: Item, page: Path) -> str:
     return str(made._repr_html_())
 
 
-def table(found: Any) -> Any:
-    """The table; a sentence where it has no row."""
-    return found if len(found) else HTML(NOTHING)
+def table(found: Any, decimals: int = 1) -> Any:
+    """The table, without numbers of its rows; a sentence where it has none."""
+    if not len(found):
+        return HTML(NOTHING)
+    return HTML(found.to_html(index=False, border=0, na_rep=tables.NOTHING, float_format=f"{{:.{decimals}f}}".format))
 
 
 def each(parts: Iterable[Any]) -> Any:
@@ -99,8 +102,11 @@ def verdicts(results: Results, first: str = "", second: str = "") -> Any:
 
 def failures(results: Results) -> Any:
     """Recordings that a system failed on, with its reason; none of them is in a rate."""
-    rows = [(name, id, why) for name, one in results.scores["systems"].items() for id, why in one["failed"].items()]
-    if not rows:
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for name, one in results.scores["systems"].items():
+        for id, why in one["failed"].items():
+            reasons.setdefault((name, why), []).append(id)
+    if not reasons:
         return HTML("<p>No system failed on any recording.</p>")
-    cells = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
-    return HTML(f"<table><tr><th>system</th><th>recording</th><th>why</th></tr>{cells}</table>")
+    rows = [(name, len(ids), ids[0], why) for (name, why), ids in reasons.items()]
+    return table(pd.DataFrame(rows, columns=["system", "recordings", "such as", "why"]))

@@ -12,6 +12,7 @@ import pandas as pd
 
 from stt_lab.errors import BadInput
 from stt_lab.lab.dataset import Item
+from stt_lab.lab.levels import estimates
 from stt_lab.lab.results import ALL, Results
 from stt_lab.lab.scores import NAMES, factor
 from stt_lab.metrics import WordErrors, align, bootstrap, confusions, pool
@@ -19,6 +20,11 @@ from stt_lab.types import Segment, Turn
 
 RATE = {"non_speech": "words_per_minute", "word_starts": "mae", "word_ends": "mae", "speakers": "accuracy"}
 LENGTHS = (0, 5, 10, 20, 60, math.inf)  # seconds: bounds of the groups by length
+SNRS = {  # decibels: upper bound and name of the groups
+    5.0: "under 5 dB", 10.0: "5 to 10 dB", 15.0: "10 to 15 dB", 20.0: "15 to 20 dB", 30.0: "20 to 30 dB",
+    math.inf: "30 dB and more",
+}  # fmt: skip
+UNKNOWN = "cannot be estimated"
 COLUMNS = ["system", "group", "value", "low", "high", "recordings", "total"]  # of rates
 COMPARED = ["measure", "first", "second", "difference", "low", "high", "significant", "verdict"]
 SHORT = {"non_speech": "noise words/min"}
@@ -106,7 +112,9 @@ def hardest(results: Results, measure: str, most: int = 20) -> Any:
     """The recordings with the highest rates, with what the rates are made of."""
     about = ["language", "source", "kind"]
     made = recordings(results, measure).drop(columns=about).sort_values("rate", ascending=False, kind="stable")
-    return made.head(most).rename(columns={"rate": NAMES[measure]}).set_index("item").rename_axis(None)
+    units = {"false_alarm": "false alarm (s)", "missed": "missed (s)", "confusion": "confusion (s)"}
+    units |= {"item": "recording", "seconds": "speech (s)", "duration": "duration (s)", "rate": NAMES[measure]}
+    return made.head(most).rename(columns=units)
 
 
 def speed(results: Results) -> Any:
@@ -131,7 +139,7 @@ def latency(results: Results) -> Any:
     for column, unit in (("seconds", "s"), ("RTF", "RTF")):
         for name, share in (("median", 0.5), ("90 %", 0.9), ("99 %", 0.99)):
             columns[f"{name} ({unit})"] = grouped[column].quantile(share).round(3)
-    return pd.DataFrame(columns | {"recordings": grouped.size(), "busy": grouped["busy"].sum()})
+    return pd.DataFrame(columns | {"recordings": grouped.size(), "busy": grouped["busy"].sum()}).reset_index()
 
 
 def confusion_pairs(results: Results, system: str, most: int = 15) -> Any:
@@ -145,6 +153,11 @@ def confusion_pairs(results: Results, system: str, most: int = 15) -> Any:
             seen = dict.fromkeys(found, item.id) | seen
     rows = [(said or NOTHING, heard or NOTHING, n, seen[said, heard]) for (said, heard), n in pairs.most_common(most)]
     return pd.DataFrame(rows, columns=["said", "heard", "times", "for example"])
+
+
+def labelled(rates: Any) -> Any:
+    """A table of word errors, as `rates` gives it, with the names that people read."""
+    return rates.rename(columns={"value": NAMES["wer"], "low": "95 % from", "high": "to", "total": "words"})
 
 
 def by_group(table: Any, names: Iterable[Any], seed: int = 0) -> Any:
@@ -170,6 +183,20 @@ def by_length(results: Results) -> Any:
     return made.sort_values("group", key=lambda groups: groups.map(labels.index), kind="stable")
 
 
+def by_snr(results: Results) -> Any:
+    """WER of noisier and cleaner recordings, by `levels.signal_to_noise`: the recordings are decoded for it."""
+    table = recordings(results)
+    known = estimates(results.items[id] for id in dict.fromkeys(table["item"]))
+    names = [_snr_group(known[id]) for id in table["item"]]
+    made = by_group(table, names, results.run.suite.seed)
+    order = [*SNRS.values(), UNKNOWN]
+    return made.sort_values("group", key=lambda groups: groups.map(order.index), kind="stable")
+
+
+def _snr_group(snr: float | None) -> str:
+    return UNKNOWN if snr is None else next(name for limit, name in SNRS.items() if snr < limit)
+
+
 def by_speaker(results: Results, most: int = 20) -> Any:
     """WER of the recordings of one voice, by that voice, those with the most words first."""
     table = recordings(results)
@@ -184,26 +211,6 @@ def _voice(item: Item) -> str:
     told = [item.extra.get("speaker"), *(item.extra.get("speakers") or ())]
     names = {span.speaker for span in spans if span.speaker} or {str(name) for name in told if name}
     return min(names) if len(names) == 1 else ""
-
-
-def word_classes(results: Results, system: str) -> Any:
-    """How many of the words of each class were missed or replaced."""
-    total: Counter[str] = Counter()
-    wrong: Counter[str] = Counter()
-    for item, row in results.heard(system):
-        if "wer" in results.counts[row.key]:
-            for step in align(item.text or "", row.text or "", results.normaliser(item)):
-                if step.reference is not None:
-                    total[_class(step.reference)] += 1
-                    wrong[_class(step.reference)] += step.op != "equal"
-    rows = [(name, n, wrong[name], round(100 * wrong[name] / n, 1)) for name, n in total.most_common()]
-    return pd.DataFrame(rows, columns=["words", "said", "wrong", "wrong (%)"])
-
-
-def _class(word: str) -> str:
-    if any(char.isdigit() for char in word):
-        return "with digits"
-    return "1 to 3 letters" if len(word) < 4 else "4 to 7 letters" if len(word) < 8 else "8 letters and more"
 
 
 def worst(results: Results, system: str, most: int = 5) -> Any:
@@ -233,7 +240,7 @@ def paired(results: Results, first: str, second: str, measure: str = "wer") -> A
             )
     made = table[[first, second]].dropna()
     made["difference"] = made[first] - made[second]
-    return made.sort_values("difference", ascending=False)
+    return made.sort_values("difference", ascending=False).rename_axis("recording").rename_axis(None, axis="columns")
 
 
 def weights(results: Results) -> Any:
@@ -241,9 +248,11 @@ def weights(results: Results) -> Any:
     found = results.provenance
     rows = [
         (key, str(found[key]))
-        for key in ("made", "commit", "processor", "cores", "device", "threads")
+        for key in ("made", "processor", "cores", "device", "threads")
         if found.get(key) is not None
     ]
+    if found.get("commit"):  # "+": with changes
+        rows.insert(1, ("commit", found["commit"][:12] + "+" * found["commit"].endswith("+")))
     data = results.scores["dataset"]
     rows += [("dataset", f"{data['name']}, {data['recordings']} recordings, {data['digest'][:12]}")]
     rows += [("normaliser", results.scores["normaliser"]), ("intervals", results.scores["intervals"])]

@@ -32,11 +32,11 @@ def bootstrap(values: Sequence[Counts], seed: int, n: int = 1000, rate: str = "r
 
     One value per recording, because the utterances of a recording share speakers and noise. `rate` names the property
     that is wanted: "mer", "wil", "recall", "rtfx"... Draws without any total are left out; (nan, nan) where none is
-    left.
+    left, and for a single recording, which says nothing about others.
     """
     import numpy as np
 
-    if not values:
+    if len(values) < 2:
         return math.nan, math.nan
     sums = _drawn(len(values), seed, n) @ _matrix(values)  # (n, fields)
     return _interval(np.array(_rates(type(values[0]), sums, rate)))

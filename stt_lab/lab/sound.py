@@ -1,0 +1,43 @@
+"""Sound in the laboratory: files in, samples, files out."""
+
+from __future__ import annotations
+
+import tempfile
+import wave
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stt_lab.audio import DecodeLimits, Decoder
+from stt_lab.settings import Settings
+from stt_lab.types import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Sound = NDArray[np.float32]  # (samples,) at 16 kHz, in [-1, 1)
+
+__all__ = ["own_decoder", "write_wav"]
+
+
+@contextmanager
+def own_decoder(settings: Settings) -> Iterator[Decoder]:
+    """A decoder with the product's limits, and a folder of its own that goes with it."""
+    with tempfile.TemporaryDirectory(prefix="stt_lab-") as folder:
+        limits = DecodeLimits(settings.max_samples, settings.decode_timeout_s)
+        with closing(Decoder(Path(folder), limits)) as made:
+            yield made
+
+
+def write_wav(path: Path, sound: Sound) -> None:
+    """16 bits, mono. What is louder than full scale is made quieter as a whole, never cut off."""
+    import numpy as np
+
+    peak = max(1.0, float(np.max(np.abs(sound), initial=0.0)))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes((sound / peak * 32767).astype("<i2").tobytes())
