@@ -1,7 +1,7 @@
 # Each target sets up what it needs; `make help` lists them.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check data models docs lab
+.PHONY: help run test test-all check data models docs lab eval
 
 # the first Python of 3.11 or newer that works; `make run PYTHON=...` chooses another
 PYTHON = $(shell for python in python3.12 python3.11 python3 python; do \
@@ -41,6 +41,10 @@ docs: .venv/.product  ## print the reference page from the code
 lab: .venv/.tools  ## notebooks in JupyterLab
 	$(PULL)
 	$(PY) -m jupyter lab notebooks
+
+eval: .venv/.tools  ## measure every number of README again (hours; make eval ONLY=words,short) and compare
+	$(PULL)
+	$(PY) eval/claims.py --only "$(ONLY)"
 
 # about a second where the weights are here
 PULL = $(PY) -m stt_lab models pull --embedded

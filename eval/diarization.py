@@ -1,6 +1,7 @@
 """Diarization on real recordings: error rate beside the floor of the same segmentation, number of speakers, speed.
 
-    python eval/diarization.py --speech DIR --json OUT [--speed]
+    python eval/diarization.py             errors (results/diarization.json)
+    python eval/diarization.py --speed     seconds beside pyannote's plain pipeline (results/diarization-speed.json)
 
 Sets: AMI (ami_pyannote without trn01 and trn02, which are nearly silent) and conv_dev (assembled conversations).
 Settings were chosen on the first, third, fifth ... clip of each set in order of name ("chosen"); the others are "held
@@ -31,6 +32,7 @@ from stt_lab.metrics import DiarizationErrors, der
 from stt_lab.settings import get_settings
 from stt_lab.types import SAMPLE_RATE, Audio, Turn
 
+RESULTS = Path(__file__).parent / "results"
 SETS = {"AMI": "ami_pyannote/*.flac", "conv_dev": "assembled/conv_dev_*.flac"}
 FURTHER = {"further": ("picovoice/falcon_test.flac", "assembled/long_*.mp3", "assembled/long_*.opus")}
 NEARLY_SILENT = ("trn01", "trn02")
@@ -213,7 +215,7 @@ def speed(diarizer: PyannoteDiarizer, audio: Audio, threads: int, seconds: int) 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--speech", type=Path, default=get_settings().speech_dir)
-    options.add_argument("--json", type=Path)
+    options.add_argument("--json", type=Path, help="file of the results (default: in eval/results)")
     options.add_argument("--speed", action="store_true", help="measure speed only")
     options.add_argument("--seconds", type=int, default=300, help="of speech, for --speed")
     options.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
@@ -237,8 +239,8 @@ def main() -> None:
             result["table"] = table(rows)
             show(result["table"])
         decoder.close()
-    if chosen.json:
-        chosen.json.write_text(json.dumps(result, indent=1) + "\n")
+    target = chosen.json or RESULTS / ("diarization-speed.json" if chosen.speed else "diarization.json")
+    target.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
