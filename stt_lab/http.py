@@ -7,14 +7,11 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from itertools import chain
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI
 from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute
-from starlette.concurrency import iterate_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -22,6 +19,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 import stt_lab.operations  # noqa: F401  declares the operations
 from stt_lab import openai_api, openapi, sign_in
 from stt_lab.access import Access
+from stt_lab.downloads import download
 from stt_lab.errors import BadInput, Cancelled, NotFound, SttError
 from stt_lab.operations.library import File
 from stt_lab.registry import OPERATIONS, Caller, Context, Gate, Operation, authorise, call
@@ -32,8 +30,8 @@ from stt_lab.types import JobInfo, Rendering, Transcript
 
 SDK = "stt-ai-python/"  # the official SDK parses every answer as JSON
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-TEXTS = ("text/plain", "text/vtt", "text/csv", "application/x-subrip")
 EVENTS_PATH = "/v1/jobs/{id}/events"
+PLAYED_PATH = "/recordings/{id}"
 EVENTS_S = 0.5  # how often a job is looked at for those who follow it
 QUIET_S = 15.0  # after which a comment keeps the connection of a follower open
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -50,6 +48,7 @@ def add_routes(app: FastAPI, runtime: Runtime, access: Access, gate: Gate) -> No
         _add(router, op, _openai(op, service), openapi.describe(op, openai_api.ANSWERS))
     job = OPERATIONS["job"]
     _add(router, job, _events(service), openapi.describe(job, openapi.EVENTS), EVENTS_PATH, "job_events")
+    router.add_api_route(PLAYED_PATH, _played(service), methods=["GET"], include_in_schema=False)
     sign_in.add_routes(router, service)
     _add_refusals(router)
     app.openapi = _document(app)  # type: ignore[method-assign]
@@ -124,7 +123,7 @@ def _placed(op: Operation, values: dict[str, Any], request: Request) -> dict[str
 
 def _response(op: Operation, result: Any, request: Request) -> Response:
     if isinstance(result, File):
-        return _file(result)
+        return download(result)
     if isinstance(result, Rendering):
         return _rendering(result, request)
     accepted = op.long and isinstance(result, JobInfo)
@@ -147,20 +146,16 @@ def _rendering(result: Rendering, request: Request) -> Response:
     return Response(result.text, media_type=f"{result.media_type}; charset=utf-8")
 
 
-def _file(file: File) -> Response:
-    """A download that is sent while it is made; its first bytes are made here, so that an error is still an answer."""
-    chunks = iter(file.chunks)
-    first = next(chunks, b"")
-    plain = "".join(char if char.isascii() and (char.isalnum() or char in " ._-") else "_" for char in file.name)
-    headers = {
-        "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file.name, safe='')}",
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "private, no-store",
-    }
-    if file.warnings:
-        headers["X-STT-Warning"] = " ".join(" ".join(file.warnings).split()).encode("ascii", "replace").decode()
-    kind = f"{file.media_type}; charset=utf-8" if file.media_type in TEXTS else file.media_type
-    return StreamingResponse(iterate_in_threadpool(chain([first], chunks)), 200, headers, kind)
+def _played(service: Service) -> Endpoint:
+    """A recording for the page, whose player can send no key, only the page's cookie."""
+    op = OPERATIONS["transcript_audio"]
+
+    async def endpoint(request: Request) -> Response:
+        caller = await service.thread(service.access.visitor, request)
+        result = await service.run(op, dict(request.path_params), request, caller)
+        return await service.thread(_response, op, result, request)
+
+    return endpoint
 
 
 # OpenAI's audio API

@@ -20,6 +20,7 @@ MEANINGS = {
     "404": "there is no such thing, or it is somebody else's",
     "409": "the request with this Idempotency-Key is still in flight",
     "413": "larger than the tier allows",
+    "416": "the file has not these bytes",
     "422": "another request came with this Idempotency-Key",
     "429": "beyond a quota or a rate; Retry-After says when to come back",
     "499": "the work was cancelled",
@@ -57,6 +58,17 @@ FILES = {
         "application/pdf",
     )
 }
+SOUNDS = {
+    key: {"schema": {"type": "string", "format": "binary"}}
+    for key in ("audio/*", "video/*", "application/octet-stream")
+}
+RANGE = {
+    "name": "Range",
+    "in": "header",
+    "required": False,
+    "description": "a part of the file, as bytes",
+    "schema": {"type": "string", "pattern": "^bytes=[0-9]{1,18}-$"},
+}
 EVENTS = {"text/event-stream": {"schema": {"type": "string", "description": "the job, each time that it has changed"}}}
 
 
@@ -69,15 +81,23 @@ def describe(op: Operation, contents: dict[str, Any] | None = None) -> dict[str,
     made: dict[str, Any] = {
         "parameters": [_parameter(name, fields[name], "path", True) for name in op.placed]
         + [_parameter(name, fields[name], "query", name in needed) for name in loose]
-        + [IDEMPOTENCY] * (op.method == "POST"),
+        + [IDEMPOTENCY] * (op.method == "POST")
+        + [RANGE] * _in_parts(op),
         "responses": {"200": _result(op, contents)} | _errors(op),
         "security": [{"key": []}] if op.scope and not op.priced else [{}, {"key": []}],
     }
     if "background" in op.fields:
         made["responses"]["202"] = _json("the job, for `background`", JOB)
+    if _in_parts(op):
+        made["responses"]["206"] = {"description": "the part", "content": SOUNDS}
     if op.method in ("POST", "PATCH"):
         made["requestBody"] = _body(op, schema)
     return made
+
+
+def _in_parts(op: Operation) -> bool:
+    """Whether the answer is a recording, of which parts can be asked for; other files are exports, in a format."""
+    return op.signature.return_annotation is File and "format" not in op.fields
 
 
 def components(operations: list[Operation]) -> dict[str, Any]:
@@ -105,6 +125,7 @@ def _errors(op: Operation) -> dict[str, Any]:
         "404": bool(op.placed),
         "409 422": op.method == "POST",
         "413": op.method in ("POST", "PATCH"),
+        "416": _in_parts(op),
         "402 429": op.priced,
         "499": op.long,
     }
@@ -124,7 +145,7 @@ def _body(op: Operation, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _result(op: Operation, contents: dict[str, Any] | None) -> dict[str, Any]:
     if op.signature.return_annotation is File:
-        contents = FILES
+        contents = SOUNDS if _in_parts(op) else FILES
     if contents is None:
         schema = _result_schema(op)
         schema.pop("$defs", None)

@@ -13,7 +13,7 @@ from fake_engines import Endless, Gated
 from fakes import KEY, Service, fakes_fixture, served, started, tone, until  # noqa: F401
 
 from stt_lab.accounts import Tier
-from stt_lab.http import _file
+from stt_lab.downloads import download
 from stt_lab.operations.library import File
 from stt_lab.settings import Settings
 
@@ -114,7 +114,7 @@ def test_administrators_make_accounts_and_keys(service: Service) -> None:
             "credits": 7,
         }
         key = ok(admin.post(f"{path}/keys/", json={"name": "first"}))
-        assert set(key["scopes"]) == {"speech", "library", "account"}
+        assert set(key["scopes"]) == {"speech", "text", "library", "account"}
         refused(admin.post(f"{path}/keys/", json={"name": "first", "scopes": ["admin"]}), 403, "admin")
         mine = {"Authorization": f"Bearer {key['key']}"}
         assert ok(admin.get("/api/v1/account/", headers=mine))["credits"] == 7
@@ -198,10 +198,37 @@ def test_exports(ada: Ada, talk: Path) -> None:
     refused(ada.get("/api/v1/transcripts/99/export/pdf/"), 404)
 
 
+def test_a_recording_comes_whole_and_in_parts(ada: Ada, service: Service, talk: Path) -> None:
+    number, sound = ok(ada.transcribe(talk))["id"], talk.read_bytes()
+    address = f"/api/v1/transcripts/{number}/audio/"
+    answer = ada.get(address)
+    assert (answer.status_code, answer.content) == (200, sound)
+    assert answer.headers["content-type"] == "audio/wav"
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["content-disposition"].startswith('attachment; filename="talk.wav"')
+    assert "sandbox" in answer.headers["content-security-policy"]
+    for wanted, first, last in (("bytes=100-199", 100, 199), ("bytes=-7", len(sound) - 7, len(sound) - 1)):
+        part = ada.get(address, headers={"Range": wanted})
+        assert (part.status_code, part.content) == (206, sound[first : last + 1])
+        assert part.headers["content-range"] == f"bytes {first}-{last}/{len(sound)}"
+    beyond = ada.get(address, headers={"Range": f"bytes={len(sound)}-"})
+    refused(beyond, 416, "ask for bytes that it has")
+    assert beyond.headers["content-range"] == f"bytes */{len(sound)}"
+    refused(ada.get(address, headers={"Range": "bytes=wide-open"}), 400, "Range")
+    with Ada(service) as other:
+        refused(other.get(address, headers={"Range": "bytes=0-1"}), 404)
+
+
+def test_a_recording_that_is_not_kept(ada: Ada, service: Service, talk: Path) -> None:
+    number = ok(ada.transcribe(talk))["id"]
+    service.library.audio(ada.account.id, number).unlink()
+    refused(ada.get(f"/api/v1/transcripts/{number}/audio/"), 404, "not kept")
+
+
 def test_what_a_file_lacks_is_told() -> None:
-    answer = _file(File("a.pdf", "application/pdf", iter([b"%PDF"]), ("No font\r\nhas ཀ: install one.",)))
+    answer = download(File("a.pdf", "application/pdf", iter([b"%PDF"]), ("No font\r\nhas ཀ: install one.",)))
     assert answer.headers["x-stt-warning"] == "No font has ?: install one."
-    assert "x-stt-warning" not in _file(File("a.pdf", "application/pdf", iter([b"%PDF"]))).headers
+    assert "x-stt-warning" not in download(File("a.pdf", "application/pdf", iter([b"%PDF"]))).headers
 
 
 def test_store_false_keeps_nothing(ada: Ada, talk: Path) -> None:

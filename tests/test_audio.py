@@ -31,6 +31,7 @@ from stt_lab.errors import (
     Unavailable,
     UnsupportedMedia,
 )
+from stt_lab.library.recordings import kind
 from stt_lab.settings import get_settings
 from stt_lab.types import SAMPLE_RATE, Audio, Event
 
@@ -94,6 +95,24 @@ def make(path: Path, kind: str, seconds: float, video: str = "", **options: str)
     muxer, codec, rate, layout = KINDS[kind]
     encode(str(path), muxer, codec, rate, layout, tone(seconds, rate, 1 + (layout == "stereo")), video, **options)
     return path
+
+
+ALIKE = {"opus": "ogg", "wmv": "wma"}  # kinds that have the container of another
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_recording_without_a_name_has_a_kind(tmp_path: Path, name: str) -> None:
+    suffix, media_type = kind(make(tmp_path / "neutral", name, 0.3, VIDEO.get(name, "")))
+    plain = name.partition("-")[0]
+    assert suffix == f".{ALIKE.get(plain, plain)}"
+    assert media_type.startswith(("audio/", "video/"))
+    assert media_type.startswith("audio/") or name in {*VIDEO, "webm", "ts"}
+
+
+def test_what_is_no_recording_has_no_kind(tmp_path: Path) -> None:
+    for content in (b"", b"<html>", b"RIFF", b"\xff"):
+        (tmp_path / "neutral").write_bytes(content)
+        assert kind(tmp_path / "neutral") == ("", "application/octet-stream")
 
 
 @pytest.fixture

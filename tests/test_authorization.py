@@ -65,6 +65,8 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "PATCH /api/v1/transcripts/{transcript}": (OWNERS, {"title": f"{MARK} again"}),
     "DELETE /api/v1/transcripts/{transcript}": (OWNERS, {}),
     "GET /api/v1/transcripts/{transcript}/export/{format}": (OWNERS, {}),
+    "GET /api/v1/transcripts/{transcript}/audio": (OWNERS, {}),
+    "GET /recordings/{transcript}": (OWNERS, {}),  # the same for the page's player, which sends the cookie
     "GET /api/v1/search?query=zebrafish": (OWN, {}),
     "GET /docs": (PAGES, {}),
     "GET /openapi.json": (PAGES, {}),

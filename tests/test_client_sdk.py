@@ -451,8 +451,9 @@ def test_export(client: Client, talk: Path, tmp_path: Path) -> None:
         assert path.read_bytes().startswith(begins)
     with pytest.raises(NotFound):
         client.transcripts.export(one.id + 1, "srt", tmp_path / "out.none")
+    assert client.transcripts.audio(one.id, tmp_path / "out.wav").read_bytes() == talk.read_bytes()
     names = {path.name for path in tmp_path.iterdir() if "out" in path.name}
-    assert names == {"out.srt", "out.json", "out.docx"}
+    assert names == {"out.srt", "out.json", "out.docx", "out.wav"}
 
 
 def test_account_and_keys(client: Client, service: Service, talk: Path) -> None:

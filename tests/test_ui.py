@@ -194,6 +194,8 @@ def test_the_library_and_jobs_of_an_account(served: Served, sound: Any) -> None:
         path = client.predict(listed["id"], form, api_name="/export_transcript")
         assert Path(path).name == f"a.{form}"
         assert Path(path).read_bytes().startswith(begins)
+    path = client.predict(listed["id"], api_name="/transcript_audio")
+    assert (Path(path).name, Path(path).read_bytes()[:4]) == ("a.wav", b"RIFF")
     assert client.predict(job["id"], api_name="/job_result")["speakers"] == ["Ada", "Speaker 2"]
     client.close()
 

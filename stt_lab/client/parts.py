@@ -147,10 +147,17 @@ class Transcripts:
 
     def export(self, id: int | str, format: str, path: str | Path) -> Path:
         """Save a transcript as txt, srt, vtt, json, csv, docx or pdf. The file is there when it is whole."""
+        return self._save("export_transcript", path, id=id, format=format)
+
+    def audio(self, id: int | str, path: str | Path) -> Path:
+        """Save the recording of a transcript, as it was sent. The file is there when it is whole."""
+        return self._save("transcript_audio", path, id=id)
+
+    def _save(self, operation: str, path: str | Path, **values: Any) -> Path:
         path = Path(path).expanduser()
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
-            with self._remote.download("export_transcript", id=id, format=format) as chunks, part.open("xb") as file:
+            with self._remote.download(operation, **values) as chunks, part.open("xb") as file:
                 file.writelines(chunks)
             return part.replace(path)
         finally:

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+
+KINDS = (  # what the first bytes look like, the suffix of such a file, and its media type
+    (rb"RIFF....WAVE", ".wav", "audio/wav"),
+    (rb"RIFF....AVI ", ".avi", "video/x-msvideo"),
+    (rb"fLaC", ".flac", "audio/flac"),
+    (rb"OggS", ".ogg", "audio/ogg"),
+    (rb"....ftypM4[AB]", ".m4a", "audio/mp4"),
+    (rb"....ftypqt", ".mov", "video/quicktime"),
+    (rb"....ftyp", ".mp4", "video/mp4"),
+    (rb"\x1aE\xdf\xa3.{0,60}webm", ".webm", "video/webm"),
+    (rb"\x1aE\xdf\xa3", ".mkv", "video/x-matroska"),
+    (rb"\x30\x26\xb2\x75", ".wma", "audio/x-ms-wma"),
+    (rb"\xff[\xf0-\xf1\xf8-\xf9]", ".aac", "audio/aac"),
+    (rb"ID3|\xff[\xe2-\xff]", ".mp3", "audio/mpeg"),
+    (rb"\0\0\x01\xba", ".mpg", "video/mpeg"),
+    (rb"G.{187}G", ".ts", "video/mp2t"),
+)
+FIRST = 200  # bytes
 
 
 class Recordings:
@@ -41,3 +60,11 @@ class Recordings:
 def is_name(name: str) -> bool:
     """True for the name of a file, false for a path to one elsewhere."""
     return name not in ("", ".", "..") and not set(name) & set("/\\\0")
+
+
+def kind(path: Path) -> tuple[str, str]:
+    """The suffix and the media type of a recording, by its content: the library gives recordings neutral names."""
+    with path.open("rb") as file:
+        first = file.read(FIRST)
+    known = ((suffix, media_type) for looks, suffix, media_type in KINDS if re.match(looks, first, re.DOTALL))
+    return next(known, ("", "application/octet-stream"))

@@ -14,6 +14,7 @@ from stt_lab.operations.library import (
     rename_speakers,
     search_transcripts,
     transcript,
+    transcript_audio,
     transcripts,
 )
 from stt_lab.operations.account import account, cloud, create_key, keys, revoke_key, update_account, usage
@@ -46,6 +47,7 @@ __all__ = [
     "summarize",
     "transcribe",
     "transcript",
+    "transcript_audio",
     "transcripts",
     "update_account",
     "usage",

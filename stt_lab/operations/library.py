@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stt_lab.library import Library, StoredTranscript
 
 PATH = "/api/v1/transcripts"
+CHUNK = 1024 * 1024  # bytes of a recording that are in memory at once
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,13 @@ class FoundPage:
 
 @dataclass(frozen=True)
 class File:
-    """A file that is made while it is read, once."""
+    """A file that is made while it is read, once; or one that lies on the disk."""
 
     name: str
     media_type: str
     chunks: Iterator[bytes]
     warnings: tuple[str, ...] = ()
+    path: Path | None = None  # on the disk; then HTTP also gives parts of it
 
     def save(self, folder: Path) -> Path:
         """Write it into a folder, under its name."""
@@ -174,6 +176,19 @@ def export_transcript(
     return File(_file_name(stored.title) + made.suffix, made.media_type, made.chunks, made.warnings)
 
 
+@operation("GET", f"{PATH}/{{id}}/audio/", scope="library")
+def transcript_audio(id: Id) -> File:
+    """Give the recording of a transcript as it was sent.
+
+    HTTP also gives parts of it (`Range`), so that a player can go to any place without fetching what is before.
+    """
+    from stt_lab.library.recordings import kind  # its package is slow to import
+
+    stored, path = _library().get(_account(), id), _library().audio(_account(), id)
+    suffix, media_type = kind(path)
+    return File(_file_name(stored.title) + suffix, media_type, _read(path), path=path)
+
+
 @operation("GET", "/api/v1/search/", scope="library")
 def search_transcripts(
     query: Annotated[str, Field(description='words that must all occur, "phrases", or beginnings*', max_length=500)],
@@ -204,6 +219,12 @@ def _detail(stored: StoredTranscript) -> TranscriptDetail:
     return TranscriptDetail(
         **vars(stored), text=shown["text"], segments=tuple(shown["segments"]), warnings=whole.warnings
     )
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
 def _file_name(title: str) -> str:
