@@ -111,3 +111,10 @@ def test_a_number_may_be_worse_by_its_tolerance(
 ) -> None:
     number = claims.Number(float, ".1f", getattr(claims, better), 0.5)
     assert claims._compared("what", "name", said, number, value).wrong is not held
+
+
+def test_the_page_of_figures_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "eval")
+    publish = __import__("publish")
+    assert list(publish.RESULTS.glob("suite-*.json"))
+    assert publish.PAGE.read_text("utf-8") == publish.page()
