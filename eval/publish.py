@@ -19,8 +19,8 @@ RESULTS, PAGE = ROOT / "eval" / "results", ROOT / "docs" / "figures.md"
 MEASURES = {"wer": "WER", "cer": "CER", "der": "DER", "jer": "JER", "cpwer": "cpWER", "wder": "WDER"}
 SPACELESS = ("ja", "th", "zh")  # errors are counted by character
 INTRODUCTION = (
-    "Printed by `python eval/publish.py` from eval/results; do not edit. Rates in %, with 95 % intervals by bootstrap over"
-    " recordings. Words are compared by Whisper's normaliser of their language; in ja, th and zh characters are."
+    "Printed by `python eval/publish.py` from eval/results; do not edit. Rates in %, with 95 % intervals by bootstrap"
+    " over recordings. Words are compared by Whisper's normaliser of their language; in ja, th and zh characters are."
 )
 KEPT = (*MEASURES, "non_speech", "speakers", "word_starts", "word_ends")
 
