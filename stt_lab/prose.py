@@ -10,6 +10,7 @@ from stt_lab.types import TextSpan
 
 BACK = 40  # characters before a mark that tell whether it ends a sentence
 SAMPLE = 10_000  # characters that a language is told from
+FEW = 0.01  # share of words with a capital, below which a text is taken for one without
 LEAST = 3  # letters, below which no language is told
 _MARKS = "".join(map(re.escape, sorted(SENTENCE_ENDS)))
 _ITEM = r"[ \t]*(?:[-*•–]|\d{1,2}[.)])\s"  # what an item of a list begins with
@@ -18,6 +19,7 @@ _TIME = r"[\[(]?\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?[\])]?[ \t]*[-–]?[ \t]*"
 _LABEL = rf"[ \t]*(?:{_TIME})?[^\W\d_a-z][^\n:.!?;]{{0,39}}:[ \t]+(?=\S)"
 _NUMBERED = re.compile(r"(?:\A|\n)[ \t]*\d{1,2}\.\Z")
 _LABELS = re.compile(rf"^{_LABEL}", re.MULTILINE)
+_WORD = re.compile(r"[^\W\d_]+")
 # Marks and what closes behind them, then white space, or nothing in scripts without spaces; or the end of a paragraph
 _CANDIDATE = re.compile(
     rf"[{_MARKS}]+[\"'”’»)\]}}]*(?=\s|$)|[。．｡？！]+[」』”’）]*|\s*\n\s*\n|\s*\n(?={_ITEM}|{_LABEL})"
@@ -73,6 +75,14 @@ def labels(text: str) -> tuple[TextSpan, ...]:
 def label_name(label: str) -> str:
     """The name in what `labels` found."""
     return re.sub(r"^[\W\d_]+", "", label).strip(" \t:")
+
+
+def has_capitals(text: str) -> bool:
+    """Whether some words begin with a capital; not where hardly any does, or most are capitals only."""
+    words = [word for word in _WORD.findall(text) if word not in ("I", "A")]
+    capitals = sum(word[0].isupper() for word in words)
+    shouted = len(words) > 3 and sum(map(str.isupper, words)) > len(words) / 2
+    return not words or (not shouted and capitals >= max(1, FEW * len(words)))
 
 
 def language_of(text: str) -> str | None:

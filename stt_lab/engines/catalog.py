@@ -51,7 +51,7 @@ class Model:
     """A row of the catalog; catalog.toml explains the fields."""
 
     id: str
-    task: str  # "transcribe", "diarize", "embed_speaker"; of texts: "embed", "parse", "write", "translate"
+    task: str  # "transcribe", "diarize", "embed_speaker"; of texts: "embed", "parse", "pii", "write", "translate"
     engine: str  # that of pool.ENGINES
     name: str
     languages: int
@@ -157,7 +157,12 @@ def _places(model: Model, settings: Settings) -> Iterable[tuple[Path | None, Sou
 
 
 def find(model: Model, settings: Settings) -> Found | None:
-    """The first folder that holds every needed file, and of which kind it is."""
+    """The first folder that holds every needed file, and of which kind it is.
+
+    A model without files of its own works with those of the first one that it needs, and lies there.
+    """
+    if not model.files:
+        return find(get(model.needs[0]), settings)
     for path, source in _places(model, settings):
         if path is not None and not lacks(model, path):
             return Found(path, source)

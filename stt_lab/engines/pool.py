@@ -26,6 +26,7 @@ ENGINES = {  # engine of the catalog -> class; imported where it works
     "pyannote": "stt_lab.engines.pyannote:PyannoteDiarizer",
     "minilm": "stt_lab.engines.minilm:MiniLm",
     "spacy": "stt_lab.engines.spacy:SpacyParser",
+    "presidio": "stt_lab.engines.pii:PresidioFinder",
 }
 SPEECH = ("transcribe", "diarize")  # tasks of the first lane; all others are done on texts
 POLL_S = 0.25  # how soon a waiting request notices that it was cancelled

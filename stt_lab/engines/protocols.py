@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 from stt_lab.types import Audio, Diarization, Entity, Event, Parsed, Recognition
 
@@ -95,14 +95,26 @@ class Parser(Engine, Protocol):
         ...
 
 
+PiiKind = Literal[
+    "PERSON", "ADDRESS", "DATE_OF_BIRTH", "PHONE_NUMBER", "EMAIL_ADDRESS", "CREDIT_CARD", "IBAN_CODE", "IP_ADDRESS",
+]  # fmt: skip
+PII: tuple[PiiKind, ...] = get_args(PiiKind)
+BY_FORM: tuple[PiiKind, ...] = ("EMAIL_ADDRESS", "CREDIT_CARD", "IBAN_CODE", "IP_ADDRESS")  # the same in all languages
+
+
 @runtime_checkable
 class PiiFinder(Engine, Protocol):
     """Personal data in a text."""
 
-    languages: tuple[str, ...]
+    languages: tuple[str, ...]  # in which names are found
 
-    def find_pii(self, text: str, report: Report) -> tuple[Entity, ...]:
-        """What identifies a person, in order and without overlap. Raises rather than pass a text unread."""
+    def find_pii(
+        self, text: str, language: str | None, kinds: tuple[PiiKind, ...], names: tuple[str, ...], report: Report
+    ) -> tuple[Entity, ...]:
+        """What identifies a person, in order and without overlap; `names` are known to be of people.
+
+        Raises rather than pass a text unread: ModelMissing in a language that only BY_FORM can be found in.
+        """
         ...
 
 

@@ -38,13 +38,9 @@ class Tools:
         parsed: Parsed = self.pool.work(model, "parse", self.report, text=text)
         return parsed
 
-    @property
-    def embedder(self) -> catalog.Model:
-        """The faster of the two variants that is here."""
-        here = {model.id: model for model in self.pool.available("embed")}
-        return here.get(FAST) or self.pool.best("embed")
-
     def embed(self, texts: Iterable[str]) -> Vectors:
-        """Vectors of unit length; shape (texts, 384)."""
-        vectors: Vectors = self.pool.work(self.embedder, "embed", self.report, texts=tuple(texts))
+        """Vectors of unit length, by the faster of the two variants that is here; shape (texts, 384)."""
+        here = {model.id: model for model in self.pool.available("embed")}
+        model = here.get(FAST) or self.pool.best("embed")
+        vectors: Vectors = self.pool.work(model, "embed", self.report, texts=tuple(texts))
         return vectors

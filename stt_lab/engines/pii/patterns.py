@@ -1,0 +1,189 @@
+"""What has a form of its own: addresses of mail, of machines and of houses, and dates of birth. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from stt_lab.engines.pii.hits import Hit
+from stt_lab.engines.pii.spoken import written
+
+# Mail. Top-level domains are not compared with a list: an address within an intranet is one too.
+
+_MAIL = re.compile(r"(?<![\w.+-])[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,63}(?!\w)")
+_SAID = r"[\w+-]{1,64}"  # a word of an address
+_MAIL_SAID = re.compile(
+    rf"(?<![\w@])(?:{_SAID}(?: (?:dot|underscore|dash|hyphen) |\.)){{0,4}}{_SAID} at {_SAID}"
+    rf"(?:(?: dot | ?\. ?){_SAID}){{0,3}} dot [a-z]{{2,24}}(?: dot [a-z]{{2,3}})?(?!\w)",
+    re.I,
+)
+
+
+def mails(text: str) -> Iterator[Hit]:
+    for match in _MAIL.finditer(text):
+        yield Hit(match.start(), match.end(), 0.95)
+    for match in _MAIL_SAID.finditer(text):  # "ada dot lovelace at example dot org"
+        yield Hit(match.start(), match.end(), 0.6)
+
+
+# Machines
+
+
+_IP = re.compile(
+    r"(?<![\w.:-])(?:\d{1,3}(?:\.\d{1,3}){3}|(?=[\da-f:]*:[\da-f:]*:)[\da-f:]{2,39}(?:\d{1,3}(?:\.\d{1,3}){3})?)"
+    r"(?:%\w+)?(?:/\d{1,3})?(?![\w:-]|\.\w)",
+    re.I,
+)
+_VERSION = re.compile(
+    r"\b(?:version|versions|v|ver|release|releases|released|build|firmware|driver|patch|upgrade|upgraded|update|updated|"
+    r"software|section|chapter|clause|paragraph|article|rule)\b",
+    re.I,
+)
+_MACHINE = re.compile(
+    r"\b(?:ip|ips|ipv[46]|address|addresses|hosts?|servers?|machines?|nodes?|gateways?|routers?|subnet|dns|ping|proxy)\b",
+    re.I,
+)
+NEAR = 60  # characters before a number that tell what it is
+
+
+def machines(text: str) -> Iterator[Hit]:
+    for match in _IP.finditer(text):
+        if not _is_machine(match[0]):
+            continue
+        before = text[max(0, match.start() - NEAR) : match.start()]
+        version = max((found.end() for found in _VERSION.finditer(before)), default=-1)
+        machine = max((found.end() for found in _MACHINE.finditer(before)), default=-1)
+        if machine >= version:
+            yield Hit(match.start(), match.end(), 0.95 if machine >= 0 else 0.7)
+
+
+def _is_machine(said: str) -> bool:
+    try:
+        ipaddress.ip_interface(said)
+    except ValueError:
+        return False
+    return any(char not in ":0" for char in said)  # "::" and its kin are everybody's
+
+
+# Dates of birth: a date that follows what asks for one
+
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
+    r"nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_DAY, _YEAR = r"\d{1,2}(?:st|nd|rd|th)?", r"(?:1[89]|20)\d\d"
+_DATE = re.compile(
+    rf"(?<![\w./-])(?:(?:the )?{_DAY}(?: day)?(?: of)? {_MONTH}(?:,? (?:of )?(?P<a>{_YEAR}|'\d\d))?"
+    rf"|{_MONTH} (?:the )?{_DAY}(?:,? (?P<b>{_YEAR}))?"
+    rf"|{_MONTH},? (?P<c>{_YEAR})"
+    rf"|(?:the )?{_DAY} of the {_DAY}(?:,? (?:of )?(?P<d>{_YEAR}|\d\d))?"
+    rf"|\d{{1,2}}([./ -])\d{{1,2}}\5(?P<e>{_YEAR}|\d\d)"
+    rf"|(?P<f>{_YEAR})([./-])\d{{1,2}}\8\d{{1,2}})(?![\w/]|[.-]\d)",
+    re.I,
+)
+_BORN = re.compile(
+    r"\b(?P<many>(?:dates|days|years) of birth|birth ?dates|birthdays|they were born|(?:they|you) were all born|"
+    r"everyone was born|when (?:each|everybody|they))\b"
+    r"|\b(?:born|date of birth|day of birth|birth ?date|birth ?day|d\.?o\.?b\b\.?)",
+    re.I,
+)
+AHEAD, AHEAD_OF_MANY = 110, 1500  # characters that may lie between, of one and of several people
+NEXT = 60  # characters after a date of birth, where another full date is one too: "and mine is ..."
+BEHIND = 30  # where the date comes first: "the 4th of May, that's my birthday"
+
+
+_Date = tuple[int, int, bool]  # start, end, whether it has a year
+
+
+def births(text: str) -> Iterator[Hit]:
+    form = written(text)
+    dates = [(match.start(), match.end(), _has_year(match)) for match in _DATE.finditer(form.text)]
+    yield from map(form.hit, dict.fromkeys(_births(form.text, dates)))
+
+
+def _births(text: str, dates: list[_Date]) -> Iterator[Hit]:
+    for born in _BORN.finditer(text):
+        many = born["many"] is not None
+        later = [date for date in dates if 0 <= date[0] - born.end() <= (AHEAD_OF_MANY if many else AHEAD)]
+        for start, end, _ in [date for date in later if date[2]] if many else _chain(later, dates):
+            yield Hit(start, end, 0.8)
+        if not later:
+            earlier = [date for date in dates if 0 <= born.start() - date[1] <= BEHIND]
+            for start, end, _ in earlier[-1:]:
+                yield Hit(start, end, 0.7)
+
+
+def _chain(later: list[_Date], dates: list[_Date]) -> list[_Date]:
+    """The first date, and full ones that follow at once."""
+    chain = later[:1]
+    for date in dates:
+        if chain and date[2] and 0 <= date[0] - chain[-1][1] <= NEXT:
+            chain.append(date)
+    return chain
+
+
+def _has_year(match: re.Match[str]) -> bool:
+    return any(match[name] for name in "abcdef")
+
+
+# Houses
+
+_NAME = r"[^\W\d_a-z](?!['’])(?:[^\W\d_]|-)*(?!\d)(?:['’](?!m\b|ve\b|ll\b)\w+)?"  # a word with a capital
+_STREET = (
+    r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Court|Ct|Row|Place|Pl|Square|Sq|Terrace|Way|Boulevard|Blvd|Close|"
+    r"Crescent|Cres|Gardens|Grove|Hill|Mews|Parade|Highway|Hwy|Parkway|Pkwy|Quay|Walk|Landing|Alley|Circle|Loop|Trail|"
+    r"Turnpike|Wharf|Yard|View|Rise|Green|Park|Steps|Mount|Embankment|Bridge|Crossing|Heights|Meadows?|Passage|Path|Pike|"
+    r"Plaza|Point|Promenade|Ridge|Run|Strand|Vale|Villas|Wynd|Common|Croft|Dale|Fold|Gate|End|Approach|Broadway|"
+    r"Esplanade|Cottages?|Buildings|Estate|Farm|House)\.?"
+)
+_PLAIN = "(?:Street|Road|Avenue|Lane|Drive|Row|Square|Terrace|Way|Boulevard|Close|Crescent|Gardens|Grove|Mews)"
+_NUMBER = r"\d{1,5}(?:[-–/]\d{1,5})?[a-zA-Z]?"
+_UNIT = r"(?:(?i:flat|apartment|apt\.?|unit|suite|ste\.?|floor|room|number|no\.?|#) ?\w{1,5})"
+_ROAD = (
+    rf"(?:(?:{_NAME}|of|the|\d{{1,3}}(?:st|nd|rd|th)) ){{1,4}}{_STREET}(?![\w-])"
+    r"(?: (?:North|South|East|West|[NSEW]{1,2})\b)?"
+)
+_NUMBERED = r"(?:(?:County|State|Farm|Old|Rural) )*(?:Road|Route|Highway|Hwy|Interstate) \d{1,4}\b"
+# Streets of German, Dutch and the Nordic countries in one word; of Romance languages with the kind in front
+_ONE_WORD = (
+    r"[^\W\d_a-z][\w-]*(?:stra(?:ss|ß)e|str\.|weg|platz|gasse|allee|ufer|damm|ring|straat|laan|gracht|plein|kade|vej|gade|"
+    r"kajen|vägen|gatan|gata|veien|gaten|katu|tie)"
+)
+_OF = r"(?: (?:de|du|des|della|delle|dei|degli|del|dell'|di|da|do|dos|das|la|las|los|le|les|l'|d'))*"
+_IN_FRONT = (
+    r"(?:(?i:via|viale|piazza|corso|vicolo|rue|avenue|boulevard|place|quai|chemin|impasse|allée|calle|avenida|plaza|"
+    rf"paseo|carrer|rua|travessa|praça|strada|ulica|ul\.){_OF}(?: ?{_NAME}){{1,3}})"
+)
+_POSTCODE = r"(?:[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|(?:[A-Z]-)?\d{4,5}(?:-\d{4})?|\d{3} \d{2})"
+_TOWN = rf"{_NAME}(?:(?: |-)(?:{_NAME}|upon|on|under|le|am|an der|de|la))*"
+_STATE = (
+    r"(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|"
+    r"W[AIVY])"
+)
+_AFTER = (
+    rf"(?:,? {_UNIT})?(?:, ?(?:in )?{_POSTCODE} {_TOWN}|, ?(?:in )?{_TOWN})?(?:,? {_STATE}\b)?(?:,? {_POSTCODE}(?!\w))?"
+    rf"(?:, {_TOWN}(?=[.?!,;]|$))?"
+)
+# Street and number, number and street; a house with a name; a box; a postcode of the United Kingdom alone
+_HOUSES = tuple(
+    (re.compile(pattern), score)
+    for pattern, score in (
+        (rf"(?<![\w.,:/-])(?:{_UNIT},? )?{_NUMBER},? (?:{_NUMBERED}|{_ROAD})(?:{_AFTER})", 0.9),
+        (rf"(?<!\w)(?:{_ONE_WORD}|{_IN_FRONT}),? {_NUMBER}(?!\w)(?:{_AFTER})", 0.9),
+        (rf"(?<![\w.,:/-]){_NUMBER},? {_IN_FRONT}(?:{_AFTER})", 0.9),
+        (
+            rf"\b[Tt]he (?:{_NAME} )?{_NAME}, (?:{_NUMBER},? )?(?:{_NAME} ){{1,3}}{_PLAIN}\b(?:{_AFTER})",
+            0.7,
+        ),  # a house with a name
+        (r"(?i:\b(?:p\.?o\.?|post office) box \d{1,6}\b)", 0.9),
+        (r"(?<!\w)[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}(?!\w)", 0.6),
+    )
+)
+
+
+def houses(text: str) -> Iterator[Hit]:
+    form = written(text)
+    for pattern, score in _HOUSES:
+        for match in pattern.finditer(form.text):
+            yield form.hit(Hit(match.start(), match.end(), score))
