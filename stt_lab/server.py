@@ -27,6 +27,7 @@ from stt_lab.engines import catalog
 from stt_lab.errors import BadInput, Busy
 from stt_lab.http import add_routes
 from stt_lab.jobs import Jobs
+from stt_lab.recall.indexing import Indexer
 from stt_lab.runtime import Runtime
 from stt_lab.settings import Settings, get_settings
 
@@ -53,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts.jobs.start()
+        parts.indexer.start()
         yield
         parts.close()
 
@@ -73,9 +75,11 @@ class Parts:
     runtime: Runtime
     access: Access
     jobs: Jobs
+    indexer: Indexer
 
     def stop(self) -> None:
         """End all work: jobs go back to the queue, requests in flight end with an error. Harmless when repeated."""
+        self.indexer.close()
         self.jobs.close()
         self.runtime.close()
 
@@ -90,7 +94,7 @@ def _compose(settings: Settings) -> Parts:
         runtime = Runtime(settings, scratch.folder)
         access = Access(settings, runtime.accounts)
         jobs = Jobs(runtime, runtime.database, runtime.accounts, runtime.library, settings)
-        return Parts(scratch, runtime, access, jobs)
+        return Parts(scratch, runtime, access, jobs, Indexer(runtime.library, runtime.pool))
     except BaseException:
         scratch.release()
         raise

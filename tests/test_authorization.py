@@ -68,6 +68,7 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "GET /api/v1/transcripts/{transcript}/audio": (OWNERS, {}),
     "GET /recordings/{transcript}": (OWNERS, {}),  # the same for the page's player, which sends the cookie
     "GET /api/v1/search?query=zebrafish": (OWN, {}),
+    "GET /api/v1/search?query=zebrafish&mode=meaning": (OWN, {}),
     "GET /docs": (PAGES, {}),
     "GET /openapi.json": (PAGES, {}),
     "GET /sign-in": (PAGES, {}),

@@ -436,6 +436,7 @@ def test_the_library(client: Client, talk: Path, tmp_path: Path, monkeypatch: py
     assert client.transcripts.retitle(first.id, "Of words").title == "Of words"
     assert {one.id for one in client.transcripts.search("word")} == {one.id for one in listed}
     assert [one.id for one in client.transcripts.search("ada")] == [first.id]
+    assert {one.id for one in client.transcripts.search("a word", mode="meaning")} == {one.id for one in listed}
     for one in client.transcripts:
         client.transcripts.delete(one.id)
     assert list(client.transcripts) == []

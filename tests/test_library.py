@@ -71,7 +71,7 @@ def spoken(lines: Sequence[str], speakers: Sequence[str | None] = (None,)) -> Tr
 
 def rows(database: Database) -> dict[str, int]:
     """How many there are of everything that a transcript leaves in the database."""
-    tables = ("transcripts", "segments", search.TABLE)
+    tables = ("transcripts", "segments", "passages", search.TABLE)
     with database.read() as session:
         return {table: session.scalar(text(f"SELECT count(*) FROM {table}")) or 0 for table in tables}
 
@@ -145,7 +145,7 @@ def test_a_result_takes_the_place_of_an_earlier_one(database: Database, library:
         library.complete(session, number, spoken(["new"]))
     assert library.transcript(OWNER, number) == spoken(["new"])
     assert (found(library, "old"), found(library, "new")) == ([], [number])
-    assert rows(database) == {"transcripts": 1, "segments": 1, search.TABLE: 1}
+    assert rows(database) == {"transcripts": 1, "segments": 1, "passages": 1, search.TABLE: 1}
 
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database, library: Library) -> None:
@@ -366,7 +366,7 @@ def test_delete_leaves_nothing(database: Database, library: Library, store: Stor
     assert library.audio(OWNER, number).read_bytes() == b"sound"
     library.delete(OWNER, number)
     assert list(library.audio_dir.iterdir()) == []
-    assert rows(database) == {"transcripts": 1, "segments": 1, search.TABLE: 1}
+    assert rows(database) == {"transcripts": 1, "segments": 1, "passages": 1, search.TABLE: 1}
     assert found(library, "words") == [other]
     with database.read() as session:
         assert session.scalar(select(Job.transcript_id)) is None
@@ -419,7 +419,7 @@ def test_expire_takes_what_is_old_and_has_ended(database: Database, library: Lib
         waiting = library.open(session, OWNER, "Talk", old)
     assert library.expire(now() - timedelta(days=30)) == 2
     assert [one.id for one in library.list(OWNER).results] == [young, waiting]
-    assert rows(database) == {"transcripts": 2, "segments": 1, search.TABLE: 1}
+    assert rows(database) == {"transcripts": 2, "segments": 1, "passages": 1, search.TABLE: 1}
     assert list(library.audio_dir.iterdir()) == []
     assert library.expire(now() - timedelta(days=30)) == 0
 

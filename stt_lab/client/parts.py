@@ -119,9 +119,9 @@ class Transcripts:
         filters = {"status": status, "language": language, "date_from": date_from, "date_to": date_to}
         return self._all("transcripts", **{name: value for name, value in filters.items() if value})
 
-    def search(self, query: str) -> Iterator[Found]:
-        """All transcripts in which the words of a query occur, best first."""
-        return self._all("search_transcripts", query=query)
+    def search(self, query: str, *, mode: Literal["words", "meaning"] = "words") -> Iterator[Found]:
+        """All transcripts in which the words of a query occur, the latest first; by meaning the 200 best."""
+        return self._all("search_transcripts", query=query, mode=mode)
 
     def get(self, id: int | str) -> TranscriptDetail:
         """A transcript by its number or slug, as the library has it."""

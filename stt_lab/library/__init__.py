@@ -4,6 +4,7 @@ Everything is looked up within one account; another account's transcript is as u
 keep the labels that the engines gave them; a transcript has a table of the names shown for them, so that renaming
 writes one row, and two labels may get one name.
 
+passages.py    vectors of passages, to search by meaning
 given.py       what callers give: checked, and as it is stored or looked for
 recordings.py  the folder of kept recordings
 values.py      what is answered, made of the store's rows
@@ -11,26 +12,30 @@ values.py      what is answered, made of the store's rows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 
 from stt_lab.errors import BadInput, NotFound
 from stt_lab.library import given
+from stt_lab.library.passages import Passages, Place
 from stt_lab.library.recordings import Recordings, is_name
-from stt_lab.library.values import Hit, Page, SearchPage, StoredTranscript, hit, stored
+from stt_lab.library.values import Hit, Page, SearchPage, StoredTranscript, hit, passage_hit, stored
 from stt_lab.store import packing, transcripts
 from stt_lab.store.database import Database, Session
 from stt_lab.store.models import now
-from stt_lab.store.search import INDEXES, Term, best_segment, document, parse
+from stt_lab.store.passages import await_vectors, counts
+from stt_lab.store.search import INDEXES, Term, best_segment, document, loose, parse
 from stt_lab.store.transcripts import Filters, Row
 from stt_lab.types import Segment, Transcript
+from stt_lab.words import rarity
 
 __all__ = ["Hit", "Library", "Page", "SearchPage", "StoredTranscript"]
 
 ERROR = 1000  # characters
 UNKNOWN = "There is no such transcript in your library."
+CANDIDATES = 1000  # transcripts that a search word by word looks at for each word
 DELETED_AT_ONCE = 200  # by expire and sweep, so that others get their turn
 YOUNG_S = 3600  # seconds that a recording may lie there before its transcript is stored
 
@@ -43,6 +48,7 @@ class Library:
         self._index = INDEXES[database.dialect]
         self.audio_dir = data_dir / "audio"
         self._recordings = Recordings(self.audio_dir)
+        self.passages = Passages(database)
 
     # What jobs write: in the transaction that changes the job
 
@@ -71,6 +77,7 @@ class Library:
         transcripts.put_segments(session, row.id, [packing.segment_row(segment) for segment in transcript.segments])
         spoken = ((segment.speaker, segment.text) for segment in transcript.segments)
         self._index.put(session, row.id, document(row.account_id, row.title, spoken))
+        await_vectors(session, row.id, row.account_id)
 
     # What an account reads
 
@@ -145,6 +152,32 @@ class Library:
             hits = self._hits(session, transcripts.some(session, account_id, ids), terms)
         return SearchPage(count, hits)
 
+    def mentioning(self, account_id: int, query: str, most: int) -> tuple[int, ...]:
+        """Transcripts with any of the telling words of a query: those with the most and the rarest first.
+
+        Of a word that is in more than CANDIDATES transcripts, only the latest count.
+        """
+        scores: dict[int, float] = {}
+        terms = loose(query)
+        with self._database.read() as session:
+            total, _ = counts(session, account_id)
+            for term in terms:
+                count, ids = self._index.page(session, account_id, (term,), CANDIDATES, 0)
+                for number in ids:
+                    scores[number] = scores.get(number, 0.0) + rarity(count, total)
+        return tuple(sorted(scores, key=lambda number: (-scores[number], -number))[:most])
+
+    def hits(self, account_id: int, ids: Sequence[int], query: str, passages: Mapping[int, Place]) -> tuple[Hit, ...]:
+        """Where the given transcripts speak of a query, in their order: in the given passage, else by its words."""
+        terms = loose(query)
+        with self._database.read() as session:
+            rows = transcripts.some(session, account_id, ids)
+            inside = [(number, at) for number, (first, last) in passages.items() for at in range(first, last + 1)]
+            segments = transcripts.at(session, inside)
+            near = {row.id: passage_hit(row, passages[row.id], segments, terms) for row in rows if row.id in passages}
+            other = {one.id: one for one in self._hits(session, [row for row in rows if not near.get(row.id)], terms)}
+        return tuple(near.get(row.id) or other[row.id] for row in rows)
+
     def _hits(self, session: Session, rows: Iterable[Row], terms: tuple[Term, ...]) -> tuple[Hit, ...]:
         by_id = {row.id: row for row in rows}
         bodies = self._index.bodies(session, list(by_id))
@@ -168,6 +201,8 @@ class Library:
             table = {label: names.get(shown, shown) for label, shown in row.names.items()}
             speakers = list(dict.fromkeys(names.get(shown, shown) for shown in row.speakers))
             transcripts.change(session, row.id, names=table, speakers=speakers)
+            if row.status == "done":
+                await_vectors(session, row.id, account_id, same_text=True)
             return self._indexed(session, account_id, row.id)
 
     def retitle(self, account_id: int, id_or_slug: int | str, title: str) -> StoredTranscript:

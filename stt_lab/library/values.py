@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from stt_lab.store import packing
-from stt_lab.store.search import SNIPPET, Term, mark
+from stt_lab.store.search import SNIPPET, Term, mark, shortened
 from stt_lab.store.transcripts import Row
 
 
@@ -85,3 +85,17 @@ def hit(row: Row, best: int | None, segments: Mapping[tuple[int, int], Any], ter
     found = (mark(text, terms) for text in (here.text, named, more))
     snippet = next((marked for marked in found if marked), here.text[:SNIPPET])
     return Hit(row.id, row.slug, row.title, row.created, snippet, best, here.start)
+
+
+def passage_hit(
+    row: Row, place: tuple[int, int], segments: Mapping[tuple[int, int], Any], terms: Sequence[Term]
+) -> Hit | None:
+    """The best segment of a passage: that with most of the terms, else its first. None when the text has changed."""
+    here = {at: segments[row.id, at].text for at in range(place[0], place[1] + 1) if (row.id, at) in segments}
+    if not here:
+        return None
+    matches = {at: sum(bool(mark(text, (term,))) for term in terms) for at, text in here.items()}
+    best = max(here, key=lambda at: (matches[at], -at))
+    rest = " ".join(text for at, text in here.items() if at >= best)
+    snippet = mark(here[best], terms) or shortened(rest)
+    return Hit(row.id, row.slug, row.title, row.created, snippet, best, segments[row.id, best].start)

@@ -12,12 +12,13 @@ from pydantic import BeforeValidator, Field
 
 from stt_lab.documents import ExportFormat, export
 from stt_lab.errors import BadInput
+from stt_lab.operations.text import tools
 from stt_lab.operations.values import Removed, mapped, texted
 from stt_lab.registry import current, operation
 from stt_lab.render import to_json
 
 if TYPE_CHECKING:
-    from stt_lab.library import Library, StoredTranscript
+    from stt_lab.library import Hit, Library, StoredTranscript
 
 PATH = "/api/v1/transcripts"
 CHUNK = 1024 * 1024  # bytes of a recording that are in memory at once
@@ -59,7 +60,7 @@ class TranscriptPage:
 
 @dataclass(frozen=True)
 class Found:
-    """A transcript in which all words of a query occur."""
+    """A transcript in which all words of a query occur, or that speaks of what a query says."""
 
     id: int
     slug: str
@@ -68,12 +69,14 @@ class Found:
     snippet: str  # with ⟦⟧ around matches
     segment_order: int | None  # from 0; None when only the title matches
     start_time: float | None  # seconds
+    score: float | None = None  # of a search by meaning, to compare within its results; they come best first
 
 
 @dataclass(frozen=True)
 class FoundPage:
     count: int
     results: tuple[Found, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -194,13 +197,31 @@ def search_transcripts(
     query: Annotated[str, Field(description='words that must all occur, "phrases", or beginnings*', max_length=500)],
     limit: Limit = 20,
     offset: Offset = 0,
+    mode: Annotated[
+        Literal["words", "meaning"],
+        Field(description="words: those of the query; meaning: what a query says, best first"),
+    ] = "words",
 ) -> FoundPage:
-    """Search the account's transcripts: titles, names of speakers and what was said."""
+    """Search the account's transcripts: titles, names of speakers and what was said.
+
+    By words the latest come first, and all are counted. By meaning a query may be a question: passages are compared
+    with it by MiniLM and by its words, and of the best 200 transcripts each is shown at its best place.
+    """
+    if mode == "meaning":
+        return _by_meaning(query, limit, offset)
     page = _library().search(_account(), query, limit, offset)
-    found = (
-        Found(hit.id, hit.slug, hit.title, hit.created, hit.snippet, hit.position, hit.start) for hit in page.results
-    )
-    return FoundPage(page.count, tuple(found))
+    return FoundPage(page.count, tuple(_found(hit) for hit in page.results))
+
+
+def _by_meaning(query: str, limit: int, offset: int) -> FoundPage:
+    from stt_lab.recall.finding import by_meaning  # slow to import
+
+    page = by_meaning(_library(), tools(), _account(), query, limit, offset)
+    return FoundPage(page.count, tuple(_found(hit, score) for hit, score in page.results), page.warnings)
+
+
+def _found(hit: Hit, score: float | None = None) -> Found:
+    return Found(hit.id, hit.slug, hit.title, hit.created, hit.snippet, hit.position, hit.start, score)
 
 
 def _library() -> Library:

@@ -4,6 +4,9 @@ tiers ─< accounts ─< api_keys
               ├──< ledger          append-only: the sum of an account's entries is its balance
               ├──< jobs ─< deliveries
               └──< transcripts ─< segments
+                        ├── passages       vectors, to search by meaning
+                        ├──< kept_results  summaries and the like
+                        └──< chats ─< chat_messages
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -64,7 +68,7 @@ NAMES = {  # of constraints, so that a migration can name what it changes
 
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map = {datetime: Utc, dict[str, Any]: Json, list[str]: Json, list[Any]: Json}  # noqa: RUF012
+    type_annotation_map = {datetime: Utc, dict[str, Any]: Json, list[str]: Json, list[Any]: Json, bytes: LargeBinary}  # noqa: RUF012
 
 
 class Tier(Base):
@@ -223,3 +227,59 @@ class Segment(Base):
     speaker: Mapped[str | None] = mapped_column(String(120))
     text: Mapped[str] = mapped_column(Text)
     words: Mapped[list[Any]] = mapped_column(default=list)  # rows of text, start, end, confidence, speaker
+
+
+# What is made of transcripts, and goes with them
+
+
+class Passages(Base):
+    """The passages of a transcript that is done: one row has all, since a search by meaning reads them all."""
+
+    __tablename__ = "passages"
+
+    transcript_id: Mapped[int] = mapped_column(ForeignKey("transcripts.id", ondelete="CASCADE"), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    revision: Mapped[int] = mapped_column(default=1)  # of the transcript: counts what changes its text or its names
+    due: Mapped[datetime | None] = mapped_column(index=True)  # when to make vectors; None: made of this revision
+    attempts: Mapped[int] = mapped_column(default=0)
+    model: Mapped[str] = mapped_column(String(60), default="")  # that made the vectors
+    places: Mapped[bytes | None]  # int32 (passages, 2): position of the first and of the last segment
+    vectors: Mapped[bytes | None]  # float16 (passages, dimensions), of unit length
+
+
+class KeptResult(Base):
+    """A summary, an analysis or a document of a transcript."""
+
+    __tablename__ = "kept_results"
+
+    transcript_id: Mapped[int] = mapped_column(ForeignKey("transcripts.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256 of what was asked for
+    script: Mapped[str] = mapped_column(String(64))  # SHA-256 of text, names and times that it was made of
+    kind: Mapped[str] = mapped_column(String(20))
+    model: Mapped[str] = mapped_column(String(80))
+    result: Mapped[dict[str, Any]]
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class Chat(Base):
+    """Questions of an account about one of its transcripts."""
+
+    __tablename__ = "chats"
+    __table_args__ = (Index("chats_of_transcript", "transcript_id", "used"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)  # chat_ and 32 random hexadecimal digits
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    transcript_id: Mapped[int] = mapped_column(ForeignKey("transcripts.id", ondelete="CASCADE"))
+    used: Mapped[datetime] = mapped_column(default=now)
+
+
+class ChatMessage(Base):
+    __tablename__ = "chat_messages"
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    chat_id: Mapped[str] = mapped_column(ForeignKey("chats.id", ondelete="CASCADE"), index=True)
+    question: Mapped[str] = mapped_column(Text)
+    answer: Mapped[str] = mapped_column(Text)
+    sources: Mapped[list[Any]]
+    model: Mapped[str] = mapped_column(String(80))
+    created: Mapped[datetime] = mapped_column(default=now)

@@ -2,8 +2,8 @@
 
 Words are cut and folded here, and both databases only look up what they are given: a query means the same on either,
 and nothing in it is syntax to them. A transcript is indexed as one document, a line for its title and a line for each
-segment. In scripts that put no spaces between words every character is a word, so that any part of a run is found, as
-a phrase. (FTS5's trigram tokenizer would need three characters, where most Chinese words have two.)
+segment. Where a script has no spaces, words are characters and runs are phrases (words.py): FTS5's trigram tokenizer
+would need three characters, where most Chinese words have two.
 """
 
 from __future__ import annotations
@@ -19,48 +19,19 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.orm import Session
 
 from stt_lab.errors import BadInput
+from stt_lab.words import COMMON, LETTERS, stem, words
 
 TABLE = "search_index"  # FTS5 keeps further tables whose names begin so
-LONGEST_WORD = 60  # characters that are looked at
 LONGEST_QUERY = 500  # characters
+MOST_WORDS = 24  # of a query that is asked word by word
 LEXEMES = 1_000_000  # bytes of different words that a tsvector holds
 SNIPPET, LEAD = 200, 60  # characters of a snippet, and how many of them come before the first match
 OPEN, CLOSE = "⟦", "⟧"  # around a match in a snippet
 OWNER = "\ue000"  # begins the word that names the account of a document; a private character is in no query
 
-# Thai to Lao, Burmese, jamo, Khmer, kana to Hangul syllables without symbols, rarer ideographs
-SPACELESS = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u31ff\u3400-\u9fff\uac00-\ud7ff"
-    "\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670]")  # accents, points, harakat
 BRACKETS = str.maketrans(OPEN + CLOSE, "[]")  # of a text itself, so that every mark in a snippet is ours
 AUTOMATIC = re.compile(r"Speaker \d+")  # names that nobody gave are not searched
 TERM = re.compile(r'"[^"]*"\*?|[^\s"]+')
-
-
-class _Letters(dict[int, str]):
-    """How a character is searched: folded, "" for what leaves no trace, spaces around what is a word by itself."""
-
-    def __missing__(self, code: int) -> str:
-        plain = MARKS.sub("", unicodedata.normalize("NFKD", chr(code)).casefold())
-        self[code] = made = "".join(_letter(char) for char in unicodedata.normalize("NFC", plain))
-        return made
-
-
-def _letter(char: str) -> str:
-    if SPACELESS.match(char):
-        return f" {char} "
-    category = unicodedata.category(char)
-    return char if category[0] in "LMN" else "" if category == "Cf" else " "
-
-
-_LETTERS = _Letters()
-
-
-def words(given: str) -> list[str]:
-    """A text as it is searched: "Crème-brûlée" -> ["creme", "brulee"]."""
-    return [word[:LONGEST_WORD] for word in unicodedata.normalize("NFC", given).translate(_LETTERS).split()]
 
 
 def document(account_id: int, title: str, segments: Iterable[tuple[str | None, str]]) -> str:
@@ -108,6 +79,15 @@ def parse(query: str) -> tuple[Term, ...]:
     return found
 
 
+def loose(query: str) -> tuple[Term, ...]:
+    """The telling words of a query, each by itself, also with other endings; all of them where none tells anything."""
+    if len(query) > LONGEST_QUERY:
+        raise BadInput(f"The query has {len(query)} characters: search for at most {LONGEST_QUERY}.")
+    found = dict.fromkeys(words(query))
+    chosen = [word for word in found if word not in COMMON] or [*found]
+    return tuple(dict.fromkeys(Term((stem(word),), len(stem(word)) < len(word)) for word in chosen))[:MOST_WORDS]
+
+
 # Where a document matches
 
 
@@ -128,9 +108,14 @@ def mark(given: str, terms: Sequence[Term]) -> str | None:
     return _cut(shown, spans) if spans else None
 
 
+def shortened(given: str) -> str:
+    """The beginning of a text, as a snippet without matches."""
+    return _cut(" ".join(given.split()).translate(BRACKETS), [(0, 0)]).replace(OPEN + CLOSE, "")
+
+
 def _matches(shown: str, terms: Sequence[Term]) -> list[tuple[int, int]]:
     """Stretches of characters that match, in order, without overlap."""
-    folded = [_LETTERS[ord(char)] for char in shown]
+    folded = [LETTERS[ord(char)] for char in shown]
     origin = [i for i, letters in enumerate(folded) for _ in letters]
     found = (match.span() for term in terms for match in term.regex.finditer("".join(folded)))
     spans: list[tuple[int, int]] = []

@@ -38,9 +38,13 @@ class Tools:
         parsed: Parsed = self.pool.work(model, "parse", self.report, text=text)
         return parsed
 
-    def embed(self, texts: Iterable[str]) -> Vectors:
-        """Vectors of unit length, by the faster of the two variants that is here; shape (texts, 384)."""
+    @property
+    def embedder(self) -> catalog.Model:
+        """The faster of the two variants that is here."""
         here = {model.id: model for model in self.pool.available("embed")}
-        model = here.get(FAST) or self.pool.best("embed")
-        vectors: Vectors = self.pool.work(model, "embed", self.report, texts=tuple(texts))
+        return here.get(FAST) or self.pool.best("embed")
+
+    def embed(self, texts: Iterable[str]) -> Vectors:
+        """Vectors of unit length; shape (texts, 384)."""
+        vectors: Vectors = self.pool.work(self.embedder, "embed", self.report, texts=tuple(texts))
         return vectors

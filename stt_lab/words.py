@@ -1,0 +1,73 @@
+"""Words as they are searched and compared: folded, in any script. Pure.
+
+In scripts that put no spaces between words every character is a word, so that any part of a run is found, as a phrase.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+
+LONGEST_WORD = 60  # characters that are looked at
+
+# Thai to Lao, Burmese, jamo, Khmer, kana to Hangul syllables without symbols, rarer ideographs
+SPACELESS = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u31ff\u3400-\u9fff\uac00-\ud7ff"
+    "\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670]")  # accents, points, harakat
+
+
+class _Letters(dict[int, str]):
+    """How a character is searched: folded, "" for what leaves no trace, spaces around what is a word by itself."""
+
+    def __missing__(self, code: int) -> str:
+        plain = MARKS.sub("", unicodedata.normalize("NFKD", chr(code)).casefold())
+        self[code] = made = "".join(_letter(char) for char in unicodedata.normalize("NFC", plain))
+        return made
+
+
+def _letter(char: str) -> str:
+    if SPACELESS.match(char):
+        return f" {char} "
+    category = unicodedata.category(char)
+    return char if category[0] in "LMN" else "" if category == "Cf" else " "
+
+
+LETTERS = _Letters()
+
+
+def words(given: str) -> list[str]:
+    """A text as it is searched: "Crème-brûlée" -> ["creme", "brulee"]."""
+    return [word[:LONGEST_WORD] for word in unicodedata.normalize("NFC", given).translate(LETTERS).split()]
+
+
+# Which of them tell what a text is about
+
+_COMMON = """
+a about after again all also am an and any are as at be because been before being but by can could did do does doing
+done down during each else ever for from get give go had has have having he her here him his how i if in into is it
+its just many may me might more most much must my no nor not of off on one or our out over own say said says shall
+she should so some such tell than that the their them then there these they this those through to too under until up
+us very was we were what when where which while who whom whose why will with would you your s t re ve ll d m
+"""  # English
+COMMON = frozenset(_COMMON.split())  # words that tell nothing about what a question is after
+_ENDINGS = ("ings", "edly", "ing", "ies", "ers", "ed", "es", "er", "ly", "s")
+_SHORTEST = 3  # letters that a word keeps
+
+
+def stem(word: str) -> str:
+    """A word without an English ending: "leads", "leading" and "led" are not all one, but most of such are."""
+    ending = next((one for one in _ENDINGS if word.endswith(one) and len(word) - len(one) >= _SHORTEST), "")
+    return word[: len(word) - len(ending)]
+
+
+def telling(text: str) -> list[str]:
+    """The words of a text that tell what it is about, as they are compared."""
+    return [stem(word) for word in words(text) if word not in COMMON]
+
+
+def rarity(count: int, total: int) -> float:
+    """What a word is worth that is in `count` of `total` texts: its BM25 weight."""
+    return math.log(1 + (total - count + 0.5) / (count + 0.5))
