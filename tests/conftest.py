@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ KEPT = {f"{PREFIX}MODELS_DIR", f"{PREFIX}SPEECH_DIR"}  # all other settings of w
 def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith(PREFIX) and name not in KEPT]:
         del os.environ[name]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job: children would too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault(f"{PREFIX}SPEECH_DIR", str(ROOT / "data" / "speech"))
     folder = tempfile.mkdtemp(prefix="stt_lab-tests-")
     os.environ[f"{PREFIX}DATA_DIR"] = folder
