@@ -17,6 +17,7 @@ run: .venv/.product  ## serve the page and the API at http://127.0.0.1:7860
 
 test: .venv/.tools  ## the tests that need neither a browser nor much time
 	$(PULL)
+	$(PY) -m stt_lab models pull smollm2-135m
 	$(PY) -m pytest --durations=20 -m "not slow and not browser"
 
 test-all: test  ## the same, then the slow ones and those in a browser

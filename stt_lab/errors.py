@@ -16,6 +16,7 @@ SttError                  500  internal
 └── Unavailable           503  unavailable        with retry_after
     ├── ModelMissing      503  model_missing
     ├── Busy              503  busy
+    ├── BadAnswer         503  bad_answer         a language model did not keep to what it was asked for
     └── EngineCrashed     503  engine_crashed
 """
 
@@ -106,6 +107,10 @@ class ModelMissing(Unavailable):
 
 class Busy(Unavailable):
     code = "busy"
+
+
+class BadAnswer(Unavailable):
+    code = "bad_answer"
 
 
 class EngineCrashed(Unavailable):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
+from pydantic import Field, HttpUrl, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stt_lab.errors import BadInput
@@ -65,12 +65,25 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="postgresql://user:password@host/name, for several servers; else a file of the data_dir"
     )
+    llm_url: HttpUrl | None = Field(
+        None, description="a language model elsewhere: any server with OpenAI's API, such as http://127.0.0.1:11434/v1"
+    )
+    llm_model: str = Field("default", min_length=1, description="what that server calls the model")
+    llm_key: SecretStr | None = Field(None, description="its key, where it wants one")
+    llm_context: int = Field(4096, ge=1024, description="tokens that it takes, conversation and answer together")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what the log shows")
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("llm_url")
+    @classmethod
+    def _without_secrets(cls, value: HttpUrl | None) -> HttpUrl | None:
+        if value is not None and (value.username or value.password or value.query):
+            raise ValueError("a key belongs into STT_LAB_LLM_KEY, not into the address")
+        return value
 
     @property
     def uploads_dir(self) -> Path:

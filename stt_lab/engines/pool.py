@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from stt_lab.engines import catalog
+from stt_lab.engines import catalog, chat_api
 from stt_lab.engines.host import Host, InProcessHost, Task, WorkerHost, worker_environ
 from stt_lab.engines.protocols import Goal, Placement, Report
 from stt_lab.errors import BadInput, Busy, ModelMissing
@@ -27,6 +27,8 @@ ENGINES = {  # engine of the catalog -> class; imported where it works
     "minilm": "stt_lab.engines.minilm:MiniLm",
     "spacy": "stt_lab.engines.spacy:SpacyParser",
     "presidio": "stt_lab.engines.pii:PresidioFinder",
+    "causal": "stt_lab.engines.causal:CausalModel",
+    "gguf": "stt_lab.engines.gguf:GgufModel",
 }
 SPEECH = ("transcribe", "diarize")  # tasks of the first lane; all others are done on texts
 POLL_S = 0.25  # how soon a waiting request notices that it was cancelled
@@ -107,6 +109,7 @@ class Pool:
         self._speech = self._lane()
         one = settings.engine_host == "ray"  # a cluster places tasks itself
         self._text = self._speech if one else self._lane()
+        self._elsewhere = chat_api.ChatApi(settings)
         self.patience_s = settings.queue_timeout_s  # for the device; a server's queue has its own instead
 
     def _lane(self) -> Lane:
@@ -163,8 +166,11 @@ class Pool:
         return best, (f"The model '{wanted}' {why}; '{best.id}' was used instead.",)
 
     def available(self, task: str) -> Iterator[catalog.Model]:
-        """The models of a task that are on this machine, best first."""
-        return (model for model in catalog.models(task) if catalog.available(model, self._settings))
+        """The models of a task that can be used, best first: a server's before those on this machine."""
+        server = chat_api.offered(self._settings)
+        if server is not None and server.task == task:
+            yield server
+        yield from (model for model in catalog.models(task) if catalog.available(model, self._settings))
 
     def best(self, task: str) -> catalog.Model:
         """The best model of a task that is on this machine."""
@@ -185,7 +191,9 @@ class Pool:
         return diarization
 
     def work(self, model: catalog.Model, method: str, report: Report, **arguments: object) -> Any:
-        """What a method of a text engine returns (protocols.py), when its turn has come."""
+        """What a method of a text engine returns (protocols.py), when its turn has come; a server has no turns."""
+        if model.engine == chat_api.ENGINE:
+            return getattr(self._elsewhere, method)(**arguments, report=report)
         with self._text.slot.hold(report, self._settings.queue_timeout_s):
             return self._run(model, method, arguments, report)
 

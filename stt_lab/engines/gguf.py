@@ -1,0 +1,158 @@
+"""Language models as GGUF files, by llama.cpp (xllamacpp): weights of 4 bits, fast on a processor.
+
+The library is a server inside this process. Conversations reach it through Python; only tokens are asked for by HTTP,
+which it opens on this machine's own address in any case: here with a key that nobody else has.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from stt_lab.engines.conversation import COMPACT, LONGEST_CONTEXT, answer, asked, pieces, room
+from stt_lab.engines.protocols import Message, Placement, Report
+from stt_lab.errors import ModelMissing, SttError, Unavailable
+from stt_lab.types import Event
+
+if TYPE_CHECKING:
+    import httpx
+    from xllamacpp import Server
+
+BLOCK = 128  # tokens of a conversation that are read at once; a cancel waits for one block
+LOCAL_TIMEOUT_S = 60
+
+
+class GgufModel:
+    """A `LanguageModel` over a folder with one GGUF file."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self.context = LONGEST_CONTEXT
+        self._server: Server | None = None
+        self._http: httpx.Client | None = None
+
+    def load(self) -> None:
+        # its threads wait for each other by spinning; where others work too, that made a token take 10 times as long
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        try:
+            import xllamacpp
+        except ImportError:
+            raise ModelMissing(
+                "GGUF models need llama.cpp: install it with `pip install 'stt_lab[llm]'` and start the program again."
+            ) from None
+        import httpx
+
+        key = secrets.token_urlsafe(32)
+        try:
+            self._server = xllamacpp.Server(_parameters(self.placement, key))
+        except RuntimeError as problem:
+            raise Unavailable(
+                f"The weights of {self.placement.model} cannot be read: see `stt-lab models doctor --verify`."
+            ) from problem
+        headers = {"Authorization": f"Bearer {key}"}
+        address = self._server.listening_address
+        self._http = httpx.Client(base_url=address, headers=headers, trust_env=False, timeout=LOCAL_TIMEOUT_S)
+        meta = self._http.get("/v1/models").raise_for_status().json()["data"][0]["meta"]
+        self.context = min(LONGEST_CONTEXT, meta["n_ctx_train"])
+
+    def unload(self) -> None:
+        if self._http is not None:
+            self._http.close()
+        self._server = self._http = None
+
+    def count(self, texts: tuple[str, ...], report: Report) -> tuple[int, ...]:
+        report(Event("reading", 0.0))
+        made = []
+        for number, text in enumerate(texts):
+            made.append(len(self._ids(text, special=False)))
+            report(Event("reading", (number + 1) / len(texts)))
+        return tuple(made)
+
+    def complete(
+        self, messages: tuple[Message, ...], schema: Mapping[str, Any] | None, most: int, report: Report
+    ) -> str:
+        asked(messages)
+        said = [
+            token for piece in pieces(messages, self._render) for token in self._ids(piece.text, special=piece.special)
+        ]
+        wanted: dict[str, Any] = {"prompt": said, "max_tokens": room(len(said), most, self.context)}
+        if schema is not None:
+            wanted["json_schema"] = {**schema, **COMPACT}
+        following = _Following(report, most)
+        # without the cache of earlier conversations, in whose wake the low bits would differ
+        self._ready().handle_completions(
+            wanted | {"temperature": 0, "cache_prompt": False, "stream": True, "return_progress": True}, following
+        )
+        return answer(following.text(), schema)
+
+    def _ready(self) -> Server:
+        if self._server is None:
+            self.load()
+        assert self._server is not None
+        return self._server
+
+    def _post(self, path: str, **body: Any) -> Any:
+        self._ready()
+        assert self._http is not None
+        return self._http.post(path, json=body).raise_for_status().json()
+
+    def _render(self, messages: Sequence[Mapping[str, str]]) -> str:
+        text: str = self._post("/apply-template", messages=messages)["prompt"]
+        return text
+
+    def _ids(self, text: str, *, special: bool) -> list[int]:
+        """Tokens of a text; words that look like special tokens are plain letters unless they are meant."""
+        ids: list[int] = self._post("/tokenize", content=text, add_special=False, parse_special=special)["tokens"]
+        return ids
+
+
+def _parameters(placement: Placement, key: str) -> Any:
+    import xllamacpp
+
+    made = xllamacpp.CommonParams()
+    made.model.path = str(next(placement.folder.glob("*.gguf")))
+    made.n_ctx, made.n_parallel = LONGEST_CONTEXT, 1  # memory for one conversation
+    made.n_batch = made.n_ubatch = BLOCK
+    made.cpuparams.n_threads = made.cpuparams_batch.n_threads = placement.threads
+    if placement.device == "cpu":
+        made.n_gpu_layers = 0
+    made.fit_params, made.cache_ram_mib, made.warmup = False, 0, False
+    made.offline, made.verbosity = True, -1
+    # its HTTP server: this machine only, for whoever has the key, and nothing beside tokens and templates
+    made.hostnames, made.port, made.api_keys, made.cors_origins = ["127.0.0.1"], 0, [key], ""
+    made.ui = made.endpoint_slots = False
+    return made
+
+
+class _Following:
+    """What llama.cpp calls with each part of an answer. True ends its work; an exception would be swallowed there."""
+
+    def __init__(self, report: Report, most: int) -> None:
+        self._report, self._most = report, most
+        self._parts: list[str] = []
+        self._problem: BaseException | None = None
+
+    def __call__(self, part: Mapping[str, Any]) -> bool:
+        try:
+            self._take(part)
+        except BaseException as problem:
+            self._problem = problem
+        return self._problem is not None
+
+    def _take(self, part: Mapping[str, Any]) -> None:
+        if "error" in part:
+            raise SttError(f"The language model stopped: {str(part['error'].get('message', ''))[:200]}")
+        progress = part.get("prompt_progress")
+        if progress and progress["processed"] < progress["total"]:
+            self._report(Event("reading", progress["processed"] / progress["total"]))
+            return
+        self._parts += [choice["text"] for choice in part["choices"]]
+        self._report(Event("writing", min(1.0, len(self._parts) / self._most)))
+
+    def text(self) -> str:
+        """What was written. Raises what ended it early."""
+        if self._problem is not None:
+            raise self._problem
+        return "".join(self._parts)
