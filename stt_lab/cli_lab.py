@@ -12,7 +12,7 @@ from stt_lab.errors import BadInput, MissingFile
 from stt_lab.settings import get_settings
 
 if TYPE_CHECKING:
-    from stt_lab.lab.runner import Progress, Run
+    from stt_lab.lab.runner import Run
     from stt_lab.lab.suite import Suite
 
 SUITES, RUNS = Path("eval/suites.toml"), Path("eval/runs")
@@ -121,40 +121,14 @@ def _narrowed(suite: Suite, systems: str | None, limit: int | None) -> Suite:
 
 def _predict(run: Run) -> None:
     from stt_lab.lab import runner
+    from stt_lab.lab.progress import Line
 
-    with _Line() as line:
+    with Line() as line:
         try:
             runner.predict(run, get_settings(), line)
         except (KeyboardInterrupt, SystemExit):
             print(f"\nStopped. Go on with: stt-lab eval --resume {run.folder}", file=sys.stderr)
             raise
-
-
-class _Line:
-    """How far the run is: a bar on a terminal, else a line for each tenth."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._told = -1
-
-    def __call__(self, now: Progress) -> None:
-        what = f"{now.system} {now.item}".strip()
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self._bar = self._bar or tqdm(total=now.total, initial=now.done, unit="row", leave=False)
-            self._bar.set_description(f"{what[:60]}{f' ({now.failed} failed)' if now.failed else ''}", refresh=False)
-            self._bar.update(now.done - self._bar.n)
-        elif (tenth := 10 * now.done // max(1, now.total)) != self._told:
-            self._told = tenth
-            print(f"{now.done} of {now.total}, {now.failed} failed: {what or 'done'}", file=sys.stderr, flush=True)
-
-    def __enter__(self) -> _Line:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 HELP = {

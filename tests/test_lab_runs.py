@@ -579,10 +579,10 @@ def test_kill_9_at_a_random_moment(real: Path) -> None:
     killed = runner.create(small(real), real / "runs", settings, real, "killed")
     command = [sys.executable, "-m", "stt_lab", "eval", "--no-report", "--resume", str(killed.folder)]
     environ = {**os.environ, "STT_LAB_THREADS": "1", "STT_LAB_DEVICE": "cpu"}
-    for rows in (1, 3):
+    for rows, within in ((0, 4.0), (1, 1.0), (3, 1.0)):  # while it starts, and between or within recordings
         with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             until(partial(_has_rows, killed, rows), 120)
-            time.sleep(random.uniform(0, 1))
+            time.sleep(random.uniform(0, within))
             process.send_signal(signal.SIGKILL)
     subprocess.run(command, env=environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     found = json.loads((killed.folder / "scores.json").read_text("utf-8"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fakes import tone
 
 from stt_lab.cli import main
 from stt_lab.errors import BadInput, MissingFile, Unavailable
-from stt_lab.lab import notebooks, plots, results, runner, scores, show, tables, words
+from stt_lab.lab import notebooks, own, plots, results, runner, scores, show, tables, words
 from stt_lab.lab.predictions import Prediction, append
 from stt_lab.lab.suite import read_dict
 from stt_lab.settings import get_settings
@@ -107,6 +108,27 @@ def test_notebook_is_thin_and_stripped(name: str) -> None:
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         assert {module.partition(".")[0] for module in modules} <= ALLOWED
+
+
+def headings(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("#")]
+
+
+def test_each_notebook_has_an_example() -> None:
+    folder = ROOT / "docs" / "examples"
+    assert sorted(path.stem for path in folder.glob("[0-9]*.md")) == NAMES
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0].isdigit()) == NAMES
+    index = (folder / "README.md").read_text("utf-8")
+    for name in NAMES:
+        page = (folder / f"{name}.md").read_text("utf-8")
+        cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+        texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+        assert headings(page) == headings("\n".join(texts)), f"run `make examples` for {name}"
+        pictures = set(re.findall(rf"!\[[^]]+\]\(({name}/\d+\.png)\)", page))
+        assert pictures == {f"{name}/{path.name}" for path in (folder / name).iterdir()} != set()
+        assert len(page) + sum((folder / one).stat().st_size for one in pictures) < 400_000
+        assert not re.search(r"<(audio|script|style)|data:audio|Traceback", page)
+        assert f"]({name}.md)" in index
 
 
 # What they show
@@ -240,9 +262,19 @@ def test_the_others_are_executed(run: Path, name: str) -> None:
     assert "Traceback" not in page
 
 
+def test_recordings_without_a_text_are_named_at_once(run: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "call.wav").write_bytes((run.parent.parent / "speech" / "r0.wav").read_bytes())
+    with pytest.raises(BadInput, match=r"what is said in call.wav: write it into call.txt, in the same folder"):
+        own.load(str(mine), str(tmp_path))
+    (mine / "call.txt").write_text("Hello.", "utf-8")
+    assert own.load(str(mine), str(tmp_path / "out"), "de").items[0].language == "de"
+
+
 @slow
 @pytest.mark.truth
-def test_own_data_is_executed(recordings: Choose, tmp_path: Path) -> None:
+def test_own_data_is_executed(recordings: Choose, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     speech = tmp_path / "mine"
     speech.mkdir()
     chosen = recordings(language="en", kind="utterance")[:2]
@@ -254,6 +286,7 @@ def test_own_data_is_executed(recordings: Choose, tmp_path: Path) -> None:
     assert page.count("<audio") == 2
     assert "nothing is wrong" in page
     assert len(list((tmp_path / "out").glob("own-*/scores.json"))) == 1
+    assert "2 of 2, 0 failed: done" in capsys.readouterr().err
 
 
 @slow

@@ -11,6 +11,7 @@ import difflib
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -30,6 +31,7 @@ STYLE = """<style>
 </style>
 """
 TRANSPORT = "ipc" if os.name == "posix" else "tcp"  # with the kernel: nobody else on the machine may listen
+QUIET = ["--log-level=50"]  # the kernel tells of its end, though nothing is wrong
 CELL_S = 3600  # seconds that a cell may take
 
 
@@ -105,7 +107,8 @@ def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> Path
     try:
         papermill.execute_notebook(
             str(notebook), str(output), values, kernel_name="python3", progress_bar=False,
-            execution_timeout=CELL_S, config=Config({"KernelManager": {"transport": TRANSPORT}}),
+            execution_timeout=CELL_S, stderr_file=sys.stderr,
+            config=Config({"KernelManager": {"transport": TRANSPORT}, "NotebookClient": {"extra_arguments": QUIET}}),
         )  # fmt: skip
     except PapermillExecutionError as problem:
         raise Unavailable(f"{notebook.stem} failed: {_sentence(problem)} It is kept as {output.name}.") from None

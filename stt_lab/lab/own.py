@@ -13,6 +13,7 @@ from stt_lab.lab import runner, scores
 from stt_lab.lab.dataset import MANIFEST, Dataset, check, read_manifest
 from stt_lab.lab.importers import Options, import_dataset
 from stt_lab.lab.measures import voices
+from stt_lab.lab.progress import Line
 from stt_lab.lab.results import Results, open_results
 from stt_lab.lab.suite import Suite, read_entry
 from stt_lab.settings import get_settings
@@ -29,7 +30,13 @@ def load(recordings: str, target: str, language: str = "") -> Dataset:
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)
     place = Path(target) / f"data-{datetime.now():%Y%m%d-%H%M%S}"
-    return import_dataset("folder", folder, place, Options(language=language_code(language) if language else None))
+    made = import_dataset("folder", folder, place, Options(language=language_code(language) if language else None))
+    if all(item.text is None and item.segments is None and item.turns is None for item in made.items):
+        first = made.items[0].audio
+        raise BadInput(
+            f"Nothing says what is said in {first.name}: write it into {first.stem}.txt, in the same folder."
+        )
+    return made
 
 
 def overview(dataset: Dataset) -> Any:
@@ -65,6 +72,7 @@ def evaluate(dataset: Dataset, models: str, target: str, limit: int = 0) -> Resu
     suite = Suite(name="own", dataset=str(dataset.folder), systems=entries, limit=limit)
     settings = get_settings()
     run = runner.create(suite, Path(target), settings, Path())
-    runner.predict(run, settings)
+    with Line() as line:
+        runner.predict(run, settings, line)
     scores.score(run)
     return open_results(run.folder)
