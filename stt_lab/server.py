@@ -27,6 +27,7 @@ from stt_lab.engines import catalog
 from stt_lab.errors import BadInput, Busy
 from stt_lab.http import add_routes
 from stt_lab.jobs import Jobs
+from stt_lab.lab.evaluations import Evaluations
 from stt_lab.recall.indexing import Indexer
 from stt_lab.runtime import Runtime
 from stt_lab.settings import Settings, get_settings
@@ -64,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.parts = parts
     from stt_lab import ui  # after the settings are known: Gradio reads its environment when it is imported
 
-    return ui.mount(app, parts.runtime, parts.access, parts.jobs)
+    return ui.mount(app, parts.runtime, parts.access, parts.jobs, parts.lab)
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,17 @@ class Parts:
     access: Access
     jobs: Jobs
     indexer: Indexer
+    lab: Evaluations
 
     def stop(self) -> None:
-        """End all work: jobs go back to the queue, requests in flight end with an error. Harmless when repeated."""
+        """End all work: jobs go back to the queue, evaluations can be resumed, requests in flight end with an error.
+
+        Harmless when repeated.
+        """
+        self.lab.stop()  # and goes on to end while the others do
         self.indexer.close()
         self.jobs.close()
+        self.lab.close()
         self.runtime.close()
 
     def close(self) -> None:
@@ -94,7 +101,8 @@ def _compose(settings: Settings) -> Parts:
         runtime = Runtime(settings, scratch.folder)
         access = Access(settings, runtime.accounts)
         jobs = Jobs(runtime, runtime.database, runtime.accounts, runtime.library, settings)
-        return Parts(scratch, runtime, access, jobs, Indexer(runtime.library, runtime.pool))
+        indexer, lab = Indexer(runtime.library, runtime.pool), Evaluations(settings, runtime.pool)
+        return Parts(scratch, runtime, access, jobs, indexer, lab)
     except BaseException:
         scratch.release()
         raise

@@ -75,7 +75,8 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "POST /sign-in": ((401,) * 6, {}),  # what counts is the key in the form, and here is none
     "POST /sign-out": ((303,) * 6, {}),
 }
-PRIVATE = {"run", "cancel", "arrived", "pull", "greet", "leave"}  # functions of the page, tested in test_ui_hardening
+LABORATORY = {"compare", "describe", "go_on", "look", "make_report", "refresh", "show", "take", "watch"}  # test_ui_lab
+PRIVATE = {"run", "cancel", "arrived", "pull", "greet", "leave"} | LABORATORY  # of the page: test_ui_hardening
 
 
 @dataclass

@@ -90,9 +90,10 @@ def test_nothing_is_mixed_and_nothing_is_lost(stored: list[dict[str, Any]], days
         assert (board.collar_s is None) == (board.measure not in ("der", "jer"))
         names = [row.system for row in standings]
         assert len(names) == len(set(names))
-        ranked = [row for row in standings if not row.fewer]
+        ranked = [row for row in standings if row.rank is not None]
         assert list(standings[: len(ranked)]) == ranked
         assert len({row.recordings for row in ranked}) == 1
+        assert all((one.rank == other.rank) == (one.value == other.value) for one in ranked for other in ranked)
         order = [row.value for row in ranked]
         assert order == sorted(order, reverse=board.measure == "speakers")
     told = Counter({board: sum(row.runs for row in standings) for board, standings in found.items()})
@@ -123,7 +124,7 @@ def test_over_fewer_recordings_there_is_no_rank() -> None:
     found = boards([*full, *failing])
     assert standing(found) == [("base", "full", 1), ("lucky", "some", 1)]
     ((first, last),) = found.values()
-    assert (first.fewer, last.fewer, last.failures) == (False, True, 1)
+    assert (first.rank, last.rank, last.failures) == (1, None, 1)
     assert "without a rank" in table(found)
 
 

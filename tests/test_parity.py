@@ -110,7 +110,7 @@ def gradio(app: FastAPI) -> Surface:
     from stt_lab import ui
 
     parts = app.state.parts
-    endpoints = ui.build(parts.runtime, parts.access, parts.jobs).get_api_info()["named_endpoints"]
+    endpoints = ui.build(parts.runtime, parts.access, parts.jobs, parts.lab).get_api_info()["named_endpoints"]
     return {
         path.removeprefix("/"): {one["parameter_name"]: in_gradio(one) for one in described["parameters"]}
         for path, described in endpoints.items()

@@ -176,8 +176,8 @@ class Served:
 
 
 @contextmanager
-def serve(settings: Settings) -> Iterator[Served]:
-    """The application in a thread of this process, on a free port."""
+def serve(settings: Settings, real: bool = False) -> Iterator[Served]:
+    """The application in a thread of this process, on a free port; with `real` engines, or toys in their places."""
     engines = dict(pool.ENGINES)
     toys = {
         "faster-whisper": "ToyTranscriber",
@@ -186,7 +186,7 @@ def serve(settings: Settings) -> Iterator[Served]:
         "spacy": "ToyParser",
         "presidio": "ToyPii",
     }
-    pool.ENGINES.update({engine: f"{__name__}:{toy}" for engine, toy in toys.items()})
+    pool.ENGINES.update({} if real else {engine: f"{__name__}:{toy}" for engine, toy in toys.items()})
     app = create_app(settings)
     app.state.parts.runtime.accounts.set_tier(Tier(name="anonymous"))  # without limits
     config = uvicorn.Config(app, "127.0.0.1", 0, **OPTIONS | {"timeout_graceful_shutdown": 2})

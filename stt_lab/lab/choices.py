@@ -48,7 +48,7 @@ def checked_name(name: str, what: str) -> str:
     """A name that may become a folder's. Raises BadInput."""
     name = name.strip().rstrip(" .")
     plain = all(char.isalnum() or char in " ._-" for char in name)
-    if not name or not name[0].isalnum() or not plain or len(name) > LONGEST_NAME:
+    if not name or not name[0].isalnum() or not plain or len(name) > LONGEST_NAME or name == SPEECH_DIR:
         rule = f"letters, digits, blanks, dots, - and _, at most {LONGEST_NAME}, and begin with a letter or a digit"
         raise BadInput(f"Name {what} with {rule}.")
     return name
@@ -59,7 +59,7 @@ def checked_name(name: str, what: str) -> str:
 
 def datasets(lab: Evaluations) -> dict[str, str]:
     """By what `dataset_of` takes: what to call it."""
-    here = {SPEECH_DIR: "Recordings of this installation (speech_dir)"}
+    here = {SPEECH_DIR: "Recordings here (speech_dir)"}
     found = here if (lab.settings.speech_dir / MANIFEST).is_file() else {}
     return found | {path.parent.name: path.parent.name for path in sorted(lab.datasets.glob(f"[!.]*/{MANIFEST}"))}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from stt_lab.types import Event
 
 log = logging.getLogger(__name__)
 
-Phase = Literal["running", "scoring", "done", "cancelled", "failed"]
+Phase = Literal["running", "stopping", "scoring", "done", "cancelled", "failed"]
 STOP_S = 4.0  # for engines to notice that the server ends
 CRASHED = "The evaluation stumbled over something that nobody foresaw: the server's log says what. It can go on."
 
@@ -66,8 +67,9 @@ class Evaluation:
 
     @property
     def status(self) -> Status:
+        phase: Phase = "stopping" if self._gone.is_set() and self._phase == "running" else self._phase
         name, left = self.run.folder.name, self._left()
-        return Status(name, self._phase, self._progress, self._waiting, left, self._problem)
+        return Status(name, phase, self._progress, self._waiting, left, self._problem)
 
     def _left(self) -> float | None:
         progress = self._progress
@@ -88,7 +90,8 @@ class Evaluation:
         except Exception as problem:
             if not isinstance(problem, SttError):
                 log.exception("the evaluation %s failed", self.run.folder.name)
-            self._problem = str(problem) if isinstance(problem, SttError) else CRASHED
+            told = str(problem) if isinstance(problem, SttError) else CRASHED
+            self._problem = told.replace(f"{self.run.folder.parent}{os.sep}", "")  # names, and not where they lie
             self._phase = "failed"
         finally:
             self.ended.set()
@@ -152,6 +155,10 @@ class Evaluations:
         """The one that runs, or the last one that did since the server started."""
         return self._last
 
+    @property
+    def busy(self) -> bool:
+        return self._last is not None and not self._last.ended.is_set()
+
     def names(self) -> tuple[str, ...]:
         """Of the stored runs, those that were written to last first."""
         found = [path.parent for path in self.runs.glob(f"*/{SUITE}")]
@@ -171,16 +178,21 @@ class Evaluations:
         with self._lock:
             if self._closed:
                 raise Unavailable("The server is ending: begin again when it is back.")
-            if self._last is not None and not self._last.ended.is_set():
+            if self.busy:
                 raise Conflict("An evaluation is running: wait until it has ended, or cancel it.")
             self._last = Evaluation(make(), self.settings, self._pool)
             self._last.start()
             return self._last
 
-    def close(self) -> None:
-        """Stop what runs; it can go on after the next start. Harmless when repeated."""
+    def stop(self) -> None:
+        """Begin nothing more, and let what runs stop soon; it can go on after the next start."""
         with self._lock:
             self._closed = True
         if self._last is not None:
             self._last.cancel()
+
+    def close(self) -> None:
+        """Stop, and wait for it. Harmless when repeated."""
+        self.stop()
+        if self._last is not None:
             self._last.join(STOP_S)

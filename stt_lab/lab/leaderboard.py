@@ -69,7 +69,7 @@ class Row:
     provenance: Mapping[str, Any] = field(hash=False)  # of MADE_OF, what was written down
     identity: str  # equal for equal systems: name, engine, settings and weights
     runs: int = 1  # of this system on this board; the one that is shown is the newest that heard most
-    fewer: bool = False  # than the fullest row of its board: it has no rank
+    rank: int | None = None  # 1 is best, equal values share one; None over fewer recordings than others of the board
 
 
 def boards(rows: Iterable[Row]) -> dict[Board, tuple[Row, ...]]:
@@ -89,8 +89,9 @@ def _ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
     found = list(rows)
     most = max(row.recordings for row in found)
     sign = -1 if found[0].board.measure in HIGH_IS_GOOD else 1
-    marked = [replace(row, fewer=row.recordings < most) for row in found]
-    return tuple(sorted(marked, key=lambda row: (row.fewer, sign * row.value, row.system, row.identity)))
+    full = sorted(sign * row.value for row in found if row.recordings == most)
+    marked = [replace(row, rank=full.index(sign * row.value) + 1) if row.recordings == most else row for row in found]
+    return tuple(sorted(marked, key=lambda row: (row.rank is None, sign * row.value, row.system, row.identity)))
 
 
 # Reading
@@ -172,18 +173,18 @@ HEADS = ("#", "system", "value (95 %)", "files", "failed", "RTFx", "MB", "busy",
 
 def _printed(board: Board, rows: Sequence[Row]) -> str:
     title = f"{board.dataset} ({board.size} recordings, {board.digest[:DIGEST]}): {NAMES[board.measure]}"
-    lines = [HEADS, *(cells(row, rank) for rank, row in enumerate(rows, 1))]
+    lines = [HEADS, *map(cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADS))]
     shown = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    note = ["- : over fewer recordings, so without a rank"] if rows[-1].fewer else []
+    note = ["- : over fewer recordings, so without a rank"] if rows[-1].rank is None else []
     return "\n".join([", ".join(filter(None, (title, board.rule))), *shown, *note])
 
 
-def cells(row: Row, rank: int) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
     """A row under HEADS; the value in percent where it is a share."""
     cost = ("-" if value is None else f"{value:.{digits}f}" for value, digits in ((row.rtfx, 1), (row.memory_mb, 0)))
     counts = (str(row.recordings), str(row.failures), *cost, str(row.busy), str(row.runs))
-    return ("-" if row.fewer else str(rank), row.system, value(row), *counts, row.run, row.made[:10])
+    return ("-" if row.rank is None else str(row.rank), row.system, value(row), *counts, row.run, row.made[:10])
 
 
 def value(row: Row) -> str:

@@ -124,6 +124,11 @@ def resume(folder: Path, settings: Settings) -> Run:
     return run
 
 
+def missing(run: Run) -> int:
+    """How many rows the run lacks."""
+    return sum(map(len, _Work(run, lambda progress: None, read(run.predictions)).left.values()))
+
+
 def predict(run: Run, settings: Settings, on_progress: OnProgress = lambda progress: None, turn: Turn = at_once) -> int:
     """Let the systems hear what they have not yet heard; the number of rows that were added.
 

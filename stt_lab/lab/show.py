@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML, Audio, display
 
-from stt_lab.lab import tables
+from stt_lab.lab import mistakes, tables
 from stt_lab.lab.dataset import Item
+from stt_lab.lab.mistakes import LEGEND
 from stt_lab.lab.results import Results
 from stt_lab.lab.scores import NAMES
-from stt_lab.metrics import Aligned, align
 
 EMBEDDED = 400_000  # bytes: larger recordings are linked, so the report stays one that can be sent
 STYLE = """<style>
@@ -25,42 +25,18 @@ STYLE = """<style>
 .stt-about {font-size: 14px; margin: 1.2em 0 .2em}
 </style>"""
 NOTHING = "<p>The references of this dataset do not allow this.</p>"
-LEGEND = (
-    '<p class="stt-words"><del>struck through</del> was said and is missing, <ins>underlined</ins> was written and '
-    "not said; both side by side: one became the other.</p>"
-)
 
 
 def worst(results: Results, system: str = "", most: int = 5) -> Any:
     """The recordings with the highest WER: what was said against what was heard, and the sound."""
-    name = results.system(system)
-    texts = {item.id: (item, row.text or "") for item, row in results.heard(name)}
     parts = [STYLE, LEGEND]
-    for _, row in tables.worst(results, name, most).iterrows():
-        item, heard = texts[row["item"]]
-        about = f"<b>{escape(item.id)}</b>: WER {row['WER (%)']:.0f} %, {row['words']} words, {row['duration']:.1f} s"
-        steps = align(item.text or "", heard, results.normaliser(item))
+    for found in mistakes.worst(results, system, most):
         parts += [
-            f'<p class="stt-about">{about}</p>',
-            player(item, results.run.folder),
-            f'<p class="stt-words">{aligned(steps)}</p>',
+            f'<p class="stt-about">{found.about}</p>',
+            player(found.item, results.run.folder),
+            f'<p class="stt-words">{found.marked}</p>',
         ]
     return HTML("\n".join(parts))
-
-
-def aligned(steps: tuple[Aligned, ...]) -> str:
-    """The words of both sides in one line."""
-    return " ".join(word for step in steps for word in _marked(step))
-
-
-def _marked(step: Aligned) -> Iterator[str]:
-    if step.op == "equal":
-        yield escape(step.reference or "")
-        return
-    if step.reference is not None:
-        yield f"<del>{escape(step.reference)}</del>"
-    if step.hypothesis is not None:
-        yield f"<ins>{escape(step.hypothesis)}</ins>"
 
 
 def player(item: Item, page: Path) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from stt_lab.access import Access
+    from stt_lab.lab.evaluations import Evaluations
     from stt_lab.registry import Gate
     from stt_lab.runtime import Runtime
 
@@ -29,26 +30,26 @@ QUEUE_POLL_S = 0.05  # Gradio's own, a thousand looks a second, takes 6 to 10 % 
 SPARE_THREADS = 40  # events at once beside those that wait for the device, whose number the pool limits
 
 
-def build(runtime: Runtime, access: Access, gate: Gate) -> gr.Blocks:
+def build(runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> gr.Blocks:
     """The Blocks of the page, with an API endpoint for every operation."""
     _set_environ(runtime.gradio_dir)
-    return _in_loop(lambda: _build(runtime, access, gate))
+    return _in_loop(lambda: _build(runtime, access, gate, lab))
 
 
-def mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate) -> FastAPI:
+def mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> FastAPI:
     """Put the page at "/", behind the routes that the application already has."""
     _set_environ(runtime.gradio_dir)
-    _in_loop(lambda: _mount(app, runtime, access, gate))
+    _in_loop(lambda: _mount(app, runtime, access, gate, lab))
     return app
 
 
-def _build(runtime: Runtime, access: Access, gate: Gate) -> gr.Blocks:
+def _build(runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> gr.Blocks:
     import gradio as gr
 
     from stt_lab.ui.api import Entrance, add_endpoints
-    from stt_lab.ui.transcribe import Page
+    from stt_lab.ui.page import Page
 
-    entrance = Entrance(runtime, access, gate)
+    entrance = Entrance(runtime, access, gate, lab)
 
     with gr.Blocks(title="stt_lab", analytics_enabled=False, delete_cache=(SWEEP_S, STALE_S), fill_width=True) as demo:
         add_endpoints(entrance)
@@ -59,8 +60,8 @@ def _build(runtime: Runtime, access: Access, gate: Gate) -> gr.Blocks:
     return demo
 
 
-def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate) -> None:
-    demo = _build(runtime, access, gate)
+def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> None:
+    demo = _build(runtime, access, gate, lab)
     import gradio as gr
 
     from stt_lab.ui.guard import Guard, harden

@@ -12,6 +12,7 @@ import gradio as gr
 from pydantic import TypeAdapter
 
 from stt_lab.access import Access
+from stt_lab.lab.evaluations import Evaluations
 from stt_lab.operations.library import File
 from stt_lab.registry import OPERATIONS, Caller, Context, Gate, Operation, call
 from stt_lab.render import to_json
@@ -27,6 +28,7 @@ class Entrance:
     runtime: Runtime
     access: Access
     gate: Gate
+    lab: Evaluations
 
     def caller(self, request: gr.Request) -> Caller:
         """Who sent a request: a header or the page's cookie says so."""

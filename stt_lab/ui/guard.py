@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import re
 import secrets
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ READS = re.compile(
 WRITES = re.compile(rf"{API}/(queue/join|cancel|reset/?|upload|call/(v2/)?\w+/?)")
 BODY_LIMIT = MB  # bytes of a body that is not an upload
 FORM_SLACK = 64 * 1024  # bytes of a form around its file
+PART_SLACK = 1024  # bytes of a form for each file of it
+DATASET_FILES = 1000  # that an administrator may send at once, as many as Gradio's page puts into a form
+_files: ContextVar[int] = ContextVar("files of the upload that is received", default=1)
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -66,16 +70,21 @@ class Guard:
         if not _open(scope["method"], path):
             problem = NotFound(f"There is no {scope['method']} {path[:80]} here: /docs lists what there is.")
             return await _refuse(problem, scope, receive, send)
-        try:
-            limit = await asyncio.to_thread(self._upload_limit, Request(scope)) if path == UPLOAD else BODY_LIMIT
-        except SttError as problem:
-            return await _refuse(problem, scope, receive, send)
+        limit = BODY_LIMIT
+        if path == UPLOAD:
+            try:
+                limit, files = await asyncio.to_thread(self._upload_limits, Request(scope))
+            except SttError as problem:
+                return await _refuse(problem, scope, receive, send)
+            _files.set(files)  # of this request alone: each is a task with a context of its own
         headers = FILE_HEADERS if path.startswith(FILE) else HEADERS
         await _Exchange(self.app, limit, headers).run(scope, receive, send)
 
-    def _upload_limit(self, request: Request) -> int:
-        """Bytes, of the visitor's tier."""
-        return self.access.upload_limit(self.access.visitor(request)) + FORM_SLACK
+    def _upload_limits(self, request: Request) -> tuple[int, int]:
+        """Bytes, of the visitor's tier, and files: one recording, or an administrator's dataset."""
+        caller = self.access.visitor(request)
+        files = DATASET_FILES if caller.admin else 1
+        return self.access.upload_limit(caller) + FORM_SLACK + files * PART_SLACK, files
 
 
 def _open(method: str, path: str) -> bool:
@@ -171,10 +180,10 @@ class UnguessableFile(route_utils.GradioUploadFile):  # type: ignore[misc]
 
 
 class TidyParser(route_utils.GradioMultiPartParser):  # type: ignore[misc]
-    """A parser of uploads that takes one file, and leaves none behind when the upload ends early."""
+    """A parser of uploads that takes as many files as the guard allows, and leaves none behind when it ends early."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **(kwargs | {"max_files": 1}))
+        super().__init__(*args, **(kwargs | {"max_files": _files.get()}))
 
     async def parse(self) -> Any:
         try:

@@ -1,72 +1,42 @@
-"""The page: a recording goes in, its transcript comes out, and one can watch, cancel, listen and download."""
+"""Transcribe: a recording goes in, its transcript comes out, and one can watch, cancel, listen and download."""
 
 from __future__ import annotations
 
 import mimetypes
-import threading
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import gradio as gr
 
-from stt_lab import __version__
 from stt_lab.engines import catalog
 from stt_lab.engines.pull import pull
 from stt_lab.errors import Cancelled, Forbidden
 from stt_lab.text import LANGUAGES
 from stt_lab.types import Event, Transcript
-from stt_lab.ui import html
+from stt_lab.ui import html, parts
 from stt_lab.ui.api import Entrance
-from stt_lab.ui.work import Tell, Work, discard, named, received, sentence
+from stt_lab.ui.work import Tell, Work, named, received, sentence
 
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
-RAW: dict[str, Any] = PRIVATE | {"preprocess": False}  # values as they came: Gradio would copy files
-TITLE = '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with times and speakers, on your own machine.</p>'
-FOOTER = (
-    '<footer class="stt-footer"><a href="docs">HTTP API</a>'
-    '<a href="?view=api" data-clients="1">Python and JavaScript clients</a>'
-    f'<a href="sign-in">Sign in</a><a href="health">Health</a><span>stt_lab {__version__}</span></footer>'
-)
 EMPTY = (
     '<div class="stt-empty"><p>The transcript appears here.</p>'
     "<p>Choose a recording or speak into the microphone, then press Transcribe.</p></div>"
 )
 
 
-class Uploads:
-    """Which uploads a session of the page has, so that they go with it."""
+class Transcribe:
+    """The components of the tab and what they do."""
 
-    def __init__(self) -> None:
-        self._paths: defaultdict[str, set[Path]] = defaultdict(set)
-        self._lock = threading.Lock()
-
-    def add(self, session: str, path: Path) -> None:
-        with self._lock:
-            self._paths[session].add(path)
-
-    def end(self, session: str) -> None:
-        with self._lock:
-            paths = self._paths.pop(session, set())
-        for path in paths:
-            discard(path)
-
-
-class Page:
-    """The components of the page and what they do."""
+    title: ClassVar[str] = "Transcribe"
 
     def __init__(self, entrance: Entrance) -> None:
         self.entrance, self.settings = entrance, entrance.runtime.settings
-        self.uploads = Uploads()
+        self.uploads = parts.Uploads()
         self.working: dict[str, Work[Transcript]] = {}  # by session
 
-    def draw(self) -> None:
-        """Lay the page out on the Blocks that is being built."""
-        self.title = _html(TITLE)
+    def draw(self, tab: gr.Tab) -> None:
         with gr.Row(elem_id="stt-main"):
             with gr.Column(scale=1, min_width=300, elem_id="stt-controls"):
                 self._draw_source()
@@ -75,10 +45,9 @@ class Page:
                     self.go = gr.Button("Transcribe", variant="primary", elem_id="stt-go")
                     self.stop = gr.Button("Cancel", interactive=False, elem_id="stt-cancel")
             with gr.Column(scale=2, min_width=320, elem_id="stt-output"):
-                self.status = _html(elem_id="stt-status")
-                self.result = _html(EMPTY, elem_id="stt-result")
+                self.status = parts.html(elem_id="stt-status")
+                self.result = parts.html(EMPTY, elem_id="stt-result")
         self._draw_models()
-        _html(FOOTER)
         self._wire()
 
     def _draw_source(self) -> None:
@@ -109,24 +78,24 @@ class Page:
 
     def _draw_models(self) -> None:
         with gr.Accordion("Models", open=False, visible=False, elem_id="stt-models") as self.models:
-            self.table = _html()
+            self.table = parts.html()
             with gr.Row(equal_height=True):
                 ids = [(model.name, model.id) for model in catalog.models()]
                 self.wanted = gr.Dropdown(ids, value=ids[0][1], label="Model to fetch", scale=3)
                 self.fetch = gr.Button("Pull", scale=1, elem_id="stt-pull")
-            self.fetched = _html()
+            self.fetched = parts.html()
 
     def _wire(self) -> None:
         outputs = [self.status, self.result, self.go, self.stop]
         inputs = [self.file, self.spoken, self.model, self.language, self.diarize, self.speakers]
-        self.go.click(self.run, inputs, outputs, **RAW)
-        self.stop.click(self.cancel, **PRIVATE)
+        self.go.click(self.run, inputs, outputs, **parts.RAW)
+        self.stop.click(self.cancel, **parts.PRIVATE)
         for mine, other in ((self.file, self.spoken), (self.spoken, self.file)):
             listen = mine.upload if mine is self.file else mine.stop_recording
-            listen(self.arrived, mine, other, **RAW)
-        self.fetch.click(self.pull, self.wanted, [self.fetched, self.table, self.model], **RAW)
+            listen(self.arrived, mine, other, **parts.RAW)
+        self.fetch.click(self.pull, self.wanted, [self.fetched, self.table, self.model], **parts.RAW)
         blocks = gr.context.Context.root_block
-        blocks.load(self.greet, None, [self.title, self.model, self.models, self.table], **PRIVATE)
+        blocks.load(self.greet, None, [self.model, self.models, self.table], **parts.PRIVATE)
         blocks.unload(self.leave)
 
     # What happens
@@ -134,9 +103,8 @@ class Page:
     def greet(self, request: gr.Request) -> tuple[Any, ...]:
         """Fill in what depends on the visitor and on the weights that are here now."""
         caller = self.entrance.caller(request)
-        badge = "" if caller.anonymous else f'<span class="stt-badge">Signed in as {escape(caller.name)}</span>'
         table = self._table() if caller.admin else ""
-        return f"{TITLE}{badge}</header>", gr.update(**self._model_choice()), gr.update(visible=caller.admin), table
+        return gr.update(**self._model_choice()), gr.update(visible=caller.admin), table
 
     def leave(self, request: gr.Request) -> None:
         """Remove what a visitor who has gone had uploaded."""
@@ -222,10 +190,6 @@ async def _watch(work: Work[Any], began: float, diarize: bool) -> AsyncIterator[
         for event in told:
             seen[event.stage] = None
         yield html.stages(list(seen), event, time.monotonic() - began, diarize)
-
-
-def _html(value: str = "", elem_id: str | None = None) -> gr.HTML:
-    return gr.HTML(value, elem_id=elem_id, apply_default_css=False, js_on_load=None)
 
 
 def _buttons(busy: bool) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -25,6 +26,7 @@ T = TypeVar("T")
 Tell = Callable[[Any], None]  # takes news of progress; raises Cancelled when nobody waits any more
 
 POLL_S = 0.25  # how often progress is looked at
+LENT_BYTES = 256 * 1024 * 1024
 DIGEST = re.compile("[0-9a-f]{64}")  # name of the folder that an upload gets
 
 
@@ -138,6 +140,28 @@ def handed_out(name: str, chunks: Iterable[bytes]) -> dict[str, Any]:
     with path.open("xb") as file:
         file.writelines(chunks)
     return {"path": str(path), "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+
+
+def lent(source: Path) -> Path | None:
+    """A recording of this machine among the uploads, to be heard by whom it is shown: a link where the disk allows one,
+    a copy of up to LENT_BYTES else. None where it is gone or too large."""
+    folder = upload_folder() / secrets.token_hex(32)
+    try:
+        real = source.resolve(strict=True)
+        if not real.is_file():
+            return None
+        folder.mkdir(mode=0o700)
+        path = folder / re.sub(r"[^\w.-]+", "_", source.name)[-100:]
+        try:
+            os.link(real, path)
+        except OSError:  # another disk
+            if real.stat().st_size > LENT_BYTES:
+                raise
+            shutil.copyfile(real, path)
+    except OSError:
+        discard(folder / "none")
+        return None
+    return path
 
 
 def discard(path: Path) -> None:

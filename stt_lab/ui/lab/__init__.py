@@ -1,0 +1,81 @@
+"""The laboratory: choose recordings and systems, run them, look at what they got wrong, and see who is best.
+
+For the administrator only: an evaluation takes the machine, and its recordings are shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar
+
+import gradio as gr
+
+from stt_lab.ui import parts
+from stt_lab.ui.api import Entrance
+from stt_lab.ui.html import notice
+from stt_lab.ui.lab import html
+from stt_lab.ui.lab.board import Board
+from stt_lab.ui.lab.evaluate import Evaluate
+from stt_lab.ui.lab.gate import Bench, News, administrator, is_admin, missing_extra, text
+from stt_lab.ui.lab.results import Results
+
+__all__ = ["Lab"]
+
+
+class Lab:
+    """The tab: its gate, and the parts behind it."""
+
+    title: ClassVar[str] = "Lab"
+
+    def __init__(self, entrance: Entrance) -> None:
+        self.bench = Bench(entrance)
+        self.results = Results(self.bench)
+        self.evaluate = Evaluate(self.bench, self.results)
+        self.board = Board(self.bench)
+
+    def draw(self, tab: gr.Tab) -> None:
+        self.gate = parts.html(elem_id="lab-gate")
+        with gr.Column(visible=False, elem_id="lab") as self.behind, gr.Tabs(elem_id="lab-tabs"):
+            with gr.Tab("Evaluate"), gr.Row(elem_id="lab-main"):
+                with gr.Column(scale=1, min_width=300, elem_id="lab-controls"):
+                    self.evaluate.draw()
+                with gr.Column(scale=2, min_width=320, elem_id="lab-output"):
+                    self.results.draw()
+            with gr.Tab("Leaderboard") as standings:
+                self.board.draw()
+        self._wire(tab)
+        self.board.wire(standings)
+
+    def _wire(self, tab: gr.Tab) -> None:
+        raw, evaluate, results = parts.RAW, self.evaluate, self.results
+        blocks = gr.context.Context.root_block
+        blocks.load(self.greet, None, [self.gate, self.behind], **parts.PRIVATE)
+        blocks.unload(self.leave)
+        offered = [*evaluate.offered, results.stored, results.status]
+        opened = tab.select(self.refresh, [evaluate.dataset, results.stored], offered, **raw)
+        followed = opened.then(evaluate.watch, None, evaluate.running, **raw)
+        followed.then(results.show, results.stored, results.shown, **raw)
+        evaluate.wire()
+        results.wire()
+
+    def greet(self, request: gr.Request) -> tuple[Any, Any]:
+        """Let the administrator in, and tell everybody else how to become one."""
+        admin = is_admin(self.bench, request)
+        missing = missing_extra() if admin else ""
+        shut = notice(missing, "warning") if missing else "" if admin else html.GATE
+        return gr.update(value=shut, visible=bool(shut)), gr.update(visible=not shut)
+
+    def leave(self, request: gr.Request) -> None:
+        """Remove what a visitor who has gone had uploaded or was lent."""
+        self.bench.uploads.end(text(request.session_hash))
+
+    @property
+    def status(self) -> gr.HTML:
+        return self.results.status
+
+    @administrator("status", quiet=True)
+    async def refresh(self, dataset: Any, stored: Any, request: gr.Request) -> AsyncIterator[News]:
+        """Fill the lists with what is here now; what was chosen stays."""
+        offers = await asyncio.to_thread(self.evaluate.offers, text(dataset))
+        yield offers | await asyncio.to_thread(self.results.offers, text(stored))

@@ -1,0 +1,61 @@
+"""The leaderboard of the stored runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+
+from stt_lab.lab import leaderboard
+from stt_lab.ui import parts
+from stt_lab.ui.lab import html
+from stt_lab.ui.lab.gate import Bench, News, administrator, text
+
+
+class Board:
+    """Choose a dataset, then a measure and how it is counted: what is in one table may be compared."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    def draw(self) -> None:
+        with gr.Row(equal_height=True):
+            self.dataset = gr.Dropdown([], label="Dataset", min_width=240, elem_id="lab-board-set")
+            self.rule = gr.Dropdown([], label="Measure, and how it is counted", min_width=240, elem_id="lab-board-rule")
+        self.table = parts.html(html.NO_BOARDS, elem_id="lab-board")
+
+    @property
+    def shown(self) -> list[Any]:
+        return [self.dataset, self.rule, self.table]
+
+    def wire(self, tab: gr.Tab) -> None:
+        for event in (tab.select, self.dataset.input, self.rule.input):
+            event(self.compare, [self.dataset, self.rule], self.shown, **parts.RAW)
+
+    @administrator("table")
+    async def compare(self, dataset: Any, rule: Any, request: gr.Request) -> AsyncIterator[News]:
+        yield await asyncio.to_thread(self.news, text(dataset), text(rule))
+
+    def news(self, digest: str, rule: str) -> News:
+        """The board of a dataset and a rule; the first ones where they are not there."""
+        found = leaderboard.boards(leaderboard.read(self.bench.lab.runs))
+        sets = {board.digest: html.board_name(board) for board in found}
+        if not sets:
+            return {self.table: html.NO_BOARDS}
+        digest = digest if digest in sets else next(iter(sets))
+        mine = {_key(board): board for board in found if board.digest == digest}
+        chosen = mine.get(rule) or next(iter(mine.values()))
+        rules = [(html.rule_name(board), key) for key, board in mine.items()]
+        return {
+            self.dataset: gr.update(choices=[(name, key) for key, name in sets.items()], value=digest),
+            self.rule: gr.update(choices=rules, value=_key(chosen)),
+            self.table: html.board(chosen, found[chosen]),
+        }
+
+
+def _key(board: leaderboard.Board) -> str:
+    """A board of a dataset as a value of a list."""
+    return json.dumps([board.measure, board.normaliser, board.collar_s])

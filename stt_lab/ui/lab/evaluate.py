@@ -1,0 +1,216 @@
+"""What to evaluate, on which recordings; the run as it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import gradio as gr
+
+from stt_lab.errors import BadInput, SttError
+from stt_lab.lab import choices
+from stt_lab.lab.evaluations import Evaluation
+from stt_lab.lab.importers import Options
+from stt_lab.lab.suite import BY_LANGUAGE, SPEECH_DIR
+from stt_lab.lab.systems.protocol import KNOWN
+from stt_lab.lab.uploaded import Limits, add_dataset
+from stt_lab.settings import MB
+from stt_lab.text import language_code
+from stt_lab.ui import parts
+from stt_lab.ui.html import bar, notice
+from stt_lab.ui.lab import html
+from stt_lab.ui.lab.gate import Bench, News, administrator, done, languages, text, texts, whole
+from stt_lab.ui.lab.results import Results
+from stt_lab.ui.work import discard, listening, named, received
+
+POLL_S = 0.5  # how often a run is looked at
+UNPACKED = 10  # an upload may become so many times the largest upload
+NORMALISERS = [
+    ("Whisper's, by language", BY_LANGUAGE), ("Whisper's for English", "whisper_en"),
+    ("Whisper's for all languages", "whisper"), ("case and punctuation", "basic"), ("none", "none"),
+]  # fmt: skip
+
+
+class Evaluate:
+    """Choose a dataset and systems, and run them."""
+
+    def __init__(self, bench: Bench, results: Results) -> None:
+        self.bench, self.lab, self.results = bench, bench.lab, results
+
+    # How it is laid out
+
+    def draw(self) -> None:
+        self.dataset = gr.Dropdown([], label="Dataset", elem_id="lab-dataset")
+        self.facts = parts.html(elem_id="lab-facts")
+        with gr.Accordion("Upload a dataset", open=False, elem_id="lab-upload"):
+            self._draw_upload()
+        self.added = parts.html(elem_id="lab-added")
+        self._draw_systems()
+        self._draw_run()
+
+    def _draw_upload(self) -> None:
+        several = [("Unknown, or several", ""), *languages()]
+        parts.html(html.HOW_TO_UPLOAD)
+        self.files = gr.File(label="Files", file_count="multiple", height=140, elem_id="lab-files")
+        self.title = gr.Textbox(label="Name of the dataset", max_lines=1, elem_id="lab-title")
+        self.spoken = gr.Dropdown(several, value="", label="Language", elem_id="lab-spoken")
+        self.add = gr.Button("Add dataset", elem_id="lab-add")
+
+    def _draw_systems(self) -> None:
+        told = [("As the reference says", KNOWN), ("Detect automatically", "auto"), *languages()]
+        self.systems = gr.CheckboxGroup([], label="Systems of the suites", elem_id="lab-systems")
+        self.lacking = parts.html(elem_id="lab-lacking")
+        self.models = gr.CheckboxGroup([], label="Models of this machine", elem_id="lab-models")
+        self.language = gr.Dropdown(told, value=KNOWN, label="Language that they are told", elem_id="lab-language")
+        self.diarize = gr.Checkbox(False, label="Label speakers with them", elem_id="lab-diarize")
+
+    def _draw_run(self) -> None:
+        self.limit = gr.Number(0, label="How many recordings (0 = all)", precision=0, minimum=0, elem_id="lab-limit")
+        with gr.Accordion("Normaliser and name", open=False, elem_id="lab-more"):
+            self.normaliser = gr.Dropdown(
+                NORMALISERS, value=BY_LANGUAGE, label="Text normaliser", elem_id="lab-normaliser"
+            )
+            self.name = gr.Textbox(
+                label="Name of the run", placeholder="dataset and time", max_lines=1, elem_id="lab-name"
+            )
+        with gr.Row():
+            self.go = gr.Button("Run", variant="primary", elem_id="lab-go", min_width=100)
+            self.stop = gr.Button("Cancel run", interactive=False, elem_id="lab-cancel", min_width=100)
+
+    @property
+    def offered(self) -> list[Any]:
+        return [self.dataset, self.facts, self.systems, self.lacking, self.models]
+
+    @property
+    def running(self) -> list[Any]:
+        return [self.status, self.go, self.stop, self.results.resume, self.results.stored]
+
+    @property
+    def status(self) -> gr.HTML:
+        return self.results.status
+
+    def wire(self) -> None:
+        raw, results = parts.RAW, self.results
+        wish = [self.dataset, self.systems, self.models, self.language, self.diarize]
+        wish += [self.limit, self.normaliser, self.name]
+        upload = [self.files, self.title, self.spoken]
+        self.dataset.input(self.describe, self.dataset, [self.facts], **raw)
+        self.add.click(self.take, upload, [self.added, self.dataset, self.facts, self.files, self.title], **raw)
+        began = self.go.click(self.run, wish, self.running, **raw)
+        again = results.resume.click(self.go_on, results.stored, self.running, **raw)
+        for event in (began, again):
+            event.then(results.show, results.stored, results.shown, **raw)
+        self.stop.click(self.cancel, None, [self.status, self.stop], **raw)
+
+    # What there is
+
+    def offers(self, dataset: str) -> News:
+        found = choices.datasets(self.lab)
+        models = [(model.name, model.id) for model in choices.models(self.lab.settings)]
+        dataset = dataset if dataset in found else next(iter(found), "")
+        return self._datasets(dataset) | self._systems() | {self.models: gr.update(choices=models)}
+
+    def _systems(self) -> News:
+        """A file of suites with a mistake in it keeps nobody from the rest."""
+        try:
+            found = choices.systems(self.lab)
+        except SttError as problem:
+            return {self.lacking: notice(self.bench.sentence(problem), "error")}
+        able = [one.entry.name for one in found if not one.lacks]
+        return {self.systems: gr.update(choices=able), self.lacking: html.lacking(found)}
+
+    def _datasets(self, chosen: str) -> News:
+        found = [(name, key) for key, name in choices.datasets(self.lab).items()]
+        return {self.dataset: gr.update(choices=found, value=chosen or None), self.facts: self._facts(chosen)}
+
+    def _facts(self, dataset: str) -> str:
+        if not dataset:
+            return notice("There are no recordings yet: upload a dataset, or set STT_LAB_SPEECH_DIR.")
+        try:
+            return html.facts(choices.facts(choices.dataset_of(self.lab, dataset)))
+        except SttError as problem:
+            return notice(self.bench.sentence(problem), "error")
+
+    @administrator("facts")
+    async def describe(self, dataset: Any, request: gr.Request) -> AsyncIterator[News]:
+        yield {self.facts: await asyncio.to_thread(self._facts, text(dataset))}
+
+    @administrator("added")
+    async def take(self, files: Any, title: Any, spoken: Any, request: gr.Request) -> AsyncIterator[News]:
+        """Make a dataset of what was uploaded."""
+        keep = self.bench.keep(request)
+        given = [(named(file), received(file)) for file in (files if isinstance(files, list) else [files])]
+        for _, path in given:
+            keep(path)
+        name = choices.checked_name(text(title), "the dataset")
+        options = Options(language=language_code(text(spoken)), source=name)
+        limits = Limits(self.lab.settings.max_upload_mb * MB * UNPACKED)
+        yield {self.added: bar("Reading what was uploaded …", 0, 0)}
+        made = await done(lambda tell: add_dataset(self.lab.datasets, name, given, options, limits))
+        for _, path in given:
+            discard(path)
+        news = await asyncio.to_thread(self._datasets, made.name)
+        told = notice(f"{made.name}: {len(made.items)} recordings were added.", "done")
+        yield news | {self.added: told, self.files: None, self.title: ""}
+
+    # Runs
+
+    @administrator("status")
+    async def run(
+        self, dataset: Any, systems: Any, models: Any, language: Any, diarize: Any, limit: Any, normaliser: Any,
+        name: Any, request: gr.Request,
+    ) -> AsyncIterator[News]:  # fmt: skip
+        """Begin a run, and follow it."""
+        own = [choices.our_system(model, text(language), bool(diarize)) for model in texts(models)]
+        entries = await asyncio.to_thread(choices.chosen, self.lab, texts(systems), own)
+        if normaliser not in [value for _, value in NORMALISERS]:
+            raise BadInput(f"There is no normaliser {text(normaliser)[:40]!r}: choose from the list.")
+        title = text(name).strip() or _name(text(dataset))
+        wish = choices.Wish(text(dataset), entries, title, whole(limit), text(normaliser))
+        evaluation = await asyncio.to_thread(self.lab.start, lambda: choices.begin(self.lab, wish))
+        async for news in self._follow(evaluation):
+            yield news
+
+    @administrator("status")
+    async def go_on(self, stored: Any, request: gr.Request) -> AsyncIterator[News]:
+        """Go on with a run that was stopped."""
+        evaluation = await asyncio.to_thread(self.lab.start, lambda: self.lab.resume(text(stored)))
+        async for news in self._follow(evaluation):
+            yield news
+
+    @administrator("status", quiet=True)
+    async def watch(self, request: gr.Request) -> AsyncIterator[News]:
+        """Follow the run that somebody began, if one is going on."""
+        if self.lab.busy and self.lab.last is not None:
+            async for news in self._follow(self.lab.last):
+                yield news
+
+    async def _follow(self, evaluation: Evaluation) -> AsyncIterator[News]:
+        """How far a run is, until it has ended or the visitor has gone; the run goes on without him."""
+        name = evaluation.run.folder.name
+        yield self._buttons(busy=True) | {self.results.stored: gr.update(choices=list(self.lab.names()), value=name)}
+        while not evaluation.ended.is_set():
+            if not listening():
+                return
+            yield {self.status: html.progress(evaluation.status)}
+            await asyncio.sleep(POLL_S)
+        yield self._buttons(busy=False) | {self.status: html.ended(evaluation.status)}
+
+    def _buttons(self, busy: bool) -> News:
+        update = {self.go: gr.update(interactive=not busy), self.stop: gr.update(interactive=busy)}
+        return update | {self.results.resume: gr.update(interactive=False)}
+
+    @administrator("status")
+    async def cancel(self, request: gr.Request) -> AsyncIterator[News]:
+        """Stop the run; whoever follows it is told."""
+        if self.lab.last is not None:
+            self.lab.last.cancel()
+        yield {self.stop: gr.update(interactive=False)}
+
+
+def _name(dataset: str) -> str:
+    """Of a run that nobody named."""
+    what = "recordings" if dataset == SPEECH_DIR else dataset[:38]
+    return f"{what} {datetime.now():%Y-%m-%d %H.%M.%S}"

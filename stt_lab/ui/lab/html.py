@@ -1,0 +1,221 @@
+"""What the tab of the laboratory shows, as HTML. Names of recordings, systems and runs, and all words, go through
+`escape`."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from stt_lab.access import SIGN_IN_PATH
+from stt_lab.lab import leaderboard
+from stt_lab.lab.choices import Choice, Facts
+from stt_lab.lab.evaluations import Status
+from stt_lab.lab.scores import NAMES
+from stt_lab.text import LANGUAGES
+from stt_lab.ui.html import clock, notice
+
+if TYPE_CHECKING:
+    from stt_lab.lab.mistakes import Mistakes
+    from stt_lab.lab.pictures import Picture
+
+SIGN_IN = f'<a href="{SIGN_IN_PATH.lstrip("/")}">sign in</a>'
+GATE = (
+    f'<div class="stt-notice" role="status">The laboratory is for the administrator of this installation: {SIGN_IN} '
+    "with the administrator's key, or open the address that the server printed when it first started.</div>"
+)
+EMPTY = (
+    '<div class="stt-empty"><p>The results of a run appear here.</p>'
+    "<p>Choose recordings and systems, then press Run; or choose a stored run.</p></div>"
+)
+HOW_TO_UPLOAD = (
+    '<p class="lab-note">Recordings, each with what is said in it beside it: talk.wav and talk.txt. Files such as '
+    ".srt, .vtt, .rttm, .stm and .TextGrid tell times and speakers too. Or all of it in a .zip.</p>"
+)
+NO_BOARDS = '<div class="stt-empty"><p>No stored run has scores yet: run an evaluation first.</p></div>'
+LANGUAGES_SHOWN = 6
+INTERVAL = re.compile(r"([\d.]+) \(([\d.]+–[\d.]+)\)")
+
+
+# Before a run
+
+
+def facts(found: Facts) -> str:
+    """How large a dataset is, and what can be scored on it."""
+    told = [_counted(found.recordings, "recording")]
+    told += [clock(found.seconds)] if found.seconds is not None else []
+    told += [_languages(found.languages)]
+    told += [f"words known of {found.words}"] if found.words else []
+    told += [f"speakers known of {found.speakers}"] if found.speakers else []
+    told += [f"nobody speaks in {found.silent}"] if found.silent else []
+    if not (found.words or found.speakers or found.silent):
+        told += ["no references: nothing can be scored but speed"]
+    return f'<ul class="stt-facts">{"".join(f"<li>{escape(fact)}</li>" for fact in told)}</ul>'
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def _languages(counts: Mapping[str, int]) -> str:
+    names = [LANGUAGES.get(code, code).title() if code else "language unknown" for code in counts]
+    more = len(names) - LANGUAGES_SHOWN
+    return ", ".join(names[:LANGUAGES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def lacking(choices: Iterable[Choice]) -> str:
+    """Systems that cannot run here, and why."""
+    rows = [f"<li><b>{escape(one.entry.name)}</b> {escape(one.lacks)}</li>" for one in choices if one.lacks]
+    if not rows:
+        return ""
+    systems = "1 system is" if len(rows) == 1 else f"{len(rows)} systems are"
+    summary = f"<summary>{systems} not available here</summary>"
+    return f'<details class="lab-lacking">{summary}<ul>{"".join(rows)}</ul></details>'
+
+
+# While it runs
+
+
+def progress(status: Status) -> str:
+    """Which system hears which recording, how far the run is, and how long it may take."""
+    now = status.progress
+    fraction = now.done / now.total if now.total else 0.0
+    failed = f" · {now.failed} failed" if now.failed else ""
+    left = f"about {clock(status.left_s)} left" if status.left_s is not None else ""
+    return (
+        '<div class="stt-stages" role="status"><div class="stt-steps"><div class="stt-step active">'
+        f'<i style="--filled:{fraction:.3f}"></i></div></div>'
+        f'<div class="stt-now"><span><b>{now.done} of {now.total}</b>{failed}</span><span>{left}</span></div>'
+        f'<div class="lab-now">{escape(_doing(status))}</div></div>'
+    )
+
+
+def _doing(status: Status) -> str:
+    now = status.progress
+    if status.phase == "scoring":
+        return "Counting errors …"
+    if status.phase == "stopping":
+        return "Cancelling …"
+    if status.waiting:
+        return "Waiting for the device, which has somebody's recording …"
+    if not now.system:
+        return "Starting …"
+    return f"{now.system}: {now.item}" if now.item else f"{now.system}: loading …"
+
+
+def ended(status: Status) -> str:
+    """How a run ended."""
+    now = status.progress
+    if status.phase == "done":
+        failed = f", with {_counted(now.failed, 'failure')}" if now.failed else ""
+        return notice(f"{status.run} is done{failed}.", "done")
+    if status.phase == "cancelled":
+        return notice(f"{status.run} was cancelled at {now.done} of {now.total}: Resume goes on there.", "warning")
+    return notice(status.problem, "error")
+
+
+# A stored run
+
+
+def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table whose first column names its rows; a narrow page scrolls it."""
+    head = "".join(f'<th scope="col">{escape(one[:1].upper() + one[1:])}</th>' for one in heads)
+    body = "".join(_row(row) for row in rows)
+    return (
+        f'<div class="stt-scroll lab-scroll" role="region" tabindex="0" aria-label="{escape(caption)}">'
+        f'<table class="stt-models lab-table"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _row(cells: Sequence[object]) -> str:
+    first, *rest = map(str, cells)
+    return f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{_cell(cell)}</td>" for cell in rest)}</tr>'
+
+
+def _cell(text: str) -> str:
+    """A rate has its interval below it, which makes a table half as wide."""
+    found = INTERVAL.fullmatch(text)
+    return f"{found[1]}<br><small>{found[2]}</small>" if found else escape(text)
+
+
+def failures(found: Iterable[tuple[str, str, str]]) -> str:
+    """System, recording and reason of what failed."""
+    rows = list(found)
+    if not rows:
+        return ""
+    shown = table("What failed, and is in no rate", ("System", "Recording", "Why"), rows)
+    return f'<details class="lab-lacking"><summary>{_counted(len(rows), "failure")}</summary>{shown}</details>'
+
+
+def figures(found: Iterable[Picture]) -> str:
+    """Pictures lie in the page itself, so nothing of them is left on the server."""
+    return "".join(
+        f'<figure class="lab-figure" role="group" tabindex="0" aria-label="{escape(one.alt.partition(".")[0])}">'
+        f'<img alt="{escape(one.alt)}" width="{one.width}" src="data:image/png;base64,'
+        f'{base64.b64encode(one.png).decode()}"></figure>'
+        for one in found
+    )
+
+
+def links(files: Iterable[tuple[str, str, str]]) -> str:
+    """Downloads: what each is, the address, and the name that it gets."""
+    made = "".join(
+        f'<a class="stt-button" href="{escape(address)}" download="{escape(name)}">{escape(what)}</a>'
+        for what, address, name in files
+    )
+    return f'<div class="stt-downloads" role="group" aria-label="Downloads">{made}</div>' if made else ""
+
+
+def mistakes(found: Iterable[tuple[Mistakes, str]], legend: str) -> str:
+    """Aligned words of recordings, each with the address of its sound; "" where that is gone."""
+    rows = [
+        f'<li class="lab-mistake"><p>{one.about}</p>{_player(one.item.id, address)}'
+        f'<p class="stt-words" dir="auto">{one.marked}</p></li>'
+        for one, address in found
+    ]
+    if not rows:
+        return notice("No recording of this run has words to compare.")
+    return f'{legend}<ol class="lab-mistakes">{"".join(rows)}</ol>'
+
+
+def _player(name: str, address: str) -> str:
+    if not address:
+        return '<p class="stt-silent">(This recording is no longer there, or too large to be heard here.)</p>'
+    return f'<audio controls preload="none" src="{escape(address)}" aria-label="{escape(name)}"></audio>'
+
+
+# The leaderboard
+
+
+def board_name(board: leaderboard.Board) -> str:
+    """A dataset in a list."""
+    return f"{board.dataset} ({_counted(board.size, 'recording')}, {board.digest[:8]})"
+
+
+def rule_name(board: leaderboard.Board) -> str:
+    """A measure and its rule in a list."""
+    return ", ".join(filter(None, (NAMES[board.measure], board.rule)))
+
+
+def board(found: leaderboard.Board, rows: Sequence[leaderboard.Row]) -> str:
+    """The table of one board, best first."""
+    heads = ("System", "Rank", NAMES[found.measure], *leaderboard.HEADS[3:], "machine")
+    note = "Intervals are 95 %, by recording. RTFx and memory are those of the run's machine."
+    if rows[-1].rank is None:
+        note += " A system without a rank was scored over fewer recordings."
+    caption = f"{board_name(found)}: {rule_name(found)}"
+    return f'{table(caption, heads, map(_standing, rows))}<p class="lab-note">{note}</p>'
+
+
+def _standing(row: leaderboard.Row) -> tuple[str, ...]:
+    rank, system, *rest = leaderboard.cells(row)
+    return system, rank, *rest, _machine(row)
+
+
+def _machine(row: leaderboard.Row) -> str:
+    known = row.provenance
+    threads = _counted(known["threads"], "thread") if "threads" in known else None
+    return ", ".join(str(part) for part in (known.get("processor"), known.get("device"), threads) if part)

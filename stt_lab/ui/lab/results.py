@@ -1,0 +1,101 @@
+"""The results of stored runs: table and pictures, mistakes to read and to hear, files to take along."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from stt_lab.errors import BadInput
+from stt_lab.ui import parts
+from stt_lab.ui.html import bar, notice
+from stt_lab.ui.lab import html
+from stt_lab.ui.lab.gate import Bench, News, administrator, done, text, whole
+from stt_lab.ui.lab.reader import Reader
+
+FIRST = 5  # recordings whose mistakes are shown at first
+HOW_MANY = [FIRST, 10, 20]
+
+
+class Results:
+    """Choose a stored run, and see it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.reader = Reader(bench.lab)
+
+    def draw(self) -> None:
+        self.status = parts.html(elem_id="lab-status")
+        with gr.Row(elem_id="lab-stored"):
+            self.stored = gr.Dropdown([], label="Stored run", scale=3, min_width=280, elem_id="lab-run")
+            self.resume = gr.Button("Resume", interactive=False, scale=1, min_width=100, elem_id="lab-resume")
+            self.report = gr.Button("Make report", interactive=False, scale=1, min_width=140, elem_id="lab-report")
+        self.reported = parts.html(elem_id="lab-reported")
+        self.result = parts.html(html.EMPTY, elem_id="lab-result")
+        with gr.Column(visible=False, elem_id="lab-details") as self.details:
+            with gr.Row(equal_height=True):
+                self.system = gr.Dropdown([], label="What this system got wrong", min_width=200, elem_id="lab-system")
+                self.most = gr.Dropdown(HOW_MANY, value=FIRST, label="Recordings, the worst first", min_width=160)
+            self.mistakes = parts.html(elem_id="lab-mistakes")
+
+    @property
+    def shown(self) -> list[Any]:
+        buttons = [self.resume, self.report, self.reported]
+        return [self.result, *buttons, self.details, self.system, self.most, self.mistakes]
+
+    def wire(self) -> None:
+        raw = parts.RAW
+        self.stored.input(self.show, self.stored, self.shown, **raw)
+        for change in (self.system.input, self.most.input):
+            change(self.look, [self.stored, self.system, self.most], self.mistakes, **raw)
+        self.report.click(self.make_report, self.stored, self.reported, **raw)
+
+    def offers(self, stored: str) -> News:
+        """The stored runs; the one that was chosen, or else the newest."""
+        names = self.bench.lab.names()
+        return {
+            self.stored: gr.update(choices=list(names), value=stored if stored in names else next(iter(names), None))
+        }
+
+    @administrator("result", quiet=True)
+    async def show(self, stored: Any, request: gr.Request) -> AsyncIterator[News]:
+        """The table and the pictures of a run, and what its first system got wrong."""
+        idle = gr.update(interactive=False)
+        hidden = {self.details: gr.update(visible=False), self.resume: idle, self.report: idle, self.reported: ""}
+        if not stored:
+            yield hidden | {self.result: html.EMPTY}
+            return
+        name, keep = text(stored), self.bench.keep(request)
+        yield hidden | {self.result: bar(f"Reading {name} …", 0, 0)}
+        found = await done(lambda tell: self.reader.show(name, keep))
+        first = next(iter(found.systems), None)
+        yield {
+            self.result: found.body,
+            self.resume: gr.update(interactive=found.left > 0 and not self.bench.lab.busy),
+            self.report: gr.update(interactive=found.heard),
+            self.details: gr.update(visible=bool(found.systems)),
+            self.system: gr.update(choices=list(found.systems), value=first),
+            self.most: FIRST,
+            self.mistakes: "" if first is None else await self._mistakes(name, first, FIRST, keep),
+        }
+
+    @administrator("mistakes")
+    async def look(self, stored: Any, system: Any, most: Any, request: gr.Request) -> AsyncIterator[News]:
+        """What another system got wrong."""
+        keep = self.bench.keep(request)
+        yield {self.mistakes: await self._mistakes(text(stored), text(system), whole(most), keep)}
+
+    async def _mistakes(self, name: str, system: str, most: int, keep: Callable[[Path], None]) -> str:
+        try:
+            return await done(lambda tell: self.reader.mistakes(name, system, most, keep))
+        except BadInput as problem:  # its references have no words
+            return notice(str(problem))
+
+    @administrator("reported")
+    async def make_report(self, stored: Any, request: gr.Request) -> AsyncIterator[News]:
+        """The notebook of a run, executed, and its page."""
+        name, keep = text(stored), self.bench.keep(request)
+        yield {self.reported: bar("Making the report, which takes half a minute …", 0, 0)}
+        yield {self.reported: await done(lambda tell: self.reader.report(name, keep, lambda: tell(None)))}

@@ -1,0 +1,44 @@
+"""The page: a title with who has signed in, a tab for each kind of work, and where else to go."""
+
+from __future__ import annotations
+
+from html import escape
+
+import gradio as gr
+
+from stt_lab import __version__
+from stt_lab.ui.api import Entrance
+from stt_lab.ui.lab import Lab
+from stt_lab.ui.parts import PRIVATE, Tab, html
+from stt_lab.ui.transcribe import Transcribe
+
+TABS: tuple[type[Tab], ...] = (Transcribe, Lab)
+TITLE = '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with times and speakers, on your own machine.</p>'
+FOOTER = (
+    '<footer class="stt-footer"><a href="docs">HTTP API</a>'
+    '<a href="?view=api" data-clients="1">Python and JavaScript clients</a>'
+    f'<a href="sign-in">Sign in</a><a href="health">Health</a><span>stt_lab {__version__}</span></footer>'
+)
+
+
+class Page:
+    """What all tabs share."""
+
+    def __init__(self, entrance: Entrance) -> None:
+        self.entrance = entrance
+
+    def draw(self) -> None:
+        """Lay the page out on the Blocks that is being built."""
+        title = html(TITLE)
+        with gr.Tabs(elem_id="stt-tabs"):
+            for kind in TABS:
+                with gr.Tab(kind.title, elem_id=f"stt-tab-{kind.title.lower()}") as tab:
+                    kind(self.entrance).draw(tab)
+        html(FOOTER)
+        gr.context.Context.root_block.load(self.greet, None, title, **PRIVATE)
+
+    def greet(self, request: gr.Request) -> str:
+        """Say who has signed in."""
+        caller = self.entrance.caller(request)
+        badge = "" if caller.anonymous else f'<span class="stt-badge">Signed in as {escape(caller.name)}</span>'
+        return f"{TITLE}{badge}</header>"
