@@ -122,7 +122,7 @@ class CausalModel:
         import torch
 
         ids = torch.tensor([tokens], device=self.placement.device)
-        scores: torch.Tensor = self._model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[0, -1]
+        scores: torch.Tensor = self._model(ids, cache=cache, use_cache=True, logits_to_keep=1).logits[0, -1]
         return scores
 
 
