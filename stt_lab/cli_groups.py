@@ -40,10 +40,10 @@ def _models_list(**unused: Any) -> int:
     from stt_lab.engines import catalog
 
     settings = get_settings()
-    print(f"{'model':24} {'task':12} {'MB':>6}  {'here':14} licence")
+    print(f"{'model':24} {'task':12} {'MB':>6}  {'here':17} licence")
     for model in catalog.models():
         found = catalog.find(model, settings)
-        print(f"{model.id:24} {model.task:12} {model.size_mb:6}  {found.source if found else '-':14} {model.license}")
+        print(f"{model.id:24} {model.task:12} {model.size_mb:6}  {found.source if found else '-':17} {model.license}")
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any, get_args
 
 from pydantic import TypeAdapter
@@ -162,7 +164,7 @@ def _result_schema(op: Operation) -> dict[str, Any]:
         return {"type": "object", "required": ["text", "language", "duration", "segments", "speakers"]}
     if not kinds:
         return {}
-    return TypeAdapter(kinds[0]).json_schema(ref_template=REFS, mode="serialization")
+    return TypeAdapter(reduce(or_, kinds)).json_schema(ref_template=REFS, mode="serialization")
 
 
 def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,8 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "POST /v1/audio/translations": (SPEECH, RECORDING),
     "POST /v1/summarize": (OWN, {"text": "a text"}),
     "POST /v1/embed": (OWN, {"texts": ["a text"]}),
+    "POST /v1/translate": (OWN, {"text": "a text", "target": "pt"}),
+    "GET /v1/translate/languages": (OPEN, {}),
     "GET /v1/models": (OPEN, {}),
     "GET /v1/languages": (OPEN, {}),
     "GET /health": (OPEN, {}),

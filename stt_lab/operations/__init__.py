@@ -6,6 +6,7 @@ Their order here is that in which they are shown.
 # isort: off
 from stt_lab.operations.speech import transcribe
 from stt_lab.operations.text import embed, summarize
+from stt_lab.operations.translation import translate, translation_languages
 from stt_lab.operations.info import health, languages, models
 from stt_lab.operations.jobs import cancel_job, job, job_deliveries, job_result
 from stt_lab.operations.library import (
@@ -49,6 +50,8 @@ __all__ = [
     "transcript",
     "transcript_audio",
     "transcripts",
+    "translate",
+    "translation_languages",
     "update_account",
     "usage",
 ]

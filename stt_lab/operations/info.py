@@ -9,7 +9,7 @@ from stt_lab.engines import catalog
 from stt_lab.registry import current, operation
 from stt_lab.text import LANGUAGES
 
-TASKS = ("transcribe", "diarize", "embed", "parse")  # without which something does not work at all
+TASKS = ("transcribe", "diarize", "embed", "parse", "translate")  # without which something does not work at all
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def health() -> Health:
     """Say whether everything is there that transcriptions and texts need."""
     settings = current().runtime.settings
     missing = tuple(
-        f"no model that can {task} is here: `stt-lab models pull`"
+        f"no model that can {task} is here: `stt-lab models pull {surest.id}`"
         for task in TASKS
-        if catalog.models(task) and catalog.best(task, settings) is None
+        if (surest := catalog.surest(task)) and catalog.best(task, settings) is None
     )
     gpu = catalog.gpu()
     name, memory = (gpu.name, gpu.memory_mb) if gpu else (None, 0)

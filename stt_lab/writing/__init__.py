@@ -6,6 +6,7 @@ tools.py       the engines that read, as functions
 writer.py      who writes, by name
 extractive.py  the writer that needs no language model
 reading.py     sentences, speakers, grammar and vectors of a text, each made when asked for
+translation.py cutting.py checks.py languages.py   texts into other languages, piece by piece, each checked
 ranking.py sections.py spoken.py   which sentences say most, where the subject changes, how people speak
 summaries.py   sentences that stand for a text
 """

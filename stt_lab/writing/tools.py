@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stt_lab.engines import catalog
 from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import Report
 from stt_lab.prose import sentences
-from stt_lab.types import Parsed
+from stt_lab.types import Event, Parsed
 
 if TYPE_CHECKING:
     from stt_lab.engines.protocols import Vectors
 
 FAST = "all-MiniLM-L6-v2-int8"  # near enough to compare sentences with each other
 EXACT = "all-MiniLM-L6-v2"
+SENTENCES = 32  # that are translated before others may have their turn
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,26 @@ class Tools:
         """Vectors of unit length; shape (texts, 384)."""
         vectors: Vectors = self.pool.work(self.embedder, "embed", self.report, texts=tuple(texts))
         return vectors
+
+    def translate(
+        self, model: catalog.Model, texts: Sequence[str], source: str | None, target: str, again: bool = False
+    ) -> list[str]:
+        """A translation of each sentence (protocols.Translator), with progress over all of them."""
+        made: list[str] = []
+        for start in range(0, len(texts), SENTENCES):
+            part = tuple(texts[start : start + SENTENCES])
+            report = _scaled(self.report, start / len(texts), len(part) / len(texts))
+            languages = {"source": source, "target": target}
+            made += self.pool.work(model, "translate", report, texts=part, again=again, **languages)
+        return made
+
+
+def _scaled(report: Report, done: float, share: float) -> Report:
+    """A report on a part of the work, which goes on from what is done."""
+
+    def scaled(event: Event) -> None:
+        if event.stage == "translating":
+            event = replace(event, fraction=done + share * event.fraction)
+        report(event)
+
+    return scaled

@@ -1,0 +1,63 @@
+"""The languages that texts can be translated between, by code or name. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from stt_lab.errors import BadInput
+from stt_lab.text import ALIASES, LANGUAGES, SHOWN
+
+TABLE = Path(__file__).with_name("languages.toml")
+OTHERS = {  # what other standards, and Whisper, say
+    "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "nob": "no", "tgl": "fil", "tl": "fil",
+    "zh-hans": "zh", "zh-hk": "zh-hant", "zh-mo": "zh-hant", "zh-tw": "zh-hant",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Language:
+    code: str  # BCP-47
+    name: str  # English
+    iso3: str | None = None  # of ISO 639-3, where `code` is of ISO 639-1
+
+
+@lru_cache
+def languages() -> dict[str, Language]:
+    """All of them by code."""
+    return {code: Language(code, **row) for code, row in tomllib.loads(TABLE.read_text("utf-8")).items()}
+
+
+@lru_cache
+def _known() -> dict[str, str]:
+    """Codes by what people may write, in small letters."""
+    codes = {code.lower(): code for code in languages()}
+    names = {language.name.lower(): code for code, language in languages().items()}
+    three = {language.iso3: code for code, language in languages().items() if language.iso3}
+    heard = {name: OTHERS.get(code, code) for code, name in LANGUAGES.items()}
+    whisper = {name: codes[code] for name, code in heard.items() if code in codes}
+    others = {other: codes[OTHERS.get(code, code)] for other, code in (ALIASES | OTHERS).items()}
+    return whisper | names | three | others | codes
+
+
+def language(value: str) -> Language:
+    """The language of a code (pt, por, pt-BR, zh-Hant) or an English name. A country that is not told apart is ignored.
+
+    Raises BadInput for another value, and names one that is near.
+    """
+    wanted = " ".join(value.lower().replace("_", "-").split())
+    code = _known().get(wanted)
+    while code is None and (shorter := re.fullmatch(r"(.+)-(?:[a-z]{2}|\d{3})", wanted)):
+        wanted = shorter[1]
+        code = _known().get(wanted)
+    if code is None:
+        plain = wanted.split("-")[0]  # without a script that is not told apart
+        near = [plain] if plain in _known() else difflib.get_close_matches(wanted[:SHOWN], _known(), 1)
+        found = languages()[_known()[near[0]]] if near else None
+        advice = f"did you mean {found.name} ({found.code})?" if found else "use one listed at /v1/translate/languages."
+        raise BadInput(f'The language "{value[:SHOWN]}" cannot be translated: {advice}')
+    return languages()[code]
