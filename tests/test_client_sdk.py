@@ -444,6 +444,19 @@ def test_the_library(client: Client, talk: Path, tmp_path: Path, monkeypatch: py
         client.transcripts.get(first.id)
 
 
+def test_a_transcript_is_summarized_and_asked(client: Client, talk: Path) -> None:
+    number = client.transcribe(talk).id
+    assert number is not None
+    made = client.transcripts.summarize(number, "detailed")
+    assert (made.style, made.model) == ("detailed", "extractive")
+    assert client.transcripts.summarize(number, "detailed") == made
+    answer = client.transcripts.chat(number, "Which word?")
+    assert answer.sources[0].text == "word."
+    assert client.transcripts.chat(number, "And then?", session_id=answer.session_id).session_id == answer.session_id
+    with pytest.raises(NotFound, match="no such chat"):
+        client.transcripts.chat(number, "And then?", session_id="chat_of_somebody")
+
+
 def test_export(client: Client, talk: Path, tmp_path: Path) -> None:
     client.transcribe(talk)
     (one,) = client.transcripts

@@ -18,6 +18,8 @@ from stt_lab.types import JobInfo, Transcript
 if TYPE_CHECKING:
     from stt_lab.operations.account import KeyInfo, NewKey
     from stt_lab.operations.library import Found, TranscriptDetail, TranscriptInfo
+    from stt_lab.recall.values import ChatAnswer
+    from stt_lab.writing.values import Summary
 
 PAGE = 100  # results that are asked for at once
 REOPEN_S = 1.0  # before a stream of events that broke is opened again
@@ -131,6 +133,17 @@ class Transcripts:
     def read(self, id: int | str) -> Transcript:
         """A transcript by its number or slug, as `transcribe` returned it."""
         return transcript_of(vars(self.get(id)))
+
+    def summarize(self, id: int | str, style: str = "brief", *, model: str = "auto", force: bool = False) -> Summary:
+        """Say in short what a transcript says, in a style of the operation; made once, and again with `force`."""
+        summary: Summary = self._remote.call("summarize_transcript", id=id, style=style, model=model, force=force)
+        return summary
+
+    def chat(self, id: int | str, question: str, *, session_id: str = "", model: str = "auto") -> ChatAnswer:
+        """Ask a transcript a question; with the `session_id` of an answer it may refer to the one before."""
+        asked: dict[str, Any] = {"question": question, "session_id": session_id, "model": model}
+        answer: ChatAnswer = self._remote.call("chat_transcript", id=id, **asked)
+        return answer
 
     def rename_speakers(self, id: int | str, names: Mapping[str, str]) -> TranscriptDetail:
         """Give speakers names: {"Speaker 1": "Ada"}."""

@@ -5,6 +5,8 @@ keep the labels that the engines gave them; a transcript has a table of the name
 writes one row, and two labels may get one name.
 
 passages.py    vectors of passages, to search by meaning
+kept.py        summaries and the like that are given again
+chats.py       what was asked about a transcript, and answered
 given.py       what callers give: checked, and as it is stored or looked for
 recordings.py  the folder of kept recordings
 values.py      what is answered, made of the store's rows
@@ -19,6 +21,8 @@ from pathlib import Path
 
 from stt_lab.errors import BadInput, NotFound
 from stt_lab.library import given
+from stt_lab.library.chats import Chats
+from stt_lab.library.kept import Kept
 from stt_lab.library.passages import Passages, Place
 from stt_lab.library.recordings import Recordings, is_name
 from stt_lab.library.values import Hit, Page, SearchPage, StoredTranscript, hit, passage_hit, stored
@@ -48,7 +52,7 @@ class Library:
         self._index = INDEXES[database.dialect]
         self.audio_dir = data_dir / "audio"
         self._recordings = Recordings(self.audio_dir)
-        self.passages = Passages(database)
+        self.passages, self.kept, self.chats = Passages(database), Kept(database), Chats(database)
 
     # What jobs write: in the transaction that changes the job
 
@@ -94,6 +98,11 @@ class Library:
             details = transcripts.details(session, row.id)
             found = transcripts.segments(session, row.id, limit=None)
         return packing.transcript(row, details, (packing.segment(each, row.names) for each in found))
+
+    def segment_ids(self, transcript_id: int, positions: Sequence[int]) -> dict[int, int]:
+        """The numbers of segments, by position."""
+        with self._database.read() as session:
+            return transcripts.segment_ids(session, transcript_id, positions)
 
     def segments(self, account_id: int, id_or_slug: int | str) -> Iterator[Segment]:
         """The segments in order, a few hundred in memory at once."""

@@ -18,6 +18,7 @@ from stt_lab.operations.library import (
     transcript_audio,
     transcripts,
 )
+from stt_lab.operations.recall import chat_transcript, summarize_transcript
 from stt_lab.operations.account import account, cloud, create_key, keys, revoke_key, update_account, usage
 from stt_lab.operations.admin import change_account, create_account, create_account_key, grant_credits, list_accounts
 # isort: on
@@ -26,6 +27,7 @@ __all__ = [
     "account",
     "cancel_job",
     "change_account",
+    "chat_transcript",
     "cloud",
     "create_account",
     "create_account_key",
@@ -46,6 +48,7 @@ __all__ = [
     "revoke_key",
     "search_transcripts",
     "summarize",
+    "summarize_transcript",
     "transcribe",
     "transcript",
     "transcript_audio",

@@ -33,13 +33,14 @@ def indexed(library: Library, tools: Tools, account_id: int, transcript_id: int)
     found = library.passages.get(transcript_id)
     if found is not None and all(last < len(script.parts) for _, last in found.places):
         return script, found
-    made = _made(script, tools)
+    made = vectors_of(script, tools)
     if waiting is not None:
         library.passages.put(waiting, tools.embedder.id, made)
     return script, made
 
 
-def _made(script: Script, tools: Tools) -> Indexed:
+def vectors_of(script: Script, tools: Tools) -> Indexed:
+    """The passages of a text with their vectors."""
     import numpy as np
 
     found = passages(script)
@@ -108,7 +109,7 @@ class Indexer:
         """The vectors of one transcript."""
         tools = Tools(self._pool, self._report)
         script = Script.of(self._library.transcript(waiting.account_id, waiting.transcript_id))
-        made = _made(script, tools)
+        made = vectors_of(script, tools)
         self._library.passages.put(waiting, tools.embedder.id, made)
 
     def _report(self, event: Event) -> None:

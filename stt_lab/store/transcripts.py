@@ -150,6 +150,11 @@ def at(session: Session, places: Sequence[tuple[int, int]]) -> dict[tuple[int, i
     return {(row[0], row[1]): row for row in session.execute(found.join(wanted, same))}
 
 
+def segment_ids(session: Session, transcript_id: int, positions: Sequence[int]) -> dict[int, int]:
+    wanted = select(Segment.position, Segment.id).where(Segment.transcript_id == transcript_id)
+    return {row.position: row.id for row in session.execute(wanted.where(Segment.position.in_(positions)))}
+
+
 def expired(session: Session, before: datetime, limit: int) -> list[int]:
     """Transcripts that have ended and are older."""
     wanted = select(Transcript.id).where(Transcript.created < before, Transcript.status.in_(ENDED))

@@ -9,4 +9,6 @@ reading.py     sentences, speakers, grammar and vectors of a text, each made whe
 translation.py cutting.py checks.py languages.py   texts into other languages, piece by piece, each checked
 ranking.py sections.py spoken.py   which sentences say most, where the subject changes, how people speak
 summaries.py   sentences that stand for a text
+passages.py    stretches of a transcript, and which of them a question is about
+answers.py evidence.py   the nearest places, quoted; whether they can answer
 """

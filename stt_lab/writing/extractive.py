@@ -6,11 +6,12 @@ an English one loses the fillers in front ("So, um,"), all of them lose line bre
 
 from __future__ import annotations
 
+from stt_lab.writing.answers import answer
 from stt_lab.writing.reading import Reading
 from stt_lab.writing.script import Script
 from stt_lab.writing.summaries import summary
 from stt_lab.writing.tools import Tools
-from stt_lab.writing.values import EXTRACTIVE, Style, Summary
+from stt_lab.writing.values import EXTRACTIVE, Answer, Question, Style, Summary
 
 
 class Extractive:
@@ -23,3 +24,6 @@ class Extractive:
 
     def summarize(self, script: Script, style: Style) -> Summary:
         return summary(Reading(script, self.tools), style)
+
+    def answer(self, script: Script, question: Question) -> Answer:
+        return answer(self.tools, script, question)

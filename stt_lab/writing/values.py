@@ -53,3 +53,30 @@ class Generated:
     content: str
     items: tuple[dict[str, Any], ...]
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Question:
+    """What somebody asks about a text, and where the text may answer it."""
+
+    text: str
+    query: str  # the question behind those that it refers to
+    passages: tuple[TextSpan, ...]  # of the text, the most likely first
+    scores: tuple[float, ...]  # of the passages, 0 to 1
+    history: tuple[tuple[str, str], ...] = ()  # earlier questions with their answers, the last one last
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """How it may be meant: alone, and behind those before it."""
+        return tuple(dict.fromkeys((self.text, self.query)))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`spans` are what it rests on; () when `found` is false: the text does not say it."""
+
+    answer: str
+    found: bool
+    model: str
+    spans: tuple[TextSpan, ...]
+    warnings: tuple[str, ...] = ()

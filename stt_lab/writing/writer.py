@@ -7,7 +7,7 @@ from typing import Protocol
 from stt_lab.errors import BadInput
 from stt_lab.writing.script import Script
 from stt_lab.writing.tools import Tools
-from stt_lab.writing.values import EXTRACTIVE, Style, Summary
+from stt_lab.writing.values import EXTRACTIVE, Answer, Question, Style, Summary
 
 AUTO = "auto"  # the best that is here
 
@@ -18,6 +18,8 @@ class Writer(Protocol):
     model: str  # what wrote it, as answers say
 
     def summarize(self, script: Script, style: Style) -> Summary: ...
+
+    def answer(self, script: Script, question: Question) -> Answer: ...
 
 
 def writer(tools: Tools, model: str) -> Writer:

@@ -1,0 +1,84 @@
+"""Operations on what a stored transcript says: it is summarised, analysed, and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from pydantic import AfterValidator, AliasChoices, Field
+
+from stt_lab.operations.library import PATH, Id
+from stt_lab.operations.text import StyleName, Writing, tools, worded
+from stt_lab.recall.values import ChatAnswer
+from stt_lab.registry import current, operation
+from stt_lab.writing.script import Script
+from stt_lab.writing.values import Style, Summary
+from stt_lab.writing.writer import AUTO, Writer
+
+if TYPE_CHECKING:
+    from stt_lab.library import Library
+
+T = TypeVar("T")
+
+LONGEST_QUESTION = 2000  # characters
+
+Force = Annotated[bool, Field(description="make it anew, also when it was made before")]
+Asking = Annotated[
+    str,
+    Field(
+        max_length=LONGEST_QUESTION,
+        description="what you want to know; on HTTP also `message`",
+        validation_alias=AliasChoices("question", "message"),
+    ),
+    AfterValidator(worded),
+]
+
+
+@operation("POST", f"{PATH}/{{id}}/summarize/", scope="library")
+def summarize_transcript(
+    id: Id,
+    style: Annotated[StyleName, Field(description="kind of summary; bullets is bullet_points")] = "brief",
+    model: Writing = AUTO,
+    force: Force = False,
+) -> Summary:
+    """Say in short what a transcript says; statements carry the segments that they rest on.
+
+    It is kept and given again, until the text or a speaker's name changes, or `force` asks for a new one.
+    """
+    chosen: Style = "bullet_points" if style == "bullets" else style
+    wanted = {"operation": "summarize", "style": chosen, "model": model}
+    return _made(id, wanted, Summary, lambda who, script: who.summarize(script, chosen), force)
+
+
+@operation("POST", f"{PATH}/{{id}}/chat/", scope="library")
+def chat_transcript(
+    id: Id,
+    question: Asking,
+    session_id: Annotated[str, Field(max_length=60, description="of an earlier answer, to go on from it")] = "",
+    model: Writing = AUTO,
+) -> ChatAnswer:
+    """Ask a transcript a question; the answer names the segments that it rests on, or says that it is not in there.
+
+    With the `session_id` of an answer the next question may refer to it. Without a language model the answer is what
+    comes nearest in the transcript, word for word.
+    """
+    from stt_lab.recall.chat import ask  # slow to import
+
+    number = _library().get(_account(), id).id
+    return ask(_library(), tools(), _account(), number, question, session_id, model)
+
+
+def _made(id: str, wanted: dict[str, str], kind: type[T], make: Callable[[Writer, Script], T], force: bool) -> T:
+    """What was made of a transcript before, or is made now."""
+    from stt_lab.recall.making import made  # slow to import
+
+    number = _library().get(_account(), id).id
+    return made(_library(), tools(), _account(), number, wanted, kind, make, force)
+
+
+def _library() -> Library:
+    return current().runtime.library
+
+
+def _account() -> int:
+    return current().caller.account_id

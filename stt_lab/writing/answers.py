@@ -1,0 +1,101 @@
+"""Answers without a language model: the places of a text that come nearest to a question, quoted, or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stt_lab.errors import ModelMissing
+from stt_lab.types import TextSpan
+from stt_lab.words import rarity, telling
+from stt_lab.writing.evidence import signs
+from stt_lab.writing.script import Part, Script
+from stt_lab.writing.tools import Tools
+from stt_lab.writing.values import EXTRACTIVE, Answer, Question
+
+QUOTES = 3
+LOOKED_AT = 4  # passages in which the places are looked for
+NEXT = 0.7  # how good a further quote must be, against the best
+BY_WORDS = 0.5  # what matching words count against nearness of meaning
+SAID_SO = "No language model is here to write or to judge an answer. What comes nearest in the transcript:"
+REFUSED = "That is not in this transcript, as far as it can be told without a language model."
+
+
+@dataclass(frozen=True)
+class Place:
+    """A segment, with the reply when it is a question."""
+
+    parts: tuple[Part, ...]
+    score: float
+
+    @property
+    def span(self) -> TextSpan:
+        return TextSpan(self.parts[0].start, self.parts[-1].end)
+
+
+def answer(tools: Tools, script: Script, question: Question) -> Answer:
+    """The nearest places, verbatim, with who says them and when; or that the text does not say it."""
+    found = places(tools, script, question)
+    if not found or signs(tools, script, question, [place.parts for place in found]).missing:
+        return Answer(REFUSED, False, EXTRACTIVE, ())
+    chosen = [place for place in found if place.score >= NEXT * found[0].score][:QUOTES]
+    quotes = "\n\n".join(_quote(script, place) for place in chosen)
+    return Answer(f"{SAID_SO}\n\n{quotes}", True, EXTRACTIVE, tuple(place.span for place in chosen))
+
+
+def _quote(script: Script, place: Place) -> str:
+    first = place.parts[0]
+    who = " and ".join(dict.fromkeys(part.speaker for part in place.parts if part.speaker))
+    minutes, seconds = divmod(int(first.begin), 60)
+    when = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if minutes >= 60 else f"{minutes}:{seconds:02}"
+    return f"“{' '.join(place.span.of(script.text).split())}” ({', '.join(filter(None, (who, when)))})"
+
+
+def places(tools: Tools, script: Script, question: Question) -> list[Place]:
+    """The segments of the best passages, best first; none twice."""
+    orders = dict.fromkeys(
+        part.order for span in question.passages[:LOOKED_AT] for part in script.parts if _inside(part, span)
+    )
+    candidates = [_with_reply(script, order) for order in orders]
+    texts = [" ".join(part.of(script.text) for part in parts) for parts in candidates]
+    readings = question.readings
+    matches = [_matches(reading, texts) for reading in readings]
+    scores = [
+        near + BY_WORDS * sum(match) / len(readings)
+        for near, *match in zip(_nearness(tools, readings, texts), *matches, strict=True)
+    ]
+    ranked = sorted(zip(candidates, scores, strict=True), key=lambda pair: -pair[1])
+    used: set[int] = set()
+    found = []
+    for parts, score in ranked:
+        if used.isdisjoint(part.order for part in parts):
+            found.append(Place(parts, score))
+            used |= {part.order for part in parts}
+    return found
+
+
+def _inside(part: Part, span: TextSpan) -> bool:
+    return part.start < part.end and span.start <= part.start and part.end <= span.end
+
+
+def _with_reply(script: Script, order: int) -> tuple[Part, ...]:
+    part = script.parts[order]
+    asks = part.of(script.text).rstrip().endswith(("?", "？", "؟"))
+    return script.parts[order : order + 2] if asks else (part,)
+
+
+def _nearness(tools: Tools, readings: Sequence[str], texts: Sequence[str]) -> list[float]:
+    """Of each text to the question, the mean of how it may be meant."""
+    try:
+        vectors = tools.embed([*readings, *texts])
+    except ModelMissing:  # then words decide
+        return [0.0] * len(texts)
+    return [float(score) for score in vectors[len(readings) :] @ vectors[: len(readings)].mean(axis=0)]
+
+
+def _matches(query: str, texts: Sequence[str]) -> list[float]:
+    """How much of what a question is about is in each text, 0 to 1; rare words count more."""
+    wanted, found = set(telling(query)), [set(telling(text)) for text in texts]
+    worth = {word: rarity(sum(word in each for each in found), len(found)) for word in wanted}
+    total = sum(worth.values())
+    return [sum(worth[word] for word in wanted & each) / total if total else 0.0 for each in found]
