@@ -58,6 +58,7 @@ FILES = {
         "text/csv",
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
         "application/pdf",
+        "audio/wav",
     )
 }
 SOUNDS = {

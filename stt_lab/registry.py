@@ -126,6 +126,7 @@ class Operation:
     check: Callable[..., object] | None = (
         None  # of the parameters, before a job is accepted; raises BadInput and its kin
     )
+    kept: bool = True  # whether the answer to an Idempotency-Key is kept; a file is made anew
     signature: inspect.Signature = field(init=False)
     params: type[BaseModel] = field(init=False)
 
@@ -219,6 +220,7 @@ def operation(
     price: Price = free,
     long: bool = False,
     check: Callable[..., object] | None = None,
+    kept: bool = True,
 ) -> Callable[..., Any]:
     """Declare a function as an operation. What remains under its name validates like every surface does."""
 
@@ -227,7 +229,7 @@ def operation(
             raise TypeError(f"{fn.__name__}: an operation needs a docstring")
         if fn.__name__ in OPERATIONS:
             raise TypeError(f"{fn.__name__}: declared twice")
-        op = Operation(fn=fn, method=method, path=path, scope=scope, price=price, long=long, check=check)
+        op = Operation(fn=fn, method=method, path=path, scope=scope, price=price, long=long, check=check, kept=kept)
         OPERATIONS[op.name] = op
 
         @functools.wraps(fn)

@@ -67,6 +67,7 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "PATCH /api/v1/transcripts/{transcript}": (OWNERS, {"title": f"{MARK} again"}),
     "DELETE /api/v1/transcripts/{transcript}": (OWNERS, {}),
     "GET /api/v1/transcripts/{transcript}/export/{format}": (OWNERS, {}),
+    "POST /api/v1/transcripts/{transcript}/redact": (OWNERS, {"types": ["PERSON"]}),
     "GET /api/v1/transcripts/{transcript}/audio": (OWNERS, {}),
     "GET /recordings/{transcript}": (OWNERS, {}),  # the same for the page's player, which sends the cookie
     "POST /api/v1/transcripts/{transcript}/summarize": (OWNERS, {"style": "brief"}),

@@ -166,6 +166,12 @@ class Transcripts:
         """Save the recording of a transcript, as it was sent. The file is there when it is whole."""
         return self._save("transcript_audio", path, id=id)
 
+    def redact(
+        self, id: int | str, path: str | Path, *, format: str = "txt", mode: str = "mark", sound: str = "silence"
+    ) -> Path:
+        """Save a transcript without personal data, as wav its recording. The file is there when it is whole."""
+        return self._save("redact_transcript", path, id=id, format=format, mode=mode, sound=sound)
+
     def _save(self, operation: str, path: str | Path, **values: Any) -> Path:
         path = Path(path).expanduser()
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")

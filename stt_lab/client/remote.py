@@ -43,7 +43,7 @@ class Remote:
     def download(self, operation: str, **values: Any) -> Iterator[Iterator[bytes]]:
         """The bytes of a file, as they come."""
         method, path, loose, _ = self._plan(operation, values)
-        with self.transport.open(method, path, lambda: {"params": loose}) as answer:
+        with self.transport.open(method, path, lambda: {"json" if method == "POST" else "params": loose}) as answer:
             yield answer.iter_bytes()
 
     @contextmanager

@@ -75,7 +75,9 @@ class Jobs:
         """The result of an operation: at once, or when its job has ended; or the job, when it is wanted so."""
         key = _checked_key(context.idempotency_key)
         if not op.long:
-            return self._run_short(op, values, context, work) if key and op.method == "POST" else work(context)
+            return (
+                self._run_short(op, values, context, work) if key and op.kept and op.method == "POST" else work(context)
+            )
         if url := values.get("webhook_url"):
             check_url(url, self._settings)
         row = _row(JOB, op, values, context)

@@ -19,6 +19,7 @@ from stt_lab.operations.library import (
     transcripts,
 )
 from stt_lab.operations.recall import chat_transcript, summarize_transcript
+from stt_lab.operations.redaction import redact_transcript
 from stt_lab.operations.account import account, cloud, create_key, keys, revoke_key, update_account, usage
 from stt_lab.operations.admin import change_account, create_account, create_account_key, grant_credits, list_accounts
 # isort: on
@@ -44,6 +45,7 @@ __all__ = [
     "languages",
     "list_accounts",
     "models",
+    "redact_transcript",
     "rename_speakers",
     "revoke_key",
     "search_transcripts",
