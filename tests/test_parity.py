@@ -24,7 +24,7 @@ from stt_lab.registry import OPERATIONS, Operation
 from stt_lab.server import create_app
 from stt_lab.settings import Settings
 
-FILES = ("transcribe", "export_transcript", "transcript_audio", "redact_transcript")
+FILES = ("transcribe", "export_transcript", "transcript_audio", "redact_transcript", "translate_transcript")
 CLI_EXTRAS = {name: {"output"} for name in FILES}  # only there
 HTTP_EXTRAS = {"job_events", "transcriptions", "translations"}  # a stream, and another API for `transcribe`
 CLI_COMMANDS = {"serve", "accounts", "eval", "data"}  # commands that are no operations

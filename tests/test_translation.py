@@ -8,8 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from toy_server import KEY, Served, serve, settings_for
+from toy_server import KEY, Served, Toy, serve, settings_for, wav
 
+from stt_lab.client import Client
 from stt_lab.engines import catalog, pool
 from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, ModelMissing, Unavailable
@@ -410,6 +411,65 @@ def test_any_script(client: httpx.Client, text: str) -> None:
     answer = client.post("/v1/translate", json={"text": text, "target": "pt"})
     assert answer.status_code == 200
     assert answer.json()["translated_text"].split() == text.upper().split()
+
+
+LINES = ("The house is old.", "12:30", "Nobody lives there, they say.")
+
+
+@pytest.fixture(scope="module")
+def number(served: Served) -> int:
+    """Of a transcript that says LINES, in English."""
+    Toy.lines = LINES
+    files = {"file": ("a.wav", wav(served.settings.data_dir / "a.wav", 6.0).read_bytes())}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    answer = httpx.post(f"{served.url}/v1/transcribe", files=files, data={"model": "base"}, headers=headers, timeout=60)
+    made: int = answer.json()["id"]
+    return made
+
+
+def test_a_transcript_keeps_its_times(client: httpx.Client, number: int) -> None:
+    path = f"/api/v1/transcripts/{number}"
+    before = client.get(f"{path}/export/json/").json()["segments"]
+    answer = client.post(f"{path}/translate/", json={"target": "German", "format": "json"})
+    assert answer.headers["content-disposition"].startswith(f'attachment; filename="transcript-{number}-de.json"')
+    after = answer.json()["segments"]
+    assert [one["text"] for one in after] == [line.upper() for line in LINES]
+    for name in ("start", "end", "speaker"):
+        assert [one[name] for one in after] == [one[name] for one in before]
+    assert answer.json()["language"] == "de"
+
+
+def test_subtitles_cue_by_cue(client: httpx.Client, number: int) -> None:
+    path = f"/api/v1/transcripts/{number}"
+    before = client.get(f"{path}/export/srt/").text
+    after = client.post(f"{path}/translate/", json={"target": "pt", "format": "srt"}).text
+    assert [line for line in after.splitlines() if "-->" in line] == [x for x in before.splitlines() if "-->" in x]
+    assert LINES[2].upper() in after.replace("\n", " ")
+
+
+def test_a_transcript_in_that_language_already(client: httpx.Client, number: int, tmp_path: Path) -> None:
+    answer = client.post(f"/api/v1/transcripts/{number}/translate/", json={"target": "en"})
+    assert answer.status_code == 200
+    assert LINES[0] in answer.text
+    with Client(str(client.base_url), KEY) as ours:
+        assert LINES[0].upper() in ours.transcripts.translate(number, "fr", tmp_path / "a.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({}, 400, "target"),
+        ({"target": "xx"}, 400, "cannot be translated"),
+        ({"target": "pt", "format": "mp3"}, 400, "format"),
+        ({"target": "pt", "model": "gpt"}, 400, "no model"),
+    ],
+)
+def test_transcripts_that_cannot_be_translated(
+    client: httpx.Client, number: int, body: dict[str, Any], status: int, says: str
+) -> None:
+    answer = client.post(f"/api/v1/transcripts/{number}/translate/", json=body)
+    assert (answer.status_code, says in answer.json()["error"]) == (status, True), answer.text
+    assert client.post("/api/v1/transcripts/none/translate/", json={"target": "pt"}).status_code == 404
 
 
 def test_languages(client: httpx.Client, served: Served) -> None:

@@ -172,6 +172,10 @@ class Transcripts:
         """Save a transcript without personal data, as wav its recording. The file is there when it is whole."""
         return self._save("redact_transcript", path, id=id, format=format, mode=mode, sound=sound)
 
+    def translate(self, id: int | str, target: str, path: str | Path, *, format: str = "txt") -> Path:
+        """Save a transcript in another language, with its times. The file is there when it is whole."""
+        return self._save("translate_transcript", path, id=id, target=target, format=format)
+
     def _save(self, operation: str, path: str | Path, **values: Any) -> Path:
         path = Path(path).expanduser()
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")

@@ -18,7 +18,7 @@ from stt_lab.operations.library import (
     transcript_audio,
     transcripts,
 )
-from stt_lab.operations.recall import chat_transcript, summarize_transcript
+from stt_lab.operations.recall import chat_transcript, summarize_transcript, translate_transcript
 from stt_lab.operations.redaction import redact_transcript
 from stt_lab.operations.account import account, cloud, create_key, keys, revoke_key, update_account, usage
 from stt_lab.operations.admin import change_account, create_account, create_account_key, grant_credits, list_accounts
@@ -56,6 +56,7 @@ __all__ = [
     "transcript_audio",
     "transcripts",
     "translate",
+    "translate_transcript",
     "translation_languages",
     "update_account",
     "usage",

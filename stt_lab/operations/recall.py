@@ -1,4 +1,4 @@
-"""Operations on what a stored transcript says: it is summarised, analysed, and asked."""
+"""Operations on what a stored transcript says: it is summarised, asked, and translated."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import AfterValidator, AliasChoices, Field
 
-from stt_lab.operations.library import PATH, Id
+from stt_lab.documents import ExportFormat, export
+from stt_lab.operations.library import PATH, File, Id
 from stt_lab.operations.text import StyleName, Writing, tools, worded
+from stt_lab.operations.translation import Target, Translating, translate_all
 from stt_lab.recall.values import ChatAnswer
 from stt_lab.registry import current, operation
+from stt_lab.writing.languages import language
 from stt_lab.writing.script import Script
+from stt_lab.writing.translation import translated_transcript
 from stt_lab.writing.values import Style, Summary
 from stt_lab.writing.writer import AUTO, Writer
 
@@ -66,6 +70,28 @@ def chat_transcript(
 
     number = _library().get(_account(), id).id
     return ask(_library(), tools(), _account(), number, question, session_id, model)
+
+
+@operation("POST", f"{PATH}/{{id}}/translate/", scope="library", kept=False)
+def translate_transcript(
+    id: Id,
+    target: Target,
+    source: Annotated[
+        str, Field(description="language of the transcript: auto (as it was heard), a code or a name")
+    ] = AUTO,
+    format: Annotated[ExportFormat, Field(description="of the file")] = "txt",
+    model: Translating = AUTO,
+) -> File:
+    """Give a transcript in another language, as a file: segment by segment, with its speakers and times."""
+    stored = _library().get(_account(), id)
+    transcript = _library().transcript(_account(), stored.id)
+    spoken = transcript.language or AUTO if source == AUTO else source
+    made = translate_all([segment.text for segment in transcript.segments], spoken, target, model)
+    told = translated_transcript(transcript, [one.translated_text for one in made], language(target).code)
+    file = export(told, format, stored.title, stored.created)
+    name = f"transcript-{stored.id}-{told.language}{file.suffix}"
+    warnings = dict.fromkeys(warning for one in made for warning in one.warnings)
+    return File(name, file.media_type, file.chunks, (*warnings, *file.warnings))
 
 
 def _made(id: str, wanted: dict[str, str], kind: type[T], make: Callable[[Writer, Script], T], force: bool) -> T:

@@ -111,8 +111,8 @@ def translate(
     if (text is None) == (texts is None):
         raise BadInput("Send either 'text' or 'texts': the one for one text, the other for a list of them.")
     if text is not None:
-        return _all([text], source, target, model)[0]
-    return Translations(_all(texts or [], source, target, model))
+        return translate_all([text], source, target, model)[0]
+    return Translations(translate_all(texts or [], source, target, model))
 
 
 @operation("GET", "/v1/translate/languages")
@@ -130,7 +130,7 @@ def translation_languages() -> TranslationLanguages:
 # How
 
 
-def _all(texts: Sequence[str], source: str, target: str, wanted: str) -> tuple[Translation, ...]:
+def translate_all(texts: Sequence[str], source: str, target: str, wanted: str) -> tuple[Translation, ...]:
     """Each text by its plan; those with the same languages and model together."""
     whole = language_of(" ".join(texts)) if source == AUTO else None
     plans = [_plan(text, source, whole, known.language(target), wanted) for text in texts]

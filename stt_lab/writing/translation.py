@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from stt_lab.types import TextSpan
+from stt_lab.types import TextSpan, Transcript
 from stt_lab.writing.checks import NOTHING, PARTLY, Fault, faults, repaired
 from stt_lab.writing.cutting import pieces, smaller
 
@@ -128,3 +128,9 @@ def _in_parts(texts: Sequence[str], turn: Turn) -> Iterator[tuple[str, _Try]]:
         copied = [NOTHING in made[part.of(text)].faults for part in found]
         more = (NOTHING,) if all(copied) else (PARTLY,) if any(copied) else ()
         yield text, replace(whole, faults=more + whole.faults)
+
+
+def translated_transcript(transcript: Transcript, texts: Sequence[str], target: str) -> Transcript:
+    """The same segments, turns and speakers with other texts. Words have no times in a language that nobody spoke."""
+    segments = (replace(one, text=text, words=()) for one, text in zip(transcript.segments, texts, strict=True))
+    return replace(transcript, language=target, segments=tuple(segments), suppressed=())
