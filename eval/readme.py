@@ -113,6 +113,10 @@ MEASUREMENTS = {
     "load-memory": Measurement("eval/load.py memory", "load-memory.json", 10),
     "library": Measurement("eval/library.py", "library.json", 10),
     "kills": Measurement("eval/kills.py", "kills.json", 45),
+    "text-pii": Measurement("eval/text_pii.py", "text-pii.json", 2),
+    "text-retrieval": Measurement("eval/text_retrieval.py", "text-retrieval.json", 4),
+    "text-translate": Measurement("eval/text_engines.py translate", "text-translate.json", 1),
+    "text-embed": Measurement("eval/text_engines.py embed", "text-embed.json", 3),
 }
 
 ROWS = (
@@ -246,5 +250,62 @@ ROWS = (
         "kills",
         ("a working server killed {kills} times (SIGKILL): answers lost, charges twice, remains", "{faults}", ""),
         {"kills": Number(at("kills"), ".0f"), "faults": Number(lambda results: len(results["faults"]), ".0f", LESS)},
+    ),
+    Row(
+        "text-pii",
+        (
+            "personal data found in conversations, {items} items / with names that nobody has",
+            "{found} / {strangers} %",
+            "{precision} % of what is taken out is such",
+        ),
+        {
+            "items": Number(at("all/planted"), ".0f"),
+            "found": Number(at("all/recall", 100), ".1f", MORE, 1),
+            "strangers": Number(at("strangers/recall", 100), ".0f", MORE, 2),
+            "precision": Number(at("all/precision", 100), ".0f", MORE, 2),
+        },
+    ),
+    Row(
+        "text-retrieval",
+        (
+            "the passage with the answer is among the first three ({questions} questions)",
+            "{found} %",
+            "{words} % by words alone, {meaning} % by MiniLM alone",
+        ),
+        {
+            "questions": Number(at("refused/as it is/all/answerable"), ".0f"),
+            "found": Number(at("found/sum/hit@3", 100), ".0f", MORE, 2),
+            "words": Number(at("found/words/hit@3", 100), ".0f", MORE, 2),
+            "meaning": Number(at("found/meaning/hit@3", 100), ".0f", MORE, 2),
+        },
+    ),
+    Row(
+        "text-retrieval",
+        (
+            "questions that the transcript does not answer ({questions}), refused without a language model",
+            "{refused} %",
+            "and {wrong} of {answerable} that it does",
+        ),
+        {
+            "questions": Number(at("refused/as it is/all/unanswerable"), ".0f"),
+            "refused": Number(at("refused/as it is/all/refused", 100), ".0f", MORE, 4),
+            "wrong": Number(at("refused/as it is/all/wrongly_refused"), ".0f", LESS, 2),
+            "answerable": Number(at("refused/as it is/all/answerable"), ".0f"),
+        },
+    ),
+    Row(
+        "text-translate",
+        ("{sentences} sentences into Portuguese and back, chrF", "{chrf}", "{empty} empty, {warnings} doubtful"),
+        {
+            "sentences": Number(at("sentences"), ".0f"),
+            "chrf": Number(at("chrf"), ".1f", MORE, 1),
+            "empty": Number(at("empty"), ".0f", LESS),
+            "warnings": Number(at("warnings"), ".0f", LESS, 2),
+        },
+    ),
+    Row(
+        "text-embed",
+        ("embeddings of 8 bits, texts a second", "{times} times as many", "sentence-transformers"),
+        {"times": Number(at("segments/times_faster/all-MiniLM-L6-v2-int8"), ".1f", MORE, 0.3)},
     ),
 )

@@ -435,6 +435,19 @@ def test_a_program_is_cancelled(foreign: Callable[..., child.ChildSystem], tmp_p
     assert system.processes() == ()
 
 
+def test_a_program_ends_with_who_asked(foreign: Callable[..., child.ChildSystem], tmp_path: Path) -> None:
+    """As when an evaluation is killed amid a recording."""
+    system = foreign()
+    system.start(silent)
+    (pid,) = system.processes()
+    assert system._child is not None
+    process = system._child.process
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({"sound": str(pcm(tmp_path / "a.pcm", 5).path)}) + "\n")
+    process.stdin.close()
+    assert (process.pid, process.wait(timeout=5)) == (pid, 0)
+
+
 def test_weights_for_other_programs_are_converted_first(settings: Settings, tmp_path: Path) -> None:
     system = child.WhisperCpp("echo").make(Bench("x", settings, tmp_path, 1.0))
     with pytest.raises(ModelMissing, match=r"convert_ggml\.py echo"):

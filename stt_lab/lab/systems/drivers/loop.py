@@ -11,7 +11,9 @@ import importlib
 import json
 import os
 import sys
+import threading
 import traceback
+from queue import SimpleQueue
 from typing import Any, TextIO
 
 
@@ -34,6 +36,13 @@ def installed(*packages: str) -> dict[str, str]:
     return found
 
 
+def pass_on(lines: SimpleQueue[str]) -> None:
+    """Requests as they come; when who asks is gone, also amid a recording, nobody waits for an answer any more."""
+    for line in sys.stdin:
+        lines.put(line)
+    os._exit(0)
+
+
 def main() -> None:
     sink = messages()
 
@@ -50,8 +59,10 @@ def main() -> None:
     import numpy as np  # now, so that it does not count as work
 
     say({"versions": installed(*packages)})
-    for line in sys.stdin:
-        request = json.loads(line)
+    lines: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=pass_on, args=(lines,), daemon=True).start()
+    while True:
+        request = json.loads(lines.get())
         samples = np.fromfile(request["sound"], "<i2").astype(np.float32) / np.float32(32768)
         try:
             say(hear(samples, request.get("language"), request.get("speakers") or 0))
