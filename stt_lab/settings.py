@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
         (), description="addresses or networks of proxies in front, by commas: their X-Forwarded headers count"
     )
+    templates_dir: Path | None = Field(
+        None, description="TOML files of further kinds of documents, as those of stt_lab/writing/templates"
+    )
     decode_timeout_s: float = Field(600, gt=0, description="seconds that decoding a file may take")
     speech_dir: Path = Field(Path("data/speech"), description="recordings for tests and evaluations")
     database_url: SecretStr | None = Field(

@@ -39,6 +39,8 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "POST /v1/audio/transcriptions": (SPEECH, RECORDING),
     "POST /v1/audio/translations": (SPEECH, RECORDING),
     "POST /v1/summarize": (OWN, {"text": "a text"}),
+    "POST /v1/analyze": (OWN, {"text": "a text", "type": "topics"}),
+    "POST /v1/generate": (OWN, {"text": "a text", "type": "blog_post"}),
     "POST /v1/embed": (OWN, {"texts": ["a text"]}),
     "POST /v1/translate": (OWN, {"text": "a text", "target": "pt"}),
     "GET /v1/translate/languages": (OPEN, {}),

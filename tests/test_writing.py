@@ -39,8 +39,8 @@ def test_the_middle_is_central() -> None:
 
 def test_what_was_said_is_not_chosen_again() -> None:
     vectors = unit([1, 0], [1, 0.01], [0, 1])
-    assert varied(np.array([1, 0.99, 0.7], np.float32), vectors, 2) == [0, 2]
-    assert varied(np.array([1, 0.99, 0.7], np.float32), vectors, 2, balance=1.0) == [0, 1]
+    assert varied(np.array([1, 0.99, 0.8], np.float32), vectors, 2) == [0, 2]
+    assert varied(np.array([1, 0.99, 0.8], np.float32), vectors, 2, balance=1.0) == [0, 1]
     assert varied(np.array([0, 0, 0.1], np.float32), vectors, 3) == [2]
 
 

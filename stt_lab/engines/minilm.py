@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Tokens = NDArray[np.int64]  # (texts, tokens)
 
 LONGEST = 256  # tokens of a text that are read, as its authors trained it
-BATCH = 4096  # tokens at once, padding included
+BATCH = {"cpu": 512, "cuda": 16_384}  # tokens at once, padding included; few stay in the cache of a processor
 
 Forward = Callable[["Tokens", "Tokens"], "NDArray[np.float32]"]  # ids and mask -> (texts, tokens, dimensions)
 
@@ -60,18 +60,18 @@ class MiniLm:
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         made = np.zeros((len(texts), self.dimensions), np.float32)
         done = 0
-        for batch in _batches(ids):
+        for batch in _batches(ids, BATCH[self.placement.device]):
             made[batch] = _pooled(self._forward, [ids[i] for i in batch])
             done += len(batch)
             report(Event("reading", done / len(texts)))
         return made
 
 
-def _batches(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+def _batches(ids: Sequence[Sequence[int]], most: int) -> Iterator[list[int]]:
     """Positions of texts of like length, so that little is padded."""
     batch: list[int] = []
     for position in sorted(range(len(ids)), key=lambda i: -len(ids[i])):
-        if batch and len(ids[batch[0]]) * (len(batch) + 1) > BATCH:
+        if batch and len(ids[batch[0]]) * (len(batch) + 1) > most:
             yield batch
             batch = []
         batch.append(position)

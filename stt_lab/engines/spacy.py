@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc
 
 LONG = 60  # words of a sentence from which the parser may cut it
+KEPT = 200_000  # characters of a text whose parse is kept for the next question about it
 BLOCK = 20_000  # characters that are parsed at once
 
 
@@ -27,15 +28,19 @@ class SpacyParser:
         self.placement = placement
         self.languages: tuple[str, ...] = ()
         self._nlp: Language | None = None
+        self._last: tuple[str, Parsed] | None = None
 
     def load(self) -> None:
         import spacy
+        from spacy.util import registry
 
+        # Components of other packages would be imported now, presidio's with all of transformers: 11 s, for nothing
+        registry._entry_point_factories.entry_points = False
         self._nlp = spacy.load(self.placement.folder)
         self.languages = (self._nlp.lang,)
 
     def unload(self) -> None:
-        self._nlp = None
+        self._nlp = self._last = None
 
     def parse(self, text: str, report: Report) -> Parsed:
         if self._nlp is None:
@@ -45,6 +50,9 @@ class SpacyParser:
         tokens: list[Token] = []
         entities: list[Entity] = []
         report(Event("reading", 0.0))
+        if self._last and self._last[0] == text:
+            report(Event("reading", 1.0))
+            return self._last[1]
         for block in _blocks(sentences(text)):
             start, end, first = block[0].start, block[-1].end, len(tokens)
             doc = self._read(text[start:end], [span.start - start for span in block], block)
@@ -52,7 +60,9 @@ class SpacyParser:
             entities += (_entity(one, start) for one in doc.ents)
             tokens += (_token(one, start, first) for one in doc)
             report(Event("reading", end / len(text)))
-        return Parsed(self.languages[0], tuple(spans), tuple(tokens), tuple(entities))
+        made = Parsed(self.languages[0], tuple(spans), tuple(tokens), tuple(entities))
+        self._last = (text, made) if len(text) <= KEPT else None
+        return made
 
     def _read(self, text: str, starts: list[int], block: list[TextSpan]) -> Doc:
         """A block parsed, with the beginnings of its sentences given."""

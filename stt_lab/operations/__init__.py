@@ -5,7 +5,7 @@ Their order here is that in which they are shown.
 
 # isort: off
 from stt_lab.operations.speech import transcribe
-from stt_lab.operations.text import embed, summarize
+from stt_lab.operations.text import analyze, embed, generate, summarize
 from stt_lab.operations.translation import translate, translation_languages
 from stt_lab.operations.info import health, languages, models
 from stt_lab.operations.jobs import cancel_job, job, job_deliveries, job_result
@@ -26,6 +26,7 @@ from stt_lab.operations.admin import change_account, create_account, create_acco
 
 __all__ = [
     "account",
+    "analyze",
     "cancel_job",
     "change_account",
     "chat_transcript",
@@ -36,6 +37,7 @@ __all__ = [
     "delete_transcript",
     "embed",
     "export_transcript",
+    "generate",
     "grant_credits",
     "health",
     "job",

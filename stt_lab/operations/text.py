@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -12,8 +12,9 @@ from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, TooLarge
 from stt_lab.registry import PROSE, current, operation
 from stt_lab.writing.script import Script
+from stt_lab.writing.templates import names, template
 from stt_lab.writing.tools import EXACT, Tools
-from stt_lab.writing.values import Style, Summary
+from stt_lab.writing.values import Analysis, Generated, Summary
 from stt_lab.writing.writer import AUTO, writer
 
 LONGEST = 1_000_000  # characters: what is said in some 20 hours
@@ -68,7 +69,8 @@ Texts = Annotated[
     Field(description="texts to work on", json_schema_extra={PROSE: True}),
 ]
 Writing = Annotated[str, Field(description="who writes: auto (the best that is here) or extractive")]
-StyleName = Literal["brief", "detailed", "bullet_points", "bullets"]  # the last one is what the hosted API's SDK says
+# The last one is what the hosted API's SDK says
+StyleName = Literal["brief", "detailed", "action_items", "bullet_points", "bullets"]
 
 
 @operation("POST", "/v1/summarize", scope="text")
@@ -82,7 +84,43 @@ def summarize(
     The extractive writer, which needs no language model, chooses sentences of the text itself; in front of an English
     one it leaves fillers out ("So, um,").
     """
-    return writer(tools(), model).summarize(Script(text), cast(Style, "bullet_points" if style == "bullets" else style))
+    return writer(tools(), model).summarize(Script(text), "bullet_points" if style == "bullets" else style)
+
+
+AnalysisName = Literal["sentiment", "topics", "entities", "action_items", "questions"]
+
+
+@operation("POST", "/v1/analyze", scope="text")
+def analyze(
+    text: Prose,
+    type: Annotated[AnalysisName, Field(description="what to look for")],
+    model: Writing = AUTO,
+) -> Analysis:
+    """Find out what is in a text. `result` depends on the type; spans are characters, `text[start:end]`.
+
+    sentiment: `label`, `score` (-1 to 1), and the same of each of `sentences`. topics: a list with `topic`, `score` and
+    `spans`. entities: `text`, `label` (as in OntoNotes: PERSON, ORG, GPE, DATE, MONEY ...), `start` and `end`.
+    action_items: `text`, `owner`, `due` and `span`. questions: `text`, `span` and `answered`; requests to do something
+    are action items instead. The extractive writer knows topics in every language, the others in English.
+    """
+    return writer(tools(), model).analyze(Script(text), type)
+
+
+@operation("POST", "/v1/generate", scope="text")
+def generate(
+    text: Prose,
+    type: Annotated[str, Field(description=f"kind of document: {', '.join(names())}, or a template of this server")],
+    prompt: Annotated[str, Field(max_length=2000, description="what it should be about, or be like")] = "",
+    model: Writing = AUTO,
+) -> Generated:
+    """Write a document about a text: Markdown as `content`, and its parts as `items` with the spans they rest on.
+
+    Items of flashcards have `question` and `answer`, those of a quiz `options` too; chapter_markers have `start` (a
+    character, of a transcript seconds) and `title`, key_quotes `quote` (verbatim) and `speaker`. The extractive writer
+    arranges sentences of the text as a template says; a prompt draws it towards sentences that mean the same.
+    """
+    wanted = template(type, current().runtime.settings.templates_dir)
+    return writer(tools(), model).generate(Script(text), wanted, prompt)
 
 
 @operation("POST", "/v1/embed", scope="text")

@@ -6,12 +6,15 @@ an English one loses the fillers in front ("So, um,"), all of them lose line bre
 
 from __future__ import annotations
 
+from stt_lab.writing.analyses import analysis
 from stt_lab.writing.answers import answer
+from stt_lab.writing.documents import document
 from stt_lab.writing.reading import Reading
 from stt_lab.writing.script import Script
 from stt_lab.writing.summaries import summary
+from stt_lab.writing.templates import Template
 from stt_lab.writing.tools import Tools
-from stt_lab.writing.values import EXTRACTIVE, Answer, Question, Style, Summary
+from stt_lab.writing.values import EXTRACTIVE, Analysis, AnalysisType, Answer, Generated, Question, Style, Summary
 
 
 class Extractive:
@@ -24,6 +27,13 @@ class Extractive:
 
     def summarize(self, script: Script, style: Style) -> Summary:
         return summary(Reading(script, self.tools), style)
+
+    def analyze(self, script: Script, type: AnalysisType) -> Analysis:
+        return analysis(Reading(script, self.tools), type)
+
+    def generate(self, script: Script, template: Template, prompt: str) -> Generated:
+        """A prompt draws towards sentences that mean what it means."""
+        return document(Reading(script, self.tools), template, prompt)
 
     def answer(self, script: Script, question: Question) -> Answer:
         return answer(self.tools, script, question)

@@ -36,7 +36,7 @@ def scaled(values: Scores) -> Scores:
     return positive / largest if largest > 0 else positive
 
 
-def varied(scores: Scores, vectors: Vectors, most: int, balance: float = 0.7) -> list[int]:
+def varied(scores: Scores, vectors: Vectors, most: int, balance: float = 0.8) -> list[int]:
     """Positions of the best, best first; what resembles a chosen one counts less. 0 is never chosen.
 
     Carbonell and Goldstein 1998, "MMR": `balance` of 1 looks at scores alone, of 0 at variety alone.

@@ -9,8 +9,10 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from stt_lab.errors import ModelMissing
 from stt_lab.prose import label_name, labels, language_of, sentences
 from stt_lab.types import Entity, Parsed, TextSpan, Token
+from stt_lab.writing.names import tidied
 from stt_lab.writing.script import Script
 from stt_lab.writing.tools import Tools
 
@@ -32,7 +34,7 @@ class Reading:
 
     def __init__(self, script: Script, tools: Tools) -> None:
         self.script, self.tools, self.text = script, tools, script.text
-        self.language = script.language or language_of(script.text)
+        self.language = script.language or language_of(script.text) or "en"  # of what has no letters
 
     @cached_property
     def parsed(self) -> Parsed:
@@ -97,9 +99,14 @@ class Reading:
         first = bisect_left(tokens, span.start, key=lambda token: token.start)
         return first, bisect_left(tokens, span.end, lo=first, key=lambda token: token.start)
 
+    @cached_property
+    def named(self) -> tuple[Entity, ...]:
+        """The names, dates and amounts in the whole text."""
+        return tidied(self.text, self.parsed.entities, self.speakers)
+
     def entities(self, span: TextSpan) -> tuple[Entity, ...]:
-        """The entities that begin in a stretch."""
-        found = self.parsed.entities
+        """Those that begin in a stretch."""
+        found = self.named
         first = bisect_left(found, span.start, key=lambda entity: entity.start)
         return found[first : bisect_left(found, span.end, lo=first, key=lambda entity: entity.start)]
 
@@ -113,3 +120,14 @@ def pieces(text: str, span: TextSpan, cuts: list[TextSpan]) -> Iterator[TextSpan
         part = text[start:end]
         if part.strip():
             yield TextSpan(start + len(part) - len(part.lstrip()), start + len(part.rstrip()))
+
+
+def parsed(reading: Reading, what: str) -> Reading:
+    """The reading itself. Raises ModelMissing when its language has no parser."""
+    if reading.tools.parser(reading.language) is None and reading.language != "en":
+        known = sorted({model.id.split("_")[0] for model in reading.tools.pool.available("parse")})
+        raise ModelMissing(
+            f"The text is in the language '{reading.language}', and without a language model {what} can be found only "
+            f"in {' and '.join(known) or 'none'}: send a text in such a language, or name a language model as `model`."
+        )
+    return reading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import prod
 
 from stt_lab.text import UNSPACED
 
@@ -17,6 +18,11 @@ _LEADING = re.compile(
     r"\s*,\s*|(?:and|but|so)\s+(?=[\w']+\s))+",
     re.IGNORECASE,
 )
+# What greets, and what points back to something that was said before
+_GREETING = re.compile(
+    r"^\W*(?:hi|hello|hey|good (?:morning|afternoon|evening)|thanks?|welcome|bye|goodbye)\b", re.IGNORECASE
+)
+_BACK = re.compile(r"^\W*(?:(?:and|but|so)\s+)?(?:he|she|it|they|that|this|there|those)\b", re.IGNORECASE)
 
 
 def words(text: str) -> int:
@@ -39,4 +45,5 @@ def substance(text: str) -> float:
     length = min(1.0, (count + 2) / (2 * SHORT)) if count < 2 * SHORT else min(1.0, LONG / count)
     clean = 1 - min(1.0, 4 * len(FILLER.findall(text)) / count)
     question = 0.4 if text.rstrip().endswith(("?", "？", "؟")) else 1.0
-    return length * clean * question * (0.6 if REPAIR.search(text) else 1.0)
+    weak = (REPAIR, 0.6), (_GREETING, 0.3), (_BACK, 0.85)
+    return length * clean * question * prod(factor for pattern, factor in weak if pattern.search(text))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stt_lab.types import TextSpan
+from stt_lab.writing.actions import Action, actions
 from stt_lab.writing.ranking import centrality, varied
-from stt_lab.writing.reading import Reading, Sentence
+from stt_lab.writing.reading import Reading, Sentence, parsed
 from stt_lab.writing.sections import sections
 from stt_lab.writing.spoken import cleaned, substance, words
 from stt_lab.writing.values import EXTRACTIVE, Statement, Style, Summary
@@ -17,37 +18,66 @@ from stt_lab.writing.values import EXTRACTIVE, Statement, Style, Summary
 if TYPE_CHECKING:
     from stt_lab.writing.ranking import Scores
 
-BRIEF, BULLETS, DETAILED = 80, 160, 450  # words at most, about
+BRIEF, BULLETS, DETAILED = 100, 160, 450  # words at most, about
 SHARE = 0.3  # of a text's words that a summary may have
 WHOLE = 30  # words, below which a text is its own summary
 LEAD = 0.15  # what opening a text is worth, against 1 for the most central sentence
 MISSES = 3  # sentences that were too long for what is left, after which no other is tried
+
+NO_ACTIONS = "There are no action items."
 
 Groups = list[list[Sentence]]  # paragraphs
 
 
 def summary(reading: Reading, style: Style) -> Summary:
     """Sentences of the text, in its order, and as statements each with its place."""
+    if style == "action_items":
+        return _actions(reading)
     groups = _STYLES[style](reading)
-    statements = tuple(_statement(reading, sentence) for group in groups for sentence in group)
-    return Summary(_written(reading, groups, style), style, EXTRACTIVE, statements)
+    write = _bullets if style == "bullet_points" else _paragraphs
+    statements = tuple(
+        Statement(cleaned(one.text, reading.language), *_places(reading, one)) for group in groups for one in group
+    )
+    return Summary(write(reading, groups), style, EXTRACTIVE, statements)
 
 
-def _statement(reading: Reading, sentence: Sentence) -> Statement:
-    spans = (TextSpan(sentence.start, sentence.end),)
-    return Statement(cleaned(sentence.text, reading.language), spans, reading.script.sources(spans))
+def _places(reading: Reading, span: TextSpan) -> tuple[tuple[TextSpan, ...], tuple[int, ...]]:
+    """What a statement rests on: in the text, and of a transcript in which segments."""
+    spans = (TextSpan(span.start, span.end),)
+    return spans, reading.script.sources(spans)
 
 
-def _written(reading: Reading, groups: Groups, style: Style) -> str:
-    if style == "bullet_points":
-        return "\n".join(f"- {said(reading, sentence)}" for group in groups for sentence in group)
-    return "\n\n".join(" ".join(said(reading, sentence) for sentence in group) for group in groups)
+def _actions(reading: Reading) -> Summary:
+    found = actions(parsed(reading, "action items"))
+    lines = "\n".join(f"- {written(action)}" for action in found) or NO_ACTIONS
+    return Summary(
+        lines, "action_items", EXTRACTIVE, tuple(Statement(one.text, *_places(reading, one.span)) for one in found)
+    )
 
 
-def said(reading: Reading, sentence: Sentence) -> str:
-    """A sentence as it is shown: with its speaker's name where several speak."""
-    text = cleaned(sentence.text, reading.language)
-    return f"{sentence.speaker}: {text}" if sentence.speaker and len(reading.speakers) > 1 else text
+def written(action: Action) -> str:
+    """An action on a line: who, and what as it was said."""
+    text = " ".join(action.text.split())
+    return f"{action.owner}: {text}" if action.owner else text[:1].upper() + text[1:]
+
+
+def _paragraphs(reading: Reading, groups: Groups) -> str:
+    return "\n\n".join(paragraph(reading, group) for group in groups)
+
+
+def _bullets(reading: Reading, groups: Groups) -> str:
+    return "\n".join(f"- {paragraph(reading, [sentence])}" for group in groups for sentence in group)
+
+
+def paragraph(reading: Reading, group: Iterable[Sentence]) -> str:
+    """Sentences as they are shown: where several people speak, with the name of each who begins to."""
+    shown, before = [], None
+    for one in group:
+        text = cleaned(one.text, reading.language)
+        named = one.speaker and one.speaker != before and len(reading.speakers) > 1
+        shown.append(f"{one.speaker}: {text}" if named else text)
+        before = one.speaker
+    return " ".join(shown)
 
 
 # Choice

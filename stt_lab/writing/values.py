@@ -9,11 +9,12 @@ from stt_lab.types import TextSpan
 
 Style = Literal["brief", "detailed", "action_items", "bullet_points"]
 AnalysisType = Literal["sentiment", "topics", "entities", "action_items", "questions", "pii_redact"]
-DocumentType = Literal[
-    "blog_post", "social_media", "newsletter", "key_quotes", "show_notes", "meeting_notes", "study_guide",
-    "flashcards", "quiz", "chapter_markers",
-]  # fmt: skip
 EXTRACTIVE = "extractive"  # as `model`: no language model wrote this
+
+
+def as_dict(span: TextSpan) -> dict[str, int]:
+    """A stretch as the API writes it."""
+    return {"start": span.start, "end": span.end}
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Analysis:
-    """`result` is a list or an object, by its type (docs/operations.md)."""
+    """`result` is a list or an object, by its type; plain values, spans as {"start", "end"}."""
 
     type: AnalysisType
     model: str
@@ -48,7 +49,7 @@ class Analysis:
 class Generated:
     """A document in Markdown, and the same as `items`."""
 
-    type: DocumentType
+    type: str  # a name of writing/templates
     model: str
     content: str
     items: tuple[dict[str, Any], ...]

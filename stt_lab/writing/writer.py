@@ -6,8 +6,9 @@ from typing import Protocol
 
 from stt_lab.errors import BadInput
 from stt_lab.writing.script import Script
+from stt_lab.writing.templates import Template
 from stt_lab.writing.tools import Tools
-from stt_lab.writing.values import EXTRACTIVE, Answer, Question, Style, Summary
+from stt_lab.writing.values import EXTRACTIVE, Analysis, AnalysisType, Answer, Generated, Question, Style, Summary
 
 AUTO = "auto"  # the best that is here
 
@@ -18,6 +19,10 @@ class Writer(Protocol):
     model: str  # what wrote it, as answers say
 
     def summarize(self, script: Script, style: Style) -> Summary: ...
+
+    def analyze(self, script: Script, type: AnalysisType) -> Analysis: ...
+
+    def generate(self, script: Script, template: Template, prompt: str) -> Generated: ...
 
     def answer(self, script: Script, question: Question) -> Answer: ...
 

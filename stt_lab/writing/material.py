@@ -1,0 +1,103 @@
+"""What documents are made of: the sentences of a text by their worth, its subjects, quotes, actions and questions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stt_lab.types import TextSpan
+from stt_lab.writing.actions import Action, actions
+from stt_lab.writing.moods import intensity
+from stt_lab.writing.phrases import Phrase, phrases, titles
+from stt_lab.writing.questions import Question, questions
+from stt_lab.writing.ranking import varied
+from stt_lab.writing.reading import Reading, Sentence
+from stt_lab.writing.sections import sections
+from stt_lab.writing.spoken import words
+from stt_lab.writing.summaries import best, ranked
+
+if TYPE_CHECKING:
+    from stt_lab.writing.ranking import Scores
+
+CHAPTER = 120  # words of a chapter at least, on average
+PULL = 2.0  # how much a sentence gains that means what the prompt means
+
+
+@dataclass(frozen=True)
+class Chapter(TextSpan):
+    """A stretch of one subject."""
+
+    title: str
+    sentences: range
+    time: float | None  # seconds at which it begins, of a transcript
+
+
+class Material:
+    """Each part is made when a template asks for it."""
+
+    def __init__(self, reading: Reading, prompt: str = "") -> None:
+        self.reading, self.prompt = reading, prompt.strip()
+
+    @cached_property
+    def grammar(self) -> bool:
+        """Whether there is a parser for the language: without one there are no actions, questions and names."""
+        return bool(self.reading.parsed.tokens)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The worth of each sentence; a prompt draws towards what it means."""
+        plain = ranked(self.reading)
+        if not self.prompt:
+            return plain
+        near = self.reading.vectors @ self.reading.tools.embed([self.prompt])[0]
+        scores: Scores = plain * (1 + PULL * np.maximum(near, 0) / max(float(near.max()), 1e-6))
+        return scores
+
+    def chapters(self, most: int) -> tuple[Chapter, ...]:
+        """Where each subject begins; they cover the whole text, and the first one begins with it."""
+        reading = self.reading
+        counts = [words(sentence.text) for sentence in reading.sentences]
+        parts = sections(reading.vectors, counts, max(1, min(most, sum(counts) // CHAPTER)))
+        starts = [0, *(reading.sentences[part.start].start for part in parts[1:])]
+        ends = [*starts[1:], len(reading.text)]
+        return tuple(
+            Chapter(start, end, title, part, self.time(start))
+            for start, end, title, part in zip(starts, ends, titles(reading, parts), parts, strict=True)
+        )
+
+    def time(self, offset: int) -> float | None:
+        """When a character of a transcript was said; its first one at 0."""
+        told = self.reading.script.time(offset)
+        return told if told is None or offset else 0.0
+
+    def sentences(self, budget: int, among: range | None = None) -> list[Sentence]:
+        """The best ones of a stretch, in order."""
+        return best(self.reading, self.scores, among or range(len(self.reading.sentences)), budget)
+
+    def points(self, most: int) -> list[Sentence]:
+        """The best ones that differ from each other, in order."""
+        chosen = varied(self.scores, self.reading.vectors, most)
+        return [self.reading.sentences[place] for place in sorted(chosen)]
+
+    def quotes(self, most: int) -> list[Sentence]:
+        """Sentences that can stand alone, rather those with feeling."""
+        feeling = np.array([intensity(one.text) for one in self.reading.sentences], np.float32)
+        scores: Scores = (self.scores * (1 + feeling / 2)).astype(np.float32)
+        chosen = varied(scores, self.reading.vectors, most)
+        return [self.reading.sentences[place] for place in sorted(chosen)]
+
+    @cached_property
+    def phrases(self) -> tuple[Phrase, ...]:
+        return phrases(self.reading)
+
+    @cached_property
+    def actions(self) -> tuple[Action, ...]:
+        return actions(self.reading)
+
+    @cached_property
+    def open(self) -> tuple[Question, ...]:
+        """Questions that nobody answered."""
+        return tuple(one for one in questions(self.reading) if not one.answered)

@@ -1,0 +1,47 @@
+"""How a text sounds: Hutto and Gilbert 2014, "VADER", for each sentence. English."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from stt_lab.types import TextSpan
+from stt_lab.writing.reading import Reading
+
+Label = Literal["positive", "neutral", "negative"]
+NEUTRAL = 0.05  # up to which a score says nothing, as VADER's authors have it
+
+
+@dataclass(frozen=True)
+class Mood(TextSpan):
+    """Of a sentence."""
+
+    text: str
+    label: Label
+    score: float  # -1 to 1
+
+
+@lru_cache
+def _analyser() -> Any:
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    return SentimentIntensityAnalyzer()
+
+
+def label(score: float) -> Label:
+    return "neutral" if abs(score) < NEUTRAL else "positive" if score > 0 else "negative"
+
+
+def moods(reading: Reading) -> tuple[Mood, ...]:
+    return tuple(_mood(one.start, one.end, one.text) for one in reading.sentences)
+
+
+def _mood(start: int, end: int, text: str) -> Mood:
+    score = round(float(_analyser().polarity_scores(text)["compound"]), 4)
+    return Mood(start, end, text, label(score), score)
+
+
+def intensity(text: str) -> float:
+    """How strongly a sentence feels, 0 to 1, for good or bad."""
+    return abs(float(_analyser().polarity_scores(text)["compound"]))

@@ -1,0 +1,140 @@
+"""Names, dates and amounts: what a recogniser found, tidied, and found again wherever the text repeats a name. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from stt_lab.types import Entity
+
+NAMES = frozenset(["PERSON", "ORG", "GPE", "LOC", "FAC", "NORP", "PRODUCT", "EVENT", "WORK_OF_ART"])
+LEAST = 3  # letters of a name that is looked for again
+_BEFORE = re.compile(r"^the\s+", re.IGNORECASE)
+_BEHIND = re.compile(r"(?:['’]s?|[\s,.;:!?\"”»)\]—–-])+$")
+_GENERIC = re.compile(r"(?:speaker|spk|person|participant|unknown)[\s_]*\w{0,3}$", re.IGNORECASE)
+_SOUND = re.compile(
+    r"(?:um+|uh+|uhm+|erm?|hmm*|mm+|ah+|oh|okay|ok|yeah|yep|hi|hello|hey|thanks|bye|wow|huh)$", re.IGNORECASE
+)
+# How people are addressed or name themselves
+_PERSON = re.compile(
+    r"\b(?:(?:Mr|Mrs|Ms|Miss|Dr|Prof|Professor|Sir)\.?|[Mm]y name(?:['’]s| is)|I['’]m|I am|[Tt]his is|[Tt]hanks,?"
+    r"|[Tt]hank you,?|[Hh]i,?|[Hh]ello,?|[Ii]t['’]s)\s+$"
+)
+_ORDINAL = (
+    r"(?:\d{1,2}(?:st|nd|rd|th)|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|(?:ten|eleven|thirteen|"
+    r"fourteen|fifteen|sixteen|seventeen|eighteen|nineteen)th|twelfth|twentieth|twenty-\w+|thirtieth)"
+)
+_DATED = re.compile(
+    rf"\b(?:\w+day|week\w*|weekend\w*|month\w*|year\w*|quarter\w*|decade\w*|centur\w+|day\w*|daily|annual\w*|night|today|yesterday|"
+    rf"jan\w*|feb\w*|mar|march|apr\w*|may|june?|july?|aug\w*|sep\w*|oct\w*|nov\w*|dec\w*|spring|summer|autumn|fall|winter|"
+    rf"christmas|easter|age|old|{_ORDINAL}|(?:1[5-9]|20)\d\ds?)\b|\d{{1,4}}[/.-]\d{{1,2}}[/.-]\d{{1,4}}|^\d\ds$",
+    re.IGNORECASE,
+)
+_MORE = re.compile(rf"\b(?:{_ORDINAL}\s+of|every|each|(?:once|twice|\w+ times) an?)\s+$", re.IGNORECASE)
+_DIGITS = r"\d{1,3}(?:[,. \u00a0]\d{3}){1,5}(?:[.,]\d{1,2})?|\d+(?:[.,]\d+)?"
+_COUNT = (
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|"
+    r"nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|half|and|a)"
+)
+_UNIT = (
+    r"(?:euros?|dollars?|pounds?|kroner|kronor|francs?|yen|cents?|pence|rupees?|bucks|quid|roubles?|zloty|pesos?|reais|"
+    r"EUR|USD|GBP|CHF)"
+)
+_AMOUNT = re.compile(  # repetitions are bounded, so that no text takes long
+    rf"(?<![\w.,])(?:[$€£¥]\s?(?:{_DIGITS})(?:\s?(?:k|m|bn|thousand|million|billion)\b)?"
+    rf"|(?:(?:{_DIGITS})(?:\s(?:thousand|million|billion))?|(?!and\b){_COUNT}(?:[\s-]{_COUNT}){{0,12}})"
+    rf"\s(?:US |Swiss )?{_UNIT})(?!\w)",
+    re.IGNORECASE,
+)
+
+
+def tidied(text: str, found: Iterable[Entity], speakers: Iterable[str] = ()) -> tuple[Entity, ...]:
+    """Entities in order and without overlap: no article in front, no mark behind, one label for each name, and every
+    mention of a name that was recognised somewhere, or of a speaker; amounts of money; no dates of numbers alone."""
+    amounts = [Entity(match.start(), match.end(), match[0], "MONEY") for match in _AMOUNT.finditer(text)]
+    known = [one for one in (_trimmed(text, one) for one in found) if one is not None and _likely(one)]
+    labels = _labels(text, known) | {name: "PERSON" for name in speakers if not _GENERIC.match(name)}
+    labels |= _parts(labels)
+    again = _again(text, labels)
+    voted = (replace(one, label=labels.get(one.text, one.label)) for one in known)
+    return tuple(_whole(text, _apart([*amounts, *voted, *again])))
+
+
+def _trimmed(text: str, one: Entity) -> Entity | None:
+    """Without what does not belong to it, and with what does: "first of" of "first of May"."""
+    front = _BEFORE.match(one.text)
+    start = one.start + (front.end() if front else 0)
+    before = _MORE.search(text[max(0, start - 30) : start]) if one.label == "DATE" else None
+    start -= len(before[0]) if before else 0
+    kept = text[start : one.end]
+    kept = kept if kept.endswith((".m.", "o'clock")) else _BEHIND.sub("", kept)
+    if not any(map(str.isalnum, kept)) or _SOUND.match(kept):
+        return None
+    return Entity(start, start + len(kept), kept, one.label, one.score)
+
+
+def _likely(one: Entity) -> bool:
+    """Not what is only numbers: those of telephones, cards and houses."""
+    if one.label == "DATE":
+        return bool(_DATED.search(one.text)) and not re.search(r"\d{5}|\d[ -]\d{3}", one.text)
+    return (
+        one.label not in NAMES
+        or not any(map(str.isdigit, one.text))
+        or one.label in ("PRODUCT", "EVENT", "WORK_OF_ART")
+    )
+
+
+def _labels(text: str, found: Iterable[Entity]) -> dict[str, str]:
+    """The label that each name has most often, the first of several; of who is addressed by it, PERSON."""
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in found:
+        if one.label in NAMES and len(one.text) >= LEAST and one.text[0].isupper():
+            votes[one.text][one.label] += 1
+            if _PERSON.search(text[max(0, one.start - 16) : one.start]):
+                votes[one.text]["PERSON"] += 2
+    return {name: counts.most_common(1)[0][0] for name, counts in votes.items()}
+
+
+def _parts(labels: dict[str, str]) -> dict[str, str]:
+    """First names and surnames of people."""
+    names = [name.split() for name, label in labels.items() if label == "PERSON" and " " in name]
+    return {
+        part: "PERSON" for name in names for part in name if len(part) >= LEAST and part[0].isupper() and part.isalpha()
+    }
+
+
+def _again(text: str, labels: dict[str, str]) -> Iterator[Entity]:
+    """Every place where a name stands."""
+    beginning: dict[str, list[str]] = defaultdict(list)  # first word -> names, longest first
+    for name in sorted(labels, key=lambda name: (-len(name), name)):
+        beginning[re.split(r"\W", name, maxsplit=1)[0]].append(name)
+    for word in re.finditer(r"\w+", text):
+        for name in beginning.get(word[0], ()):
+            end = word.start() + len(name)
+            if text.startswith(name, word.start()) and not re.match(r"\w", text[end : end + 1]):
+                yield Entity(word.start(), end, name, labels[name])
+                break
+
+
+def _apart(found: Iterable[Entity]) -> Iterator[Entity]:
+    end = 0
+    for one in sorted(found, key=lambda one: (one.start, -one.end)):
+        if one.start >= end:
+            yield one
+            end = one.end
+
+
+def _whole(text: str, found: Iterable[Entity]) -> Iterator[Entity]:
+    """With the parts of a person's name as one."""
+    before: Entity | None = None
+    for one in found:
+        if before and before.label == one.label == "PERSON" and text[before.end : one.start] == " ":
+            before = Entity(before.start, one.end, text[before.start : one.end], "PERSON", min(before.score, one.score))
+            continue
+        if before:
+            yield before
+        before = one
+    if before:
+        yield before

@@ -1,0 +1,99 @@
+"""What somebody wants to know, and whether anybody says it. English, by marks and grammar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from stt_lab.types import TextSpan
+from stt_lab.writing.actions import actions
+from stt_lab.writing.english import either
+from stt_lab.writing.reading import Reading, Sentence
+
+REPLY = 4  # sentences that are taken for the reply
+NEAR = 0.3  # cosine from which a sentence speaks of what was asked
+EDGE = 80  # characters of a sentence, at either end, that tell whether it asks
+
+_WHAT, _BE, _WHO = (either("questions", name) for name in ("asking", "inverted", "persons"))
+_OPENING = rf"^\W*(?:{either('questions', 'opening')}\b\W*)*"
+_MARK = re.compile(r"[?？؟]+[\"'”’»)\]]*$")
+_ASKING = re.compile(rf"\b{_WHAT}\b", re.IGNORECASE)
+# Tags and calls, which ask for nothing: "..., isn't it?", "Right?"
+_TAG = re.compile(
+    rf"(?:,|\.|^)\s*(?:{_BE}(?:n['’]?t)?\s+{_WHO}(?:\s+not)?|{either('questions', 'tags')})\s*\?+\W*$", re.IGNORECASE
+)
+_INVERTED = re.compile(rf"{_OPENING}(?:{_WHAT}\s+(?:\w+\s+)?)?{_BE}\s+(?:{_WHO}|the|your|our|any)\b", re.IGNORECASE)
+_YES_NO = re.compile(rf"{_OPENING}{either('questions', 'yes_no')}\b", re.IGNORECASE)
+_NO = re.compile(r"\W*no\b", re.IGNORECASE)
+_KNOWS = re.compile(rf"\b{either('questions', 'knows')}\b", re.IGNORECASE)
+_UNKNOWN = re.compile(rf"\b{either('questions', 'unknown')}\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Question:
+    text: str
+    span: TextSpan
+    answered: bool
+
+
+def questions(reading: Reading) -> tuple[Question, ...]:
+    """In the order of the text. Requests to do something are no questions but actions."""
+    asked = [sentence for sentence in reading.sentences if asks(sentence.text)]
+    requests = (
+        {place for action in actions(reading) for place in range(action.span.start, action.span.end)}
+        if asked
+        else set()
+    )
+    kept = [one for one in asked if not (one.end - 2 in requests and _half(one, requests))]
+    return tuple(Question(one.text, TextSpan(one.start, one.end), answered(reading, one)) for one in kept)
+
+
+def _half(sentence: Sentence, places: set[int]) -> bool:
+    return sum(place in places for place in range(sentence.start, sentence.end)) * 2 > sentence.end - sentence.start
+
+
+def asks(text: str) -> bool:
+    """Whether a sentence asks for something; without a mark at its end, whether it is built like a question."""
+    end = text[-EDGE:]
+    if _MARK.search(end):
+        bare = len(text.split()) == 1 and not _ASKING.search(text)
+        return not bare and not _TAG.search(end)
+    return not re.search(r"\W$", end) and bool(_INVERTED.match(text[:EDGE]))
+
+
+def answered(reading: Reading, question: Sentence) -> bool:
+    """Whether what follows answers: it does not say that it is not known, and is a yes or no, of the kind that was
+    asked for, or of the same subject."""
+    reply = list(islice(_reply(reading, question), REPLY))
+    if not reply or any(_UNKNOWN.search(one.text) for one in reply[:2]):
+        return False
+    if any(asks(one.text) for one in reply[:1]) and not any(not asks(one.text) for one in reply):
+        return False
+    wh = _ASKING.search(question.text)
+    if wh and _KNOWS.search(question.text) and any(_NO.match(one.text) for one in reply[:2]):
+        return False
+    if reply[0].speaker != question.speaker or (not wh and _YES_NO.match(reply[0].text)):
+        return True  # people who talk to each other answer, more often than not
+    near = reading.vectors[[one.number for one in reply]] @ reading.vectors[question.number]
+    return bool(near.max() >= NEAR)
+
+
+def _reply(reading: Reading, question: Sentence) -> Iterator[Sentence]:
+    """What somebody else says next, to the end of his turn; without speakers, what follows to the next question."""
+    behind = reading.sentences[question.number + 1 :]
+    if len(reading.speakers) < 2:
+        for one in behind:
+            if asks(one.text):
+                return
+            yield one
+        return
+    speaker: str | None = None
+    for one in behind:
+        if speaker is None and one.speaker == question.speaker:
+            continue
+        speaker = speaker or one.speaker
+        if one.speaker != speaker:
+            return
+        yield one
