@@ -73,6 +73,8 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "GET /api/v1/transcripts/{transcript}/audio": (OWNERS, {}),
     "GET /recordings/{transcript}": (OWNERS, {}),  # the same for the page's player, which sends the cookie
     "POST /api/v1/transcripts/{transcript}/summarize": (OWNERS, {"style": "brief"}),
+    "POST /api/v1/transcripts/{transcript}/analyze": (OWNERS, {"type": "topics"}),
+    "POST /api/v1/transcripts/{transcript}/generate": (OWNERS, {"type": "key_quotes"}),
     "POST /api/v1/transcripts/{transcript}/translate": (OWNERS, {"target": "pt"}),
     "POST /api/v1/transcripts/{transcript}/chat": (OWNERS, {"question": "Who swims?"}),
     "GET /api/v1/search?query=zebrafish": (OWN, {}),

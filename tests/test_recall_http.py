@@ -10,6 +10,7 @@ import httpx
 import pytest
 from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
 
+from stt_lab.client import Client
 from stt_lab.library import Library
 
 LINES = ("The zebra swims in the sea.", "Do the quizzes pay? They do not.", "A fox jumps over lazy dogs.")
@@ -60,6 +61,54 @@ def test_summaries_are_kept(client: httpx.Client, talk: int) -> None:
         assert client.post(path, json=body).json() == made
 
 
+def test_analyses_are_kept_and_say_where(client: httpx.Client, talk: int) -> None:
+    path = f"/api/v1/transcripts/{talk}/analyze/"
+    made = client.post(path, json={"type": "topics"}).json()
+    assert made["type"] == "topics"
+    text = " ".join(LINES)
+    for topic in made["result"]:
+        assert all(text[span["start"] : span["end"]].lower() == topic["topic"].lower() for span in topic["spans"])
+        assert topic["sources"] == sorted(set(topic["sources"])) != []
+        assert topic["start_time"] >= 0
+    assert client.post(path, json={"type": "topics"}).json() == made
+
+
+def test_a_transcript_without_personal_data_says_when(
+    client: httpx.Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Toy, "lines", ("So this is Ada.", "Hello Ada."))  # whom the toy finds
+    files = {"file": ("ada.wav", wav(folder / "ada.wav").read_bytes())}
+    fields = {"model": "base", "diarize": "false"}
+    stored = client.post("/v1/transcribe", files=files, data=fields).json()
+    made = client.post(f"/api/v1/transcripts/{stored['id']}/analyze/", json={"type": "pii"}).json()
+    assert (made["type"], made["model"]) == ("pii_redact", "presidio-en")
+    assert made["result"]["text"] == "So this is [PERSON]. Hello [PERSON]."
+    found = made["result"]["entities"]
+    assert [one["sources"] for one in found] == [[0], [1]]
+    said = [segment["words"][-1] for segment in stored["segments"]]
+    assert [one["start_time"] for one in found] == pytest.approx([word["start"] for word in said])
+    assert [one["end_time"] for one in found] == pytest.approx([word["end"] for word in said])
+    client.delete(f"/api/v1/transcripts/{stored['id']}/")
+
+
+def test_documents_are_kept_and_say_when(client: httpx.Client, talk: int) -> None:
+    path = f"/api/v1/transcripts/{talk}/generate/"
+    made = client.post(path, json={"type": "key_quotes"}).json()
+    assert {item["quote"] for item in made["items"]} <= {*LINES, "Do the quizzes pay?", "They do not."}
+    assert all(item["sources"] and item["start_time"] >= 0 for item in made["items"])
+    assert client.post(path, json={"type": "key_quotes"}).json() == made
+    (chapter,) = client.post(path, json={"type": "chapter_markers"}).json()["items"]
+    assert (chapter["start"], chapter["start_time"], chapter["sources"]) == (0.0, 0.0, [0, 1, 2])
+
+
+def test_the_client(served: Served, talk: int) -> None:
+    with Client(served.url, KEY, timeout=30) as client:
+        analysis = client.transcripts.analyze(talk, "topics", force=True)
+        assert analysis == client.transcripts.analyze(talk, "topics")
+        document = client.transcripts.generate(talk, "key_quotes", "animals")
+        assert (document.type, document.model) == ("key_quotes", "extractive")
+
+
 def test_chat(client: httpx.Client, talk: int) -> None:
     path = f"/api/v1/transcripts/{talk}/chat/"
     made = client.post(path, json={"message": "Does the zebra swim?"}).json()
@@ -91,6 +140,11 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
     ("summarize", {"force": "perhaps"}, 400, "force"),
     ("summarize", {"model": "gpt-99"}, 400, "gpt-99"),
     ("summarize", {"text": "of mine"}, 400, "text"),
+    ("analyze", {}, 400, "type"),
+    ("analyze", {"type": "feelings"}, 400, "'sentiment', 'topics'"),
+    ("analyze", {"type": "pii_redact", "mode": "blur"}, 400, "'mark', 'mask' or 'hash'"),
+    ("generate", {"type": "poem"}, 400, "choose one of blog_post, "),
+    ("generate", {"type": "quiz", "prompt": "a" * 2001}, 400, "prompt"),
 ]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from toy_server import KEY, Served, serve, settings_for
+from toy_server import KEY, Served, ToyPii, serve, settings_for
+
+from stt_lab.engines.pool import Pool
 
 LATIN = "The roof leaks. We need a new roof by Friday, please ask the builder. Who pays for the roof?"
 PATHS: dict[str, dict[str, Any]] = {
@@ -69,6 +72,7 @@ def test_texts(client: httpx.Client, path: str, text: Any, status: int, says: st
         ("/v1/summarize", {"style": "haiku"}, "'brief', 'detailed', 'action_items', 'bullet_points' or 'bullets'"),
         ("/v1/analyze", {"type": "feelings"}, "'sentiment', 'topics'"),
         ("/v1/analyze", {"type": None}, "type"),
+        ("/v1/analyze", {"type": "pii_redact", "mode": "blur"}, "'mark', 'mask' or 'hash'"),
         ("/v1/generate", {"type": "poem"}, "choose one of blog_post, "),
         ("/v1/generate", {"type": "../minutes"}, "choose one of blog_post, "),
         ("/v1/generate", {"prompt": "x" * 2001}, "prompt"),
@@ -102,6 +106,37 @@ def test_answers_have_the_form_of_the_contract(client: httpx.Client) -> None:
     told = client.post("/v1/generate", json={"text": LATIN, "type": "minutes"}).json()
     assert told.keys() == {"type", "model", "content", "items", "warnings"}
     assert told["type"] == "minutes"
+
+
+@pytest.mark.parametrize(
+    ("mode", "written"),
+    [("mark", r"\[PERSON\] waits, says Ben, for \[PERSON\]"), ("mask", "███ waits, says Ben, for ███")],
+)
+def test_personal_data(client: httpx.Client, mode: str, written: str) -> None:
+    text = "Ada waits, says Ben, for Ada"  # the toy finds everything that is called Ada
+    for kind in ("pii_redact", "pii"):
+        told = client.post("/v1/analyze", json={"text": text, "type": kind, "mode": mode}).json()
+        assert (told["type"], told["model"], told["warnings"]) == ("pii_redact", "presidio-en", [])
+        assert re.fullmatch(written, told["result"]["text"])
+        assert [text[one["start"] : one["end"]] for one in told["result"]["entities"]] == ["Ada", "Ada"]
+        assert [one.keys() for one in told["result"]["entities"]] == [{"label", "start", "end", "score"}] * 2
+
+
+def test_personal_data_that_cannot_be_looked_for_is_an_error(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: Any, **more: Any) -> Any:
+        raise RuntimeError("a recogniser of /somewhere")
+
+    monkeypatch.setattr(ToyPii, "find_pii", broken)
+    answer = client.post("/v1/analyze", json={"text": "Ada", "type": "pii_redact"})
+    assert answer.status_code == 500
+    assert answer.json().keys() == {"error", "code"}
+    assert "somewhere" not in answer.text
+    monkeypatch.setattr(Pool, "available", lambda pool, task: iter(()))
+    answer = client.post("/v1/analyze", json={"text": "Ada", "type": "pii_redact"})
+    assert answer.status_code == 503
+    assert "stt-lab models pull en_core_web_sm" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("kind", ["sentiment", "entities", "action_items", "questions"])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stt_lab.operations.account import KeyInfo, NewKey
     from stt_lab.operations.library import Found, TranscriptDetail, TranscriptInfo
     from stt_lab.recall.values import ChatAnswer
-    from stt_lab.writing.values import Summary
+    from stt_lab.writing.values import Analysis, Generated, Summary
 
 PAGE = 100  # results that are asked for at once
 REOPEN_S = 1.0  # before a stream of events that broke is opened again
@@ -138,6 +138,22 @@ class Transcripts:
         """Say in short what a transcript says, in a style of the operation; made once, and again with `force`."""
         summary: Summary = self._remote.call("summarize_transcript", id=id, style=style, model=model, force=force)
         return summary
+
+    def analyze(
+        self, id: int | str, type: str, *, mode: str = "mark", model: str = "auto", force: bool = False
+    ) -> Analysis:
+        """Find out what is in a transcript, of a type of the operation; made once, and again with `force`."""
+        asked: dict[str, Any] = {"type": type, "mode": mode, "model": model, "force": force}
+        analysis: Analysis = self._remote.call("analyze_transcript", id=id, **asked)
+        return analysis
+
+    def generate(
+        self, id: int | str, type: str, prompt: str = "", *, model: str = "auto", force: bool = False
+    ) -> Generated:
+        """Write a document about a transcript, of a type of the operation; made once, and again with `force`."""
+        asked: dict[str, Any] = {"type": type, "prompt": prompt, "model": model, "force": force}
+        document: Generated = self._remote.call("generate_transcript", id=id, **asked)
+        return document
 
     def chat(self, id: int | str, question: str, *, session_id: str = "", model: str = "auto") -> ChatAnswer:
         """Ask a transcript a question; with the `session_id` of an answer it may refer to the one before."""

@@ -18,7 +18,13 @@ from stt_lab.operations.library import (
     transcript_audio,
     transcripts,
 )
-from stt_lab.operations.recall import chat_transcript, summarize_transcript, translate_transcript
+from stt_lab.operations.recall import (
+    analyze_transcript,
+    chat_transcript,
+    generate_transcript,
+    summarize_transcript,
+    translate_transcript,
+)
 from stt_lab.operations.redaction import redact_transcript
 from stt_lab.operations.account import account, cloud, create_key, keys, revoke_key, update_account, usage
 from stt_lab.operations.admin import change_account, create_account, create_account_key, grant_credits, list_accounts
@@ -27,6 +33,7 @@ from stt_lab.operations.admin import change_account, create_account, create_acco
 __all__ = [
     "account",
     "analyze",
+    "analyze_transcript",
     "cancel_job",
     "change_account",
     "chat_transcript",
@@ -38,6 +45,7 @@ __all__ = [
     "embed",
     "export_transcript",
     "generate",
+    "generate_transcript",
     "grant_credits",
     "health",
     "job",

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import AfterValidator, AliasChoices, Field
 
 from stt_lab.documents import ExportFormat, export
 from stt_lab.operations.library import PATH, File, Id
-from stt_lab.operations.text import StyleName, Writing, tools, worded
+from stt_lab.operations.text import Analysing, Hiding, Kind, Prompt, StyleName, Writing, template_of, tools, worded
 from stt_lab.operations.translation import Target, Translating, translate_all
 from stt_lab.recall.values import ChatAnswer
 from stt_lab.registry import current, operation
 from stt_lab.writing.languages import language
+from stt_lab.writing.redaction import Mode, analysed, redact_stored
 from stt_lab.writing.script import Script
+from stt_lab.writing.templates import Template
 from stt_lab.writing.translation import translated_transcript
-from stt_lab.writing.values import Style, Summary
+from stt_lab.writing.values import Analysis, Generated, Style, Summary
 from stt_lab.writing.writer import AUTO, Writer
 
 if TYPE_CHECKING:
@@ -52,6 +55,36 @@ def summarize_transcript(
     chosen: Style = "bullet_points" if style == "bullets" else style
     wanted = {"operation": "summarize", "style": chosen, "model": model}
     return _made(id, wanted, Summary, lambda who, script: who.summarize(script, chosen), force)
+
+
+@operation("POST", f"{PATH}/{{id}}/analyze/", scope="library")
+def analyze_transcript(
+    id: Id, type: Analysing, mode: Hiding = "mark", model: Writing = AUTO, force: Force = False
+) -> Analysis:
+    """Find out what is in a transcript; beside each span of its text stand `sources`, the segments, and `start_time`.
+
+    `result` is that of `analyze`. It is kept and given again, until the text or a speaker's name changes, or `force`
+    asks for a new one.
+    """
+    wanted = {"operation": "analyze", "type": type, "model": model}
+    if type == "pii_redact" or type == "pii":  # which mypy understands
+        wanted |= {"type": "pii_redact", "mode": mode}
+        return _made(id, wanted, Analysis, lambda _, script: _located(_hidden(id, mode), script), force)
+    return _made(id, wanted, Analysis, lambda who, script: _located(who.analyze(script, type), script), force)
+
+
+@operation("POST", f"{PATH}/{{id}}/generate/", scope="library")
+def generate_transcript(
+    id: Id, type: Kind, prompt: Prompt = "", model: Writing = AUTO, force: Force = False
+) -> Generated:
+    """Write a document about a transcript; its items have `sources`, the segments, and `start_time`.
+
+    `start` of chapter_markers is in seconds. It is kept and given again, until the text, a speaker's name or the
+    template changes, or `force` asks for a new one.
+    """
+    kind = template_of(type)
+    wanted = {"operation": "generate", "type": kind.name, "blocks": repr(kind.blocks), "prompt": prompt, "model": model}
+    return _made(id, wanted, Generated, lambda who, script: _document(who, script, kind, prompt), force)
 
 
 @operation("POST", f"{PATH}/{{id}}/chat/", scope="library")
@@ -92,6 +125,25 @@ def translate_transcript(
     name = f"transcript-{stored.id}-{told.language}{file.suffix}"
     warnings = dict.fromkeys(warning for one in made for warning in one.warnings)
     return File(name, file.media_type, file.chunks, (*warnings, *file.warnings))
+
+
+def _located(made: Analysis, script: Script) -> Analysis:
+    from stt_lab.recall.making import located  # slow to import
+
+    return replace(made, result=located(made.result, script))
+
+
+def _hidden(id: str, mode: Mode) -> Analysis:
+    """A transcript without personal data, and when that was said."""
+    transcript = _library().transcript(_account(), _library().get(_account(), id).id)
+    return analysed(tools(), redact_stored(tools(), transcript, mode), transcript.text)
+
+
+def _document(writer: Writer, script: Script, kind: Template, prompt: str) -> Generated:
+    from stt_lab.recall.making import located  # slow to import
+
+    made = writer.generate(script, kind, prompt)
+    return replace(made, items=tuple(located(made.items, script)))
 
 
 def _made(id: str, wanted: dict[str, str], kind: type[T], make: Callable[[Writer, Script], T], force: bool) -> T:

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, TooLarge
 from stt_lab.registry import PROSE, current, operation
+from stt_lab.writing.redaction import Mode, analysed, redact
 from stt_lab.writing.script import Script
-from stt_lab.writing.templates import names, template
+from stt_lab.writing.templates import Template, names, template
 from stt_lab.writing.tools import EXACT, Tools
 from stt_lab.writing.values import Analysis, Generated, Summary
 from stt_lab.writing.writer import AUTO, writer
@@ -87,13 +88,18 @@ def summarize(
     return writer(tools(), model).summarize(Script(text), "bullet_points" if style == "bullets" else style)
 
 
-AnalysisName = Literal["sentiment", "topics", "entities", "action_items", "questions"]
+AnalysisName = Literal["sentiment", "topics", "entities", "action_items", "questions", "pii_redact", "pii"]
+Analysing = Annotated[AnalysisName, Field(description="what to look for; pii is pii_redact")]
+Hiding = Annotated[Mode, Field(description="of pii_redact: [PERSON], as many blocks as characters, or a hash a value")]
+Kind = Annotated[str, Field(description=f"kind of document: {', '.join(names())}, or a template of this server")]
+Prompt = Annotated[str, Field(max_length=2000, description="what it should be about, or be like")]
 
 
 @operation("POST", "/v1/analyze", scope="text")
 def analyze(
     text: Prose,
-    type: Annotated[AnalysisName, Field(description="what to look for")],
+    type: Analysing,
+    mode: Hiding = "mark",
     model: Writing = AUTO,
 ) -> Analysis:
     """Find out what is in a text. `result` depends on the type; spans are characters, `text[start:end]`.
@@ -101,16 +107,20 @@ def analyze(
     sentiment: `label`, `score` (-1 to 1), and the same of each of `sentences`. topics: a list with `topic`, `score` and
     `spans`. entities: `text`, `label` (as in OntoNotes: PERSON, ORG, GPE, DATE, MONEY ...), `start` and `end`.
     action_items: `text`, `owner`, `due` and `span`. questions: `text`, `span` and `answered`; requests to do something
-    are action items instead. The extractive writer knows topics in every language, the others in English.
+    are action items instead. pii_redact: `text` without personal data, and `entities` with `label`, `start`, `end` and
+    `score`; where it cannot be looked for, that is an error. The extractive writer knows topics in every language, the
+    others in English.
     """
+    if type == "pii_redact" or type == "pii":  # which mypy understands
+        return analysed(tools(), redact(tools(), text, mode), text)
     return writer(tools(), model).analyze(Script(text), type)
 
 
 @operation("POST", "/v1/generate", scope="text")
 def generate(
     text: Prose,
-    type: Annotated[str, Field(description=f"kind of document: {', '.join(names())}, or a template of this server")],
-    prompt: Annotated[str, Field(max_length=2000, description="what it should be about, or be like")] = "",
+    type: Kind,
+    prompt: Prompt = "",
     model: Writing = AUTO,
 ) -> Generated:
     """Write a document about a text: Markdown as `content`, and its parts as `items` with the spans they rest on.
@@ -119,8 +129,12 @@ def generate(
     character, of a transcript seconds) and `title`, key_quotes `quote` (verbatim) and `speaker`. The extractive writer
     arranges sentences of the text as a template says; a prompt draws it towards sentences that mean the same.
     """
-    wanted = template(type, current().runtime.settings.templates_dir)
-    return writer(tools(), model).generate(Script(text), wanted, prompt)
+    return writer(tools(), model).generate(Script(text), template_of(type), prompt)
+
+
+def template_of(type: str) -> Template:
+    """Of ours, or of this server's own."""
+    return template(type, current().runtime.settings.templates_dir)
 
 
 @operation("POST", "/v1/embed", scope="text")

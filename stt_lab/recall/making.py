@@ -63,7 +63,7 @@ def _digest(value: Any) -> str:
 
 
 def located(value: Any, script: Script) -> Any:
-    """A result of an analysis, with `sources` and `start_time` beside every span in it."""
+    """A result of an analysis, with `sources` and `start_time` beside every span in it; times that are known stay."""
     if isinstance(value, list | tuple):
         return [located(one, script) for one in value]
     if not isinstance(value, dict):
@@ -72,7 +72,7 @@ def located(value: Any, script: Script) -> Any:
     spans = [TextSpan(span["start"], span["end"]) for span in _spans(value)]
     if not spans:
         return inner
-    return inner | {"sources": list(script.sources(spans)), "start_time": _seconds(script, spans)}
+    return {"start_time": _seconds(script, spans)} | inner | {"sources": list(script.sources(spans))}
 
 
 def _spans(value: Mapping[str, Any]) -> list[Mapping[str, int]]:

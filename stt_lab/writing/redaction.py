@@ -7,15 +7,17 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+from stt_lab.engines import catalog
 from stt_lab.engines.protocols import BY_FORM, PII, PiiKind
 from stt_lab.errors import ModelMissing
 from stt_lab.prose import has_capitals, language_of
 from stt_lab.types import Entity, Segment, Span, Transcript, Word
 from stt_lab.writing.script import Script
 from stt_lab.writing.tools import Tools
+from stt_lab.writing.values import Analysis
 
 Mode = Literal["mark", "mask", "hash"]
 BLACK = "█"  # as many of them as there were characters
@@ -49,15 +51,19 @@ class Redaction:
 
 def find(tools: Tools, script: Script, kinds: Sequence[PiiKind] = PII, names: Iterable[str] = ()) -> tuple[Entity, ...]:
     """Personal data in a text; `names` are known to be people's. Raises ModelMissing where it cannot be looked for."""
+    language = script.language or language_of(script.text)
+    arguments = {"text": script.text, "language": language, "kinds": tuple(kinds), "names": tuple(names)}
+    found: tuple[Entity, ...] = tools.pool.work(_finder(tools), "find_pii", tools.report, **arguments)
+    return found
+
+
+def _finder(tools: Tools) -> catalog.Model:
     model = next(tools.pool.available("pii"), None)
     if model is None:
         raise ModelMissing(
             "Personal data cannot be found on this machine: run `stt-lab models pull en_core_web_sm` there."
         )
-    language = script.language or language_of(script.text)
-    arguments = {"text": script.text, "language": language, "kinds": tuple(kinds), "names": tuple(names)}
-    found: tuple[Entity, ...] = tools.pool.work(model, "find_pii", tools.report, **arguments)
-    return found
+    return model
 
 
 def doubts(text: str, kinds: Sequence[PiiKind]) -> tuple[str, ...]:
@@ -101,6 +107,12 @@ def redact(tools: Tools, text: str, mode: Mode, kinds: Sequence[PiiKind] = PII) 
     entities = find(tools, Script(text), kinds)
     hidden = tuple(Hidden(one.label, one.start, one.end, one.score) for one in entities)
     return Redaction(redacted(text, entities, written(mode)), hidden)
+
+
+def analysed(tools: Tools, made: Redaction, text: str) -> Analysis:
+    """As an analysis of the text that was given; the times of a transcript's entities, a plain text's have none."""
+    rows = [{name: value for name, value in asdict(one).items() if value is not None} for one in made.entities]
+    return Analysis("pii_redact", _finder(tools).id, {"text": made.text, "entities": rows}, doubts(text, PII))
 
 
 # Transcripts
