@@ -33,7 +33,7 @@ class ToyPool:
         self.here = True
 
     def available(self, task: str) -> Iterator[Any]:
-        return iter([SimpleNamespace(id="toy")] if self.here else [])
+        return iter([SimpleNamespace(id="toy")] if self.here and task == "embed" else [])
 
     def best(self, task: str) -> Any:
         if not self.here:

@@ -146,3 +146,13 @@ def test_a_language_without_a_parser_is_a_503(client: httpx.Client, kind: str) -
     assert answer.status_code == 503
     assert "only in en: send a text in such a language" in answer.json()["error"]
     assert answer.headers["Retry-After"].isdigit()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_language_model_that_is_not_here_is_a_503(
+    client: httpx.Client, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pool, "available", lambda pool, task: iter(()))
+    status, sentence = ask(client, path, text=LATIN, model="qwen2.5-1.5b-instruct")
+    assert status == 503
+    assert "`stt-lab models pull qwen2.5-1.5b-instruct`" in sentence

@@ -1,8 +1,9 @@
-"""A server with OpenAI's chat API that says what it is told to, and a tiny language model with random weights."""
+"""A server with OpenAI's chat API that says what it is told to, a writer over it, and a tiny model, never trained."""
 
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from stt_lab.engines.pool import Pool
+from stt_lab.engines.protocols import Report, silent
+from stt_lab.settings import Settings
+from stt_lab.writing.tools import Tools
+from stt_lab.writing.writer import Writer, writer
 
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -98,3 +105,48 @@ def chat_server(answer: Callable[[dict[str, Any]], tuple[int, Any]]) -> Iterator
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+# A writer that such a server writes for
+
+Reply = Callable[[str, list[str]], Any]  # what is asked, its numbered lines -> what is said, or a status and a body
+
+
+@dataclass
+class Toy:
+    """A language model that says what `reply` makes of each conversation; `asked` are the last messages to it."""
+
+    pool: Pool
+    reply: Reply = lambda prompt, lines: {}
+    asked: list[str] = field(default_factory=list)
+    form: dict[str, Any] = field(default_factory=dict)  # JSON schema that the answer shall have
+
+    def writes(self, reply: Reply, report: Report = silent) -> Writer:
+        self.reply = reply
+        return writer(Tools(self.pool, report), "toy")
+
+    def answer(self, body: dict[str, Any]) -> tuple[int, Any]:
+        prompt = body["messages"][-1]["content"]
+        self.asked.append(prompt)
+        self.form = body["response_format"]["json_schema"]["schema"]
+        said = self.reply(prompt, lines_of(prompt))
+        return said if isinstance(said, tuple) else content(said if isinstance(said, str) else json.dumps(said))
+
+
+def lines_of(prompt: str) -> list[str]:
+    """The sheet in a conversation."""
+    mark = re.search(r"ends with the mark (\w{16})\.", prompt)
+    assert mark is not None
+    return prompt.split(mark[1])[2].strip().splitlines()
+
+
+@contextmanager
+def toy_writer() -> Iterator[Toy]:
+    """With the real engines that read."""
+    made: list[Toy] = []
+    with chat_server(lambda body: made[0].answer(body)) as server:
+        named = {"llm_url": server.url, "llm_model": "toy", "llm_context": 2048}
+        pool = Pool(Settings(engine_host="inprocess", device="cpu", **named))
+        made.append(Toy(pool))
+        yield made[0]
+        pool.close()

@@ -72,6 +72,7 @@ class Model:
     embedded: tuple[Embedded, ...] = ()
     needs: tuple[str, ...] = ()  # models without which this one does not run
     libraries: tuple[str, ...] = ()  # modules without which its engine does not run
+    context: int = 0  # tokens that a language model holds, conversation and answer together
     for_tests: bool = False  # too weak for people: used only by who asks for it by name
 
     def turns(self, source: str | None, target: str) -> bool:

@@ -37,7 +37,7 @@ def offered(settings: Settings) -> Model | None:
     if settings.llm_url is None or (settings.offline and not is_local(settings)):
         return None
     name = f"{settings.llm_model} at {settings.llm_url.host}"
-    return Model(settings.llm_model, "write", ENGINE, name, 0, "standard", "", 0, ())
+    return Model(settings.llm_model, "write", ENGINE, name, 0, "standard", "", 0, (), context=settings.llm_context)
 
 
 def is_local(settings: Settings) -> bool:

@@ -69,7 +69,9 @@ Texts = Annotated[
     AfterValidator(worded_each),
     Field(description="texts to work on", json_schema_extra={PROSE: True}),
 ]
-Writing = Annotated[str, Field(description="who writes: auto (the best that is here) or extractive")]
+Writing = Annotated[
+    str, Field(description="who writes: auto (the best that is here), extractive, or a language model by its id")
+]
 # The last one is what the hosted API's SDK says
 StyleName = Literal["brief", "detailed", "action_items", "bullet_points", "bullets"]
 
@@ -82,8 +84,8 @@ def summarize(
 ) -> Summary:
     """Say in short what a text says; each statement carries the spans of the text that it rests on.
 
-    The extractive writer, which needs no language model, chooses sentences of the text itself; in front of an English
-    one it leaves fillers out ("So, um,").
+    A language model says it in its own words; what those spans do not bear out is left out. The extractive writer,
+    which needs none, chooses sentences of the text itself; in front of an English one it leaves fillers out.
     """
     return writer(tools(), model).summarize(Script(text), "bullet_points" if style == "bullets" else style)
 

@@ -5,6 +5,8 @@ values.py      what is made; everything carries the spans that it rests on
 tools.py       the engines that read, as functions
 writer.py      who writes, by name
 extractive.py  the writer that needs no language model
+generative.py  the writer that has one: scribe.py puts it to work, prompts.py is what it is asked, findings.py what it
+               finds, verify.py whether the text bears that out
 reading.py     sentences, speakers, grammar and vectors of a text, each made when asked for
 translation.py cutting.py checks.py languages.py   texts into other languages, piece by piece, each checked
 ranking.py sections.py spoken.py   which sentences say most, where the subject changes, how people speak

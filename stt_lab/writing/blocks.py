@@ -21,7 +21,6 @@ Item = dict[str, Any]
 Made = tuple[str, list[Item]]  # Markdown, and the same as items
 TAGS = 3  # of a post
 GROUPS = {"People": ("PERSON",), "Organisations": ("ORG",), "Places": ("GPE", "LOC", "FAC"), "Works": ("WORK_OF_ART",)}
-NEEDS_GRAMMAR = frozenset(["names", "actions", "decisions", "open", "terms"])
 _DECIDED = re.compile(rf"\b{either('documents', 'decided')}\b", re.IGNORECASE)
 
 
@@ -44,7 +43,7 @@ def _text(material: Material, sentence: Sentence) -> str:
 
 
 def _said(material: Material, sentences: Iterable[Sentence]) -> list[Item]:
-    return [item(material, [one], text=_text(material, one), speaker=one.speaker) for one in sentences]
+    return [item(material, one.spans, text=_text(material, one), speaker=one.speaker) for one in sentences]
 
 
 def escaped(text: str) -> str:
@@ -218,7 +217,7 @@ def _posts(material: Material, wanted: Block) -> Made:
         text = _text(material, sentence)
         tagged = f"{text} {_tags(material).split(' ')[0]}".strip()
         if len(text) <= wanted.characters and len(items) < wanted.most:
-            items.append(item(material, [sentence], text=tagged if len(tagged) <= wanted.characters else text))
+            items.append(item(material, sentence.spans, text=tagged if len(tagged) <= wanted.characters else text))
     return "\n\n".join(escaped(one["text"]) for one in items), items
 
 

@@ -13,6 +13,7 @@ from stt_lab.writing.material import Material
 from stt_lab.writing.names import NAMES
 from stt_lab.writing.reading import Sentence
 from stt_lab.writing.spoken import cleaned, words
+from stt_lab.writing.verify import addresses
 
 BLANK = "_____"
 OPTIONS = 4
@@ -31,9 +32,9 @@ class Card:
 
 
 def cards(material: Material, most: int) -> list[Card]:
-    """Definitions first, then gaps in the sentences that say most; no sentence and no answer twice, in order."""
+    """Written ones, definitions, then gaps in what says most; no sentence and no answer twice, in order."""
     chosen: list[Card] = []
-    for card in chain(definitions(material), gaps(material)):
+    for card in chain(material.cards(most), definitions(material), gaps(material)):
         if len(chosen) >= most:
             break
         if not any(card.span == other.span or card.answer.lower() == other.answer.lower() for other in chosen):
@@ -122,7 +123,9 @@ def _ranked(material: Material) -> list[Sentence]:
     return [
         sentences[place]
         for place in order
-        if LEAST <= words(sentences[place].text) <= MOST and not sentences[place].text.rstrip().endswith("?")
+        if LEAST <= words(sentences[place].text) <= MOST
+        and not sentences[place].text.rstrip().endswith("?")
+        and not addresses(sentences[place].text)  # with a gap it would be another one
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from stt_lab.writing.analyses import analysis
 from stt_lab.writing.answers import answer
 from stt_lab.writing.documents import document
+from stt_lab.writing.material import Material
 from stt_lab.writing.reading import Reading
 from stt_lab.writing.script import Script
 from stt_lab.writing.summaries import summary
@@ -33,7 +34,7 @@ class Extractive:
 
     def generate(self, script: Script, template: Template, prompt: str) -> Generated:
         """A prompt draws towards sentences that mean what it means."""
-        return document(Reading(script, self.tools), template, prompt)
+        return document(Material(Reading(script, self.tools), prompt), template)
 
     def answer(self, script: Script, question: Question) -> Answer:
         return answer(self.tools, script, question)

@@ -20,9 +20,11 @@ from stt_lab.writing.spoken import words
 from stt_lab.writing.summaries import best, ranked
 
 if TYPE_CHECKING:
+    from stt_lab.writing.cards import Card
     from stt_lab.writing.ranking import Scores
 
 CHAPTER = 120  # words of a chapter at least, on average
+NEEDS_GRAMMAR = frozenset(["names", "actions", "decisions", "open", "terms"])
 PULL = 2.0  # how much a sentence gains that means what the prompt means
 
 
@@ -43,8 +45,13 @@ class Material:
 
     @cached_property
     def grammar(self) -> bool:
-        """Whether there is a parser for the language: without one there are no actions, questions and names."""
+        """Whether there is a parser for the language."""
         return bool(self.reading.parsed.tokens)
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """Kinds of blocks for which there is nothing to go by."""
+        return frozenset() if self.grammar else NEEDS_GRAMMAR
 
     @cached_property
     def scores(self) -> Scores:
@@ -96,6 +103,10 @@ class Material:
     @cached_property
     def actions(self) -> tuple[Action, ...]:
         return actions(self.reading)
+
+    def cards(self, most: int) -> tuple[Card, ...]:
+        """Questions that somebody wrote: here nobody does."""
+        return ()
 
     @cached_property
     def open(self) -> tuple[Question, ...]:

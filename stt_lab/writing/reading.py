@@ -1,4 +1,4 @@
-"""A script as the extractive writer sees it: sentences, who says them, their grammar and their vectors."""
+"""A script as writers see it: sentences, who says them, their grammar and their vectors."""
 
 from __future__ import annotations
 
@@ -27,6 +27,36 @@ class Sentence(TextSpan):
     number: int  # from 0
     text: str
     speaker: str | None = None
+
+    @property
+    def cited(self) -> tuple[Sentence, ...]:
+        """The sentences of the text that it rests on: it is one itself."""
+        return (self,)
+
+    @property
+    def spans(self) -> tuple[TextSpan, ...]:
+        return tuple(TextSpan(one.start, one.end) for one in self.cited)
+
+
+@dataclass(frozen=True)
+class Told(Sentence):
+    """What somebody says about sentences, in their place: from the first of them to the last."""
+
+    origins: tuple[Sentence, ...] = ()
+
+    @classmethod
+    def about(cls, text: str, origins: tuple[Sentence, ...]) -> Told:
+        """Of one or more sentences in their order."""
+        return cls(origins[0].start, origins[-1].end, origins[0].number, text, None, origins)
+
+    @property
+    def cited(self) -> tuple[Sentence, ...]:
+        return self.origins
+
+    @property
+    def said(self) -> str:
+        """All that it may be taken from: those sentences, and who says them."""
+        return " ".join(f"{one.speaker or ''} {one.text}" for one in self.origins)
 
 
 class Reading:

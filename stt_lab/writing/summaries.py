@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stt_lab.types import TextSpan
 from stt_lab.writing.actions import Action, actions
 from stt_lab.writing.ranking import centrality, varied
 from stt_lab.writing.reading import Reading, Sentence, parsed
@@ -26,33 +25,31 @@ MISSES = 3  # sentences that were too long for what is left, after which no othe
 
 NO_ACTIONS = "There are no action items."
 
-Groups = list[list[Sentence]]  # paragraphs
+Groups = Sequence[Sequence[Sentence]]  # paragraphs
 
 
 def summary(reading: Reading, style: Style) -> Summary:
     """Sentences of the text, in its order, and as statements each with its place."""
     if style == "action_items":
-        return _actions(reading)
-    groups = _STYLES[style](reading)
+        return listed(reading, actions(parsed(reading, "action items")))
+    return arranged(reading, style, _STYLES[style](reading))
+
+
+def arranged(reading: Reading, style: Style, groups: Groups, model: str = EXTRACTIVE) -> Summary:
+    """Of sentences that were chosen, or told."""
     write = _bullets if style == "bullet_points" else _paragraphs
     statements = tuple(
-        Statement(cleaned(one.text, reading.language), *_places(reading, one)) for group in groups for one in group
+        Statement(cleaned(one.text, reading.language), one.spans, reading.script.sources(one.spans))
+        for group in groups
+        for one in group
     )
-    return Summary(write(reading, groups), style, EXTRACTIVE, statements)
+    return Summary(write(reading, groups), style, model, statements)
 
 
-def _places(reading: Reading, span: TextSpan) -> tuple[tuple[TextSpan, ...], tuple[int, ...]]:
-    """What a statement rests on: in the text, and of a transcript in which segments."""
-    spans = (TextSpan(span.start, span.end),)
-    return spans, reading.script.sources(spans)
-
-
-def _actions(reading: Reading) -> Summary:
-    found = actions(parsed(reading, "action items"))
+def listed(reading: Reading, found: Sequence[Action], model: str = EXTRACTIVE) -> Summary:
     lines = "\n".join(f"- {written(action)}" for action in found) or NO_ACTIONS
-    return Summary(
-        lines, "action_items", EXTRACTIVE, tuple(Statement(one.text, *_places(reading, one.span)) for one in found)
-    )
+    statements = tuple(Statement(one.text, (one.span,), reading.script.sources((one.span,))) for one in found)
+    return Summary(lines, "action_items", model, statements)
 
 
 def written(action: Action) -> str:

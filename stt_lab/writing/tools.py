@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stt_lab.engines import catalog
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import Report
+from stt_lab.engines.protocols import Message, Report
 from stt_lab.prose import sentences
 from stt_lab.types import Event, Parsed
 
@@ -61,6 +62,17 @@ class Tools:
             languages = {"source": source, "target": target}
             made += self.pool.work(model, "translate", report, texts=part, again=again, **languages)
         return made
+
+    def count(self, model: catalog.Model, texts: Iterable[str]) -> tuple[int, ...]:
+        """Tokens of each text, as a language model counts."""
+        counts: tuple[int, ...] = self.pool.work(model, "count", self.report, texts=tuple(texts))
+        return counts
+
+    def complete(
+        self, model: catalog.Model, messages: tuple[Message, ...], schema: Mapping[str, Any], most: int, report: Report
+    ) -> Any:
+        """What a language model answers, of that JSON schema and at most so many tokens. Raises BadAnswer."""
+        return json.loads(self.pool.work(model, "complete", report, messages=messages, schema=schema, most=most))
 
 
 def _scaled(report: Report, done: float, share: float) -> Report:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from stt_lab.errors import BadInput
+from stt_lab.engines import catalog
+from stt_lab.errors import BadInput, ModelMissing
 from stt_lab.writing.script import Script
 from stt_lab.writing.templates import Template
 from stt_lab.writing.tools import Tools
@@ -28,9 +29,27 @@ class Writer(Protocol):
 
 
 def writer(tools: Tools, model: str) -> Writer:
-    """The writer of that name. Raises BadInput for another name."""
+    """The writer of that name. Raises BadInput for another name, ModelMissing for a model that is not here."""
     from stt_lab.writing.extractive import Extractive  # numpy
+    from stt_lab.writing.generative import Generative
 
+    here = {one.id: one for one in tools.pool.available("write")}
+    for_people = (one for one in here.values() if not one.for_tests)
+    chosen = next(for_people, None) if model == AUTO else here.get(model)
+    if chosen is not None:
+        return Generative(tools, chosen)
     if model in (AUTO, EXTRACTIVE):
         return Extractive(tools)
-    raise BadInput(f"Nothing called {model[:40]!r} writes about texts: choose one of {AUTO}, {EXTRACTIVE}.")
+    known = {one.id: one for one in catalog.models("write")}
+    if model in known:
+        raise _absent(known[model])
+    others = (one.id for one in (*here.values(), *known.values()) if not one.for_tests)
+    names = ", ".join(dict.fromkeys((AUTO, EXTRACTIVE, *others)))
+    raise BadInput(f"Nothing called {model[:40]!r} writes about texts: choose one of {names}.")
+
+
+def _absent(model: catalog.Model) -> ModelMissing:
+    how = f"`stt-lab models pull {model.id}`"
+    if catalog.uninstalled(model):
+        how = f"`pip install 'stt_lab[llm]'` and {how}"
+    return ModelMissing(f"The model '{model.id}' is not on this machine: fetch it there with {how}.")
