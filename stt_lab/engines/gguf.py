@@ -6,6 +6,7 @@ which it opens on this machine's own address in any case: here with a key that n
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,7 @@ class GgufModel:
             ) from None
         import httpx
 
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each line of a text
         key = secrets.token_urlsafe(32)
         try:
             self._server = xllamacpp.Server(_parameters(self.placement, key))
