@@ -115,8 +115,8 @@ MEASUREMENTS = {
     "kills": Measurement("eval/kills.py", "kills.json", 45),
     "text-pii": Measurement("eval/text_pii.py", "text-pii.json", 2),
     "text-retrieval": Measurement("eval/text_retrieval.py", "text-retrieval.json", 4),
-    "text-translate": Measurement("eval/text_engines.py translate", "text-translate.json", 1),
-    "text-embed": Measurement("eval/text_engines.py embed", "text-embed.json", 3),
+    "text-translate": Measurement("eval/text_translation.py", "text-translate.json", 1),
+    "text-speed": Measurement("eval/text_speed.py", "text-speed.json", 4),
 }
 
 ROWS = (
@@ -304,8 +304,17 @@ ROWS = (
         },
     ),
     Row(
-        "text-embed",
-        ("embeddings of 8 bits, texts a second", "{times} times as many", "sentence-transformers"),
-        {"times": Number(at("segments/times_faster/all-MiniLM-L6-v2-int8"), ".1f", MORE, 0.3)},
+        "text-speed",
+        ("{words} words without a language model: summary / all six analyses", "{summary} / {analyses} s", ""),
+        {
+            "words": Number(at("words"), ",.0f"),
+            "summary": Number(at("writing/again/summary/wall_s"), ".1f", LESS, 2),
+            "analyses": Number(at("writing/again/analyses/wall_s"), ".1f", LESS, 5),
+        },
+    ),
+    Row(
+        "text-speed",
+        ("embeddings, the variant of 8 bits", "{times} times faster", "sentence-transformers"),
+        {"times": Number(at("embedding/times_faster/all-MiniLM-L6-v2-int8"), ".1f", MORE, 0.3)},
     ),
 )
