@@ -22,7 +22,7 @@ from stt_lab.writing.script import Script
 from stt_lab.writing.templates import template
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import EXTRACTIVE, Question
-from stt_lab.writing.verify import addresses, borne_out, plain, quantities, repeats
+from stt_lab.writing.verify import addresses, borne_out, goes_round, plain, quantities, repeats
 from stt_lab.writing.writer import writer
 
 MEETING = (
@@ -89,6 +89,8 @@ def test_a_summary_rests_on_the_lines_that_it_cites(toy: Toy) -> None:
         ("The invoice from Acme is due on Friday, see acme.example/pay", [1]),  # an address
         ("The invoice from Acme is due on Friday. ![](x.png)", [1]),  # markup
         ("...", [1]),  # no words
+        ("The invoice is due on Friday is due on Friday is due on Friday.", [1]),  # round and round
+        (GOOD[0], [1]),  # what is said already
         (SYSTEM[:120], [1, 2, 3, 4]),  # the instructions
     ],
 )
@@ -436,6 +438,14 @@ def test_every_line_is_on_one_sheet(tokens: list[int], budget: int) -> None:
     made = list(paged(lines, tokens, parts, budget))
     assert [line.number for page in made for line in page.lines] == list(range(len(lines)))
     assert all(sum(len(line.text) for line in page.lines) / 4 <= budget for page in made)
+
+
+@pytest.mark.parametrize(
+    ("text", "circles"),
+    [("the key to the key to the key to", True), ("I pay, you pay, we all pay.", False), ("No.", False)],
+)
+def test_what_goes_round(text: str, circles: bool) -> None:
+    assert goes_round(text) is circles
 
 
 def test_instructions_are_recognised() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import and_
 from typing import Any, TypeVar
 
 from stt_lab.engines.catalog import Model
@@ -84,10 +85,12 @@ class Scribe:
         return [told for told, _ in self.items(sheet, answer)]
 
     def items(self, sheet: Sheet, answer: Fields, name: str = "text", near: float = NEAR) -> list[tuple[Told, Fields]]:
-        """The items of an answer that their lines bear out; `name` is the field that says something."""
+        """The items of an answer that their lines bear out, none twice; `name` is the field that says something."""
         given = answer["items"]
         told = [Told.about(plain(fields[name]), sheet.cited(fields["lines"])) for fields in given]
-        right = borne_out(self.tools, told, self.reading.language, near)
+        first = {one.text.casefold(): place for place, one in reversed(list(enumerate(told)))}
+        new = (first[one.text.casefold()] == place for place, one in enumerate(told))
+        right = list(map(and_, borne_out(self.tools, told, self.reading.language, near), new))
         return [(one, fields) for one, fields, good in zip(told, given, self.counted(right), strict=True) if good]
 
     def counted(self, right: Sequence[bool]) -> Sequence[bool]:

@@ -1,14 +1,15 @@
 """Whether what a language model wrote is borne out by the sentences that it cites.
 
 It cannot be proven; these are signs that it is not: the meanings lie far apart, or it has a number, a name or an
-address that those sentences do not have, or markup, or a stretch of its own instructions. A statement with one of them
-is dropped. What no sign sees is a negation that was lost.
+address that those sentences do not have, or markup, or a stretch of its own instructions, or goes round in circles. A
+statement with one of them is dropped. What no sign sees is a negation that was lost.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -19,6 +20,7 @@ from stt_lab.writing.tools import Tools
 
 NEAR = 0.45  # cosine to the cited sentences, the nearest or all together (eval/LOG.md)
 RUN = 8  # words in a row that a report and its instructions do not share by chance
+ROUNDS = 2  # times that three words in a row may come in a statement
 JOINERS = "\u200c\u200d"  # letters of some scripts, though they cannot be seen
 NOUNS_IN_CAPITALS = ("de", "lb")  # where a capital tells no name
 _OPENING = re.compile(r"^(?:[#>*+|=~`-]+\s*)+")  # what would make a line a heading, a quote, a list ...
@@ -42,7 +44,7 @@ def borne_out(tools: Tools, told: Sequence[Told], language: str | None, near: fl
     clean = [one for one in told if not _strange(one.text)]
     right = {
         id(one)
-        for one, close in zip(clean, _nearness(tools, clean), strict=True)
+        for one, close in zip(clean, nearness(tools, clean), strict=True)
         if close >= near and _known(tools, one, language)
     }
     return [id(one) in right for one in told]
@@ -50,10 +52,17 @@ def borne_out(tools: Tools, told: Sequence[Told], language: str | None, near: fl
 
 def _strange(text: str) -> bool:
     """Whether something is no plain statement."""
-    return not any(map(str.isalnum, text)) or bool(_MARKUP.search(text)) or repeats(text, SYSTEM)
+    return not any(map(str.isalnum, text)) or bool(_MARKUP.search(text)) or goes_round(text) or repeats(text, SYSTEM)
 
 
-def _nearness(tools: Tools, told: Sequence[Told]) -> Iterator[float]:
+def goes_round(text: str) -> bool:
+    """Whether it says the same three words again and again, as weak models do until they are stopped."""
+    said = words(text)
+    runs = Counter(zip(said, said[1:], said[2:], strict=False))
+    return max(runs.values(), default=0) > ROUNDS
+
+
+def nearness(tools: Tools, told: Sequence[Told]) -> Iterator[float]:
     """Cosine of each to the nearest sentence that it cites, or to all of them as one text."""
     groups = [(one.text, one.said, *(cited.text for cited in one.cited)) for one in told]
     vectors = tools.embed([text for group in groups for text in group]) if groups else ()
