@@ -360,7 +360,17 @@ def test_one_text(client: httpx.Client) -> None:
         "target_language": "es",
         "model": "madlad400-3b-mt",
         "warnings": [],
+        "statements": [{"text": "HELLO WORLD", "spans": [{"start": 0, "end": 11}], "sources": []}],
     }
+
+
+def test_each_sentence_of_a_translation_tells_what_it_is_of(client: httpx.Client) -> None:
+    text = " It rains. 😀 Ana stays at home!\n\n- Bob goes out. "
+    made = client.post("/v1/translate", json={"text": text, "target": "es"}).json()["statements"]
+    assert [one["text"] for one in made] == ["IT RAINS.", "ANA STAYS AT HOME!", "BOB GOES OUT."]
+    assert [text[span["start"] : span["end"]].upper() for one in made for span in one["spans"]] == [
+        one["text"] for one in made
+    ]
 
 
 def test_many_texts(client: httpx.Client) -> None:

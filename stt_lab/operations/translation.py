@@ -15,11 +15,13 @@ from stt_lab.errors import BadInput
 from stt_lab.operations.text import split, tools, worded, worded_each
 from stt_lab.prose import language_of
 from stt_lab.registry import PROSE, current, operation
+from stt_lab.types import TextSpan
 from stt_lab.writing import languages as known
 from stt_lab.writing.cutting import pieces
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.translation import Translated, Turn
 from stt_lab.writing.translation import translate as translated
+from stt_lab.writing.values import Statement
 
 SURE = 200  # letters, from which a text that seems to be in another language than was said is worth a warning
 
@@ -31,6 +33,7 @@ class Translation:
     target_language: str
     model: str | None  # None: nothing was to be translated
     warnings: tuple[str, ...] = ()
+    statements: tuple[Statement, ...] = ()  # what was written for each sentence, and where that is in the text
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class _Plan:
 
     def answer(self, made: Translated) -> Translation:
         model = self.model.id if self.model else None
-        return Translation(made.text, self.source, self.target, model, self.warnings + made.warnings)
+        statements = tuple(Statement(piece.translation, (TextSpan(piece.start, piece.end),)) for piece in made.pieces)
+        return Translation(made.text, self.source, self.target, model, self.warnings + made.warnings, statements)
 
 
 def _turned(tools: Tools, plan: _Plan, texts: Sequence[str], again: bool) -> list[str]:
@@ -106,7 +110,8 @@ def translate(
     """Translate a text, or many.
 
     Sentence by sentence: white space, bullets, addresses and emoji stay where they are. What seems to be incomplete or
-    repeats itself is translated again otherwise; what still seems wrong then is named in `warnings`.
+    repeats itself is translated again otherwise; what still seems wrong then is named in `warnings`. `statements` say
+    which stretch of the text (characters, `text[start:end]`) each sentence of the translation is of.
     """
     if (text is None) == (texts is None):
         raise BadInput("Send either 'text' or 'texts': the one for one text, the other for a list of them.")
