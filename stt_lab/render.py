@@ -6,14 +6,15 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 from stt_lab.errors import BadInput
 from stt_lab.subtitles import Cue, cues, milliseconds, srt, vtt
 from stt_lab.text import clean, sentence_end
-from stt_lab.types import Rendering, Segment, Span, Transcript, Word
+from stt_lab.types import Provenance, Rendering, Segment, Span, Suppressed, Transcript, Turn, Word
 
 FORMATS = ("json", "txt", "text", "srt", "vtt", "verbose_json")
 NAME = 16  # characters of a speaker's name, so that a prefix leaves room on the line
@@ -84,6 +85,53 @@ def _word(word: Word, verbose: bool) -> dict[str, Any]:
         made["confidence"] = _rounded(word.confidence, CONFIDENCE_DIGITS)
         made |= {"speaker": word.speaker} if word.speaker else {}
     return made
+
+
+def from_json(made: Mapping[str, Any]) -> Transcript:
+    """The transcript of `to_json`; what that did not tell (suppressed and turns, unless it was verbose) is empty.
+
+    Raises KeyError, TypeError or ValueError for what is none.
+    """
+    return Transcript(
+        language=made["language"],
+        duration=made["duration"],
+        segments=tuple(map(_read_segment, made["segments"])),
+        speakers=tuple(made["speakers"]),
+        model=made.get("model", ""),
+        warnings=tuple(made.get("warnings", ())),
+        suppressed=tuple(Suppressed(**item) for item in made.get("suppressed", ())),
+        turns=tuple(Turn(**item) for item in made.get("turns", ())),
+        provenance=tuple(Provenance(**item) for item in made.get("provenance", ())),
+        id=made.get("id"),
+    )
+
+
+def _read_segment(made: Mapping[str, Any]) -> Segment:
+    text, words = made["text"], made["words"]
+    written = _written(text, [word["word"] for word in words])
+    return Segment(
+        made["start"],
+        made["end"],
+        text,
+        tuple(
+            Word(word["start"], word["end"], as_written, word.get("confidence"), word.get("speaker"))
+            for word, as_written in zip(words, written, strict=True)
+        ),
+        made.get("speaker"),
+    )
+
+
+def _written(text: str, words: Sequence[str]) -> list[str]:
+    """Each word as the text has it, with its space and punctuation: together they are the text again."""
+    cuts, end = [], 0
+    for word in words:
+        start = text.find(word, end)
+        if start < 0:  # the text has it otherwise
+            return [f" {word}" for word in words]
+        cuts.append(max((i for i in range(end, start) if text[i].isspace()), default=start))
+        end = start + len(word)
+    parts = [text[start:stop] for start, stop in pairwise([0, *cuts[1:], len(text)])]
+    return [f" {parts[0]}", *parts[1:]] if words else []
 
 
 def _dump(transcript: Transcript, verbose: bool) -> Iterator[str]:

@@ -122,7 +122,7 @@ async def body(request: Request, limit: int) -> AsyncIterator[bytes]:
     """The body as it arrives. Raises TooLarge beyond `limit` bytes, at once when the header announces them."""
     declared = request.headers.get("content-length", "")
     received = 0
-    too_large = TooLarge(f"The request is larger than {limit // MB} MB: send a shorter or a compressed recording.")
+    too_large = TooLarge(f"The request is larger than {limit // MB} MB: send a shorter recording, or a text in parts.")
     if declared.isdecimal() and int(declared) > limit:
         raise too_large
     async for chunk in request.stream():

@@ -257,9 +257,9 @@ def file_inputs(client: httpx.Client) -> dict[int, list[int]]:
     return found
 
 
-def join(client: httpx.Client, fn_index: int, data: list[Any], **headers: str) -> str:
-    """What the queue sends about a call, as text, until it has ended."""
-    session = f"s{time.monotonic_ns()}"
+def join(client: httpx.Client, fn_index: int, data: list[Any], session: str = "", **headers: str) -> str:
+    """What the queue sends about a call, as text, until it has ended; of a page of its own, or of a given one."""
+    session = session or f"s{time.monotonic_ns()}"
     body = {"data": data, "fn_index": fn_index, "session_hash": session}
     answer = client.post(f"{API}/queue/join", json=body, headers=headers)
     if answer.status_code != 200:

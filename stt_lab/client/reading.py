@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 from stt_lab.errors import SttError
-from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Word
+from stt_lab.render import from_json
+from stt_lab.types import Transcript
 
 Wire = Mapping[str, Any]
 
@@ -36,47 +36,8 @@ def _adapter(kind: Any) -> Any:
 def transcript_of(body: Wire) -> Transcript:
     """A transcript of the API; what it does not tell (suppressed and turns without verbose_json) is empty."""
     try:
-        return Transcript(
-            language=body["language"],
-            duration=body["duration"],
-            segments=tuple(map(_segment, body["segments"])),
-            speakers=tuple(body["speakers"]),
-            model=body.get("model", ""),
-            warnings=tuple(body.get("warnings", ())),
-            suppressed=tuple(Suppressed(**item) for item in body.get("suppressed", ())),
-            turns=tuple(Turn(**item) for item in body.get("turns", ())),
-            provenance=tuple(Provenance(**item) for item in body.get("provenance", ())),
-            id=body.get("id"),
-        )
+        return from_json(body)
     except (KeyError, TypeError, ValueError) as problem:
         raise SttError(
             f"The server's transcript is not understood ({problem}): use the same version of stt_lab on both sides."
         ) from problem
-
-
-def _segment(body: Wire) -> Segment:
-    text, words = body["text"], body["words"]
-    written = _written(text, [word["word"] for word in words])
-    return Segment(
-        body["start"],
-        body["end"],
-        text,
-        tuple(
-            Word(word["start"], word["end"], as_written, word.get("confidence"), word.get("speaker"))
-            for word, as_written in zip(words, written, strict=True)
-        ),
-        body.get("speaker"),
-    )
-
-
-def _written(text: str, words: list[str]) -> list[str]:
-    """Each word as the text has it, with its space and punctuation: together they are the text again."""
-    cuts, end = [], 0
-    for word in words:
-        start = text.find(word, end)
-        if start < 0:  # the text has it otherwise
-            return [f" {word}" for word in words]
-        cuts.append(max((i for i in range(end, start) if text[i].isspace()), default=start))
-        end = start + len(word)
-    parts = [text[start:stop] for start, stop in pairwise([0, *cuts[1:], len(text)])]
-    return [f" {parts[0]}", *parts[1:]] if words else []

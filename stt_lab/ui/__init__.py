@@ -79,7 +79,7 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Eval
     }
     look: dict[str, Any] = {
         "theme": theme(),
-        "css_paths": HERE / "page.css",
+        "css_paths": [HERE / "page.css", HERE / "text.css"],
         "head": f"<script>{(HERE / 'page.js').read_text('utf-8')}</script>",
         "favicon_path": HERE / "favicon.svg",
     }

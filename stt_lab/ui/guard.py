@@ -129,7 +129,7 @@ class _Exchange:
             await self._pass(scope, receive, send)
         if self.over and not self.started:
             size = self.limit // MB
-            problem = TooLarge(f"The upload is larger than {size} MB: send a shorter or a compressed recording.")
+            problem = TooLarge(f"The request is larger than {size} MB: send a shorter recording, or a text in parts.")
             await _refuse(problem, scope, receive, send)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -77,6 +77,17 @@ def _step(name: str, begun: bool, active: bool, fraction: float) -> str:
     return f'<div class="stt-step {kind}"><i style="--filled:{filled:.3f}"></i><span>{name}</span></div>'
 
 
+def working(event: Event, elapsed: float) -> str:
+    """One bar, of the stage that runs: for work whose stages come in no fixed order."""
+    name = STAGE_NAMES[event.stage][1]
+    percent = f" <b>{event.fraction:.0%}</b>" if 0 < event.fraction < 1 else ""
+    return (
+        f'<div class="stt-stages" role="status"><div class="stt-steps" aria-hidden="true">'
+        f'<div class="stt-step active"><i style="--filled:{min(1.0, event.fraction):.3f}"></i></div></div>'
+        f'<div class="stt-now"><span>{name} …{percent}</span><span>{clock(elapsed)}</span></div></div>'
+    )
+
+
 def notice(text: str, kind: str = "info") -> str:
     """One sentence: "info", "done", "warning" or "error"."""
     role = "alert" if kind == "error" else "status"
@@ -101,16 +112,16 @@ def result(transcript: Transcript, recording: Recording, elapsed: float) -> str:
     """The player, the speakers' timeline, the transcript and its downloads. `elapsed`: seconds of the whole request."""
     warnings = "".join(notice(text, "warning") for text in transcript.warnings)
     if transcript.segments:
-        body = timeline(transcript) + _head(transcript, recording, elapsed) + _segments(transcript)
+        body = timeline(transcript) + _head(transcript, recording, elapsed) + segments(transcript)
     else:
         body = notice("No speech was found in this recording.") + _head(transcript, recording, elapsed)
     return (
         f'<section class="stt-result" data-duration="{transcript.duration:.3f}">'
-        f"{_player(recording)}{warnings}{body}{_suppressed(transcript.suppressed)}</section>"
+        f"{player(recording)}{warnings}{body}{_suppressed(transcript.suppressed)}</section>"
     )
 
 
-def _player(recording: Recording) -> str:
+def player(recording: Recording) -> str:
     tag = "video" if recording.video else "audio"
     address, name = escape(recording.address), escape(recording.name)
     return (
@@ -128,40 +139,61 @@ def _head(transcript: Transcript, recording: Recording, elapsed: float) -> str:
     count = len(transcript.speakers)
     facts += [f"{count} speaker{'s' * (count > 1)}"] if count else []
     shown = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    return f'<div class="stt-head"><ul class="stt-facts">{shown}</ul>{_downloads(transcript, recording)}</div>'
+    files = downloads(kept(transcript, recording.stem))
+    return f'<div class="stt-head"><ul class="stt-facts">{shown}</ul>{files}</div>'
 
 
-def _downloads(transcript: Transcript, recording: Recording) -> str:
-    """Buttons that carry their file: the browser makes it, so nothing lies on the server for others to find."""
-    if not transcript.segments:
+@dataclass(frozen=True)
+class Saved:
+    """A file for a button to carry."""
+
+    name: str
+    media_type: str
+    text: str
+
+    @property
+    def label(self) -> str:
+        return Path(self.name).suffix[1:].upper()
+
+
+def kept(transcript: Transcript, stem: str) -> list[Saved]:
+    """A transcript as files, none of one in which nothing is said."""
+    made = [render(transcript, format) for format in DOWNLOADS if transcript.segments]
+    return [Saved(f"{stem}.{each.format}", each.media_type, each.text) for each in made]
+
+
+def downloads(files: Sequence[Saved]) -> str:
+    """Buttons that carry their file: the browser makes it, so nothing lies on the server for others to find. The first
+    one's text can be copied."""
+    if not files:
         return ""
-    made = [render(transcript, format) for format in DOWNLOADS]
     buttons = "".join(
-        f'<button type="button" class="stt-button" data-save="{escape(recording.stem)}.{each.format}" '
-        f'data-type="{escape(each.media_type)}">{each.format.upper()}<span hidden>{escape(each.text)}</span></button>'
-        for each in made
+        f'<button type="button" class="stt-button" data-save="{escape(file.name)}" '
+        f'data-type="{escape(file.media_type)}">{escape(file.label)}<span hidden>{escape(file.text)}</span></button>'
+        for file in files
     )
     copy = '<button type="button" class="stt-button" data-copy="1">Copy</button>'
     return f'<div class="stt-downloads" aria-label="Downloads">{copy}{buttons}</div>'
 
 
-def _segments(transcript: Transcript) -> str:
+def segments(transcript: Transcript, words: bool = True) -> str:
+    """What was said, by segments. Without `words` a segment is one text, in which places can be counted."""
     before: str | None = None
     rows = []
     for segment in transcript.segments:
-        rows.append(_segment(segment, transcript.speakers, segment.speaker != before))
+        spelt = words and "".join(word.text for word in segment.words).split() == segment.text.split()
+        text = "".join(map(_word, segment.words)).strip() if spelt else escape(segment.text)
+        rows.append(_segment(segment, text, transcript.speakers, segment.speaker != before))
         before = segment.speaker
     return f'<div class="stt-transcript" dir="auto">{"".join(rows)}</div>'
 
 
-def _segment(segment: Segment, speakers: tuple[str, ...], changed: bool) -> str:
+def _segment(segment: Segment, text: str, speakers: tuple[str, ...], changed: bool) -> str:
     who = f'<span class="stt-who">{escape(segment.speaker)}</span>' if segment.speaker and changed else ""
-    spelt = "".join(word.text for word in segment.words).split() == segment.text.split()
-    text = "".join(map(_word, segment.words)) if spelt else escape(segment.text)
     return (
         f'<div class="stt-segment {_colour(segment.speaker, speakers)}{" stt-first" * bool(who)}">'
         f'<button type="button" class="stt-time" data-seek="{segment.start:.3f}">{clock(segment.start)}</button>'
-        f'<div>{who}<p data-from="{segment.start:.3f}">{text.strip()}</p></div></div>'
+        f'<div>{who}<p data-from="{segment.start:.3f}">{text}</p></div></div>'
     )
 
 

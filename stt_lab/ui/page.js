@@ -1,6 +1,8 @@
-// Clicks in a transcript: play from there, save a file, copy. The HTML is made by stt_lab/ui/html.py.
+// Clicks in a transcript: play from there, mark what is cited, save a file, copy. The HTML is made by stt_lab/ui/html.py
+// and stt_lab/ui/text/html.py.
 (() => {
-  const result = (node) => node.closest(".stt-result");
+  // What a node is of: the section around it, or beside it, of the text that something was made of.
+  const result = (node) => node.closest(".stt-result") ?? node.closest("#text-read")?.querySelector(".stt-result");
   const player = (section) => section?.querySelector(".stt-player audio, .stt-player video");
 
   function seek(section, seconds) {
@@ -8,6 +10,37 @@
     if (!media || media.error) return;
     media.currentTime = seconds;
     media.play().catch(() => {});
+  }
+
+  // A citation names places as "paragraph:start-end": they are marked, and what was marked before no longer is.
+  function cite(button) {
+    const section = result(button), paragraphs = section.querySelectorAll("[data-from]");
+    for (const mark of section.querySelectorAll("mark")) {
+      const parent = mark.parentNode;
+      mark.replaceWith(...mark.childNodes);
+      parent.normalize();
+    }
+    document.querySelector(".stt-followed")?.classList.remove("stt-followed");
+    button.classList.add("stt-followed");
+    for (const place of button.dataset.marks.split(" ").filter(Boolean)) {
+      const [number, start, end] = place.split(/[:-]/).map(Number), text = paragraphs[number]?.firstChild;
+      if (!text || end > text.length) continue;
+      const range = document.createRange();
+      range.setStart(text, start);
+      range.setEnd(text, end);
+      range.surroundContents(document.createElement("mark"));
+    }
+    show(section.querySelector("mark"));
+    requestAnimationFrame(() => show(section.querySelector("mark")));  // heights far away were estimates
+    if (button.dataset.seek) seek(section, Number(button.dataset.seek));
+  }
+
+  // Scrolls the window of the text only: what one reads stays where it is.
+  function show(mark) {
+    const box = mark?.closest(".stt-window");
+    if (!box) return;
+    const offset = mark.getBoundingClientRect().top - box.getBoundingClientRect().top;
+    box.scrollTop += offset - box.clientHeight / 3;
   }
 
   function save(button) {
@@ -18,7 +51,7 @@
   }
 
   function copy(button) {
-    const text = button.parentElement.querySelector('[data-save$=".txt"] span').textContent;
+    const text = button.parentElement.querySelector("[data-save] span").textContent;
     const said = (word) => { button.textContent = word; setTimeout(() => { button.textContent = "Copy"; }, 1500); };
     if (!navigator.clipboard) return said("Not allowed");  // browsers give it to https and localhost only
     navigator.clipboard.writeText(text).then(() => said("Copied"), () => said("Not allowed"));
@@ -32,12 +65,21 @@
     button?.click();
   }
 
+  // What is made will be shown beside the button, on a phone below it: goes where one sees that.
+  function ahead(button) {
+    if (matchMedia("(max-width: 820px)").matches) return button.scrollIntoView();
+    const output = document.querySelector("#text-output");
+    if (output.getBoundingClientRect().top < 0) output.scrollIntoView();
+  }
+
   document.addEventListener("click", (event) => {
     if (event.target instanceof Element && event.target.closest("[data-clients]")) return clients(event);
-    const node = event.target instanceof Element ? event.target.closest("[data-seek], [data-lane], [data-save], [data-copy]") : null;
+    if (event.target instanceof Element && event.target.closest("#text-actions .primary")) return ahead(event.target);
+    const node = event.target instanceof Element ? event.target.closest("[data-marks], [data-seek], [data-lane], [data-save], [data-copy]") : null;
     if (!node || !result(node)) return;
     if (node.dataset.save) return save(node);
     if (node.dataset.copy) return copy(node);
+    if (node.dataset.marks !== undefined) return cite(node);
     if (node.dataset.seek) return seek(result(node), Number(node.dataset.seek));
     const box = node.getBoundingClientRect();
     seek(result(node), ((event.clientX - box.left) / box.width) * Number(result(node).dataset.duration));
@@ -61,6 +103,11 @@
     section.querySelector(".stt-said")?.classList.remove("stt-said");
     all[low - 1]?.[1].classList.add("stt-said");
     section.style.setProperty("--played", String(now / Number(section.dataset.duration)));
+  }, true);
+
+  // Gradio changes what it shows node by node: the section of another recording is the same element.
+  document.addEventListener("loadstart", (event) => {
+    if (event.target instanceof Element) words.delete(result(event.target));
   }, true);
 
   // A video whose picture the browser cannot decode is played as sound.

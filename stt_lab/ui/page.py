@@ -10,9 +10,10 @@ from stt_lab import __version__
 from stt_lab.ui.api import Entrance
 from stt_lab.ui.lab import Lab
 from stt_lab.ui.parts import PRIVATE, Tab, html
+from stt_lab.ui.text.tab import Text
 from stt_lab.ui.transcribe import Transcribe
 
-TABS: tuple[type[Tab], ...] = (Transcribe, Lab)
+TABS: tuple[type[Tab], ...] = (Transcribe, Text, Lab)
 TITLE = '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with times and speakers, on your own machine.</p>'
 FOOTER = (
     '<footer class="stt-footer"><a href="docs">HTTP API</a>'

@@ -1,0 +1,142 @@
+"""Analyses as HTML, each finding with its places in the text, and as plain text to copy and to save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from stt_lab.types import TextSpan
+from stt_lab.ui.text import html
+from stt_lab.ui.text.html import chip, none, table
+from stt_lab.ui.text.moods import moods, scale
+from stt_lab.ui.text.source import Source
+from stt_lab.ui.text.wire import PLAIN, Wire, plain, saved, spans
+
+ENTITIES = {  # OntoNotes' labels, and those of personal data, as people call them
+    "PERSON": "People", "ORG": "Organisations", "GPE": "Places", "LOC": "Places", "FAC": "Buildings and roads",
+    "NORP": "Nationalities and groups", "DATE": "Dates", "TIME": "Times", "MONEY": "Amounts of money",
+    "PERCENT": "Shares", "QUANTITY": "Quantities", "CARDINAL": "Numbers", "ORDINAL": "Ranks", "EVENT": "Events",
+    "PHONE_NUMBER": "Phone numbers", "EMAIL_ADDRESS": "E-mail addresses", "ADDRESS": "Addresses",
+    "DATE_OF_BIRTH": "Dates of birth", "CREDIT_CARD": "Card numbers", "IBAN_CODE": "Bank accounts",
+    "IP_ADDRESS": "IP addresses", "PRODUCT": "Products", "WORK_OF_ART": "Works", "LAW": "Laws",
+    "LANGUAGE": "Languages",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of analysis."""
+
+    title: str
+    show: Callable[[Any, html.Cited], str]
+    write: Callable[[Any, Source], Sequence[str]]  # lines
+
+
+def analysis(made: Any, source: Source) -> str:
+    answer = plain(made)
+    kind, result = KINDS[answer["type"]], answer["result"]
+    files = saved(answer, source.stem, answer["type"], "\n".join(kind.write(result, source)), PLAIN)
+    head = html.head(kind.title, answer["model"], files) + html.warnings(answer["warnings"])
+    return head + kind.show(result, html.Cited(source))
+
+
+def _marks(one: Wire, cited: html.Cited) -> str:
+    return cited.marks(spans(one))
+
+
+def _line(one: Wire, text: str, source: Source) -> str:
+    """A finding on a line of plain text; of a transcript with its time."""
+    return f"- {' '.join(text.split())}{source.stamp(spans(one)[0])}"
+
+
+# What is to be done, what was asked, what it is about
+
+
+def _actions(found: Sequence[Wire], cited: html.Cited) -> str:
+    rows = [
+        (escape(one["text"]), escape(one["owner"] or "nobody named"), escape(one["due"] or ""), _marks(one, cited))
+        for one in found
+    ]
+    return table(("What", "Who", "By when", "Where"), rows) if rows else none("action items")
+
+
+def _actions_written(found: Sequence[Wire], source: Source) -> list[str]:
+    return [_line(one, ": ".join(filter(None, (one["owner"], one["text"]))), source) for one in found]
+
+
+def _questions(found: Sequence[Wire], cited: html.Cited) -> str:
+    states = {True: chip("answered", "good"), False: chip("open", "bad")}
+    rows = [(escape(one["text"]), states[one["answered"]], _marks(one, cited)) for one in found]
+    return table(("Question", "State", "Where"), rows) if rows else none("questions")
+
+
+def _questions_written(found: Sequence[Wire], source: Source) -> list[str]:
+    return [_line(one, f"{one['text']} ({'answered' if one['answered'] else 'open'})", source) for one in found]
+
+
+def _topics(found: Sequence[Wire], cited: html.Cited) -> str:
+    rows = [(f"<b>{escape(one['topic'])}</b>", _weight(one["score"]), _marks(one, cited)) for one in found]
+    return table(("Topic", "Weight", "Where"), rows) if rows else none("topics")
+
+
+def _weight(score: float) -> str:
+    return f'<meter min="0" max="1" value="{score:.3f}" aria-label="weight {score:.2f}"></meter>'
+
+
+def _topics_written(found: Sequence[Wire], source: Source) -> list[str]:
+    return [f"- {one['topic']}" for one in found]
+
+
+# Names and personal data
+
+
+def kind(label: str) -> str:
+    """What people call a kind of name."""
+    return ENTITIES.get(label, label.replace("_", " ").capitalize())
+
+
+def _places(found: Sequence[Wire], source: Source) -> dict[tuple[str, str], list[TextSpan]]:
+    """Kind and name, in the order of kinds, with all places of the name."""
+    order = [*ENTITIES, *(one["label"] for one in found)]
+    places: dict[tuple[str, str], list[TextSpan]] = {}
+    for one in sorted(found, key=lambda one: order.index(one["label"])):
+        (span,) = spans(one)
+        places.setdefault((kind(one["label"]), " ".join(span.of(source.script.text).split())), []).append(span)
+    return places
+
+
+def _entities(found: Sequence[Wire], cited: html.Cited) -> str:
+    rows = [
+        (escape(kind), escape(text), cited.marks(where)) for (kind, text), where in _places(found, cited.source).items()
+    ]
+    return table(("Kind", "Name", "Where"), rows) if rows else none("names")
+
+
+def _entities_written(found: Sequence[Wire], source: Source) -> list[str]:
+    return [f"- {kind}: {text}" for kind, text in _places(found, source)]
+
+
+def _personal(found: Wire, cited: html.Cited) -> str:
+    text = f'<div class="stt-document stt-kept" dir="auto">{escape(found["text"])}</div>'
+    return (_entities(found["entities"], cited) if found["entities"] else none("personal data")) + text
+
+
+def _personal_written(found: Wire, source: Source) -> list[str]:
+    return [found["text"]]
+
+
+def _sentiment_written(found: Wire, source: Source) -> list[str]:
+    said = [_line(one, f"{one['score']:+.2f} {one['text']}", source) for one in found["sentences"]]
+    return [f"{found['label']}, {scale(found)}", "", *said]
+
+
+KINDS = {
+    "sentiment": Kind("Sentiment", moods, _sentiment_written),
+    "topics": Kind("Topics", _topics, _topics_written),
+    "entities": Kind("Names and numbers", _entities, _entities_written),
+    "action_items": Kind("Action items", _actions, _actions_written),
+    "questions": Kind("Questions", _questions, _questions_written),
+    "pii_redact": Kind("Personal data", _personal, _personal_written),
+}

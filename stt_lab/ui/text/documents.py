@@ -1,0 +1,90 @@
+"""Documents as HTML: Markdown with its citations; chapters, cards and quizzes from their items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+from stt_lab.ui.text import html
+from stt_lab.ui.text.prose import Notes, document
+from stt_lab.ui.text.source import Source
+from stt_lab.ui.text.wire import Wire, plain, saved, spans
+
+TITLES = {
+    "blog_post": "Blog post",
+    "social_media": "Social media",
+    "social_linkedin": "LinkedIn post",
+    "social_twitter": "Twitter posts",
+    "newsletter": "Newsletter",
+    "key_quotes": "Key quotes",
+    "show_notes": "Show notes",
+    "meeting_notes": "Meeting notes",
+    "study_guide": "Study guide",
+    "flashcards": "Flashcards",
+    "quiz": "Quiz",
+    "chapter_markers": "Chapters",
+}
+Show = Callable[[Sequence[Wire], html.Cited], str]
+SAID = ("text", "quote", "question", "title", "term", "name", "answer")  # members of an item that stand in its document
+
+
+def generated(made: Any, source: Source) -> str:
+    answer = plain(made)
+    files = saved(answer, source.stem, answer["type"], answer["content"])
+    cited = html.Cited(source)
+    show = _alone(answer["items"])
+    shown = show(answer["items"], cited) if show else _markdown(answer, cited)
+    return html.head(title(answer["type"]), answer["model"], files) + html.warnings(answer["warnings"]) + shown
+
+
+def title(type: str) -> str:
+    """What people call a kind of document: ours, or a template of this installation."""
+    return TITLES.get(type, type.replace("_", " ").capitalize())
+
+
+def _alone(items: Sequence[Wire]) -> Show | None:
+    """How a document is shown all of whose items are of one such block."""
+    blocks = {item.get("block") for item in items}
+    return FROM_ITEMS.get(str(blocks.pop())) if len(blocks) == 1 else None
+
+
+def _markdown(answer: Wire, cited: html.Cited) -> str:
+    return document(answer["content"], Notes((_said(item), _marks(item, cited)) for item in answer["items"]))
+
+
+def _said(item: Wire) -> str:
+    return next((str(item[name]) for name in SAID if item.get(name)), "")
+
+
+def _marks(item: Wire, cited: html.Cited) -> str:
+    return cited.marks(spans(item), item.get("sources", ()))
+
+
+def _chapters(items: Sequence[Wire], cited: html.Cited) -> str:
+    return html.listed((_marks(item, cited), item["title"]) for item in items)
+
+
+def _cards(items: Sequence[Wire], cited: html.Cited) -> str:
+    rows = (_card(item, "", cited) for item in items)
+    return f'<div class="stt-cards">{"".join(rows)}</div>'
+
+
+def _quiz(items: Sequence[Wire], cited: html.Cited) -> str:
+    rows = []
+    for item in items:
+        options = "".join(f"<li>{escape(str(option))}</li>" for option in item.get("options") or ())
+        rows.append(_card(item, f"<ol>{options}</ol>" if options else "", cited))
+    return f'<div class="stt-cards">{"".join(rows)}</div>'
+
+
+def _card(item: Wire, between: str, cited: html.Cited) -> str:
+    """A question, whose answer one has to ask for."""
+    return (
+        f'<div class="stt-card" dir="auto"><p>{escape(str(item["question"]))}</p>{between}'
+        f"<details><summary>Answer</summary>"
+        f"<p>{escape(str(item['answer']))}{_marks(item, cited)}</p></details></div>"
+    )
+
+
+FROM_ITEMS: dict[str, Show] = {"chapters": _chapters, "cards": _cards, "quiz": _quiz}  # by the block of a template

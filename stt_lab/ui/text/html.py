@@ -1,0 +1,130 @@
+"""What the Text tab shows, as HTML: the text with its player, and citations that lead into it.
+
+Everything that a text, a model or a file name can choose goes through `escape`. Clicks are answered by page.js: a
+citation has `data-marks`, the places to mark as "paragraph:start-end", and of a recording `data-seek`, the second to
+play from.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from stt_lab.types import TextSpan
+from stt_lab.ui.html import Recording, Saved, clock, downloads, notice, player, segments
+from stt_lab.ui.text.source import Citation, Source
+from stt_lab.writing.values import EXTRACTIVE
+
+QUOTE = 160  # characters of what a citation says when it is pointed at
+MOST = 12  # citations behind one statement
+NO_MODEL = "without a language model"
+GATE = (
+    '<div class="stt-notice" role="status">Texts are for those who have signed in: <a href="sign-in">sign in</a> with '
+    "your key to work on your transcripts, or on a text that you paste.</div>"
+)
+EMPTY = (
+    '<div class="stt-empty"><p>What is made of the text appears here, beside the text.</p>'
+    "<p>Choose a transcript or paste a text, then what to do with it.</p></div>"
+)
+
+
+class Cited:
+    """Citations of one result. Those of a pasted text are numbered in the order in which they come."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._numbers: dict[TextSpan, int] = {}
+
+    def marks(self, spans: Iterable[TextSpan], orders: Iterable[int] = ()) -> str:
+        """Buttons to the places of spans, or to segments where there are none."""
+        wanted = list(dict.fromkeys(TextSpan(span.start, span.end) for span in spans))
+        wanted = wanted or [span for order in orders if (span := self.source.segment(order))]
+        shown = [self._button(span) for span in wanted[:MOST]]
+        more = f" <small>and {len(wanted) - MOST} more</small>" if len(wanted) > MOST else ""
+        return f' <span class="stt-cites">{" ".join(shown)}{more}</span>' if shown else ""
+
+    def _button(self, span: TextSpan) -> str:
+        number = self._numbers.setdefault(span, len(self._numbers) + 1)
+        return _button(self.source.cite(span), str(number))
+
+
+def _button(citation: Citation, number: str) -> str:
+    """A citation tells its time and speaker; one of a pasted text its number."""
+    quote = " ".join(citation.said.split())
+    quote = f"{quote[: QUOTE - 1]}…" if len(quote) > QUOTE else quote
+    marks = " ".join(f"{place.paragraph}:{place.start}-{place.end}" for place in citation.places)
+    if citation.seconds is None:
+        seek, label, does = "", number, "Show in the text"
+    else:
+        seek = f' data-seek="{citation.seconds:.3f}"'
+        label = " ".join(filter(None, (clock(citation.seconds), citation.speaker)))
+        does = f"Play from {label}"
+    return (
+        f'<button type="button" class="stt-cite" data-marks="{marks}"{seek} title="{escape(quote)}" '
+        f'aria-label="{escape(f"{does}: {quote}")}">{escape(label)}</button>'
+    )
+
+
+def panel(source: Source) -> str:
+    """The text itself, which citations mark; of a transcript with its recording."""
+    title, sound, duration = escape(source.title), "", 0.0
+    if source.detail is None or source.transcript is None:
+        paragraph = f'<p data-from="0" dir="auto">{escape(source.script.text)}</p>'
+        said = f'<div class="stt-transcript">{paragraph}</div>'
+    else:
+        said, duration = segments(source.transcript, words=False), source.transcript.duration
+        sound = player(_recording(source)) if source.detail.has_audio else ""
+    window = f'<div class="stt-window" tabindex="0" role="region" aria-label="{title}">{said}</div>'
+    return (
+        f'<section class="stt-result stt-source" data-duration="{duration:.3f}"><h3>{title}</h3>{sound}{window}'
+        "</section>"
+    )
+
+
+def _recording(source: Source) -> Recording:
+    """The recording of a transcript, which the server gives to whoever owns it."""
+    assert source.detail
+    kind = mimetypes.guess_type(source.title)[0] or ""
+    return Recording(source.title, f"recordings/{source.detail.id}", kind.startswith("video/"))
+
+
+def made(shown: str) -> str:
+    """What was made of the text of the panel."""
+    return f'<article class="stt-made">{shown}</article>'
+
+
+def head(title: str, model: str, files: Sequence[Saved]) -> str:
+    """What a result is, who wrote it, and its files."""
+    by = f"<li>{escape(NO_MODEL if model == EXTRACTIVE else f'by {model}')}</li>" if model else ""
+    facts = f'<ul class="stt-facts">{by}</ul>'
+    return f'<h3>{escape(title)}</h3><div class="stt-head">{facts}{downloads(files)}</div>'
+
+
+def warnings(said: Iterable[str]) -> str:
+    return "".join(notice(text, "warning") for text in said)
+
+
+def listed(rows: Iterable[tuple[str, str]]) -> str:
+    """Texts, each behind its citations."""
+    shown = "".join(f"<li>{marks}<span>{escape(text)}</span></li>" for marks, text in rows)
+    return f'<ol class="stt-listed" dir="auto">{shown}</ol>'
+
+
+def none(what: str) -> str:
+    return f'<p class="stt-none">No {what} were found in this text.</p>'
+
+
+def chip(text: str, mood: str) -> str:
+    """A word in a colour: "good", "bad" or "even"."""
+    return f'<span class="stt-chip {mood}">{escape(text)}</span>'
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are HTML already."""
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    names = "".join(f'<th scope="col">{name}</th>' for name in head)
+    return (
+        '<div class="stt-scroll" tabindex="0" role="region" aria-label="Findings"><table class="stt-found">'
+        f"<thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>"
+    )

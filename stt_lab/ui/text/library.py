@@ -1,0 +1,52 @@
+"""The visitor's own transcripts, for a list to choose from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from stt_lab.operations.library import Found, TranscriptInfo
+from stt_lab.ui.html import clock
+from stt_lab.ui.text.visit import Visit
+
+MOST = 100  # transcripts in the list; a search finds the others
+NEAR = 10  # of those that have none of the words
+TITLE, SNIPPET = 60, 70  # characters
+EMPTY = "Your library is empty: transcribe a recording first, or paste a text."
+NOTHING = "No transcript speaks of this: search for something else."
+ONLY_NEAR = "No transcript has all of these words. The list has what comes nearest."
+
+Choices = list[tuple[str, str]]
+
+
+def choices(visit: Visit, query: str) -> tuple[Choices, str]:
+    """Labels and ids, newest first, and what is to be said of them. Raises what the operations raise."""
+    if not query.strip():
+        listed = visit.call("transcripts", {"status": "done", "limit": MOST}).results
+        return [(_listed(one), str(one.id)) for one in listed], "" if listed else EMPTY
+    found = visit.call("search_transcripts", {"query": query, "limit": MOST}).results
+    near = () if found else visit.call("search_transcripts", {"query": query, "limit": NEAR, "mode": "meaning"}).results
+    said = "" if found else ONLY_NEAR if near else NOTHING
+    return [(_found(one), str(one.id)) for one in found or near], said
+
+
+def _listed(one: TranscriptInfo) -> str:
+    return _joined(_cut(one.title, TITLE), clock(one.duration), _day(one.created))
+
+
+def _found(one: Found) -> str:
+    snippet = one.snippet.replace("⟦", "").replace("⟧", "")
+    said = f"“{_cut(snippet, SNIPPET)}”" if one.segment_order is not None else ""
+    return _joined(_cut(one.title, TITLE), _day(one.created), said)
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(filter(None, parts))
+
+
+def _cut(text: str, most: int) -> str:
+    plain = " ".join(text.split())
+    return f"{plain[: most - 1]}…" if len(plain) > most else plain
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.day} {moment:%b %Y}"

@@ -1,0 +1,73 @@
+"""Texts, transcripts and recordings without personal data."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+
+from stt_lab.engines.protocols import PII
+from stt_lab.errors import BadInput
+from stt_lab.operations.library import File
+from stt_lab.ui.html import Saved
+from stt_lab.ui.text import html
+from stt_lab.ui.text.analysis import analysis, kind
+from stt_lab.ui.text.source import Source
+from stt_lab.ui.text.tasks import Component, Task, choice
+from stt_lab.ui.text.visit import Visit
+
+FORMATS = [
+    ("Text", "txt"),
+    ("The recording", "wav"),
+    ("Subtitles (SRT)", "srt"),
+    ("Subtitles (WebVTT)", "vtt"),
+    ("Word", "docx"),
+    ("PDF", "pdf"),
+]
+READABLE = ("txt", "srt", "vtt")
+MODES = [("Its kind, as [PERSON]", "mark"), ("Black, ████", "mask"), ("A hash, the same for the same", "hash")]
+
+
+class Redaction(Task):
+    name, title, verb = "redaction", "Redaction", "Redact"
+    of_text, of_transcript = "analyze", "redact_transcript"
+
+    def draw(self) -> dict[str, Component]:
+        kinds = [(kind(label), label) for label in PII]
+        return {
+            "format": choice(FORMATS, "Of what", "text-format"),
+            "mode": choice(MODES, "In the place of personal data in a text", "text-mode"),
+            "sound": choice([("Silence", "silence"), ("A tone", "tone")], "In a recording", "text-sound"),
+            "types": gr.Dropdown(kinds, value=[], multiselect=True, label="Which (none: all)", elem_id="text-kinds"),
+        }
+
+    def run(self, visit: Visit, source: Source, values: dict[str, Any]) -> str:
+        if source.detail is None and (values["format"] != "txt" or values["types"]):
+            raise BadInput("Of a pasted text all personal data is taken out, as text: choose Text and no kinds.")
+        made = visit.call(*self.asked(source, values | {"type": "pii_redact"}))
+        if not isinstance(made, File):
+            return analysis(made, source)
+        return _read(made) if values["format"] in READABLE else _lent(visit, made)
+
+
+def _read(file: File) -> str:
+    text = b"".join(file.chunks).decode()
+    shown = f'<div class="stt-document stt-kept" dir="auto">{escape(text)}</div>'
+    return _shown(file, shown, [Saved(file.name, file.media_type, text)])
+
+
+def _lent(visit: Visit, file: File) -> str:
+    """A file under an address that nobody can guess, which goes with the visitor; a recording can be heard."""
+    address, name = escape(f"gradio_api/file={quote(visit.lend(file))}"), escape(file.name)
+    heard = (
+        f'<div class="stt-heard"><audio controls preload="metadata" src="{address}" aria-label="Redacted">'
+        '</audio><p class="stt-silent" hidden>This browser cannot play it.</p></div>'
+    )
+    link = f'<p><a class="stt-button" href="{address}" download="{name}">Download {name}</a></p>'
+    return _shown(file, (heard if file.media_type.startswith("audio/") else "") + link, [])
+
+
+def _shown(file: File, shown: str, files: list[Saved]) -> str:
+    return html.head("Without personal data", "", files) + html.warnings(file.warnings) + shown
