@@ -5,6 +5,7 @@ from __future__ import annotations
 import html as stdlib_html
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import cycle
@@ -16,6 +17,7 @@ from test_ui import NASTY, TAGS, Outline
 from toy_server import API, Served, Toy, button, functions, join, serve, settings_for, until, wav
 
 from stt_lab.documents import export
+from stt_lab.engines import catalog
 from stt_lab.operations.library import File, TranscriptDetail
 from stt_lab.operations.translation import Translation
 from stt_lab.recall import values as recall
@@ -527,7 +529,17 @@ def test_lists_have_what_is_here_now(client: httpx.Client, served: Served) -> No
     assert served.settings.templates_dir
     served.settings.templates_dir.mkdir()
     (served.settings.templates_dir / "minutes_of_ours.toml").touch()
-    told = join(client, handler(client, "renew"), [])
+    model = catalog.get("qwen2.5-1.5b-instruct")
+    weights = served.settings.models_dir / model.id
+    assert model.name not in join(client, handler(client, "renew"), [])
+    weights.mkdir()
+    try:
+        for name in model.files:
+            (weights / name.replace("*", "json")).touch()
+        told = join(client, handler(client, "renew"), [])
+    finally:
+        shutil.rmtree(weights)
+    assert model.name in told
     assert "Minutes of ours" in told
     assert "Portuguese" in told
 
