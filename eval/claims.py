@@ -22,7 +22,8 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from readme import LESS, MEASUREMENTS, MORE, ROWS, SAME, Number, Row
+from claim import LESS, MORE, SAME, Number, Row
+from readme import MEASUREMENTS, ROWS
 
 ROOT = Path(__file__).resolve().parents[1]
 README, RESULTS = ROOT / "README.md", ROOT / "eval" / "results"

@@ -1,103 +1,11 @@
 """What README claims: the lines of its table of numbers, what measures each, and where that lies in eval/results.
 
-claims.py prints the table from here and says whether the numbers hold.
+claim.py has the kinds of values; claims.py prints the table from here and says whether the numbers hold.
 """
 
 from __future__ import annotations
 
-import re
-import statistics
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
-
-FIELD = re.compile(r"\{(\w+)\}")
-LESS, MORE, SAME = "less is better", "more is better", "as it is"
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A script that writes a file of results."""
-
-    command: str  # for Python, from the project's folder
-    file: str
-    minutes: int  # about, on two cores
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number of README: where it lies in the results, and how it is shown."""
-
-    of: Callable[[Any], float]
-    shown: str  # format
-    better: str = SAME
-    tolerance: float = 0.0  # by which it may be worse, as shown
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of README's table; {name} stands for a number."""
-
-    measurement: str
-    cells: tuple[str, str, str]
-    numbers: Mapping[str, Number]
-
-    def text(self, results: Any) -> str:
-        shown = {name: format(number.of(results), number.shown) for name, number in self.numbers.items()}
-        return _line(FIELD.sub(lambda found: shown[found[1]], cell) for cell in self.cells)
-
-    def title(self) -> str:
-        """The first cell, without its numbers."""
-        return FIELD.sub("…", self.cells[0])
-
-    def claimed(self, line: str) -> dict[str, str] | None:
-        """The numbers of README's line, as written there; None where it is another line."""
-        parts = re.split(FIELD, _line(self.cells))  # text, name, text, ...
-        pattern = "".join(f"(?P<{part}>[-0-9.,]+)" if n % 2 else re.escape(part) for n, part in enumerate(parts))
-        found = re.fullmatch(pattern, line)
-        return found.groupdict() if found else None
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |".replace("|  |", "| |")
-
-
-def at(path: str, factor: float = 1.0) -> Callable[[Any], float]:
-    """The number at table/pooled/..., times a factor."""
-
-    def find(results: Any) -> float:
-        for name in path.split("/"):
-            results = results[int(name) if isinstance(results, list) else name]
-        return factor * float(results)
-
-    return find
-
-
-def diarized(part: str, measure: str) -> Callable[[Any], float]:
-    """Of eval/diarization.py: a measure of all recordings of a set, or of two sets together ("AMI+conv_dev")."""
-
-    def find(results: Any) -> float:
-        rows = {row["set"]: row for row in results["table"] if row["half"] == "all"}
-        return float(sum(rows[name][measure] for name in part.split("+")))
-
-    return find
-
-
-def slowest(kind: str) -> Callable[[Any], float]:
-    """Of eval/library.py: the largest median of the queries of one kind, in milliseconds."""
-    return lambda results: max(row["p50"] for name, row in results["milliseconds"].items() if name.startswith(kind))
-
-
-def middle(name: str, factor: float = 1.0) -> Callable[[Any], float]:
-    """The median of a list."""
-    return lambda results: factor * statistics.median(results[name])
-
-
-def times_the_work(results: Any) -> float:
-    """Processor seconds of pyannote's plain pipeline for one of ours."""
-    ours = min(run["cpu_x_real_time"] for run in results["speed"]["ours"])
-    return float(results["speed"]["pyannote_step_0.1"]["cpu_x_real_time"] / ours)
-
+from claim import LESS, MORE, Measurement, Number, Row, at, diarized, middle, slowest, times_the_work
 
 MEASUREMENTS = {
     "words": Measurement("eval/quality.py words", "words.json", 20),
@@ -113,6 +21,7 @@ MEASUREMENTS = {
     "load-memory": Measurement("eval/load.py memory", "load-memory.json", 10),
     "library": Measurement("eval/library.py", "library.json", 10),
     "kills": Measurement("eval/kills.py", "kills.json", 45),
+    "text-extractive": Measurement("eval/text.py", "text-extractive.json", 2),
     "text-pii": Measurement("eval/text_pii.py", "text-pii.json", 2),
     "text-retrieval": Measurement("eval/text_retrieval.py", "text-retrieval.json", 4),
     "text-translate": Measurement("eval/text_translation.py", "text-translate.json", 1),
@@ -252,6 +161,62 @@ ROWS = (
         {"kills": Number(at("kills"), ".0f"), "faults": Number(lambda results: len(results["faults"]), ".0f", LESS)},
     ),
     Row(
+        "text-extractive",
+        (
+            "action items / entities / questions, F1 in {talks} conversations that no rule was tuned on",
+            "{actions} / {entities} / {questions} %",
+            "{words} % by words of promises / {spacy} % spaCy alone / {marks} % every question mark",
+        ),
+        {
+            "talks": Number(at("conversations/held_out/count"), ".0f"),
+            "actions": Number(at("actions/held_out/f1", 100), ".0f", MORE, 2),
+            "entities": Number(at("entities/held_out/f1", 100), ".0f", MORE, 2),
+            "questions": Number(at("questions/held_out/f1", 100), ".0f", MORE, 2),
+            "words": Number(at("actions/held_out/f1_by_words", 100), ".0f"),
+            "spacy": Number(at("entities/held_out/f1_spacy_alone", 100), ".0f"),
+            "marks": Number(at("questions/held_out/f1_by_marks", 100), ".0f"),
+        },
+    ),
+    Row(
+        "text-extractive",
+        (
+            "brief summaries without a language model, ROUGE-1 / ROUGE-L, all {talks} conversations",
+            "{one} / {long} %",
+            "{lead_one} / {lead_long} % the first three sentences, {same_one} / {same_long} % as many words",
+        ),
+        {
+            "talks": Number(at("conversations/all/count"), ".0f"),
+            "one": Number(at("summaries/all/brief_rouge1", 100), ".1f", MORE, 1),
+            "long": Number(at("summaries/all/brief_rougeL", 100), ".1f", MORE, 1),
+            "lead_one": Number(at("summaries/all/lead_3_rouge1", 100), ".1f"),
+            "lead_long": Number(at("summaries/all/lead_3_rougeL", 100), ".1f"),
+            "same_one": Number(at("summaries/all/lead_as_long_rouge1", 100), ".1f"),
+            "same_long": Number(at("summaries/all/lead_as_long_rougeL", 100), ".1f"),
+        },
+    ),
+    Row(
+        "text-extractive",
+        ("chapters: Pk (less is better), the same conversations", "{pk} %", "{even} % cut evenly, {none} % not cut"),
+        {
+            "pk": Number(at("chapters/all/pk", 100), ".1f", LESS, 1),
+            "even": Number(at("chapters/all/pk_even", 100), ".1f"),
+            "none": Number(at("chapters/all/pk_none", 100), ".1f"),
+        },
+    ),
+    Row(
+        "text-extractive",
+        (
+            "statements and items whose {count} citations resolve / quotes that are word for word",
+            "{resolve} / {verbatim} %",
+            "",
+        ),
+        {
+            "count": Number(at("citations/all/statements"), ",.0f"),
+            "resolve": Number(at("citations/all/resolve", 100), ".0f", MORE),
+            "verbatim": Number(at("citations/all/verbatim", 100), ".0f", MORE),
+        },
+    ),
+    Row(
         "text-pii",
         (
             "personal data found in conversations, {items} items / with names that nobody has",
@@ -305,16 +270,29 @@ ROWS = (
     ),
     Row(
         "text-speed",
-        ("{words} words without a language model: summary / all six analyses", "{summary} / {analyses} s", ""),
+        (
+            "{words} words without a language model: summary / all six analyses",
+            "{summary} / {analyses} s",
+            "{summary_cpu} / {analyses_cpu} processor seconds",
+        ),
         {
             "words": Number(at("words"), ",.0f"),
             "summary": Number(at("writing/again/summary/wall_s"), ".1f", LESS, 2),
             "analyses": Number(at("writing/again/analyses/wall_s"), ".1f", LESS, 5),
+            "summary_cpu": Number(at("writing/again/summary/cpu_s"), ".1f", LESS, 1),
+            "analyses_cpu": Number(at("writing/again/analyses/cpu_s"), ".1f", LESS, 2),
         },
     ),
     Row(
         "text-speed",
-        ("embeddings, the variant of 8 bits", "{times} times faster", "sentence-transformers"),
-        {"times": Number(at("embedding/times_faster/all-MiniLM-L6-v2-int8"), ".1f", MORE, 0.3)},
+        (
+            "embeddings, the variant of 8 bits: clock / processor seconds",
+            "{times} / {work} times faster",
+            "sentence-transformers",
+        ),
+        {
+            "times": Number(at("embedding/times_faster/wall_s"), ".1f", MORE, 0.3),
+            "work": Number(at("embedding/times_faster/cpu_s"), ".1f", MORE, 0.3),
+        },
     ),
 )

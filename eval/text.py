@@ -13,8 +13,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
@@ -28,6 +28,7 @@ from stt_lab.types import Segment, TextSpan, Transcript
 from stt_lab.writing.script import Script
 from stt_lab.writing.templates import shipped, template
 from stt_lab.writing.tools import Tools
+from stt_lab.writing.values import as_dict
 from stt_lab.writing.writer import Writer, writer
 
 HERE = Path(__file__).parent
@@ -52,6 +53,15 @@ class Talk:
         return Script.of(Transcript("en", segments[-1].end, segments))
 
 
+class Once:
+    """A writer that is asked each thing once, though conversations are in several groups."""
+
+    def __init__(self, by: Writer, tools: Tools) -> None:
+        self.model = by.model
+        self.summarize, self.analyze, self.generate = cache(by.summarize), cache(by.analyze), cache(by.generate)
+        self.parse = cache(tools.parse)
+
+
 @dataclass
 class Counts:
     """Of labels that were found, of what was found without a label, and of labels that were not found."""
@@ -73,10 +83,10 @@ def ratio(part: float, whole: float) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
-MEASURES: dict[str, Callable[[Writer, list[Talk]], Row]] = {}
+MEASURES: dict[str, Callable[[Once, list[Talk]], Row]] = {}
 
 
-def measure(fn: Callable[[Writer, list[Talk]], Row]) -> Callable[[Writer, list[Talk]], Row]:
+def measure(fn: Callable[[Once, list[Talk]], Row]) -> Callable[[Once, list[Talk]], Row]:
     MEASURES[fn.__name__] = fn
     return fn
 
@@ -100,21 +110,32 @@ def paired(found: Sequence[Row], labels: Sequence[Row], counts: Counts) -> list[
     return pairs
 
 
-# What is found
+# What is found; beside it what little rules find: sentences with words of promises, all with a mark, spaCy's own names
+
+PROMISED = re.compile(r"\b(?:I'll|we'll|will|please|need to|have to|let's|can you|could you|should)\b", re.IGNORECASE)
+
+
+def matching(talk: Talk, pattern: re.Pattern[str]) -> list[Row]:
+    text = talk.script.text
+    found = (span for span in sentences(text) if pattern.search(span.of(text)))
+    return [{"span": as_dict(span)} for span in found]
 
 
 @measure
-def actions(by: Writer, talks: list[Talk]) -> Row:
+def actions(by: Once, talks: list[Talk]) -> Row:
     """Stretches that overlap; owners by name or speaker, times word for word; decoys that were taken."""
-    counts, owners, dues, decoys = Counts(), [], [], [0, 0]
+    counts, plain, owners, dues, decoys = Counts(), Counts(), [], [], [0, 0]
     for talk in talks:
+        paired(matching(talk, PROMISED), talk.row["actions"], plain)
         found = by.analyze(talk.script, "action_items").result
         for hit, label in paired(found, talk.row["actions"], counts):
             owners.append(_owner(talk, hit["owner"], label["owner"]))
             dues.append(hit["due"] == label["due"])
         decoys[0] += sum(any(same(one["span"], decoy) for one in found) for decoy in talk.row["action_decoys"])
         decoys[1] += len(talk.row["action_decoys"])
-    return counts.scores() | {"owner": mean(owners), "due": mean(dues), "decoys_taken": f"{decoys[0]} of {decoys[1]}"}
+    decoyed = f"{decoys[0]} of {decoys[1]}"
+    more = {"owner": mean(owners), "due": mean(dues), "decoys_taken": decoyed, "f1_by_words": plain.scores()["f1"]}
+    return counts.scores() | more
 
 
 def _owner(talk: Talk, found: str | None, label: str | None) -> bool:
@@ -123,20 +144,28 @@ def _owner(talk: Talk, found: str | None, label: str | None) -> bool:
 
 
 @measure
-def entities(by: Writer, talks: list[Talk]) -> Row:
+def entities(by: Once, talks: list[Talk]) -> Row:
     """Exact stretches and labels, an article in front left out, where every mention is marked."""
-    each = {label: Counts() for label in COMPLETE}
+    each, parser = ({label: Counts() for label in COMPLETE} for _ in range(2))
     for talk in (talk for talk in talks if talk.row["entities_complete"]):
-        found = _mentions(talk, by.analyze(talk.script, "entities").result)
-        labels = _mentions(talk, talk.row["entities"])
-        for kind, counts in each.items():
-            mine, marked = ({one for one in some if one[2] == kind} for some in (found, labels))
-            counts.hits += len(mine & marked)
-            counts.extra += len(mine - marked)
-            counts.missed += len(marked - mine)
+        _count(each, talk, by.analyze(talk.script, "entities").result)
+        _count(parser, talk, map(asdict, by.parse(talk.script.text, "en").entities))
+    each_f1 = {f"f1_{kind}": counts.scores()["f1"] for kind, counts in each.items()}
+    return _pooled(each).scores() | each_f1 | {"f1_spacy_alone": _pooled(parser).scores()["f1"]}
+
+
+def _count(each: dict[str, Counts], talk: Talk, rows: Iterable[Row]) -> None:
+    found, labels = _mentions(talk, rows), _mentions(talk, talk.row["entities"])
+    for kind, counts in each.items():
+        mine, marked = ({one for one in some if one[2] == kind} for some in (found, labels))
+        counts.hits += len(mine & marked)
+        counts.extra += len(mine - marked)
+        counts.missed += len(marked - mine)
+
+
+def _pooled(each: dict[str, Counts]) -> Counts:
     parts = each.values()
-    pooled = Counts(sum(c.hits for c in parts), sum(c.extra for c in parts), sum(c.missed for c in parts))
-    return pooled.scores() | {f"f1_{kind}": counts.scores()["f1"] for kind, counts in each.items()}
+    return Counts(sum(c.hits for c in parts), sum(c.extra for c in parts), sum(c.missed for c in parts))
 
 
 def _mentions(talk: Talk, rows: Iterable[Row]) -> set[tuple[int, int, str]]:
@@ -149,31 +178,35 @@ def _mentions(talk: Talk, rows: Iterable[Row]) -> set[tuple[int, int, str]]:
 
 
 @measure
-def questions(by: Writer, talks: list[Talk]) -> Row:
-    counts, right, open_ = Counts(), [], Counts()
+def questions(by: Once, talks: list[Talk]) -> Row:
+    counts, plain, right, open_ = Counts(), Counts(), [], Counts()
     for talk in talks:
+        paired(matching(talk, re.compile(r"\?\W*$")), talk.row["questions"], plain)
         found = by.analyze(talk.script, "questions").result
         for hit, label in paired(found, talk.row["questions"], counts):
             right.append(hit["answered"] == label["answered"])
             open_.hits += not hit["answered"] and not label["answered"]
             open_.extra += not hit["answered"] and label["answered"]
             open_.missed += hit["answered"] and not label["answered"]
-    return counts.scores() | {"answered": mean(right), "unanswered": open_.scores()}
+    more = {"answered": mean(right), "unanswered": open_.scores(), "f1_by_marks": plain.scores()["f1"]}
+    return counts.scores() | more
 
 
 @measure
-def topics(by: Writer, talks: list[Talk]) -> Row:
-    """Topics with a word of the titles of chapters, and titles with a word of the topics, stop words left out; beside
-    them as many most frequent words."""
-    rows: dict[str, list[float]] = {f"{name}{kind}": [] for kind in ("", "_frequent") for name in ("right", "covered")}
+def topics(by: Once, talks: list[Talk]) -> Row:
+    """Topics with a word of the titles of chapters, or of our summary; titles with a word of the topics. Without stop
+    words, and beside as many most frequent words."""
+    names = ("in_titles", "in_summary", "titles_covered")
+    rows: dict[str, list[float]] = {name + kind: [] for kind in ("", "_frequent") for name in names}
     for talk in talks:
         titles = [stems(one["title"]) for one in talk.row["chapters"]]
         found = [stems(one["topic"]) for one in by.analyze(talk.script, "topics").result]
         often = Counter(chain.from_iterable(stems(word) for word in talk.script.text.split()))
         frequent = [{stem} for stem, _ in often.most_common(len(found))]
         for kind, named in (("", found), ("_frequent", frequent)):
-            rows["right" + kind].append(fmean(any(one & title for title in titles) for one in named))
-            rows["covered" + kind].append(fmean(any(one & title for one in named) for title in titles))
+            rows["in_titles" + kind].append(fmean(any(one & title for title in titles) for one in named))
+            rows["in_summary" + kind].append(fmean(bool(one & stems(talk.row["summary"])) for one in named))
+            rows["titles_covered" + kind].append(fmean(any(one & title for one in named) for title in titles))
     return {name: mean(values) for name, values in rows.items()}
 
 
@@ -186,14 +219,14 @@ def stems(text: str) -> set[str]:
 
 
 @measure
-def sentiment(by: Writer, talks: list[Talk]) -> Row:
+def sentiment(by: Once, talks: list[Talk]) -> Row:
     marked = [talk for talk in talks if talk.row["sentiment"]]
     right = [by.analyze(talk.script, "sentiment").result["label"] == talk.row["sentiment"] for talk in marked]
     return {"accuracy": mean(right), "conversations": len(right)}
 
 
 @measure
-def chapters(by: Writer, talks: list[Talk]) -> Row:
+def chapters(by: Once, talks: list[Talk]) -> Row:
     """Pk (Beeferman et al. 1999) over segments, less is better; beside it as many even ones, and a single one."""
     rows: dict[str, list[float]] = {"pk": [], "pk_even": [], "pk_none": []}
     for talk in talks:
@@ -219,7 +252,7 @@ def pk(reference: Sequence[int], found: Sequence[int], size: int) -> float:
 
 
 @measure
-def summaries(by: Writer, talks: list[Talk]) -> Row:
+def summaries(by: Once, talks: list[Talk]) -> Row:
     """ROUGE F of the brief summary against ours by hand; the first three sentences, and as many words, beside it."""
     from rouge_score.rouge_scorer import RougeScorer
 
@@ -239,7 +272,7 @@ def summaries(by: Writer, talks: list[Talk]) -> Row:
 
 
 @measure
-def citations(by: Writer, talks: list[Talk]) -> Row:
+def citations(by: Once, talks: list[Talk]) -> Row:
     """Spans and sources that exist, of every style and kind of document; quotes that are in the text word for word."""
     seen: Counter[str] = Counter()
     for talk in talks:
@@ -273,12 +306,14 @@ def main() -> None:
     parser.add_argument("--engine", default="extractive", help="a writer: extractive, or the id of a language model")
     parser.add_argument("--only", default="", help="measures, by commas")
     options = parser.parse_args()
-    by = writer(Tools(private_runtime(get_settings()).pool, silent), options.engine)
+    tools = Tools(private_runtime(get_settings()).pool, silent)
+    by = Once(writer(tools, options.engine), tools)
     lines = (HERE / "text" / "transcripts.jsonl").read_text("utf-8").splitlines()
     talks = [Talk(json.loads(line)) for line in lines]
     wanted = options.only.split(",") if options.only else list(MEASURES)
     path = HERE / "results" / f"text-{options.engine}.json"
     made: Row = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    made["conversations"] = {group: {"count": len(some)} for group, some in split(talks).items()}
     for name in wanted:
         made[name] = {group: MEASURES[name](by, some) for group, some in split(talks).items()}
         print(name, json.dumps(made[name], indent=1), flush=True)

@@ -97,6 +97,7 @@ def _onnx(placement: Placement) -> Forward:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = placement.threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave others the processors
     session = onnxruntime.InferenceSession(
         str(placement.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -47,7 +47,12 @@ def questions(reading: Reading) -> tuple[Question, ...]:
         else set()
     )
     kept = [one for one in asked if not (one.end - 2 in requests and _half(one, requests))]
-    return tuple(Question(one.text, TextSpan(one.start, one.end), answered(reading, one)) for one in kept)
+    replies = {one.number: list(islice(_reply(reading, one), REPLY)) for one in kept}
+    told = {one.number: answered(one, replies[one.number]) for one in kept}
+    near = _near(reading, {number: replies[number] for number, verdict in told.items() if verdict is None})
+    return tuple(
+        Question(one.text, TextSpan(one.start, one.end), near.get(one.number, bool(told[one.number]))) for one in kept
+    )
 
 
 def _half(sentence: Sentence, places: set[int]) -> bool:
@@ -63,21 +68,30 @@ def asks(text: str) -> bool:
     return not re.search(r"\W$", end) and bool(_INVERTED.match(text[:EDGE]))
 
 
-def answered(reading: Reading, question: Sentence) -> bool:
-    """Whether what follows answers: it does not say that it is not known, and is a yes or no, of the kind that was
-    asked for, or of the same subject."""
-    reply = list(islice(_reply(reading, question), REPLY))
+def answered(question: Sentence, reply: Sequence[Sentence]) -> bool | None:
+    """Whether a reply answers: not when it says that it is not known; when it is a yes or no where that was asked for,
+    or somebody else's; None where only its subject can tell."""
     if not reply or any(_UNKNOWN.search(one.text) for one in reply[:2]):
         return False
-    if any(asks(one.text) for one in reply[:1]) and not any(not asks(one.text) for one in reply):
+    if all(asks(one.text) for one in reply):
         return False
     wh = _ASKING.search(question.text)
     if wh and _KNOWS.search(question.text) and any(_NO.match(one.text) for one in reply[:2]):
         return False
     if reply[0].speaker != question.speaker or (not wh and _YES_NO.match(reply[0].text)):
         return True  # people who talk to each other answer, more often than not
-    near = reading.vectors[[one.number for one in reply]] @ reading.vectors[question.number]
-    return bool(near.max() >= NEAR)
+    return None
+
+
+def _near(reading: Reading, replies: Mapping[int, Sequence[Sentence]]) -> dict[int, bool]:
+    """Whether something in a reply is of the same subject as its question; by the question's number."""
+    if not replies:
+        return {}
+    wanted = sorted({*replies, *(one.number for reply in replies.values() for one in reply)})
+    row = {number: place for place, number in enumerate(wanted)}
+    vectors = reading.tools.embed(reading.sentences[number].text for number in wanted)
+    said = {number: vectors[[row[one.number] for one in reply]] for number, reply in replies.items()}
+    return {number: bool((lines @ vectors[row[number]]).max() >= NEAR) for number, lines in said.items()}
 
 
 def _reply(reading: Reading, question: Sentence) -> Iterator[Sentence]:
