@@ -249,7 +249,7 @@ def test_python_functions_validate_and_keep_their_signature() -> None:
         stt_lab.transcribe("a.wav", pace=1)
 
 
-OPEN = {"health", "languages", "models"}
+OPEN = {"health", "languages", "models", "translation_languages"}
 FOR_ALL = {  # with the scope that anonymous callers have
     "transcribe", "job", "job_result", "job_deliveries", "cancel_job",
 }  # fmt: skip

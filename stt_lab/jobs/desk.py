@@ -90,7 +90,7 @@ class Desk:
         return found
 
     def _admit(self, session: Session, row: Row, places: int) -> None:
-        if queue.waiting(session) + len(queue.claims(session, self.worker)) >= places:
+        if queue.load(session, self.worker) >= places:
             raise Busy("Too many recordings are waiting on this machine: try again later.", retry_after=RETRY_AFTER_S)
         self.accounts.admit(session, row.account_id, row.client, row.created)
         transcript_id = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, null, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, null, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -109,6 +109,12 @@ def forget_key(session: Session, job_id: str) -> None:
 def waiting(session: Session) -> int:
     """How many jobs wait for a worker."""
     return session.scalar(select(func.count(Job.id)).where(Job.state == "queued")) or 0
+
+
+def load(session: Session, worker: str) -> int:
+    """How many jobs wait, or are run by a worker: in one statement, because one may be claimed between two."""
+    counted = or_(Job.state == "queued", and_(*_held_by(worker)))
+    return session.scalar(select(func.count(Job.id)).where(counted)) or 0
 
 
 def claim(session: Session, worker: str) -> Row | None:
