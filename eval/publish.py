@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,13 @@ def _suite(path: Path) -> Iterator[str]:
     yield f"## `stt-lab eval {name}`"
     yield f"{dataset['recordings']} recordings of {dataset['name']} (digest `{dataset['digest'][:12]}`)."
     yield _table("", systems, _overall(systems))
-    yield _table("WER (CER) by language", systems, _languages(systems))
+    if languages := list(_languages(systems)):
+        yield _table("WER (CER) by language", systems, languages)
     if verdicts := [one for one in scores["comparisons"] if one["measure"] == "wer"]:
         yield "\n".join(f"* {one['verdict']}" for one in verdicts)
 
 
-def _table(head: str, systems: Mapping[str, Any], rows: Iterator[tuple[str, list[str]]]) -> str:
+def _table(head: str, systems: Mapping[str, Any], rows: Iterable[tuple[str, list[str]]]) -> str:
     lines = [f"| {head} | {' | '.join(systems)} |", "|---" * (len(systems) + 1) + "|"]
     return "\n".join([*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows)])
 
