@@ -20,8 +20,8 @@ CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:
     pytest.skip("Debian's chromium is not installed", allow_module_level=True)
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402  # after the skips
-from test_browser import FLAGS  # noqa: E402
+from playwright.sync_api import Browser, Page, expect  # noqa: E402  # after the skips
+from test_browser import browser_fixture  # noqa: E402, F401
 
 SLOW_MS = 120_000  # for what a model or the importing of libraries does on a busy machine
 MODELS = ("tiny.en", "all-MiniLM-L6-v2-int8", "all-MiniLM-L6-v2", "en_core_web_sm")
@@ -29,14 +29,6 @@ NOW = "document.querySelector('.stt-source audio').currentTime"
 PLAYS = "!document.querySelector('.stt-source audio').paused"
 FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 TEXT = "Ana will send the report 🙂 to the board by Friday. <b>Who</b> pays for the windows? Nobody knows that yet."
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Operations on what a stored transcript says: it is summarised, asked, and translated."""
+"""Operations on what a stored transcript says: it is summarised, analysed, written about, asked and translated."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from pydantic import AfterValidator, AliasChoices, Field
 
 from stt_lab.documents import ExportFormat, export
+from stt_lab.engines.pool import AUTO
 from stt_lab.operations.library import PATH, File, Id
 from stt_lab.operations.text import Analysing, Hiding, Kind, Prompt, StyleName, Writing, template_of, tools, worded
 from stt_lab.operations.translation import Target, Translating, translate_all
@@ -20,7 +21,7 @@ from stt_lab.writing.script import Script
 from stt_lab.writing.templates import Template
 from stt_lab.writing.translation import translated_transcript
 from stt_lab.writing.values import Analysis, Generated, Style, Summary
-from stt_lab.writing.writer import AUTO, Writer
+from stt_lab.writing.writer import Writer
 
 if TYPE_CHECKING:
     from stt_lab.library import Library

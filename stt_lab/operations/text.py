@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from stt_lab.engines.pool import AUTO
 from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, TooLarge
 from stt_lab.registry import PROSE, current, operation
@@ -16,7 +17,7 @@ from stt_lab.writing.script import Script
 from stt_lab.writing.templates import Template, names, template
 from stt_lab.writing.tools import EXACT, Tools
 from stt_lab.writing.values import Analysis, Generated, Summary
-from stt_lab.writing.writer import AUTO, writer
+from stt_lab.writing.writer import writer
 
 LONGEST = 1_000_000  # characters: what is said in some 20 hours
 MOST_TEXTS = 2048  # at once

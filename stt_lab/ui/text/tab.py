@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import gradio as gr
 
+from stt_lab.engines.pool import AUTO
 from stt_lab.errors import BadInput, Cancelled, Unauthorized
 from stt_lab.types import Event
 from stt_lab.ui import parts
@@ -23,7 +24,6 @@ from stt_lab.ui.text.tasks import OF_LIBRARY, Analysis, Component, Document, Sum
 from stt_lab.ui.text.visit import Visit
 from stt_lab.ui.work import Tell, Work, sentence
 from stt_lab.writing.values import EXTRACTIVE
-from stt_lab.writing.writer import AUTO
 
 TASKS: tuple[type[Task], ...] = (Summary, Analysis, Document, Translation, Ask, Redaction)
 LIBRARY, PASTED = "library", "pasted"

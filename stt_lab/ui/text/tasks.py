@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
@@ -21,7 +22,7 @@ Choices = list[tuple[str, str]]
 OF_LIBRARY = "This can be done with transcripts of the library only: choose one there."
 
 
-class Task:
+class Task(ABC):
     """Something that can be done. Values of its controls are parameters of its operation, as they came."""
 
     name: ClassVar[str]
@@ -35,16 +36,17 @@ class Task:
         self.entrance = entrance
         self.changing: tuple[Component, ...] = ()  # lists whose choices depend on what is here now
 
+    @abstractmethod
     def draw(self) -> dict[str, Component]:
         """Its controls, by the parameters that they are for."""
-        raise NotImplementedError
 
     def renewed(self, visit: Visit) -> dict[Component, Any]:
         """What the changing lists become."""
         return {}
 
     def end(self, session: str) -> None:
-        """Forget what a visitor who has gone had."""
+        """Forget what a visitor who has gone had; most have nothing."""
+        return
 
     def run(self, visit: Visit, source: Source, values: dict[str, Any]) -> str:
         """What is made of the source, as HTML. Raises what the operation raises."""
