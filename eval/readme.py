@@ -291,8 +291,8 @@ ROWS = (
             "sentence-transformers",
         ),
         {
-            "times": Number(at("embedding/times_faster/wall_s"), ".1f", MORE, 0.3),
-            "work": Number(at("embedding/times_faster/cpu_s"), ".1f", MORE, 0.3),
+            "times": Number(at("embedding/times_faster/wall_s"), ".2f", MORE, 0.2),
+            "work": Number(at("embedding/times_faster/cpu_s"), ".2f", MORE, 0.2),
         },
     ),
 )

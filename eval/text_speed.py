@@ -27,7 +27,7 @@ from stt_lab.writing.tools import EXACT, FAST
 HERE = Path(__file__).parent
 WORDS = 10_000
 TYPES = ("sentiment", "topics", "entities", "action_items", "questions", "pii_redact")
-ROUNDS = 5  # of embedding, in turns
+ROUNDS = 9  # of embedding, in turns
 Row = dict[str, Any]
 
 

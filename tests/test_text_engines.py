@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stt_lab.engines import catalog, pool
+from stt_lab.engines import catalog, minilm, pool
 from stt_lab.engines.host import InProcessHost, Task
 from stt_lab.engines.protocols import Embedder, Parser, Placement, Report, silent
 from stt_lab.errors import BadInput, Cancelled, TooLarge
@@ -98,6 +98,15 @@ def test_vectors(embedder: Any) -> None:
     assert np.array_equal(embedder.embed(TEXTS, silent), found)
     assert embedder.embed((), silent).shape == (0, embedder.dimensions)
     assert cancelled(embedder.embed, texts=TEXTS) == 2
+
+
+def test_who_gives_up_does_not_wait_for_the_rest(embedder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    pooled = minilm._pooled
+    monkeypatch.setattr(minilm, "_pooled", lambda forward, ids: begun.append(len(ids)) or pooled(forward, ids))
+    texts = (TEXT * 5,) * 200
+    assert cancelled(embedder.embed, texts=texts) == 2
+    assert sum(begun) < len(texts) / 2
 
 
 def test_vectors_are_those_of_sentence_transformers(embedder: Any, tmp_path: Path) -> None:
