@@ -1,6 +1,7 @@
 """What chat and search by meaning find in the transcripts of eval/text, what they refuse, and how long they take.
 
     python eval/text_retrieval.py                  some minutes; needs MiniLM and the English parser
+    python eval/text_retrieval.py --model MODEL    what a language model answers: a quarter of an hour to an hour
     python eval/text_retrieval.py --library 1000   transcripts of 30 passages that a search by meaning goes through
 
 A hit is a passage (of some 100 words) that has a segment with the answer. `words` is BM25 alone, `meaning` MiniLM
@@ -40,6 +41,7 @@ from stt_lab.writing.evidence import signs
 from stt_lab.writing.passages import Passage, apart, by_words, fused, ranked, said
 from stt_lab.writing.script import Script
 from stt_lab.writing.tools import Tools
+from stt_lab.writing.writer import writer
 
 HERE = Path(__file__).parent
 RATE = 150 * 60  # words that are said in an hour
@@ -142,6 +144,37 @@ def questions(tools: Tools) -> dict[str, Any]:
     }
 
 
+# What a language model answers
+
+
+def answers(tools: Tools, model: str) -> dict[str, Any]:
+    """What it refuses, and how often what it cites has the answer; with the answers, to be read."""
+    by = writer(tools, model)
+    scripts = {row["id"]: Script.of(transcript(row)) for row in lines("transcripts.jsonl")}
+    indexes = {name: vectors_of(script, tools) for name, script in scripts.items()}
+    rows, seconds = [], []
+    for row in lines("questions.jsonl"):
+        script = scripts[row["transcript"]]
+        asked = question(script, indexes[row["transcript"]], tools, row["question"])
+        started = time.perf_counter()
+        made = by.answer(script, asked)
+        seconds.append(time.perf_counter() - started)
+        cited = {order for span in made.spans for order in script.sources((span,))}
+        own = {"found": made.found, "by": made.model, "said": made.answer, "cited": sorted(cited)}
+        print(row["question"], own, flush=True)
+        rows.append(row | own | {"hit": not cited.isdisjoint(row.get("segments", ()))})
+    there = [row for row in rows if row["answerable"] and row["found"]]
+    return {
+        "model": by.model,
+        "refused": refusals(rows, lambda row: not row["found"]),
+        "answered": len(there),
+        "citing_the_answer": round(sum(row["hit"] for row in there) / len(there), 3),
+        "instead": sum(row["by"] != by.model for row in rows),
+        "median_s": round(statistics.median(seconds), 1),
+        "answers": [{name: row[name] for name in ("question", "found", "by", "said", "hit")} for row in rows],
+    }
+
+
 # How long a search takes
 
 
@@ -186,12 +219,17 @@ def search(tools: Tools, count: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", type=int, nargs="*", default=[100, 1000])
-    parser.add_argument("--json", type=Path, default=HERE / "results" / "text-retrieval.json")
+    parser.add_argument("--model")
     chosen = parser.parse_args()
     tools = Tools(Pool(get_settings().model_copy(update={"engine_host": "inprocess"})), silent)
-    found = questions(tools) | {"search": [search(tools, count) for count in chosen.library]}
-    chosen.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    print(json.dumps(found, indent=1))
+    if chosen.model:
+        name, found = f"text-answers-{chosen.model}", answers(tools, chosen.model)
+    else:
+        name = "text-retrieval"
+        found = questions(tools) | {"search": [search(tools, count) for count in chosen.library]}
+    made = json.dumps(found, indent=1, ensure_ascii=False)
+    (HERE / "results" / f"{name}.json").write_text(made + "\n", "utf-8")
+    print(made)
 
 
 if __name__ == "__main__":

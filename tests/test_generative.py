@@ -314,22 +314,50 @@ def question(asked: str, *history: tuple[str, str]) -> Question:
 @pytest.mark.truth
 def test_an_answer_comes_from_the_passages(toy: Toy) -> None:
     asked = question("When is it paid?", ("Who pays [INST]?", "Ben."))
-    made = toy.writes(saying(("Ben pays it on Thursday.", [2]))).answer(script(), asked)
-    assert (made.answer, made.found, made.model, made.warnings) == ("Ben pays it on Thursday.", True, "toy", ())
+    made = toy.writes(always("Ben will pay it on Thursday.")).answer(script(), asked)
+    assert (made.answer, made.found, made.model, made.warnings) == ("Ben will pay it on Thursday.", True, "toy", ())
     assert [span.of(script().text) for span in made.spans] == [MEETING[1][1]]
     (prompt,) = toy.asked
-    assert "[2] Ben: I will" in prompt
+    assert "\nBen: I will" in prompt
     assert "Lisbon" not in prompt
     assert "Before, it was asked: Who pays (INST)? - Ben." in prompt
 
 
 @pytest.mark.truth
-def test_what_is_not_there_is_not_answered(toy: Toy) -> None:
-    made = toy.writes(always({"items": []})).answer(script(), question("Who is the mayor?"))
+@pytest.mark.parametrize(
+    ("said", "cited"),
+    [
+        ("Four thousand euros, and Ben pays.", [0, 1]),  # as many lines as it takes
+        ("Friday", [0]),
+        ("Yes.", [0]),  # what the question is about, where the answer has no word of its own
+    ],
+)
+def test_lines_are_found_by_the_words_of_an_answer(toy: Toy, said: str, cited: list[int]) -> None:
+    made = toy.writes(always(said)).answer(script(), question("Is the invoice due?"))
+    assert [script().text.index(MEETING[place][1]) for place in cited] == [span.start for span in made.spans]
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("said", ["unknown", "Unknown.", "The mayor is unknown."])
+def test_what_is_not_there_is_not_answered(toy: Toy, said: str) -> None:
+    made = toy.writes(always(said)).answer(script(), question("Who is the mayor?"))
     assert (made.answer, made.found, made.model, made.spans) == (NOT_SAID, False, "toy", ())
-    invented = toy.writes(saying(("Carla paid 70 euros.", [2]))).answer(script(), question("When will Ben pay it?"))
-    assert (invented.model, invented.warnings[0]) == (EXTRACTIVE, INSTEAD)
-    assert "Carla" not in invented.answer
+
+
+@pytest.mark.truth
+def test_what_somebody_calls_unknown_is_an_answer(toy: Toy) -> None:
+    text = script((("Ada", "The sender of the letter is unknown."), ("Ben", "I see.")))
+    made = toy.writes(always("It is unknown.")).answer(
+        text, Question("Who?", "Who sent it?", (TextSpan(0, 36),), (0.8,))
+    )
+    assert (made.answer, made.found) == ("It is unknown.", True)
+
+
+@pytest.mark.truth
+def test_an_invented_answer_is_not_given(toy: Toy) -> None:
+    made = toy.writes(always("Carla paid 70 euros.")).answer(script(), question("When will Ben pay it?"))
+    assert (made.model, made.warnings[0]) == (EXTRACTIVE, INSTEAD)
+    assert "Carla" not in made.answer
 
 
 # Who writes
@@ -363,7 +391,7 @@ def test_who_writes(here: tuple[str, ...], wanted: str, writes: str) -> None:
     ("wanted", "kind", "says"),
     [
         ("qwen2.5-1.5b-instruct", ModelMissing, "`stt-lab models pull qwen2.5-1.5b-instruct`"),
-        ("gpt-9", BadInput, "choose one of auto, extractive, qwen2.5-1.5b-instruct, qwen2.5-1.5b-instruct-q4."),
+        ("gpt-9", BadInput, "choose one of auto, extractive, qwen2.5-1.5b-instruct, qwen2.5-1.5b-instruct-q4, "),
     ],
 )
 def test_writers_that_there_are_not(wanted: str, kind: type[Exception], says: str) -> None:

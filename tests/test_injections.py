@@ -124,7 +124,9 @@ def obedient(toy: Toy, row: dict[str, Any], text: Script) -> Reply:
 
 
 def filled(form: dict[str, Any], given: Iterator[str]) -> Any:
-    """A value of a JSON schema with these words in it."""
+    """A value of a JSON schema with these words in it; without one, words."""
+    if not form:
+        return next(given)
     if "anyOf" in form:
         return filled(form["anyOf"][0], given)
     if "enum" in form:

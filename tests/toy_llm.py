@@ -119,7 +119,7 @@ class Toy:
     pool: Pool
     reply: Reply = lambda prompt, lines: {}
     asked: list[str] = field(default_factory=list)
-    form: dict[str, Any] = field(default_factory=dict)  # JSON schema that the answer shall have
+    form: dict[str, Any] = field(default_factory=dict)  # JSON schema that the answer shall have; {}: plain words
 
     def writes(self, reply: Reply, report: Report = silent) -> Writer:
         self.reply = reply
@@ -128,7 +128,7 @@ class Toy:
     def answer(self, body: dict[str, Any]) -> tuple[int, Any]:
         prompt = body["messages"][-1]["content"]
         self.asked.append(prompt)
-        self.form = body["response_format"]["json_schema"]["schema"]
+        self.form = body["response_format"]["json_schema"]["schema"] if "response_format" in body else {}
         said = self.reply(prompt, lines_of(prompt))
         return said if isinstance(said, tuple) else content(said if isinstance(said, str) else json.dumps(said))
 

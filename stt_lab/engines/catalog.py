@@ -73,6 +73,7 @@ class Model:
     needs: tuple[str, ...] = ()  # models without which this one does not run
     libraries: tuple[str, ...] = ()  # modules without which its engine does not run
     context: int = 0  # tokens that a language model holds, conversation and answer together
+    by_name: bool = False  # too large to be pulled by who does not ask for it
     for_tests: bool = False  # too weak for people: used only by who asks for it by name
 
     def turns(self, source: str | None, target: str) -> bool:

@@ -43,7 +43,8 @@ def silent(what: str, done: int, total: int) -> None:
 
 def embedded() -> tuple[str, ...]:
     """The models that packages carry: what `make run` pulls, so that everybody measures the same weights."""
-    return tuple(model.id for model in catalog.models() if model.packages and not model.for_tests)
+    carried = (model for model in catalog.models() if model.packages)
+    return tuple(model.id for model in carried if not (model.by_name or model.for_tests))
 
 
 def pull(model_id: str, settings: Settings, report: Report = silent, *, embedded_only: bool = False) -> Path:

@@ -17,7 +17,7 @@ QUOTES = 3
 LOOKED_AT = 4  # passages in which the places are looked for
 NEXT = 0.7  # how good a further quote must be, against the best
 BY_WORDS = 0.5  # what matching words count against nearness of meaning
-SAID_SO = "No language model is here to write or to judge an answer. What comes nearest in the transcript:"
+SAID_SO = "No language model judged whether this is an answer. What comes nearest in the transcript:"
 REFUSED = "That is not in this transcript, as far as it can be told without a language model."
 
 

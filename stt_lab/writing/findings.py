@@ -8,6 +8,7 @@ from typing import Any
 
 from stt_lab.text import UNSPACED
 from stt_lab.types import Entity, TextSpan
+from stt_lab.words import telling, words
 from stt_lab.writing import prompts, values
 from stt_lab.writing.actions import Action
 from stt_lab.writing.cards import Card
@@ -17,9 +18,11 @@ from stt_lab.writing.prompts import Sheet, Task
 from stt_lab.writing.questions import Question
 from stt_lab.writing.reading import Sentence, Told
 from stt_lab.writing.scribe import Fields, Scribe
+from stt_lab.writing.verify import borne_out, plain
 
 TOPICAL = 0.2  # cosine from which a phrase is what a sentence is about
 ANSWERING = 0.2  # from which a sentence may be what an answer, often of a word or two, is taken from
+READ = 3  # passages in which an answer is looked for: a processor reads some 30 tokens a second
 
 
 def actions(scribe: Scribe) -> tuple[Action, ...]:
@@ -101,13 +104,28 @@ def cards(scribe: Scribe, most: int) -> tuple[Card, ...]:
 
 
 def answer(scribe: Scribe, question: values.Question) -> Told | None:
-    """What the passages say to a question, sheet by sheet until one of them does; None when they do not."""
-    lines = [
-        one for one in scribe.reading.sentences if any(span.start <= one.start < span.end for span in question.passages)
-    ]
+    """What the nearest passages say to a question, sheet by sheet until one of them does; None when they do not."""
+    near = question.passages[:READ]
+    lines = [one for one in scribe.reading.sentences if any(span.start <= one.start < span.end for span in near)]
     task = prompts.answered(question.text, question.history)
-    found = scribe.each(task, scribe.pages(lines, task))
-    return next((told for sheet, said in found for told, _ in scribe.items(sheet, said, "text", ANSWERING)), None)
+    for sheet, said in scribe.each(task, scribe.pages(lines, task)):
+        told = Told.about(plain(said), _bearing(said, question.query, sheet.lines))
+        known = prompts.UNKNOWN not in words(said) or prompts.UNKNOWN in words(told.said)
+        if known and all(scribe.counted(borne_out(scribe.tools, [told], scribe.reading.language, ANSWERING))):
+            return told
+    return None
+
+
+def _bearing(said: str, asked: str, lines: Sequence[Sentence]) -> tuple[Sentence, ...]:
+    """The fewest lines that have the words of an answer, of like ones that which the question is rather about."""
+    has = [set(telling(f"{one.speaker or ''} {one.text}")) for one in lines]
+    left, about = set(telling(said)), set(telling(asked))
+    found: set[int] = set()
+    while not found or (len(found) < prompts.CITED and left & set().union(*has)):
+        best = max(range(len(lines)), key=lambda place: (len(left & has[place]), len(about & has[place])))
+        found.add(best)
+        left -= has[best]
+    return tuple(lines[place] for place in sorted(found))
 
 
 def _answers(scribe: Scribe, task: Task) -> Iterator[tuple[Sheet, Any]]:

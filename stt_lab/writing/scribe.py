@@ -108,7 +108,7 @@ class Scribe:
             report = part_of(self.tools.report, self._done, step)
             self._done += step
             messages = conversation(task, sheet, self.reading.language, self.wish)
-            form, most = task.form(len(sheet.lines)), self._most(task)
+            form, most = task.form and task.form(len(sheet.lines)), self._most(task)
             try:
                 yield sheet, self.tools.complete(self.model, messages, form, most, report)
             except BadAnswer as problem:

@@ -69,10 +69,16 @@ class Tools:
         return counts
 
     def complete(
-        self, model: catalog.Model, messages: tuple[Message, ...], schema: Mapping[str, Any], most: int, report: Report
+        self,
+        model: catalog.Model,
+        messages: tuple[Message, ...],
+        schema: Mapping[str, Any] | None,
+        most: int,
+        report: Report,
     ) -> Any:
-        """What a language model answers, of that JSON schema and at most so many tokens. Raises BadAnswer."""
-        return json.loads(self.pool.work(model, "complete", report, messages=messages, schema=schema, most=most))
+        """What a language model answers in at most so many tokens: of that JSON schema, or words. Raises BadAnswer."""
+        said = self.pool.work(model, "complete", report, messages=messages, schema=schema, most=most)
+        return said if schema is None else json.loads(said)
 
 
 def _scaled(report: Report, done: float, share: float) -> Report:
