@@ -72,6 +72,11 @@ def signs(tools: Tools, script: Script, question: Question, places: Sequence[Seq
     )
 
 
+def asks_the_silent(tools: Tools, script: Script, query: str) -> bool:
+    """What did X say? X neither speaks nor is quoted: then nothing in a text is an answer, however near."""
+    return _asks_the_silent(script, query, _parsed(tools, query, script.language))
+
+
 def _parsed(tools: Tools, text: str, language: str | None) -> Parsed:
     """Without a parser there are no names and no verbs, and what rests on them shows nothing."""
     return Parsed(language, ()) if tools.parser(language) is None else tools.parse(text, language)
@@ -116,7 +121,6 @@ def _quantity(asked: str) -> Callable[[str], bool] | None:
 
 
 def _asks_the_silent(script: Script, query: str, parsed: Parsed) -> bool:
-    """What did X say? X neither speaks nor is quoted."""
     speakers = set(telling(" ".join(part.speaker or "" for part in script.parts)))
     return any(
         speakers.isdisjoint(telling(who)) and not re.search(rf"\b{re.escape(who)}\b{_SAID}", script.text, re.IGNORECASE)

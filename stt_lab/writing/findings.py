@@ -110,10 +110,16 @@ def answer(scribe: Scribe, question: values.Question) -> Told | None:
     task = prompts.answered(question.text, question.history)
     for sheet, said in scribe.each(task, scribe.pages(lines, task)):
         told = Told.about(plain(said), _bearing(said, question.query, sheet.lines))
-        known = prompts.UNKNOWN not in words(said) or prompts.UNKNOWN in words(told.said)
-        if known and all(scribe.counted(borne_out(scribe.tools, [told], scribe.reading.language, ANSWERING))):
+        if not _open(said, told) and all(
+            scribe.counted(borne_out(scribe.tools, [told], scribe.reading.language, ANSWERING))
+        ):
             return told
     return None
+
+
+def _open(said: str, told: Told) -> bool:
+    """Whether an answer is that there is none; some lines say themselves that something is unknown."""
+    return words(said) == [prompts.UNKNOWN] or prompts.UNKNOWN in set(words(said)) - set(words(told.said))
 
 
 def _bearing(said: str, asked: str, lines: Sequence[Sentence]) -> tuple[Sentence, ...]:

@@ -17,8 +17,10 @@ from stt_lab.errors import ModelMissing
 from stt_lab.writing import findings
 from stt_lab.writing.actions import Action
 from stt_lab.writing.analyses import rows
+from stt_lab.writing.answers import REFUSED
 from stt_lab.writing.cards import Card
 from stt_lab.writing.documents import document
+from stt_lab.writing.evidence import asks_the_silent
 from stt_lab.writing.extractive import Extractive
 from stt_lab.writing.material import Material
 from stt_lab.writing.questions import Question as Asked
@@ -77,7 +79,9 @@ class Generative:
         return replace(made, model=author, warnings=(*made.warnings, *instead, *scribe.warnings()))
 
     def answer(self, script: Script, question: Question) -> Answer:
-        """From the passages alone."""
+        """From the passages alone. A language model puts anybody's words into the mouth of who did not speak."""
+        if asks_the_silent(self.tools, script, question.query):
+            return Answer(REFUSED, False, EXTRACTIVE, ())
         scribe = self._scribe(script)
         told = findings.answer(scribe, question)
         made = Answer(told.text, True, self.model, told.spans) if told else Answer(NOT_SAID, False, self.model, ())
