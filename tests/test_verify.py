@@ -10,6 +10,7 @@ from stt_lab.writing.prompts import SYSTEM, Sheet, muted
 from stt_lab.writing.reading import Sentence, Told
 from stt_lab.writing.scribe import paged
 from stt_lab.writing.tools import Tools
+from stt_lab.writing.tools import Tools
 from stt_lab.writing.verify import addresses, borne_out, goes_round, plain, quantities, repeats
 
 
