@@ -24,6 +24,11 @@ MEASUREMENTS = {
     "text-extractive": Measurement("eval/text.py", "text-extractive.json", 2),
     "text-pii": Measurement("eval/text_pii.py", "text-pii.json", 2),
     "text-retrieval": Measurement("eval/text_retrieval.py", "text-retrieval.json", 4),
+    "text-answers": Measurement(
+        "eval/text_retrieval.py --model qwen2.5-coder-1.5b-instruct-q4",
+        "text-answers-qwen2.5-coder-1.5b-instruct-q4.json",
+        25,
+    ),
     "text-translate": Measurement("eval/text_translation.py", "text-translate.json", 1),
     "text-speed": Measurement("eval/text_speed.py", "text-speed.json", 4),
 }
@@ -256,6 +261,15 @@ ROWS = (
             "refused": Number(at("refused/as it is/all/refused", 100), ".0f", MORE, 4),
             "wrong": Number(at("refused/as it is/all/wrongly_refused"), ".0f", LESS, 2),
             "answerable": Number(at("refused/as it is/all/answerable"), ".0f"),
+        },
+    ),
+    Row(
+        "text-answers",
+        ("the same by a language model of 1.5 billion parameters", "{refused} %", "and {wrong} of {answerable}"),
+        {
+            "refused": Number(at("refused/all/refused", 100), ".0f", MORE, 4),
+            "wrong": Number(at("refused/all/wrongly_refused"), ".0f", LESS, 2),
+            "answerable": Number(at("refused/all/answerable"), ".0f"),
         },
     ),
     Row(
