@@ -169,7 +169,7 @@ def answers(tools: Tools, model: str) -> dict[str, Any]:
         "refused": refusals(rows, lambda row: not row["found"]),
         "answered": len(there),
         "citing_the_answer": round(sum(row["hit"] for row in there) / len(there), 3),
-        "instead": sum(row["by"] != by.model for row in rows),
+        "instead": sum(row["found"] and row["by"] != by.model for row in rows),
         "median_s": round(statistics.median(seconds), 1),
         "answers": [{name: row[name] for name in ("question", "found", "by", "said", "hit")} for row in rows],
     }

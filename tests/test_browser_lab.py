@@ -20,8 +20,8 @@ CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:
     pytest.skip("Debian's chromium is not installed", allow_module_level=True)
 
-from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402  # after the skips
-from test_browser import FLAGS  # noqa: E402
+from playwright.sync_api import Browser, Page, expect  # noqa: E402  # after the skips
+from test_browser import browser_fixture  # noqa: E402, F401
 
 OFTEN_MS = 5_000  # playwright's own
 SLOW_MS = 120_000  # for what a model or the importing of libraries does on a busy machine
@@ -40,22 +40,19 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def page(served: Served) -> Iterator[Page]:
+def page(served: Served, browser: Browser) -> Iterator[Page]:
     """The page, of the administrator; afterwards no error was logged and no file that was lent is left."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-        problems: list[str] = []
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.set_default_timeout(SLOW_MS)
-        expect.set_options(timeout=SLOW_MS)
-        page.goto(served.access.sign_in_address(served.url))
-        page.wait_for_selector("#stt-go")
-        yield page
-        expect.set_options(timeout=OFTEN_MS)
-        page.context.close()
-        browser.close()
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.set_default_timeout(SLOW_MS)
+    expect.set_options(timeout=SLOW_MS)
+    page.goto(served.access.sign_in_address(served.url))
+    page.wait_for_selector("#stt-go")
+    yield page
+    expect.set_options(timeout=OFTEN_MS)
+    page.context.close()
     assert problems == []
     until(lambda: served.uploads == [], 10)
 

@@ -22,7 +22,7 @@ from stt_lab.writing.verify import borne_out, plain
 
 TOPICAL = 0.2  # cosine from which a phrase is what a sentence is about
 ANSWERING = 0.2  # from which a sentence may be what an answer, often of a word or two, is taken from
-READ = 3  # passages in which an answer is looked for: a processor reads some 30 tokens a second
+PASSAGES = 3  # passages in which an answer is looked for: a processor reads some 30 tokens a second
 
 
 def actions(scribe: Scribe) -> tuple[Action, ...]:
@@ -105,7 +105,7 @@ def cards(scribe: Scribe, most: int) -> tuple[Card, ...]:
 
 def answer(scribe: Scribe, question: values.Question) -> Told | None:
     """What the nearest passages say to a question, sheet by sheet until one of them does; None when they do not."""
-    near = question.passages[:READ]
+    near = question.passages[:PASSAGES]
     lines = [one for one in scribe.reading.sentences if any(span.start <= one.start < span.end for span in near)]
     task = prompts.answered(question.text, question.history)
     for sheet, said in scribe.each(task, scribe.pages(lines, task)):

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from stt_lab.words import words
-from stt_lab.writing.prompts import SYSTEM
+from stt_lab.writing.prompts import INSTRUCTIONS
 from stt_lab.writing.reading import Told
 from stt_lab.writing.tools import Tools
 
@@ -52,7 +52,8 @@ def borne_out(tools: Tools, told: Sequence[Told], language: str | None, near: fl
 
 def _strange(text: str) -> bool:
     """Whether something is no plain statement."""
-    return not any(map(str.isalnum, text)) or bool(_MARKUP.search(text)) or goes_round(text) or repeats(text, SYSTEM)
+    empty = not any(map(str.isalnum, text))
+    return empty or bool(_MARKUP.search(text)) or goes_round(text) or any(repeats(text, one) for one in INSTRUCTIONS)
 
 
 def goes_round(text: str) -> bool:
