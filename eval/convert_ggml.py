@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from stt_lab.engines import catalog
 from stt_lab.settings import get_settings
+from stt_lab.weights import catalog
 
 Arrays = dict[str, np.ndarray]
 

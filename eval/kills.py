@@ -30,7 +30,7 @@ from callers import KINDS, Client, Request
 from invariants import Clip, House, at_kill, look
 from service import RESULTS, Service, recordings
 
-from stt_lab.accounts import Accounts
+from stt_lab.accounts.accounts import Accounts
 from stt_lab.jobs.files import digest
 from stt_lab.settings import Settings, get_settings
 from stt_lab.store.database import Database

@@ -19,9 +19,9 @@ from typing import Any
 
 from stt_lab import metrics
 from stt_lab.engines.protocols import silent
-from stt_lab.join import join, join_whole
 from stt_lab.runtime import Runtime, private_runtime
 from stt_lab.settings import Settings, get_settings
+from stt_lab.transcription.join import join, join_whole
 from stt_lab.types import Audio, Segment
 
 RESULTS = Path(__file__).parent / "results"

@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from stt_lab.prose import sentences
 from stt_lab.runtime import private_runtime
 from stt_lab.settings import get_settings
+from stt_lab.text.sentences import sentences
 from stt_lab.types import Segment, Transcript
-from stt_lab.writing import findings, verify
+from stt_lab.writing import grounding as verify
+from stt_lab.writing import llm_analyses as findings
 from stt_lab.writing.generative import MOST
 from stt_lab.writing.reading import Reading, Told
 from stt_lab.writing.scribe import Scribe, spread

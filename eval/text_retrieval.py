@@ -36,8 +36,8 @@ from stt_lab.settings import get_settings
 from stt_lab.store.database import Database
 from stt_lab.store.models import ADMINISTRATOR_ID
 from stt_lab.types import Segment, Transcript
+from stt_lab.writing.answerability import signs
 from stt_lab.writing.answers import places
-from stt_lab.writing.evidence import signs
 from stt_lab.writing.passages import Passage, apart, by_words, fused, ranked, said
 from stt_lab.writing.script import Script
 from stt_lab.writing.tools import Tools

@@ -20,8 +20,8 @@ from typing import Any
 import psutil
 
 import stt_lab
-from stt_lab.engines import catalog
 from stt_lab.settings import get_settings
+from stt_lab.weights import catalog
 from stt_lab.writing.tools import EXACT, FAST
 
 HERE = Path(__file__).parent

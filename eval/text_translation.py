@@ -19,7 +19,7 @@ from typing import Any
 from sacrebleu.metrics import CHRF
 
 from stt_lab.operations import translate
-from stt_lab.writing.checks import faults
+from stt_lab.translation.checks import faults
 
 HERE = Path(__file__).parent
 Row = dict[str, Any]

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
+from stt_lab.caller import LOCAL, Caller
 from stt_lab.engines.protocols import Report, silent
 from stt_lab.errors import BadInput, Forbidden, MissingFile, Unauthorized
 from stt_lab.runtime import Runtime, local_runtime
@@ -33,10 +34,6 @@ PROSE = "prose"  # marks a parameter that is a text of any length: on the comman
 Media = Annotated[Path, Field(description="audio or video", json_schema_extra={MEDIA: True})]
 
 
-ADMINISTRATOR_ID, ANONYMOUS_ID = 1, 2  # accounts that every database has (stt_lab.store.models, slow to import)
-SCOPES = ("speech", "text", "library", "account", "admin")  # what a key may be for
-
-
 def free(seconds: float) -> int:
     return 0
 
@@ -44,30 +41,6 @@ def free(seconds: float) -> int:
 def per_minute(seconds: float) -> int:
     """A credit for each minute, rounded up."""
     return math.ceil(seconds / 60)
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks, as the surface found out: the account, its key, and what that key may do."""
-
-    name: str
-    scopes: frozenset[str] = frozenset()
-    admin: bool = False
-    account_id: int = ANONYMOUS_ID
-    key_id: int | None = None
-    client: str = ""  # of an anonymous caller: a keyed hash of the address, "" for all others
-
-    @property
-    def anonymous(self) -> bool:
-        return self.account_id == ANONYMOUS_ID
-
-    def may(self, scope: str | None) -> bool:
-        return scope is None or self.admin or scope in self.scopes
-
-
-ANONYMOUS = Caller("anonymous", frozenset({"speech"}))
-ADMINISTRATOR = Caller("administrator", admin=True, account_id=ADMINISTRATOR_ID)
-LOCAL = Caller("local", admin=True, account_id=ADMINISTRATOR_ID)  # Python functions and the command line
 
 
 class Gate(Protocol):

@@ -15,7 +15,7 @@ from stt_lab.engines.pool import Pool
 from stt_lab.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from stt_lab.accounts import Accounts
+    from stt_lab.accounts.accounts import Accounts
     from stt_lab.library import Library
     from stt_lab.store.database import Database
 
@@ -59,7 +59,7 @@ class Runtime:
 
     @cached_property
     def accounts(self) -> Accounts:
-        from stt_lab.accounts import Accounts
+        from stt_lab.accounts.accounts import Accounts
 
         return Accounts(self.database)
 

@@ -5,32 +5,30 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import shutil
 import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from itertools import count
-from pathlib import Path
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from filelock import FileLock, Timeout
 from starlette.responses import HTMLResponse
 
-from stt_lab import __version__, reference
-from stt_lab.access import Access
-from stt_lab.engines import catalog
-from stt_lab.errors import BadInput, Busy
-from stt_lab.http import add_routes
+from stt_lab import __version__
+from stt_lab.accounts.access import Access
+from stt_lab.errors import BadInput
 from stt_lab.jobs import Jobs
-from stt_lab.lab.evaluations import Evaluations
+from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.recall.indexing import Indexer
 from stt_lab.runtime import Runtime
+from stt_lab.scratch import Scratch, prepare
 from stt_lab.settings import Settings, get_settings
+from stt_lab.web import reference
+from stt_lab.web.routes import add_routes
+from stt_lab.weights import catalog
 
 GRACE_S = 5  # for requests that are in flight when the server is told to end; workers are killed after it
 HOST, PORT = "127.0.0.1", 7860
@@ -39,9 +37,8 @@ OPTIONS: dict[str, Any] = {
     "access_log": False,
     "timeout_graceful_shutdown": GRACE_S,
     "server_header": False,
-    "proxy_headers": False,  # stt_lab.access reads them, from proxies that the settings name
+    "proxy_headers": False,  # stt_lab.accounts.access reads them, from proxies that the settings name
 }
-SCRATCH = ("uploads", "work", "gradio")  # folders of one server, as the runtime names them
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -96,7 +93,7 @@ class Parts:
 
 
 def _compose(settings: Settings) -> Parts:
-    scratch = _prepare(settings)
+    scratch = prepare(settings)
     try:
         runtime = Runtime(settings, scratch.folder)
         access = Access(settings, runtime.accounts)
@@ -110,80 +107,6 @@ def _compose(settings: Settings) -> Parts:
 
 async def _reference() -> HTMLResponse:
     return HTMLResponse(reference.html())  # FastAPI's own page loads its program from another host
-
-
-@dataclass(frozen=True)
-class Scratch:
-    """A folder for uploads and decoded sound that this server has for itself, as long as it holds the lock."""
-
-    folder: Path
-    lock: FileLock
-    database: FileLock | None = None  # of a SQLite file elsewhere: its jobs are one server's too
-
-    def release(self) -> None:
-        for lock in filter(None, (self.lock, self.database)):
-            lock.release()
-
-    def clear(self) -> None:
-        """Remove what an earlier run left behind."""
-        for name in SCRATCH:
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-
-
-def _prepare(settings: Settings) -> Scratch:
-    """The scratch folders, empty and readable by their owner only. Servers that share a database have one each."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    url = settings.database_url
-    shared = url is not None and url.get_secret_value().startswith("postgres")
-    scratch = _free(settings.data_dir / "servers") if shared else _locked(settings.data_dir, "server.lock")
-    if scratch is None:
-        raise Busy("Another server has this data directory: end it, or set STT_LAB_DATA_DIR to another one.")
-    try:
-        scratch = replace(scratch, database=_database_lock(settings))
-    except BaseException:
-        scratch.release()
-        raise
-    scratch.clear()
-    for name in SCRATCH:
-        (scratch.folder / name).mkdir(mode=0o700)
-    return scratch
-
-
-def _database_lock(settings: Settings) -> FileLock | None:
-    """The lock of a SQLite file that the settings name, which two data directories could share."""
-    from stt_lab.store.database import sqlite_file
-
-    file = sqlite_file(settings)
-    if file is None:
-        return None
-    held = _locked(file.parent, f".{file.name}.lock")
-    if held is None:
-        raise Busy("Another server has this database: end it, or set STT_LAB_DATABASE_URL to another one.")
-    return held.lock
-
-
-def _locked(folder: Path, lock: str) -> Scratch | None:
-    """The folder, unless another server has it."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    held = FileLock(folder / lock, timeout=0, thread_local=False)
-    try:
-        held.acquire()
-    except Timeout:
-        return None
-    return Scratch(folder, held)
-
-
-def _free(servers: Path) -> Scratch:
-    """The first folder that no server has. Those of servers that are gone are emptied."""
-    known = [int(folder.name) for folder in servers.glob("[0-9]*")]
-    found = (_locked(servers / str(number), "lock") for number in count(1))
-    mine = next(scratch for scratch in found if scratch is not None)
-    for number in known:
-        left = _locked(servers / str(number), "lock") if number != int(mine.folder.name) else None
-        if left is not None:
-            left.clear()
-            left.lock.release()
-    return mine
 
 
 def serve(host: str | None = None, port: int | None = None) -> None:

@@ -7,6 +7,7 @@ checked where a value is made, and the message carries the numbers that broke th
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -24,6 +25,7 @@ __all__ = [
     "Diarization",
     "Entity",
     "Event",
+    "File",
     "JobInfo",
     "Parsed",
     "Provenance",
@@ -248,6 +250,24 @@ class Rendering:
     format: str
     media_type: str
     transcript: Transcript
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that is made while it is read, once; or one that lies on the disk."""
+
+    name: str
+    media_type: str
+    chunks: Iterator[bytes]
+    warnings: tuple[str, ...] = ()
+    path: Path | None = None  # on the disk; then HTTP also gives parts of it
+
+    def save(self, folder: Path) -> Path:
+        """Write it into a folder, under its name."""
+        path = folder / self.name
+        with path.open("wb") as file:
+            file.writelines(self.chunks)
+        return path
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,15 @@ import uvicorn
 from fake_engines import ENGINES, TRANSCRIBERS, reset
 from fastapi import FastAPI
 
-from stt_lab.access import Access
-from stt_lab.engines import catalog, pool
-from stt_lab.http import add_routes
+from stt_lab.accounts.access import Access
+from stt_lab.engines import pool
 from stt_lab.jobs import Jobs
 from stt_lab.runtime import Runtime
 from stt_lab.server import OPTIONS
 from stt_lab.settings import Settings
 from stt_lab.types import SAMPLE_RATE, Audio
+from stt_lab.web.routes import add_routes
+from stt_lab.weights import catalog
 
 TESTS = Path(__file__).parent
 KEY = "the-key-of-the-administrator"

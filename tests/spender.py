@@ -12,7 +12,7 @@ import random
 import sys
 import time
 
-from stt_lab.accounts import Accounts
+from stt_lab.accounts.accounts import Accounts
 from stt_lab.errors import NoCredits
 from stt_lab.store.database import Database
 

@@ -1,4 +1,4 @@
-"""stt_lab.access: the key, the sign-in address and the cookie; stt_lab.settings: what is kept secret."""
+"""stt_lab.accounts.access: the key, the sign-in address and the cookie; stt_lab.settings: what is kept secret."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from fakes import KEY, fakes_fixture  # noqa: F401
 from starlette.requests import Request
 
-from stt_lab.access import Access
-from stt_lab.accounts import Account, Key
+from stt_lab.accounts.access import Access
+from stt_lab.accounts.accounts import Account, Key
+from stt_lab.caller import ADMINISTRATOR, ANONYMOUS, Caller
 from stt_lab.errors import BadInput, NotFound, Unauthorized
-from stt_lab.registry import ADMINISTRATOR, ANONYMOUS, Caller
 from stt_lab.runtime import Runtime
 from stt_lab.settings import MB, Settings, get_settings, refuse_unknown
 

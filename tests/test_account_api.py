@@ -12,10 +12,10 @@ import pytest
 from fake_engines import Endless, Gated
 from fakes import KEY, Service, fakes_fixture, served, started, tone, until  # noqa: F401
 
-from stt_lab.accounts import Tier
-from stt_lab.downloads import download
-from stt_lab.operations.library import File
+from stt_lab.accounts.accounts import Tier
 from stt_lab.settings import Settings
+from stt_lab.types import File
+from stt_lab.web.downloads import download
 
 Make = Callable[..., Settings]
 ADMIN = {"Authorization": f"Bearer {KEY}"}

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import text
 
-from stt_lab.accounts import ADMINISTRATOR_ID, ANONYMOUS_ID, Account, Accounts, Tier
+from stt_lab.accounts.accounts import ADMINISTRATOR_ID, ANONYMOUS_ID, Account, Accounts, Tier
 from stt_lab.errors import BadInput, Cancelled, NoCredits, NotFound, RateLimited, SttError, Unauthorized
 from stt_lab.store.database import Database
 from stt_lab.store.models import Job
@@ -292,7 +292,7 @@ def test_a_bad_key_is_refused(accounts: Accounts, free: Account) -> None:
 def test_an_account_has_a_bounded_number_of_keys(
     accounts: Accounts, free: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stt_lab.accounts.MOST_KEYS", 2)
+    monkeypatch.setattr("stt_lab.accounts.accounts.MOST_KEYS", 2)
     keys = [accounts.create_key(free.id, "one of two", ["speech"])[0] for _ in range(2)]
     with pytest.raises(BadInput):
         accounts.create_key(free.id, "third", ["speech"])

@@ -15,12 +15,12 @@ from stt_lab.errors import BadInput, ModelMissing
 from stt_lab.operations import analyze, summarize
 from stt_lab.operations.text import tools
 from stt_lab.types import Entity, Segment, TextSpan, Token, Transcript
-from stt_lab.writing.dues import due
+from stt_lab.writing.deadlines import due
 from stt_lab.writing.grammar import Grammar
-from stt_lab.writing.moods import label
 from stt_lab.writing.names import tidied
 from stt_lab.writing.questions import asks
 from stt_lab.writing.script import Script
+from stt_lab.writing.sentiment import label
 from stt_lab.writing.writer import writer
 
 TYPES = ("sentiment", "topics", "entities", "action_items", "questions")

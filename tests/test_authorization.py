@@ -17,8 +17,9 @@ import pytest
 from fastapi.routing import APIRoute
 from toy_server import API, KEY, Served, Toy, file_data, functions, serve, settings_for, until, upload, wav
 
-from stt_lab.http import METHODS
-from stt_lab.registry import OPERATIONS, SCOPES
+from stt_lab.caller import SCOPES
+from stt_lab.registry import OPERATIONS
+from stt_lab.web.routes import METHODS
 
 MARK = "zebrafish"
 CALLERS = ("owner", "other", "revoked", "nobody", "unscoped", "administrator")

@@ -16,12 +16,13 @@ import pytest
 from fakes import environ, files, program, tone, until, write_catalog
 
 from stt_lab import __version__
+from stt_lab.caller import ADMINISTRATOR_ID
 from stt_lab.cli import main
-from stt_lab.engines import catalog, pool
-from stt_lab.registry import ADMINISTRATOR_ID
+from stt_lab.engines import pool
 from stt_lab.runtime import private_runtime
 from stt_lab.settings import get_settings
 from stt_lab.types import Segment, Transcript
+from stt_lab.weights import catalog
 
 
 @pytest.fixture
@@ -322,7 +323,9 @@ def test_ctrl_c_and_sigterm_leave_nothing(number: int, status: int, model: str, 
     env = environ(tmp_path, TMPDIR=str(tmp_path / "temporary"))
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
         parent = psutil.Process(running.pid)
-        until(lambda: any("stt_lab.engines.worker" in c.cmdline() for c in parent.children()) or running.poll(), 20)
+        until(
+            lambda: any("stt_lab.engines.hosts.worker" in c.cmdline() for c in parent.children()) or running.poll(), 20
+        )
         children = parent.children()
         assert len(children) == 2  # the decoder and the worker
         os.killpg(running.pid, number)  # as a terminal does

@@ -35,8 +35,8 @@ from stt_lab.errors import (
     Unavailable,
 )
 from stt_lab.registry import OPERATIONS
-from stt_lab.render import render, to_json
 from stt_lab.settings import Settings
+from stt_lab.transcription.render import render, to_json
 from stt_lab.types import JobInfo, Segment, Transcript, Word
 
 HEALTH = {"status": "ok", "gpu_available": False, "gpu_name": None, "gpu_memory_mb": 0}

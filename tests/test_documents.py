@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from stt_lab.documents import ExportFormat, export, pdf, typesetter
 from stt_lab.documents.content import clock, lay_out, right_to_left
 from stt_lab.errors import BadInput, SttError
-from stt_lab.render import render, to_json
 from stt_lab.text import clean
+from stt_lab.transcription.render import render, to_json
 from stt_lab.types import Segment, Transcript, Word
 
 WHEN = datetime(2026, 11, 23, 14, 5, 9, 123456, tzinfo=UTC)

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from stt_lab.audio import DecodeLimits, Decoder
-from stt_lab.engines import catalog, pool
-from stt_lab.engines.host import InProcessHost, Task
+from stt_lab.engines import pool
+from stt_lab.engines.hosts import InProcessHost, Task
 from stt_lab.engines.protocols import Diarizer, Placement, Report, Transcriber, silent
 from stt_lab.errors import Cancelled
 from stt_lab.settings import get_settings
 from stt_lab.types import SAMPLE_RATE, Audio, Diarization, Event, Recognition, Span
+from stt_lab.weights import catalog
 
 pytestmark = pytest.mark.truth
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from toy_llm import Reply, Toy, toy_writer
 
-from stt_lab.engines import catalog
 from stt_lab.errors import BadInput, Cancelled, ModelMissing, Unavailable
 from stt_lab.types import Event, Segment, TextSpan, Transcript
+from stt_lab.weights import catalog
 from stt_lab.writing.answers import REFUSED
 from stt_lab.writing.generative import INSTEAD, NOT_SAID
 from stt_lab.writing.prompts import ASKED, SYSTEM

@@ -1,4 +1,4 @@
-"""stt_lab.engines.host and worker: engines in this process and in a process of their own."""
+"""stt_lab.engines.hosts and worker: engines in this process and in a process of their own."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from fake_engines import ENGINES, Echo
 from fakes import TESTS, pcm, started, until
 
-from stt_lab.engines import host as host_module
-from stt_lab.engines.host import InProcessHost, Task, WorkerHost, has_avx512, worker_environ
+from stt_lab.engines import hosts as host_module
+from stt_lab.engines.hosts import InProcessHost, Task, WorkerHost, has_avx512, worker_environ
 from stt_lab.engines.protocols import Placement, Report, silent
 from stt_lab.errors import Cancelled, EngineCrashed, RateLimited, SttError, Unavailable
 from stt_lab.types import Audio, Event, Recognition
@@ -237,7 +237,7 @@ import sys
 from pathlib import Path
 from fake_engines import ENGINES
 from fakes import pcm
-from stt_lab.engines.host import Task, WorkerHost, worker_environ
+from stt_lab.engines.hosts import Task, WorkerHost, worker_environ
 from stt_lab.engines.protocols import Placement
 audio = pcm(Path(sys.argv[1]))
 host = WorkerHost(worker_environ("cpu", 1, "off"), 60)

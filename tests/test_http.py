@@ -1,4 +1,4 @@
-"""stt_lab.http over a real port: answers, errors, keys, uploads, clients that go away."""
+"""stt_lab.web.routes over a real port: answers, errors, keys, uploads, clients that go away."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from fakes import KEY, Service, fakes_fixture, files, served, started, tone, unt
 
 from stt_lab.errors import SttError
 from stt_lab.registry import OPERATIONS, Operation
-from stt_lab.service import JSON_LIMIT, error_response
 from stt_lab.settings import MB, Settings
 from stt_lab.store import queue
+from stt_lab.web.service import JSON_LIMIT, error_response
 
 ANY = {"Accept": "*/*"}  # what curl, requests and fetch send
 OWNER = {"Authorization": f"Bearer {KEY}"}

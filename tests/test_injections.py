@@ -19,12 +19,12 @@ from toy_llm import Reply, Toy, toy_writer
 
 from stt_lab.types import Segment, TextSpan, Transcript
 from stt_lab.writing import scribe
+from stt_lab.writing.grounding import addresses, repeats
 from stt_lab.writing.prompts import SYSTEM
 from stt_lab.writing.script import Script
 from stt_lab.writing.templates import shipped
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import Analysis, Generated, Question, Style, Summary
-from stt_lab.writing.verify import addresses, repeats
 from stt_lab.writing.writer import Writer, writer
 
 FRAGMENTS = [json.loads(line) for line in (ROOT / "eval" / "text" / "injections.jsonl").read_text("utf-8").splitlines()]

@@ -23,7 +23,8 @@ from databases import _sqlite_template as sqlite_template
 from pydantic import Field
 from sqlalchemy import select, update
 
-from stt_lab.accounts import Accounts, Tier
+from stt_lab.accounts.accounts import Accounts, Tier
+from stt_lab.caller import ANONYMOUS, Caller
 from stt_lab.errors import (
     BadInput,
     Busy,
@@ -39,12 +40,12 @@ from stt_lab.errors import (
 from stt_lab.jobs import Jobs
 from stt_lab.jobs.progress import Progress
 from stt_lab.library import Library
-from stt_lab.registry import ANONYMOUS, OPERATIONS, Caller, Context, Media, Operation, call, current, per_minute
-from stt_lab.render import render
+from stt_lab.registry import OPERATIONS, Context, Media, Operation, call, current, per_minute
 from stt_lab.settings import Settings
 from stt_lab.store import queue
 from stt_lab.store.database import Database
 from stt_lab.store.models import ADMINISTRATOR_ID, Job, LedgerEntry, now
+from stt_lab.transcription.render import render
 from stt_lab.types import Event, JobInfo, Rendering, Segment, Transcript
 
 TESTS = Path(__file__).parent

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stt_lab.join import _cheapest, join, join_whole, name_turns, repair
+from stt_lab.transcription.join import _cheapest, join, join_whole, name_turns, repair
 from stt_lab.types import Diarization, Provenance, Recognition, Segment, Turn, Word
 
 MADE = Provenance("test", "test", "cpu", "0")

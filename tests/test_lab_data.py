@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from stt_lab.cli import main
 from stt_lab.errors import BadInput, Conflict, MissingFile, NotFound
-from stt_lab.lab import dataset
-from stt_lab.lab.annotations import read_annotation
-from stt_lab.lab.dataset import Dataset, Item, Problem, check, read_manifest, write_manifest
-from stt_lab.lab.importers import KINDS, Options, import_dataset
-from stt_lab.lab.items import Flaw
+from stt_lab.lab.data import dataset
+from stt_lab.lab.data.annotations import read_annotation
+from stt_lab.lab.data.dataset import Dataset, Item, Problem, check, read_manifest, write_manifest
+from stt_lab.lab.data.importers import KINDS, Options, import_dataset
+from stt_lab.lab.data.items import Flaw
 from stt_lab.settings import get_settings
 from stt_lab.text import LANGUAGES
 from stt_lab.types import Segment, Turn, Word
@@ -746,7 +746,7 @@ def test_the_hub_is_left_alone_offline(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_each_layout_has_a_module() -> None:
-    folder = Path(sys.modules["stt_lab.lab.importers"].__file__ or "").parent
+    folder = Path(sys.modules["stt_lab.lab.data.importers"].__file__ or "").parent
     assert {path.stem for path in folder.glob("*.py")} - {"__init__", "options"} == set(KINDS)
     with pytest.raises(BadInput, match="use one of folder, table"):
         import_dataset("zip", "x", Path(os.devnull).with_name("nowhere"))

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stt_lab.cli import main
-from stt_lab.lab.leaderboard import Board, Row, boards, read, rows_of, table
-from stt_lab.lab.scores import NAMES, RATES
+from stt_lab.lab.scoring.leaderboard import Board, Row, boards, read, rows_of, table
+from stt_lab.lab.scoring.scores import NAMES, RATES
 
 DATASETS = ("a" * 64, "b" * 64)
 RULES = ("by language", "whisper_en", "table 1a2b+basic")

@@ -23,17 +23,18 @@ import pytest
 from conftest import ROOT, Choose
 from fakes import TESTS, fakes_fixture, pcm, tone, until
 
-from stt_lab import cli_lab
+from stt_lab.cli import lab as cli_lab
 from stt_lab.cli import main
 from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, Cancelled, Conflict, EngineCrashed, ModelMissing, SttError, Unavailable
-from stt_lab.lab import meter, predictions, runner, scores, suite
-from stt_lab.lab.dataset import Item
-from stt_lab.lab.predictions import Prediction
-from stt_lab.lab.suite import Suite, read_dict, read_suites
-from stt_lab.lab.systems import child
-from stt_lab.lab.systems.protocol import Bench
-from stt_lab.lab.systems.web import OpenAiService, SttService
+from stt_lab.lab.data.dataset import Item
+from stt_lab.lab.runs import meter, predictions, runner, suite
+from stt_lab.lab.runs.predictions import Prediction
+from stt_lab.lab.runs.suite import Suite, read_dict, read_suites
+from stt_lab.lab.runs.systems import child
+from stt_lab.lab.runs.systems.protocol import Bench
+from stt_lab.lab.runs.systems.web import OpenAiService, SttService
+from stt_lab.lab.scoring import scores
 from stt_lab.settings import Settings
 from stt_lab.types import Event, Segment, Turn, Word
 

@@ -22,12 +22,13 @@ from hypothesis import strategies as st
 from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, Conflict, NotFound, SttError, TooLarge, Unavailable
-from stt_lab.lab import choices, predictions, uploaded
-from stt_lab.lab.choices import Wish
-from stt_lab.lab.evaluations import Evaluation, Evaluations, Status
-from stt_lab.lab.importers import Options
-from stt_lab.lab.runner import Progress
-from stt_lab.lab.uploaded import Limits, add_dataset
+from stt_lab.lab.data import uploaded
+from stt_lab.lab.data.importers import Options
+from stt_lab.lab.data.uploaded import Limits, add_dataset
+from stt_lab.lab.runs import choices, predictions
+from stt_lab.lab.runs.choices import Wish
+from stt_lab.lab.runs.evaluations import Evaluation, Evaluations, Status
+from stt_lab.lab.runs.runner import Progress
 from stt_lab.settings import Settings
 
 assert fakes_fixture
@@ -268,7 +269,7 @@ def test_systems_say_what_they_lack(lab: Evaluations, monkeypatch: pytest.Monkey
     }
     text = "".join(f'[systems."{name}"]\n{table}\n' for name, table in systems.items())
     (lab.folder / "suites.toml").write_text(text, "utf-8")
-    monkeypatch.setattr("stt_lab.lab.systems.ready._installed", lambda module: module != "whisperx")
+    monkeypatch.setattr("stt_lab.lab.runs.systems.ready._installed", lambda module: module != "whisperx")
     told = {choice.entry.name: choice.lacks for choice in choices.systems(lab)}
     assert (told["here"], told["far"]) == ("", "")
     assert "models pull absent" in told["away"]

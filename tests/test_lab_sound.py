@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from stt_lab.errors import BadInput, Unavailable
-from stt_lab.lab import effects, levels, robustness
-from stt_lab.lab.dataset import Item, check, read_manifest
-from stt_lab.lab.robustness import Sweep, worsened
-from stt_lab.lab.sound import own_decoder, write_wav
+from stt_lab.lab.data.dataset import Item, check, read_manifest
+from stt_lab.lab.noise import effects, levels, robustness
+from stt_lab.lab.noise.robustness import Sweep, worsened
+from stt_lab.lab.noise.sound import own_decoder, write_wav
 from stt_lab.settings import get_settings
 from stt_lab.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from stt_lab.lab.sound import Sound
+    from stt_lab.lab.noise.sound import Sound
 
 FULL = Sweep(snrs_db=[0, 10])
 NAMES = [

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from toy_llm import chat_server, content, tiny
 
-from stt_lab.engines import catalog, chat_api
+from stt_lab.engines import chat_api
 from stt_lab.engines.causal import CausalModel
 from stt_lab.engines.chat_api import ChatApi
 from stt_lab.engines.conversation import answer, pieces
@@ -23,6 +23,7 @@ from stt_lab.engines.protocols import LanguageModel, Message, Placement, silent
 from stt_lab.errors import BadAnswer, BadInput, Cancelled, ModelMissing, Unavailable
 from stt_lab.settings import Settings, get_settings
 from stt_lab.types import Event
+from stt_lab.weights import catalog
 
 SMALL = "smollm2-135m"
 SCHEMA: dict[str, Any] = {

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from toy_models import COMMIT, HUBBED, REPO, Toy, toy
 
-from stt_lab.engines import catalog
-from stt_lab.engines.catalog import Gpu
 from stt_lab.engines.doctor import Finding, doctor
-from stt_lab.engines.pull import embedded, pull
 from stt_lab.errors import BadInput, Unavailable
 from stt_lab.settings import Settings, get_settings
+from stt_lab.weights import catalog
+from stt_lab.weights.catalog import Gpu
+from stt_lab.weights.pull import embedded, pull
 
 __all__ = ["toy"]  # a fixture
 

@@ -15,9 +15,12 @@ from fakes import tone
 
 from stt_lab.cli import main
 from stt_lab.errors import BadInput, MissingFile, Unavailable
-from stt_lab.lab import notebooks, own, plots, results, runner, scores, show, tables, words
-from stt_lab.lab.predictions import Prediction, append
-from stt_lab.lab.suite import read_dict
+from stt_lab.lab.report import notebooks, plots, show, tables
+from stt_lab.lab.report import own_recordings as own
+from stt_lab.lab.runs import runner
+from stt_lab.lab.runs.predictions import Prediction, append
+from stt_lab.lab.runs.suite import read_dict
+from stt_lab.lab.scoring import results, scores, words
 from stt_lab.settings import get_settings
 from stt_lab.types import Segment, Turn
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stt_lab.engines import catalog, pii, pool
-from stt_lab.engines.host import InProcessHost, Task
+from stt_lab.engines import pii, pool
+from stt_lab.engines.hosts import InProcessHost, Task
 from stt_lab.engines.pii import patterns
 from stt_lab.engines.pii.casing import cased
 from stt_lab.engines.pii.hits import CHECKED, Hit, settle
@@ -25,6 +25,7 @@ from stt_lab.engines.protocols import BY_FORM, PII, PiiFinder, Placement, silent
 from stt_lab.errors import Cancelled, EngineCrashed, ModelMissing
 from stt_lab.settings import Settings, get_settings
 from stt_lab.types import Entity, Event
+from stt_lab.weights import catalog
 
 Find = Callable[[str], Any]
 

@@ -14,12 +14,12 @@ import pytest
 from fake_engines import Echo, Gated
 from fakes import fakes_fixture, pcm, started, until  # noqa: F401
 
-from stt_lab.engines import catalog
 from stt_lab.engines.pool import Pool, Slot
 from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, Busy, Cancelled, EngineCrashed, ModelMissing, Unavailable
 from stt_lab.settings import Settings
 from stt_lab.types import Event
+from stt_lab.weights import catalog
 
 Make = Callable[..., Pool]
 

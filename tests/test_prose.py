@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stt_lab.prose import label_name, labels, language_of, sentences
+from stt_lab.text.sentences import label_name, labels, language_of, sentences
 
 
 def split(text: str) -> list[str]:

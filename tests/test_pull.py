@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 import pytest
 from toy_models import HALVES, HUBBED, PACKAGED, Hub, Toy, digest, hub, toy
 
-from stt_lab.engines import catalog
-from stt_lab.engines.pull import partial, pull, staging
 from stt_lab.errors import BadInput, Cancelled, SttError, Unavailable
 from stt_lab.settings import Settings
+from stt_lab.weights import catalog
+from stt_lab.weights.pull import partial, pull, staging
 
 __all__ = ["hub", "toy"]  # fixtures
 

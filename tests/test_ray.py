@@ -1,4 +1,4 @@
-"""stt_lab.engines.ray_host, ray_driver and ray_actor: engines on a cluster, here of two nodes on this machine."""
+"""stt_lab.engines.hosts.ray, ray_driver and ray_actor: engines on a cluster, here of two nodes on this machine."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from fakes import TESTS, pcm, started, tone, until
 
 import stt_lab.operations  # noqa: F401  declares them
 from stt_lab.audio import PACKAGES
-from stt_lab.engines import catalog, pool, ray_host
-from stt_lab.engines.host import CANCEL_GRACE_S, Host, InProcessHost, Task, WorkerHost, worker_environ
+from stt_lab.caller import ADMINISTRATOR, ADMINISTRATOR_ID
+from stt_lab.engines import pool
+from stt_lab.engines.hosts import CANCEL_GRACE_S, Host, InProcessHost, Task, WorkerHost, worker_environ
+from stt_lab.engines.hosts import ray as ray_host
+from stt_lab.engines.hosts.ray import RayHost
 from stt_lab.engines.protocols import Placement, silent
-from stt_lab.engines.ray_host import RayHost
 from stt_lab.errors import BadInput, Cancelled, EngineCrashed, ModelMissing, SttError, Unavailable
 from stt_lab.jobs import Jobs
-from stt_lab.registry import ADMINISTRATOR, ADMINISTRATOR_ID, OPERATIONS, Context, call
+from stt_lab.registry import OPERATIONS, Context, call
 from stt_lab.runtime import Runtime, local_runtime
 from stt_lab.settings import Settings, get_settings
 from stt_lab.store import queue
 from stt_lab.types import SAMPLE_BYTES, Audio, Event, JobInfo
+from stt_lab.weights import catalog
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
-from stt_lab.engines.ray_driver import CHUNK, find_devices
+from stt_lab.engines.hosts.ray_driver import CHUNK, find_devices
 
 slow = pytest.mark.slow
 IDLE_S = 5.0

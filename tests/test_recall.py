@@ -37,7 +37,7 @@ from stt_lab.store import database as database_module
 from stt_lab.store import passages as store_passages
 from stt_lab.store.database import Database
 from stt_lab.store.models import Passages, now
-from stt_lab.words import stem, telling, words
+from stt_lab.text.words import stem, telling, words
 from stt_lab.writing.passages import SIZE, Passage, apart, by_words, fused, passages, ranked, said
 from stt_lab.writing.script import Script
 from stt_lab.writing.tools import Tools

@@ -23,12 +23,12 @@ from sqlalchemy import text
 from stt_lab.errors import BadInput, NotFound
 from stt_lab.library import Library
 from stt_lab.library import chats as chats_module
-from stt_lab.prose import sentences
 from stt_lab.recall import making
 from stt_lab.recall.chat import ask, standalone
 from stt_lab.recall.making import located, made
 from stt_lab.recall.values import ChatAnswer
 from stt_lab.store.database import Database
+from stt_lab.text.sentences import sentences
 from stt_lab.types import Parsed, TextSpan
 from stt_lab.writing.answers import REFUSED, SAID_SO
 from stt_lab.writing.passages import SIZE

@@ -15,24 +15,9 @@ from pydantic import Field
 
 import stt_lab
 import stt_lab.operations
+from stt_lab.caller import ADMINISTRATOR, ADMINISTRATOR_ID, ANONYMOUS, ANONYMOUS_ID, LOCAL, SCOPES, Caller
 from stt_lab.errors import BadInput, Cancelled, Forbidden, MissingFile, NotFound, SttError, Unauthorized
-from stt_lab.registry import (
-    ADMINISTRATOR,
-    ADMINISTRATOR_ID,
-    ANONYMOUS,
-    ANONYMOUS_ID,
-    LOCAL,
-    OPERATIONS,
-    SCOPES,
-    Caller,
-    Context,
-    Media,
-    Operation,
-    call,
-    current,
-    operation,
-    per_minute,
-)
+from stt_lab.registry import OPERATIONS, Context, Media, Operation, call, current, operation, per_minute
 from stt_lab.runtime import Runtime
 from stt_lab.settings import Settings
 from stt_lab.store import models

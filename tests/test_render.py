@@ -16,9 +16,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stt_lab.errors import BadInput
-from stt_lab.render import COLUMNS, FORMATS, parts, render, to_json
-from stt_lab.subtitles import LINE, LINES, LONGEST, SHORTEST_MS
 from stt_lab.text import clean
+from stt_lab.transcription.render import COLUMNS, FORMATS, parts, render, to_json
+from stt_lab.transcription.subtitles import LINE, LINES, LONGEST, SHORTEST_MS
 from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Word
 
 TIMES = re.compile(r"(\d\d+):(\d\d):(\d\d)[,.](\d{3}) --> (\d\d+):(\d\d):(\d\d)[,.](\d{3})")

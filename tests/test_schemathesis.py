@@ -17,7 +17,7 @@ from schemathesis import GenerationMode, checks
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi import checks as openapi_checks
 
-from stt_lab.accounts import Tier
+from stt_lab.accounts.accounts import Tier
 from stt_lab.settings import Settings
 
 Make = Callable[..., Settings]

@@ -22,13 +22,14 @@ import psutil
 import pytest
 from fakes import environ, files, pcm, program, tone, until
 
-from stt_lab.access import Access
-from stt_lab.engines import catalog
+from stt_lab.accounts.access import Access
 from stt_lab.engines.protocols import silent
 from stt_lab.errors import Busy, Unavailable
 from stt_lab.runtime import Runtime
-from stt_lab.server import _prepare, _welcome, create_app
+from stt_lab.scratch import prepare
+from stt_lab.server import _welcome, create_app
 from stt_lab.settings import Settings, get_settings
+from stt_lab.weights import catalog
 
 MINE = {"Authorization": "Bearer my-very-own-key"}
 
@@ -185,7 +186,7 @@ def test_sigterm_in_the_middle_of_work(tmp_path: Path) -> None:
         assert not (tmp_path / "data" / "admin.key").exists()
 
         threads = [asking(server, talk, "deaf", statuses)]
-        until(lambda: any("stt_lab.engines.worker" in child.cmdline() for child in server.children()), 30)
+        until(lambda: any("stt_lab.engines.hosts.worker" in child.cmdline() for child in server.children()), 30)
         threads.append(asking(server, talk, "endless", statuses))  # waits for the first
         until(lambda: len(server.leftovers()) == 4, 30)  # an upload and its decoded sound each
         children = server.children()
@@ -215,8 +216,8 @@ def test_sigterm_while_a_real_model_works(tmp_path: Path) -> None:
         tmp_path, fakes=False, STT_LAB_ADMIN_KEY="my-very-own-key", STT_LAB_MODELS_DIR=str(get_settings().models_dir)
     ) as server:
         thread = asking(server, talk, "tiny.en", statuses, diarize="false")
-        until(lambda: any("stt_lab.engines.worker" in child.cmdline() for child in server.children()), 30)
-        (worker,) = [child for child in server.children() if "stt_lab.engines.worker" in child.cmdline()]
+        until(lambda: any("stt_lab.engines.hosts.worker" in child.cmdline() for child in server.children()), 30)
+        (worker,) = [child for child in server.children() if "stt_lab.engines.hosts.worker" in child.cmdline()]
         until(lambda: sum(worker.cpu_times()[:2]) > 6, 60)  # its imports take two seconds
         children = server.children()
         assert statuses == []
@@ -240,7 +241,7 @@ def test_kill_9_leaves_no_process_and_the_next_start_no_file(tmp_path: Path) -> 
     talk, statuses = tone(tmp_path / "talk.wav", 3), list[int]()
     with serving(tmp_path, STT_LAB_ADMIN_KEY="my-very-own-key") as server:
         thread = asking(server, talk, "deaf", statuses)
-        until(lambda: any("stt_lab.engines.worker" in child.cmdline() for child in server.children()), 30)
+        until(lambda: any("stt_lab.engines.hosts.worker" in child.cmdline() for child in server.children()), 30)
         children = server.children()
         server.end(signal.SIGKILL)
         thread.join(10)
@@ -248,7 +249,7 @@ def test_kill_9_leaves_no_process_and_the_next_start_no_file(tmp_path: Path) -> 
         assert statuses == [0]
         assert server.leftovers() != []
     settings = Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models", device="cpu")
-    _prepare(settings).lock.release()
+    prepare(settings).lock.release()
     assert server.leftovers() == []
 
 
@@ -270,7 +271,7 @@ def test_the_application_over_one_data_directory(tmp_path: Path) -> None:
             pass
 
     asyncio.run(live())
-    _prepare(settings).lock.release()  # its end freed the directory
+    prepare(settings).lock.release()  # its end freed the directory
     with pytest.raises(Unavailable):
         app.state.parts.runtime.pool.transcribe(catalog.get("base"), pcm(tmp_path / "a.pcm"), None, silent)
 
@@ -280,26 +281,26 @@ def test_a_sqlite_file_elsewhere_has_one_server(tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path / 'shared' / 'stt_lab.db'}"
         return Settings(data_dir=tmp_path / data, models_dir=tmp_path, database_url=url)
 
-    first = _prepare(settings("one"))
+    first = prepare(settings("one"))
     with pytest.raises(Busy, match="STT_LAB_DATABASE_URL"):
-        _prepare(settings("two"))
+        prepare(settings("two"))
     first.release()
-    _prepare(settings("two")).release()  # the refusal had kept nothing
-    _prepare(settings("one")).release()
+    prepare(settings("two")).release()  # the refusal had kept nothing
+    prepare(settings("one")).release()
 
 
 def test_servers_that_share_a_database_share_the_data_directory(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, models_dir=tmp_path, database_url="postgresql://host/name")
-    one, two = _prepare(settings), _prepare(settings)
+    one, two = prepare(settings), prepare(settings)
     assert [scratch.folder for scratch in (one, two)] == [tmp_path / "servers" / name for name in "12"]
     for scratch in (one, two):
         (scratch.folder / "uploads" / "mark").touch()
     two.lock.release()  # as a crash does
-    third = _prepare(settings)
+    third = prepare(settings)
     assert third.folder == two.folder
     assert [path.parents[1] for path in files(tmp_path) if path.name == "mark"] == [one.folder]
     one.lock.release()
     third.lock.release()
     (tmp_path / "servers" / "2" / "work" / "mark").touch()
-    assert _prepare(settings).folder == one.folder
+    assert prepare(settings).folder == one.folder
     assert not [path for path in files(tmp_path) if path.name == "mark"]  # of servers that are gone, too

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stt_lab.engines import catalog, minilm, pool
-from stt_lab.engines.host import InProcessHost, Task
+from stt_lab.engines import minilm, pool
+from stt_lab.engines.hosts import InProcessHost, Task
 from stt_lab.engines.protocols import Embedder, Parser, Placement, Report, silent
 from stt_lab.errors import BadInput, Cancelled, TooLarge
 from stt_lab.operations import embed
 from stt_lab.operations.text import LONGEST, MOST_TEXTS
 from stt_lab.settings import Settings, get_settings
 from stt_lab.types import Event, Parsed
+from stt_lab.weights import catalog
 from stt_lab.writing.tools import Tools
 
 pytestmark = pytest.mark.truth

@@ -11,18 +11,19 @@ import pytest
 from toy_server import KEY, Served, Toy, serve, settings_for, wav
 
 from stt_lab.client import Client
-from stt_lab.engines import catalog, pool
+from stt_lab.engines import pool
 from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, ModelMissing, Unavailable
 from stt_lab.operations import translate as operation
 from stt_lab.operations.text import LONGEST
 from stt_lab.settings import Settings
+from stt_lab.translation import MOST_WARNINGS, translate
+from stt_lab.translation.checks import LONG, NO_ADDRESS, NO_NUMBER, NOTHING, REPEATS, SHORT, faults, repaired
+from stt_lab.translation.cutting import pieces, smaller, weight
+from stt_lab.translation.languages import language, languages
 from stt_lab.types import Event
-from stt_lab.writing.checks import LONG, NO_ADDRESS, NO_NUMBER, NOTHING, REPEATS, SHORT, faults, repaired
-from stt_lab.writing.cutting import pieces, smaller, weight
-from stt_lab.writing.languages import language, languages
+from stt_lab.weights import catalog
 from stt_lab.writing.tools import SENTENCES, Tools
-from stt_lab.writing.translation import MOST_WARNINGS, translate
 
 LETTER = """Dear Ana,
 
@@ -287,7 +288,7 @@ def test_models_by_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_weights_in_a_package_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from stt_lab.engines.doctor import doctor
-    from stt_lab.engines.pull import pull
+    from stt_lab.weights.pull import pull
 
     monkeypatch.setattr(catalog, "module_folder", lambda model: None)
     settings = Settings(data_dir=tmp_path, models_dir=tmp_path)

@@ -14,15 +14,16 @@ from typing import Any
 
 import pytest
 
-from stt_lab.engines import catalog, madlad, pool
-from stt_lab.engines.host import InProcessHost, Task
+from stt_lab.engines import madlad, pool
+from stt_lab.engines.hosts import InProcessHost, Task
 from stt_lab.engines.protocols import Placement, Translator, silent
 from stt_lab.errors import BadInput, Cancelled
 from stt_lab.operations import translate
 from stt_lab.settings import get_settings
+from stt_lab.translation import translate as translated
+from stt_lab.translation.languages import languages
 from stt_lab.types import Event
-from stt_lab.writing.languages import languages
-from stt_lab.writing.translation import translate as translated
+from stt_lab.weights import catalog
 
 pytestmark = pytest.mark.truth
 

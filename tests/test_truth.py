@@ -20,8 +20,8 @@ from conftest import Choose, Recording
 import stt_lab
 from stt_lab.metrics import DiarizationErrors, WordErrors, der, wder, wer
 from stt_lab.operations.speech import ResponseFormat
-from stt_lab.render import render
 from stt_lab.text import normalise
+from stt_lab.transcription.render import render
 from stt_lab.types import Transcript, Word
 
 pytestmark = pytest.mark.truth

@@ -19,10 +19,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
 
-from stt_lab.engines import catalog
 from stt_lab.registry import OPERATIONS
 from stt_lab.types import Event, Provenance, Segment, Suppressed, Transcript, Turn, Word
 from stt_lab.ui import html
+from stt_lab.weights import catalog
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +283,7 @@ def test_the_words_survive_the_escaping() -> None:
 
 
 def test_downloads_carry_the_renderings() -> None:
-    from stt_lab.render import render
+    from stt_lab.transcription.render import render
 
     made = html.result(transcript(), html.Recording("My talk.mp3", "x"), 1.0)
     for form in ("txt", "srt", "vtt", "json"):

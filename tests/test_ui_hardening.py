@@ -30,7 +30,7 @@ from toy_server import (
     wav,
 )
 
-from stt_lab.accounts import Tier
+from stt_lab.accounts.accounts import Tier
 from stt_lab.registry import OPERATIONS
 from stt_lab.settings import MB
 

@@ -34,14 +34,14 @@ from toy_server import (
     wav,
 )
 
-from stt_lab.lab import leaderboard
-from stt_lab.lab.choices import Choice, Facts
-from stt_lab.lab.evaluations import Status
-from stt_lab.lab.items import Item
-from stt_lab.lab.mistakes import LEGEND, Mistakes
-from stt_lab.lab.pictures import Picture
-from stt_lab.lab.runner import Progress
-from stt_lab.lab.suite import read_entry
+from stt_lab.lab.data.items import Item
+from stt_lab.lab.report.pictures import Picture
+from stt_lab.lab.runs.choices import Choice, Facts
+from stt_lab.lab.runs.evaluations import Status
+from stt_lab.lab.runs.runner import Progress
+from stt_lab.lab.runs.suite import read_entry
+from stt_lab.lab.scoring import leaderboard
+from stt_lab.lab.scoring.mistakes import LEGEND, Mistakes
 from stt_lab.ui.lab import gate, html
 
 ADMIN = {"authorization": f"Bearer {KEY}"}
@@ -147,7 +147,11 @@ def test_the_extra_is_not_imported_before_it_is_needed() -> None:
     named = {one for text in sources for one in re.findall(r"^from (stt_lab\.lab\.[\w.]+) import", text, re.MULTILINE)}
     listed = [one for text in sources for one in re.findall(r"^from stt_lab\.lab import (.+)$", text, re.MULTILINE)]
     modules = named | {f"stt_lab.lab.{name.strip()}" for names in listed for name in names.split(",")}
-    assert {"stt_lab.lab.evaluations", "stt_lab.lab.leaderboard", "stt_lab.lab.apart"} <= modules
+    assert {
+        "stt_lab.lab.runs.evaluations",
+        "stt_lab.lab.scoring.leaderboard",
+        "stt_lab.lab.report.report_process",
+    } <= modules
     heavy = ("numpy", "pandas", "matplotlib", "jiwer", "meeteval", "papermill", "psutil", "IPython", "torch")
     code = f"import sys, {', '.join(sorted(modules))}; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
@@ -225,7 +229,7 @@ def test_a_server_ends_with_its_evaluation(tmp_path: Path) -> None:
         data = ["talks", [], ["deaf"], "auto", False, 0, "basic", "one"]
         body = {"data": data, "fn_index": handlers.index["run"], "session_hash": "s"}
         assert server.client.post(f"{API}/queue/join", json=body, headers=ADMIN).status_code == 200
-        until(lambda: any("stt_lab.engines.worker" in child.cmdline() for child in server.children()), 60)
+        until(lambda: any("stt_lab.engines.hosts.worker" in child.cmdline() for child in server.children()), 60)
         children = server.children()
         assert server.end() < 10
         assert gone(children)

@@ -17,19 +17,19 @@ from test_ui import NASTY, TAGS, Outline
 from toy_server import API, Served, Toy, button, functions, join, serve, settings_for, until, wav
 
 from stt_lab.documents import export
-from stt_lab.engines import catalog
-from stt_lab.operations.library import File, TranscriptDetail
+from stt_lab.operations.library import TranscriptDetail
 from stt_lab.operations.translation import Translation
 from stt_lab.recall import values as recall
 from stt_lab.recall.values import ChatAnswer
-from stt_lab.types import Segment, TextSpan, Transcript, Word
+from stt_lab.translation import translated_transcript
+from stt_lab.types import File, Segment, TextSpan, Transcript, Word
 from stt_lab.ui.text import analysis, documents, html, results
 from stt_lab.ui.text.prose import Notes, document, paragraphs
 from stt_lab.ui.text.source import Place, Source
 from stt_lab.ui.text.tasks import OF_LIBRARY
 from stt_lab.ui.text.wire import plain
+from stt_lab.weights import catalog
 from stt_lab.writing.script import Script
-from stt_lab.writing.translation import translated_transcript
 from stt_lab.writing.values import Analysis, Generated, Statement, Summary
 
 TAGS = TAGS | {"article", "h3", "h4", "h5", "h6", "thead", "meter", "blockquote", "ol", "strong", "pre", "del"}

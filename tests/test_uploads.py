@@ -1,4 +1,4 @@
-"""stt_lab.uploads: multipart bodies to disk, removed whatever happens."""
+"""stt_lab.web.uploads: multipart bodies to disk, removed whatever happens."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from fakes import files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stt_lab import uploads
 from stt_lab.errors import BadInput, MissingFile, SttError, Unavailable
-from stt_lab.uploads import receive
+from stt_lab.web import uploads
+from stt_lab.web.uploads import receive
 
 KIND = "multipart/form-data; boundary=XyZ"
 Part = tuple[str, bytes]  # the parameters of Content-Disposition, and the content

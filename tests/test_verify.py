@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_llm import toy_writer
 
+from stt_lab.writing.grounding import addresses, borne_out, goes_round, plain, quantities, repeats
 from stt_lab.writing.prompts import SYSTEM, Sheet, muted
 from stt_lab.writing.reading import Sentence, Told
 from stt_lab.writing.scribe import paged
 from stt_lab.writing.tools import Tools
-from stt_lab.writing.verify import addresses, borne_out, goes_round, plain, quantities, repeats
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,13 @@ from sqlalchemy import update
 from test_jobs import House, both, client, house_fixture, operations, until  # noqa: F401
 
 import stt_lab.operations  # noqa: F401  declares them
-from stt_lab import webhooks
 from stt_lab.errors import BadInput, NotFound
+from stt_lab.jobs import webhooks
+from stt_lab.jobs.webhooks import Webhooks, check_url, installation_secret, is_public, post
 from stt_lab.registry import OPERATIONS, Context, call
 from stt_lab.settings import Settings
 from stt_lab.store import deliveries, queue
 from stt_lab.store.models import Delivery, now
-from stt_lab.webhooks import Webhooks, check_url, installation_secret, is_public, post
 
 
 class Receiver(BaseHTTPRequestHandler):

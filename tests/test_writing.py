@@ -13,11 +13,11 @@ from stt_lab.errors import BadInput
 from stt_lab.operations import summarize
 from stt_lab.operations.text import tools
 from stt_lab.types import Segment, TextSpan, Transcript
+from stt_lab.writing.fillers import cleaned, substance, words
 from stt_lab.writing.ranking import centrality, varied
 from stt_lab.writing.reading import Reading, pieces
 from stt_lab.writing.script import Script
 from stt_lab.writing.sections import sections
-from stt_lab.writing.spoken import cleaned, substance, words
 from stt_lab.writing.writer import Writer, writer
 
 

@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from stt_lab.engines import catalog
 from stt_lab.settings import Settings
+from stt_lab.weights import catalog
 
 REPO, COMMIT = "org/toy", "0123456789abcdef0123456789abcdef01234567"
 HALVES = (b"first half, " * 100_000, b"second half")  # over 512 kB: pip shows no progress for less
@@ -122,7 +122,7 @@ class Toy:
 import os, signal
 from pathlib import Path
 from stt_lab.engines import catalog
-from stt_lab.engines.pull import pull
+from stt_lab.weights.pull import pull
 from stt_lab.errors import Cancelled
 from stt_lab.settings import Settings
 catalog.CATALOG = Path({str(self.catalog)!r})

@@ -16,12 +16,12 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI
 
-from stt_lab.accounts import Tier
-from stt_lab.engines import catalog, pool
+from stt_lab.accounts.accounts import Tier
+from stt_lab.engines import pool
 from stt_lab.engines.protocols import Goal, Placement, Report
-from stt_lab.prose import sentences
 from stt_lab.server import OPTIONS, Parts, create_app
 from stt_lab.settings import Settings
+from stt_lab.text.sentences import sentences
 from stt_lab.types import (
     Audio,
     Diarization,
@@ -35,6 +35,7 @@ from stt_lab.types import (
     Turn,
     Word,
 )
+from stt_lab.weights import catalog
 
 API = "/gradio_api"
 KEY = "toy-key-of-the-administrator"

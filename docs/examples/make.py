@@ -24,7 +24,7 @@ from typing import Any
 
 from PIL import Image
 
-from stt_lab.lab import notebooks
+from stt_lab.lab.report import notebooks
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from stt_lab.errors import SttError
-from stt_lab.render import from_json
+from stt_lab.transcription.render import from_json
 from stt_lab.types import Transcript
 
 Wire = Mapping[str, Any]

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from stt_lab.documents.content import lay_out
 from stt_lab.errors import BadInput
-from stt_lab.render import parts
+from stt_lab.transcription.render import parts
 from stt_lab.types import Transcript
 
 __all__ = ["Export", "ExportFormat", "export"]

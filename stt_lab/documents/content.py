@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from stt_lab.render import grouped
 from stt_lab.text import LANGUAGES, clean, sentence_end
+from stt_lab.transcription.render import grouped
 from stt_lab.types import Segment, Transcript
 
 CREATOR = "stt_lab"

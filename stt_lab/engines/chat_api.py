@@ -15,12 +15,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from stt_lab.engines.catalog import Model
 from stt_lab.engines.conversation import answer, asked, room
 from stt_lab.engines.protocols import Message, Placement, Report
 from stt_lab.errors import BadAnswer, Unavailable
 from stt_lab.settings import Settings
 from stt_lab.types import Event
+from stt_lab.weights.catalog import Model
 
 ENGINE = "chat-api"
 CONNECT_S, ANSWER_S = 10, 600

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from stt_lab.engines import catalog, chat_api, pull
-from stt_lab.engines.catalog import Model
+from stt_lab.engines import chat_api
 from stt_lab.errors import Unavailable
 from stt_lab.settings import MB, Settings
+from stt_lab.weights import catalog, pull
+from stt_lab.weights.catalog import Model
 
 PACKAGES = (
     "faster-whisper",

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from stt_lab.engines import catalog, chat_api
-from stt_lab.engines.host import Host, InProcessHost, Task, WorkerHost, worker_environ
+from stt_lab.engines import chat_api
+from stt_lab.engines.hosts import Host, InProcessHost, Task, WorkerHost, worker_environ
 from stt_lab.engines.protocols import Goal, Placement, Report
 from stt_lab.errors import BadInput, Busy, ModelMissing
 from stt_lab.settings import Settings
 from stt_lab.types import Audio, Diarization, Event, Recognition
+from stt_lab.weights import catalog
 
 ENGINES = {  # engine of the catalog -> class; imported where it works
     "faster-whisper": "stt_lab.engines.whisper:WhisperTranscriber",
@@ -130,7 +131,7 @@ class Pool:
             return InProcessHost()
         settings = self._settings
         if settings.engine_host == "ray":
-            from stt_lab.engines.ray_host import RayHost
+            from stt_lab.engines.hosts.ray import RayHost
 
             return RayHost(settings)
         environ = worker_environ(self.device, settings.threads, settings.cpu_profile)

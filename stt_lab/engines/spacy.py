@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from stt_lab.engines.protocols import Placement, Report
-from stt_lab.prose import sentences
+from stt_lab.text.sentences import sentences
 from stt_lab.types import Entity, Event, Parsed, TextSpan, Token
 
 if TYPE_CHECKING:

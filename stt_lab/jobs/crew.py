@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
+from stt_lab.caller import Caller
 from stt_lab.errors import Cancelled, SttError, Unavailable
 from stt_lab.jobs.desk import CANCELLED, Desk, Lost
 from stt_lab.jobs.progress import Progress
-from stt_lab.registry import OPERATIONS, Caller, Context, perform
+from stt_lab.registry import OPERATIONS, Context, perform
 from stt_lab.runtime import Runtime
 from stt_lab.store import queue
 from stt_lab.store.queue import Row

@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from stt_lab.accounts import Accounts
+from stt_lab.accounts.accounts import Accounts
+from stt_lab.caller import ANONYMOUS_ID
 from stt_lab.errors import Busy, Cancelled, EngineCrashed, SttError
 from stt_lab.jobs.files import JobFiles
 from stt_lab.library import Library
-from stt_lab.registry import ANONYMOUS_ID, OPERATIONS
+from stt_lab.registry import OPERATIONS
 from stt_lab.settings import Settings
 from stt_lab.store import deliveries, queue
 from stt_lab.store.database import Database, Session

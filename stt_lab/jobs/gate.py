@@ -15,21 +15,22 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
-from stt_lab.accounts import Accounts
+from stt_lab.accounts.accounts import Accounts
+from stt_lab.caller import Caller
 from stt_lab.errors import BadInput, Busy, Conflict, IdempotencyMismatch, NotFound, SttError, Unavailable
 from stt_lab.jobs.crew import ENDING, Crew, News, Outcome
 from stt_lab.jobs.desk import RETRY_AFTER_S, Desk, unattended, unpack
 from stt_lab.jobs.files import digest
+from stt_lab.jobs.webhooks import Webhooks, check_url
 from stt_lab.library import Library
-from stt_lab.registry import Caller, Context, Operation
-from stt_lab.render import render
+from stt_lab.registry import Context, Operation
 from stt_lab.runtime import Runtime
 from stt_lab.settings import Settings
 from stt_lab.store.database import Database
 from stt_lab.store.models import Delivery, now
 from stt_lab.store.queue import Row
+from stt_lab.transcription.render import render
 from stt_lab.types import Event, JobInfo, Rendering, Transcript
-from stt_lab.webhooks import Webhooks, check_url
 
 POLL_S = 0.25  # how soon a caller who has gone is noticed
 LOOK_S = 1.0  # how often the row of a job is read that another server has

@@ -32,8 +32,8 @@ from stt_lab.store.models import now
 from stt_lab.store.passages import await_vectors, counts
 from stt_lab.store.search import INDEXES, Term, best_segment, document, loose, parse
 from stt_lab.store.transcripts import Filters, Row
+from stt_lab.text.words import rarity
 from stt_lab.types import Segment, Transcript
-from stt_lab.words import rarity
 
 __all__ = ["Hit", "Library", "Page", "SearchPage", "StoredTranscript"]
 

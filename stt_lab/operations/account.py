@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from stt_lab.engines import catalog
+from stt_lab.caller import SCOPES, Caller
 from stt_lab.errors import BadInput, Forbidden
 from stt_lab.operations.jobs import jobs
 from stt_lab.operations.values import Removed, listed, mapped
-from stt_lab.registry import SCOPES, Caller, current, operation
+from stt_lab.registry import current, operation
+from stt_lab.weights import catalog
 
 if TYPE_CHECKING:
-    from stt_lab import accounts as store
+    from stt_lab.accounts import accounts as store
 
 API = "/api/v1"
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from stt_lab.caller import SCOPES, Caller
 from stt_lab.operations.account import (
     API,
     AccountInfo,
@@ -20,7 +21,7 @@ from stt_lab.operations.account import (
     the_store,
 )
 from stt_lab.operations.values import listed
-from stt_lab.registry import SCOPES, Caller, operation
+from stt_lab.registry import operation
 
 Id = Annotated[int, Field(description="number of the account", ge=1)]
 

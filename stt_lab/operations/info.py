@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from stt_lab.engines import catalog
 from stt_lab.registry import current, operation
 from stt_lab.text import LANGUAGES
+from stt_lab.weights import catalog
 
 TASKS = ("transcribe", "diarize", "embed", "parse", "translate")  # without which something does not work at all
 

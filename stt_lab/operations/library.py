@@ -15,7 +15,8 @@ from stt_lab.errors import BadInput
 from stt_lab.operations.text import tools
 from stt_lab.operations.values import Removed, mapped, texted
 from stt_lab.registry import current, operation
-from stt_lab.render import to_json
+from stt_lab.transcription.render import to_json
+from stt_lab.types import File
 
 if TYPE_CHECKING:
     from stt_lab.library import Hit, Library, StoredTranscript
@@ -77,24 +78,6 @@ class FoundPage:
     count: int
     results: tuple[Found, ...]
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class File:
-    """A file that is made while it is read, once; or one that lies on the disk."""
-
-    name: str
-    media_type: str
-    chunks: Iterator[bytes]
-    warnings: tuple[str, ...] = ()
-    path: Path | None = None  # on the disk; then HTTP also gives parts of it
-
-    def save(self, folder: Path) -> Path:
-        """Write it into a folder, under its name."""
-        path = folder / self.name
-        with path.open("wb") as file:
-            file.writelines(self.chunks)
-        return path
 
 
 Id = Annotated[str, BeforeValidator(texted), Field(description="number or slug of the transcript")]

@@ -10,16 +10,17 @@ from pydantic import AfterValidator, AliasChoices, Field
 
 from stt_lab.documents import ExportFormat, export
 from stt_lab.engines.pool import AUTO
-from stt_lab.operations.library import PATH, File, Id
+from stt_lab.operations.library import PATH, Id
 from stt_lab.operations.text import Analysing, Hiding, Kind, Prompt, StyleName, Writing, template_of, tools, worded
 from stt_lab.operations.translation import Target, Translating, translate_all
+from stt_lab.privacy.redaction import Mode, analysed, redact_stored
 from stt_lab.recall.values import ChatAnswer
 from stt_lab.registry import current, operation
-from stt_lab.writing.languages import language
-from stt_lab.writing.redaction import Mode, analysed, redact_stored
+from stt_lab.translation import translated_transcript
+from stt_lab.translation.languages import language
+from stt_lab.types import File
 from stt_lab.writing.script import Script
 from stt_lab.writing.templates import Template
-from stt_lab.writing.translation import translated_transcript
 from stt_lab.writing.values import Analysis, Generated, Style, Summary
 from stt_lab.writing.writer import Writer
 

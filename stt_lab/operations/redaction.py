@@ -8,18 +8,18 @@ from typing import IO, Annotated, Literal, cast
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from stt_lab.documents import export
-from stt_lab.engines import catalog
 from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import PII, PiiKind
-from stt_lab.operations.library import PATH, File, Id
+from stt_lab.operations.library import PATH, Id
 from stt_lab.operations.text import tools
 from stt_lab.operations.values import listed
+from stt_lab.privacy.mask import Sound, write
+from stt_lab.privacy.redaction import Mode, doubts, find_in, spoken, written
+from stt_lab.privacy.redaction import redact_transcript as without
+from stt_lab.privacy.relisten import Listener, Secret
 from stt_lab.registry import current, operation
-from stt_lab.types import Transcript
-from stt_lab.writing.hearing import Listener, Secret
-from stt_lab.writing.redaction import Mode, doubts, find_in, spoken, written
-from stt_lab.writing.redaction import redact_transcript as without
-from stt_lab.writing.sound import Sound, write
+from stt_lab.types import File, Transcript
+from stt_lab.weights import catalog
 
 Format = Literal["txt", "srt", "vtt", "json", "csv", "docx", "pdf", "wav"]
 CHUNK = 64 * 1024  # bytes

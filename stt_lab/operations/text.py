@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from stt_lab.engines.pool import AUTO
 from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, TooLarge
+from stt_lab.privacy.redaction import Mode, analysed, redact
 from stt_lab.registry import PROSE, current, operation
-from stt_lab.writing.redaction import Mode, analysed, redact
 from stt_lab.writing.script import Script
 from stt_lab.writing.templates import Template, names, template
 from stt_lab.writing.tools import EXACT, Tools

@@ -9,18 +9,18 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from stt_lab.engines.catalog import ANY, Model
 from stt_lab.engines.pool import AUTO
 from stt_lab.errors import BadInput
 from stt_lab.operations.text import split, tools, worded, worded_each
-from stt_lab.prose import language_of
 from stt_lab.registry import PROSE, current, operation
+from stt_lab.text.sentences import language_of
+from stt_lab.translation import Translated, Turn
+from stt_lab.translation import languages as known
+from stt_lab.translation import translate as translated
+from stt_lab.translation.cutting import pieces
 from stt_lab.types import TextSpan
-from stt_lab.writing import languages as known
-from stt_lab.writing.cutting import pieces
+from stt_lab.weights.catalog import ANY, Model
 from stt_lab.writing.tools import Tools
-from stt_lab.writing.translation import Translated, Turn
-from stt_lab.writing.translation import translate as translated
 from stt_lab.writing.values import Statement
 
 SURE = 200  # letters, from which a text that seems to be in another language than was said is worth a warning

@@ -11,8 +11,8 @@ from stt_lab.library import Library
 from stt_lab.library.passages import Indexed
 from stt_lab.recall.indexing import indexed
 from stt_lab.recall.values import ChatAnswer, Source
+from stt_lab.text.words import telling
 from stt_lab.types import TextSpan
-from stt_lab.words import telling
 from stt_lab.writing.passages import Passage, apart, by_words, passages, ranked, said
 from stt_lab.writing.script import Script
 from stt_lab.writing.tools import Tools

@@ -19,7 +19,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.orm import Session
 
 from stt_lab.errors import BadInput
-from stt_lab.words import COMMON, LETTERS, stem, words
+from stt_lab.text.words import COMMON, LETTERS, stem, words
 
 TABLE = "search_index"  # FTS5 keeps further tables whose names begin so
 LONGEST_QUERY = 500  # characters

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import gradio as gr
     from fastapi import FastAPI
 
-    from stt_lab.access import Access
-    from stt_lab.lab.evaluations import Evaluations
+    from stt_lab.accounts.access import Access
+    from stt_lab.lab.runs.evaluations import Evaluations
     from stt_lab.registry import Gate
     from stt_lab.runtime import Runtime
 

@@ -11,13 +11,13 @@ from typing import Annotated, Any, get_args, get_origin
 import gradio as gr
 from pydantic import TypeAdapter
 
-from stt_lab.access import Access
-from stt_lab.lab.evaluations import Evaluations
-from stt_lab.operations.library import File
-from stt_lab.registry import OPERATIONS, Caller, Context, Gate, Operation, call
-from stt_lab.render import to_json
+from stt_lab.accounts.access import Access
+from stt_lab.caller import Caller
+from stt_lab.lab.runs.evaluations import Evaluations
+from stt_lab.registry import OPERATIONS, Context, Gate, Operation, call
 from stt_lab.runtime import Runtime
-from stt_lab.types import Event, Rendering, Transcript
+from stt_lab.transcription.render import to_json
+from stt_lab.types import Event, File, Rendering, Transcript
 from stt_lab.ui.work import Tell, Work, handed_out, named, sentence, taken
 
 

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stt_lab.access import Access
+from stt_lab.accounts.access import Access
 from stt_lab.errors import NotFound, SttError, TooLarge
 from stt_lab.settings import MB
 from stt_lab.ui.work import is_upload

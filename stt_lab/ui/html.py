@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from stt_lab.engines.catalog import Model
-from stt_lab.render import render
 from stt_lab.text import LANGUAGES
+from stt_lab.transcription.render import render
 from stt_lab.types import Event, Segment, Span, Suppressed, Transcript, Turn, Word
+from stt_lab.weights.catalog import Model
 
 COLOURS = 8  # of speakers, in page.css; a ninth speaker gets the first again
 UNSURE = 0.5  # probability under which a word is marked

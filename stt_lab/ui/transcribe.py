@@ -11,14 +11,14 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from stt_lab.engines import catalog
-from stt_lab.engines.pull import pull
 from stt_lab.errors import Cancelled, Forbidden
 from stt_lab.text import LANGUAGES
 from stt_lab.types import Event, Transcript
 from stt_lab.ui import html, parts
 from stt_lab.ui.api import Entrance
 from stt_lab.ui.work import Tell, Work, named, received, sentence
+from stt_lab.weights import catalog
+from stt_lab.weights.pull import pull
 
 EMPTY = (
     '<div class="stt-empty"><p>The transcript appears here.</p>'

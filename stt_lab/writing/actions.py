@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from stt_lab.types import TextSpan
-from stt_lab.writing.dues import due
+from stt_lab.writing.deadlines import due
 from stt_lab.writing.english import words
 from stt_lab.writing.grammar import Clause, Grammar
 from stt_lab.writing.reading import Reading, Sentence

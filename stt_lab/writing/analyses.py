@@ -7,10 +7,10 @@ from typing import Any
 
 from stt_lab.types import Entity, TextSpan
 from stt_lab.writing.actions import Action, actions
-from stt_lab.writing.moods import Mood, label, moods
 from stt_lab.writing.phrases import Phrase, phrases
 from stt_lab.writing.questions import Question, questions
 from stt_lab.writing.reading import Reading, parsed
+from stt_lab.writing.sentiment import Mood, label, moods
 from stt_lab.writing.values import EXTRACTIVE, Analysis, AnalysisType, as_dict
 
 TOPICS = 10

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stt_lab.errors import ModelMissing
+from stt_lab.text.words import rarity, telling
 from stt_lab.types import TextSpan
-from stt_lab.words import rarity, telling
-from stt_lab.writing.evidence import signs
+from stt_lab.writing.answerability import signs
 from stt_lab.writing.script import Part, Script
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import EXTRACTIVE, Answer, Question

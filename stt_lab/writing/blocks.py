@@ -9,10 +9,10 @@ from typing import Any
 from stt_lab.types import TextSpan
 from stt_lab.writing.cards import cards, definitions, quiz
 from stt_lab.writing.english import either
+from stt_lab.writing.fillers import cleaned
 from stt_lab.writing.material import Chapter, Material
 from stt_lab.writing.phrases import joined
 from stt_lab.writing.reading import Sentence
-from stt_lab.writing.spoken import cleaned
 from stt_lab.writing.summaries import paragraph, written
 from stt_lab.writing.templates import Block
 from stt_lab.writing.values import as_dict

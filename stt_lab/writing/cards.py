@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import chain
 
 from stt_lab.types import Entity, TextSpan
+from stt_lab.writing.fillers import cleaned, words
 from stt_lab.writing.grammar import Grammar
+from stt_lab.writing.grounding import addresses
 from stt_lab.writing.material import Material
 from stt_lab.writing.names import NAMES
 from stt_lab.writing.reading import Sentence
-from stt_lab.writing.spoken import cleaned, words
-from stt_lab.writing.verify import addresses
 
 BLANK = "_____"
 OPTIONS = 4

@@ -12,15 +12,15 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
-from stt_lab.engines.catalog import Model
 from stt_lab.errors import ModelMissing
-from stt_lab.writing import findings
+from stt_lab.weights.catalog import Model
+from stt_lab.writing import llm_analyses as findings
 from stt_lab.writing.actions import Action
 from stt_lab.writing.analyses import rows
+from stt_lab.writing.answerability import asks_the_silent
 from stt_lab.writing.answers import REFUSED
 from stt_lab.writing.cards import Card
 from stt_lab.writing.documents import document
-from stt_lab.writing.evidence import asks_the_silent
 from stt_lab.writing.extractive import Extractive
 from stt_lab.writing.material import Material
 from stt_lab.writing.questions import Question as Asked

@@ -10,13 +10,13 @@ import numpy as np
 
 from stt_lab.types import TextSpan
 from stt_lab.writing.actions import Action, actions
-from stt_lab.writing.moods import intensity
+from stt_lab.writing.fillers import words
 from stt_lab.writing.phrases import Phrase, phrases, titles
 from stt_lab.writing.questions import Question, questions
 from stt_lab.writing.ranking import varied
 from stt_lab.writing.reading import Reading, Sentence
 from stt_lab.writing.sections import sections
-from stt_lab.writing.spoken import words
+from stt_lab.writing.sentiment import intensity
 from stt_lab.writing.summaries import best, ranked
 
 if TYPE_CHECKING:

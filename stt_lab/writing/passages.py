@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TypeVar
 
-from stt_lab.words import rarity, telling
-from stt_lab.writing import spoken
+from stt_lab.text.words import rarity, telling
+from stt_lab.writing import fillers as spoken
 from stt_lab.writing.script import Part, Script
 
 SIZE = 100  # words of a passage, about: MiniLM reads 256 tokens, some 200 words

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from stt_lab.errors import ModelMissing
-from stt_lab.prose import label_name, labels, language_of, sentences
+from stt_lab.text.sentences import label_name, labels, language_of, sentences
 from stt_lab.types import Entity, Parsed, TextSpan, Token
 from stt_lab.writing.names import tidied
 from stt_lab.writing.script import Script

@@ -8,16 +8,16 @@ from dataclasses import replace
 from operator import and_
 from typing import Any, TypeVar
 
-from stt_lab.engines.catalog import Model
 from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadAnswer
 from stt_lab.types import Event
+from stt_lab.weights.catalog import Model
 from stt_lab.writing import prompts
+from stt_lab.writing.fillers import words
+from stt_lab.writing.grounding import NEAR, borne_out, plain
 from stt_lab.writing.prompts import Sheet, Task, conversation, shown
 from stt_lab.writing.reading import Reading, Sentence, Told
 from stt_lab.writing.sections import sections
-from stt_lab.writing.spoken import words
-from stt_lab.writing.verify import NEAR, borne_out, plain
 
 LINE = 6  # tokens of a line's number and break, about
 MARGIN = 64  # tokens that a template adds to a conversation, at most

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stt_lab.writing.actions import Action, actions
+from stt_lab.writing.fillers import cleaned, substance, words
 from stt_lab.writing.ranking import centrality, varied
 from stt_lab.writing.reading import Reading, Sentence, parsed
 from stt_lab.writing.sections import sections
-from stt_lab.writing.spoken import cleaned, substance, words
 from stt_lab.writing.values import EXTRACTIVE, Statement, Style, Summary
 
 if TYPE_CHECKING:

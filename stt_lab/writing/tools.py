@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.engines import catalog
 from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import Message, Report
-from stt_lab.prose import sentences
+from stt_lab.text.sentences import sentences
 from stt_lab.types import Event, Parsed
+from stt_lab.weights import catalog
 
 if TYPE_CHECKING:
     from stt_lab.engines.protocols import Vectors

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from stt_lab.engines import catalog
 from stt_lab.engines.pool import AUTO
 from stt_lab.errors import BadInput, ModelMissing
+from stt_lab.weights import catalog
 from stt_lab.writing.script import Script
 from stt_lab.writing.templates import Template
 from stt_lab.writing.tools import Tools

@@ -1,4 +1,4 @@
-"""A driver for tests (stt_lab.lab.systems.child): what it does with a file hangs on the length of its sound."""
+"""A driver for tests (stt_lab.lab.runs.systems.child): what it does with a file hangs on the length of its sound."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from stt_lab.engines.pii.hits import Hit, settle
 from stt_lab.engines.pii.people import spread
 from stt_lab.engines.protocols import BY_FORM, PiiKind, Placement, Report
 from stt_lab.errors import ModelMissing
-from stt_lab.prose import sentences
+from stt_lab.text.sentences import sentences
 from stt_lab.types import Entity, Event
 
 if TYPE_CHECKING:

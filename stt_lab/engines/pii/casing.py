@@ -6,7 +6,7 @@ import re
 
 from stt_lab.engines.pii.lists import EVERYDAY
 from stt_lab.engines.pii.people import given_names
-from stt_lab.prose import has_capitals
+from stt_lab.text.sentences import has_capitals
 
 _WORD = re.compile(r"(?<!\w)[^\W\d_]+(?!\w)")
 _STREET = re.compile(

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from stt_lab.lab import leaderboard
+from stt_lab.lab.scoring import leaderboard
 from stt_lab.ui import parts
 from stt_lab.ui.lab import html
 from stt_lab.ui.lab.gate import Bench, News, administrator, text

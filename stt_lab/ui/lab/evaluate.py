@@ -10,12 +10,12 @@ from typing import Any
 import gradio as gr
 
 from stt_lab.errors import BadInput, SttError
-from stt_lab.lab import choices
-from stt_lab.lab.evaluations import Evaluation
-from stt_lab.lab.importers import Options
-from stt_lab.lab.suite import BY_LANGUAGE, SPEECH_DIR
-from stt_lab.lab.systems.protocol import KNOWN
-from stt_lab.lab.uploaded import Limits, add_dataset
+from stt_lab.lab.data.importers import Options
+from stt_lab.lab.data.uploaded import Limits, add_dataset
+from stt_lab.lab.runs import choices
+from stt_lab.lab.runs.evaluations import Evaluation
+from stt_lab.lab.runs.suite import BY_LANGUAGE, SPEECH_DIR
+from stt_lab.lab.runs.systems.protocol import KNOWN
 from stt_lab.settings import MB
 from stt_lab.text import language_code
 from stt_lab.ui import parts

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import gradio as gr
 
 from stt_lab.errors import BadInput, Cancelled, Forbidden, SttError, Unavailable
-from stt_lab.lab.evaluations import Evaluations
+from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.text import LANGUAGES
 from stt_lab.ui.api import Entrance
 from stt_lab.ui.html import notice

@@ -9,17 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from stt_lab.access import SIGN_IN_PATH
-from stt_lab.lab import leaderboard
-from stt_lab.lab.choices import Choice, Facts
-from stt_lab.lab.evaluations import Status
-from stt_lab.lab.scores import NAMES
+from stt_lab.accounts.access import SIGN_IN_PATH
+from stt_lab.lab.runs.choices import Choice, Facts
+from stt_lab.lab.runs.evaluations import Status
+from stt_lab.lab.scoring import leaderboard
+from stt_lab.lab.scoring.scores import NAMES
 from stt_lab.text import LANGUAGES
 from stt_lab.ui.html import clock, notice
 
 if TYPE_CHECKING:
-    from stt_lab.lab.mistakes import Mistakes
-    from stt_lab.lab.pictures import Picture
+    from stt_lab.lab.report.pictures import Picture
+    from stt_lab.lab.scoring.mistakes import Mistakes
 
 SIGN_IN = f'<a href="{SIGN_IN_PATH.lstrip("/")}">sign in</a>'
 GATE = (

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from stt_lab.errors import BadInput
-from stt_lab.lab import apart, runner
-from stt_lab.lab.evaluations import Evaluations
+from stt_lab.lab.report import report_process as apart
+from stt_lab.lab.runs import runner
+from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.ui.html import notice
 from stt_lab.ui.lab import html
 from stt_lab.ui.work import handed_out, lent
 
 if TYPE_CHECKING:
-    from stt_lab.lab.results import Results
+    from stt_lab.lab.scoring.results import Results
 
 MOST = 20  # recordings whose mistakes are shown at once
 
@@ -63,7 +64,7 @@ class Reader:
             raise BadInput("This run is going on: its results come when it has ended.")
 
     def _open(self, name: str) -> tuple[Results, str]:
-        from stt_lab.lab.results import open_results
+        from stt_lab.lab.scoring.results import open_results
 
         self._check(name)
         folder = self._lab.stored(name)
@@ -76,7 +77,7 @@ class Reader:
 
     def mistakes(self, name: str, system: str, most: int, keep: Keep) -> str:
         """The recordings with the highest WER of a system, to read and to hear."""
-        from stt_lab.lab.mistakes import LEGEND, worst
+        from stt_lab.lab.scoring.mistakes import LEGEND, worst
 
         results, _ = self._open(name)
         found = list(worst(results, system, max(1, min(most, MOST))))
@@ -100,8 +101,8 @@ def _age(folder: Path) -> int:
 
 
 def _body(results: Results) -> str:
-    from stt_lab.lab import tables
-    from stt_lab.lab.pictures import pictures
+    from stt_lab.lab.report import tables
+    from stt_lab.lab.report.pictures import pictures
 
     turned = tables.systems(results).T
     rows = [(system, *row) for system, row in zip(turned.index, turned.to_numpy().tolist(), strict=True)]

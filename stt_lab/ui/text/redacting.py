@@ -10,7 +10,7 @@ import gradio as gr
 
 from stt_lab.engines.protocols import PII
 from stt_lab.errors import BadInput
-from stt_lab.operations.library import File
+from stt_lab.types import File
 from stt_lab.ui.html import Saved
 from stt_lab.ui.text import html
 from stt_lab.ui.text.analysis import analysis, kind

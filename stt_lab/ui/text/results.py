@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from stt_lab.operations.library import File
-from stt_lab.render import from_json
+from stt_lab.transcription.render import from_json
+from stt_lab.translation.languages import language
+from stt_lab.types import File
 from stt_lab.ui.html import kept
 from stt_lab.ui.text import html
 from stt_lab.ui.text.prose import Notes, paragraphs, verbatim
 from stt_lab.ui.text.source import Source
 from stt_lab.ui.text.wire import PLAIN, Wire, plain, saved, spans
-from stt_lab.writing.languages import language
 
 
 def summary(made: Any, source: Source) -> str:

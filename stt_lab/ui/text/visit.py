@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from stt_lab.operations.library import File
+from stt_lab.types import File
 from stt_lab.ui.api import Entrance
 from stt_lab.ui.parts import Uploads
 from stt_lab.ui.text.source import Source

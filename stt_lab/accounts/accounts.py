@@ -1,0 +1,240 @@
+"""Accounts and their keys, on top of quotas and credits.
+
+A key is shown once, when it is made; the store has its SHA-256 only, which is enough for 256 random bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import unicodedata
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from stt_lab.accounts.credits import Credits, Entry, Limits, Tier, UsageDay
+from stt_lab.errors import BadInput, NotFound, Unauthorized, Unavailable
+from stt_lab.store import models as rows
+from stt_lab.store import queries
+from stt_lab.store.database import Session
+from stt_lab.store.models import ADMINISTRATOR_ID, ANONYMOUS_ID
+
+__all__ = ["ADMINISTRATOR_ID", "ANONYMOUS_ID", "Account", "Accounts", "Entry", "Key", "Limits", "Tier", "UsageDay"]
+
+KEY_BYTES = 32
+KEY = re.compile(r"stt_[A-Za-z0-9_-]{43}")
+PREFIX = len("stt_") + 8  # characters of a key that may be shown
+SCOPE = re.compile(r"[a-z][a-z0-9_:-]{0,39}")
+MOST_KEYS = 100  # valid at once, of an account
+TOUCH = timedelta(minutes=1)  # last_used is this coarse, so that a request seldom writes
+WRONG_KEY = "This key is not valid here: send 'Authorization: Bearer KEY' with a key of this installation."
+
+
+@dataclass(frozen=True)
+class Account:
+    id: int
+    name: str
+    email: str | None
+    preferences: dict[str, Any]  # of e-mail
+    tier: str
+    admin: bool
+    disabled: bool
+    created: datetime
+
+
+@dataclass(frozen=True)
+class Key:
+    """What may be shown of a key."""
+
+    id: int
+    account_id: int
+    name: str
+    prefix: str
+    scopes: tuple[str, ...]
+    created: datetime
+    last_used: datetime | None
+    revoked: datetime | None
+
+
+class Accounts(Credits):
+    """Who may use this installation, by which keys, and how much."""
+
+    # -- accounts
+
+    def create(self, name: str, email: str | None = None, tier: str = "free") -> Account:
+        return self._save(rows.Account(preferences={}), {"name": name, "email": email, "tier": tier})
+
+    def get(self, account_id: int) -> Account:
+        with self._database.read() as session:
+            return _account(queries.account(session, account_id))
+
+    def find(self, name: str) -> Account:
+        """The account of that name."""
+        with self._database.read() as session:
+            row = queries.account_named(session, _normal(name)) if name.isprintable() else None
+            if row is None:
+                raise NotFound(f"There is no account {name[:120]!r}.")
+            return _account(row)
+
+    def list(self) -> tuple[Account, ...]:
+        with self._database.read() as session:
+            return tuple(_account(row) for row in queries.accounts(session))
+
+    def update(self, account_id: int, **changes: Any) -> Account:
+        """Change name, email, preferences, tier, admin or disabled."""
+        fixed = {ADMINISTRATOR_ID: {"tier", "admin", "disabled"}, ANONYMOUS_ID: {"name", "admin"}}
+        if refused := sorted(fixed.get(account_id, set()) & changes.keys()):
+            raise BadInput(f"The {refused[0]} of this account cannot be changed: the installation rests on it.")
+        return self._save(account_id, changes)
+
+    def _save(self, account: rows.Account | int, changes: dict[str, Any]) -> Account:
+        checked = {name: _checked(name, value) for name, value in changes.items()}
+        with self._database.write() as session:
+            row = queries.account(session, account, lock=True) if isinstance(account, int) else account
+            _tier_exists(session, checked.get("tier", row.tier))
+            with queries.unique(session, f"The name {checked.get('name', '')!r} is taken: choose another."):
+                for name, value in checked.items():
+                    setattr(row, name, value)
+                session.add(row)
+            return _account(row)
+
+    # -- keys
+
+    def create_key(self, account_id: int, name: str, scopes: Iterable[str]) -> tuple[Key, str]:
+        """A new key, and its secret: this is the only time that anybody sees it."""
+        if account_id == ANONYMOUS_ID:
+            raise BadInput("The anonymous account has no keys: make an account first.")
+        raw = f"stt_{secrets.token_urlsafe(KEY_BYTES)}"
+        row = rows.ApiKey(
+            account_id=account_id, name=_name(name), prefix=raw[:PREFIX], digest=_digest(raw), scopes=_scopes(scopes)
+        )
+        with self._database.write() as session:
+            queries.account(session, account_id, lock=True)
+            if len(queries.keys(session, account_id)) >= MOST_KEYS:
+                raise BadInput(f"The account has {MOST_KEYS} keys: revoke one that is no longer used.")
+            session.add(row)
+            session.flush()
+            return _key(row), raw
+
+    def keys(self, account_id: int, *, revoked: bool = False) -> tuple[Key, ...]:
+        """The valid keys of an account, oldest first; with `revoked` all that it ever had."""
+        with self._database.read() as session:
+            queries.account(session, account_id)
+            return tuple(_key(row) for row in queries.keys(session, account_id, revoked=revoked))
+
+    def revoke_key(self, account_id: int, key_id: int) -> None:
+        """The key is refused from now on, by every server on this store."""
+        with self._database.write() as session:
+            row = session.get(rows.ApiKey, key_id) if 0 < key_id <= queries.LARGEST_ID else None
+            if row is None or row.account_id != account_id or row.revoked:
+                raise NotFound(f"There is no key {key_id}.")
+            row.revoked = self._clock()
+
+    def identify(self, raw: str) -> tuple[Account, Key]:
+        """Whose key this is. Unauthorized when it is nobody's, was revoked, or its account is switched off."""
+        if not KEY.fullmatch(raw):
+            raise Unauthorized(WRONG_KEY)
+        digest = _digest(raw)
+        with self._database.read() as session:
+            candidates = queries.keys_with_prefix(session, raw[:PREFIX])
+            found = [row for row in candidates if hmac.compare_digest(row.digest, digest)]
+            if not found:
+                raise Unauthorized(WRONG_KEY)
+            account, key = _account(queries.account(session, found[0].account_id)), _key(found[0])
+        if account.disabled:
+            raise Unauthorized("The account of this key is switched off: ask the administrator.")
+        self._touch(key)
+        return account, key
+
+    def _touch(self, key: Key) -> None:
+        now = self._clock()
+        if key.last_used is None or key.last_used <= now - TOUCH:
+            with suppress(Unavailable), self._database.write() as session:  # a note, not worth an error
+                queries.touch(session, key.id, now, now - TOUCH)
+
+
+def _account(row: rows.Account) -> Account:
+    return Account(**{field.name: getattr(row, field.name) for field in fields(Account)})
+
+
+def _key(row: rows.ApiKey) -> Key:
+    values = {field.name: getattr(row, field.name) for field in fields(Key)}
+    return Key(**values | {"scopes": tuple(row.scopes)})
+
+
+def _digest(raw: str) -> str:
+    return hashlib.sha256(raw.encode()).hexdigest()
+
+
+# -- checks of what people send
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name not in CHECKS:
+        raise BadInput(f"An account has no {name[:40]!r} to change; it has {', '.join(CHECKS)}.")
+    return CHECKS[name](value)
+
+
+def _normal(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def _name(value: Any) -> str:
+    name = _normal(value) if isinstance(value, str) else ""
+    if not (1 <= len(name) <= 120 and name.isprintable()):
+        raise BadInput("A name has 1 to 120 characters on one line.")
+    return name
+
+
+def _email(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    text = value if isinstance(value, str) and len(value) <= 254 and value.isprintable() else ""
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
+        raise BadInput("An e-mail address looks like ada@example.org and has at most 254 characters.")
+    return text
+
+
+def _preferences(value: Any) -> dict[str, Any]:
+    with suppress(TypeError, ValueError):  # what JSON cannot say
+        if isinstance(value, dict) and len(json.dumps(value, allow_nan=False)) <= 4000:
+            return value
+    raise BadInput("Preferences are names with values of JSON, of at most 4000 characters together.")
+
+
+def _tier_name(value: Any) -> str:
+    return str(value)[:40]
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise BadInput("Whether an account is admin or disabled is true or false.")
+    return value
+
+
+def _scopes(scopes: Iterable[str]) -> list[str]:
+    wanted = sorted(set(scopes))
+    if not wanted or not all(SCOPE.fullmatch(scope) for scope in wanted):
+        raise BadInput("A key needs scopes, each a word like 'speech'.")
+    return wanted
+
+
+def _tier_exists(session: Session, name: str) -> None:
+    known = [tier.name for tier in queries.tiers(session)]
+    if name not in known:
+        raise BadInput(f"There is no tier {name!r}: take one of {', '.join(known)}.")
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "name": _name,
+    "email": _email,
+    "preferences": _preferences,
+    "tier": _tier_name,
+    "admin": _flag,
+    "disabled": _flag,
+}

@@ -1,0 +1,317 @@
+"""The child program of `stt_lab.audio`: reads untrusted media in a process of its own, with limits.
+
+    python -m stt_lab.audio.decoder MAX_SAMPLES MEMORY_MB
+
+Requests are JSON lines on stdin, {"source": path, "target": path}. Answers are JSON lines on stdout: {"fraction": 0.5}
+once or more, then {"done": {...}} or {"error": sentence, "code": code}. The program ends with its stdin,
+also in the middle of a file. It imports PyAV and nothing else that is heavy, so that it starts in a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeAlias
+
+import av
+import av.error
+from av.stream import Discard, Disposition
+
+from stt_lab.errors import SttError, TooLarge, Unavailable, UnsupportedMedia
+from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE
+
+ACCEPTED = "MP3, WAV, FLAC, OGG, M4A, AAC, OPUS, WMA, MP4, WebM, MKV, AVI, MOV, WMV, MPG or MPEG"
+DEMUXERS = "aac,asf,avi,flac,matroska,mov,mp3,mpeg,mpegts,ogg,w64,wav"  # no playlists, nothing that names other files
+NO_PROTOCOL = "none"  # the file is opened here, so a demuxer has no reason to open anything
+BLOCK = 500_000  # source samples that are resampled at once
+BLOCK_SECONDS = 60  # a block's limit at low source rates, which the resampler blows up most
+REPORT_EVERY = 0.25  # seconds
+DEAD_END = 100  # unreadable packets in a row after which reading stops
+OPEN_FILES = 32
+ENDLESS = 0x7FFF_0000  # from here on a size in a RIFF header means that its writer did not know it
+SLACK_SECONDS, SLACK_SHARE = 0.25, 0.01  # a header may promise that much more than there is: codec padding, rounding
+
+Frame: TypeAlias = "av.AudioFrame"
+Pending: TypeAlias = "queue.SimpleQueue[dict[str, str]]"
+
+
+@dataclass
+class Tally:
+    """What is known of a file while it is read."""
+
+    skipped: int = 0  # packets that could not be read or decoded
+    start: int = 0  # byte at which the first packet lies
+    position: int = 0  # byte that reading has reached
+    written: int = 0  # samples at 16 kHz
+
+
+def main() -> None:
+    """Answer requests until stdin ends."""
+    max_samples, memory_mb = int(sys.argv[1]), int(sys.argv[2])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _limit(max_samples, memory_mb)
+    gc.freeze()  # the collections after each file then look at that file's objects only
+    pending: Pending = queue.SimpleQueue()
+    target: list[str] = []  # the file being written
+    threading.Thread(target=_listen, args=(pending, target), daemon=True).start()
+    while True:
+        request = pending.get()
+        target[:] = [request["target"]]
+        _say({"fraction": 0.0})  # whatever happens from here on is the file's doing
+        _say(_answer(request["source"], request["target"], max_samples))
+        target.clear()
+        gc.collect()  # resamplers hang in reference cycles
+
+
+def _limit(max_samples: int, memory_mb: int) -> None:
+    """Limits of the system on memory, written bytes, open files and core dumps, where it has them."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limits = {
+        resource.RLIMIT_AS: memory_mb * 1024 * 1024,
+        resource.RLIMIT_FSIZE: (max_samples + SAMPLE_RATE * BLOCK_SECONDS) * SAMPLE_BYTES,
+        resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, value in limits.items():
+        with contextlib.suppress(ValueError, OSError):  # macOS knows RLIMIT_AS and refuses it
+            resource.setrlimit(kind, (value, value))
+
+
+def _listen(pending: Pending, target: list[str]) -> None:
+    """Pass requests on; when the parent is gone, remove the unfinished file and end at once."""
+    for line in sys.stdin:
+        pending.put(json.loads(line))
+    for path in list(target):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    os._exit(0)
+
+
+def _say(message: dict[str, Any]) -> None:
+    print(json.dumps(message), flush=True)
+
+
+def _answer(source: str, target: str, max_samples: int) -> dict[str, Any]:
+    try:
+        return {"done": decode(source, target, max_samples)}
+    except SttError as problem:
+        return problem.as_dict()
+    except MemoryError:
+        error = "The file needs more memory to decode than is allowed; convert it to 16 kHz mono FLAC."
+    except OSError:
+        return Unavailable("The sound cannot be stored; try again when the disk of this machine has room.").as_dict()
+    except (av.error.FFmpegError, ValueError, RuntimeError, ArithmeticError):
+        error = f"The file cannot be decoded; convert it to {ACCEPTED}."
+    return UnsupportedMedia(error).as_dict()
+
+
+def decode(source: str, target: str, max_samples: int) -> dict[str, Any]:
+    """Write the first sound track of `source` to the new file `target` as raw 16-bit mono PCM at 16 kHz.
+
+    Returns the fields of `stt_lab.types.Audio` but the path. Raises UnsupportedMedia for what is not media, has no
+    sound track or holds no sound, and TooLarge beyond `max_samples`.
+    """
+    tally = Tally()
+    with _open(source) as file, _demux(file) as container, open(target, "xb") as out:
+        stream = _sound(container)
+        due = time.monotonic() + REPORT_EVERY
+        for pcm in _resampled(_frames(container, stream, tally), tally, max_samples):
+            out.write(pcm)
+            if time.monotonic() >= due:
+                _say({"fraction": min(1.0, tally.position / container.size)})
+                due = time.monotonic() + REPORT_EVERY
+        if not tally.written:
+            raise UnsupportedMedia(f"No sound could be decoded from the file; convert it to {ACCEPTED}.")
+        return {
+            "samples": tally.written,
+            "container": container.format.name,
+            "codec": stream.codec_context.name,
+            "channels": stream.codec_context.channels,
+            "source_rate": stream.codec_context.sample_rate,
+            "warnings": _warnings(tally, _promised(file, container, stream, tally)),
+        }
+
+
+class _Nameless:
+    """A file without its name, so that only the content decides what it is."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+def _open(source: str) -> BinaryIO:
+    try:
+        return open(source, "rb")
+    except OSError:
+        raise UnsupportedMedia("The file cannot be opened; check its permissions and send it again.") from None
+
+
+def _demux(file: BinaryIO) -> Any:
+    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": NO_PROTOCOL}
+    try:
+        return av.open(_Nameless(file), container_options=options, metadata_errors="ignore")
+    except MemoryError:
+        raise
+    except (av.error.FFmpegError, ValueError, OSError):
+        raise UnsupportedMedia(
+            f"The file is not sound or video that can be read, or its beginning or index is missing; send {ACCEPTED}."
+        ) from None
+
+
+def _sound(container: Any) -> Any:
+    """The first sound track; the demuxer then drops all others."""
+    if not container.streams.audio:
+        raise UnsupportedMedia("The video has no sound track; send a file with sound.")
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise UnsupportedMedia(f"The sound is in a codec that cannot be decoded; convert the file to {ACCEPTED}.")
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
+    return stream
+
+
+def _frames(container: Any, stream: Any, tally: Tally) -> Iterator[Frame]:
+    """Decoded frames; a packet that cannot be decoded is counted and left out."""
+    for packet in _packets(container, stream, tally):
+        tally.start = tally.start or packet.pos or 0
+        tally.position = max(tally.position, packet.pos or 0)
+        try:
+            frames = packet.decode()
+        except MemoryError:
+            raise
+        except (av.error.FFmpegError, ValueError):
+            tally.skipped += 1
+            continue
+        for frame in frames:
+            frame.pts = None  # samples are counted, times are not trusted
+            yield frame
+
+
+def _packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
+    """Packets of one track; reading goes on after an unreadable stretch."""
+    failures = 0
+    while failures < DEAD_END:
+        try:
+            for packet in container.demux(stream):
+                failures = 0
+                yield packet
+            return
+        except av.error.InvalidDataError:
+            failures += 1
+            tally.skipped += 1
+
+
+def _resampled(frames: Iterable[Frame], tally: Tally, max_samples: int) -> Iterator[memoryview]:
+    """Raw PCM at 16 kHz. Where rate, channels or sample format change, a new resampler begins."""
+    for (rate, layout, kind), run in itertools.groupby(frames, key=_shape):
+        resampler = _resampler()
+        average = not _folds(kind, layout)
+        for block in itertools.chain(_blocks(run, min(BLOCK, BLOCK_SECONDS * rate)), [None]):
+            coming = block.samples * SAMPLE_RATE // rate if block else 0
+            if tally.written + coming > max_samples:  # before the resampler allocates it
+                raise TooLarge(f"The recording is longer than {_spoken(max_samples)}; cut it into shorter parts.")
+            for frame in resampler.resample(_average(block) if block and average else block):
+                tally.written += frame.samples
+                yield memoryview(frame.planes[0])[: frame.samples * SAMPLE_BYTES]
+
+
+def _shape(frame: Frame) -> tuple[int, str, str]:
+    return frame.sample_rate, frame.layout.name, frame.format.name
+
+
+def _resampler() -> Any:
+    return av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)  # as faster-whisper sets it
+
+
+def _blocks(frames: Iterable[Frame], size: int) -> Iterator[Frame]:
+    """Frames of one shape, joined to blocks of at least `size` samples but for the last."""
+    fifo = av.AudioFifo()
+    for frame in frames:
+        fifo.write(frame)
+        if fifo.samples >= size:
+            yield fifo.read()
+    if fifo.samples:
+        yield fifo.read()
+
+
+def _folds(kind: str, layout: str) -> bool:
+    """Whether libswresample can fold this layout into mono; it cannot with nine channels that have no names."""
+    try:
+        probe = av.AudioFrame(format=kind, layout=layout, samples=1)
+        probe.sample_rate = SAMPLE_RATE
+        _resampler().resample(probe)
+    except av.error.ArgumentError:
+        return False
+    return True
+
+
+def _average(frame: Frame) -> Frame:
+    """The mean of all channels, as float. Packed first: PyAV miscounts the planes of eight and more planar channels."""
+    packed = av.AudioResampler(format="flt", layout=frame.layout.name, rate=frame.sample_rate).resample(frame)[0]
+    samples = packed.to_ndarray().reshape(-1, frame.layout.nb_channels)  # (n, channels)
+    mono = av.AudioFrame.from_ndarray(samples.mean(axis=1)[None], format="flt", layout="mono")
+    mono.sample_rate = frame.sample_rate
+    return mono
+
+
+def _promised(file: BinaryIO, container: Any, stream: Any, tally: Tally) -> float:
+    """Seconds that the headers declare for the sound track; 0 where they say nothing about it."""
+    kind = container.format.name
+    if kind in ("wav", "avi"):
+        return _promised_by_riff(file, container.size, tally)
+    if "DURATION" in stream.metadata:  # of the track, as Matroska's writers note it: "00:01:02.500000000"
+        with contextlib.suppress(ValueError):
+            hours, minutes, seconds = map(float, stream.metadata["DURATION"].split(":"))
+            return hours * 3600 + minutes * 60 + seconds
+    own = kind.startswith("mov")  # has a duration for each track; others have the longest track's
+    others = [one for one in container.streams if one is not stream and not one.disposition & Disposition.attached_pic]
+    if not stream.duration or kind == "aac" or (others and not own):
+        return 0.0
+    seconds = float(stream.duration * stream.time_base)
+    rate = stream.codec_context.bit_rate if kind == "mp3" else None  # bits a second
+    guess = (container.size - tally.start) * 8 / rate if rate else 0.0  # FFmpeg's, without a count in the header
+    return 0.0 if abs(guess - seconds) <= SLACK_SHARE * seconds else seconds
+
+
+def _promised_by_riff(file: BinaryIO, size: int, tally: Tally) -> float:
+    """FFmpeg trims the length of a WAV or AVI to the file's, so read the size in its header, little-endian."""
+    file.seek(4)
+    declared = 8 + int.from_bytes(file.read(4), "little")
+    return tally.written / SAMPLE_RATE * declared / size if declared < ENDLESS else 0.0
+
+
+def _warnings(tally: Tally, promised: float) -> list[str]:
+    found = tally.written / SAMPLE_RATE
+    faults = []
+    if tally.skipped:
+        faults.append(f"{tally.skipped} packet{'s were' if tally.skipped > 1 else ' was'} skipped")
+    if promised - found > max(SLACK_SECONDS, SLACK_SHARE * promised):
+        faults.append(f"it ends early or has gaps ({found:.1f} of {promised:.1f} s are there)")
+    return [f"The file is damaged: {' and '.join(faults)}; what could be read was used."] if faults else []
+
+
+def _spoken(samples: int) -> str:
+    """A length for people: "8 hours", "90 seconds"."""
+    seconds = samples / SAMPLE_RATE
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} seconds"
+
+
+if __name__ == "__main__":
+    main()

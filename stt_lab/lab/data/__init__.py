@@ -1,0 +1,1 @@
+"""Datasets: manifests, importers, checks, uploads."""

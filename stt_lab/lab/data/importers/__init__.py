@@ -1,0 +1,138 @@
+"""Other people's layouts become a manifest: `import_dataset("librispeech", source, target)`.
+
+An importer is a function of a folder or file and `Options` that yields items; it is imported when it is asked for.
+What does not fit its layout is one sentence that names the file and the line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+from stt_lab.errors import BadInput, Conflict, MissingFile
+from stt_lab.lab.data.dataset import MANIFEST, write_manifest
+from stt_lab.lab.data.importers.options import Options
+from stt_lab.lab.data.items import Dataset, Flaw, Item
+
+__all__ = ["KINDS", "Options", "import_dataset"]
+
+Importer = Callable[[str, Options], Iterator[Item]]
+
+KINDS = {  # name, as the module: what it reads
+    "folder": "audio with .txt, .srt, .vtt, .rttm, .stm, .ctm or .TextGrid files of the same names beside it",
+    "table": "a CSV or TSV file with a header; --columns says which column is what",
+    "librispeech": "LibriSpeech as unpacked: SPEAKER/CHAPTER/*.flac and *.trans.txt",
+    "common_voice": "a language of Common Voice as unpacked: clips/ and test.tsv (or --split)",
+    "fleurs": "FLEURS: LANGUAGE/test.tsv (or --split) and LANGUAGE/audio/test/*.wav",
+    "ami": "AMI: audio of meetings and the manual annotations in XML; RTTM files win where there are some",
+    "voxconverse": "VoxConverse: WAV and RTTM files of the same names, in any folders below",
+    "huggingface": "a dataset of Hugging Face: saved to disk, parquet, an audio folder, or a name of the hub",
+}
+AUDIO = "audio"  # folder of copies, beside the manifest
+
+
+def import_dataset(kind: str, source: str | Path, target: Path, options: Options | None = None) -> Dataset:
+    """Write `target`/manifest.jsonl from a source of that kind; nothing is written when that fails.
+
+    The manifest names audio where it lies, unless the options want copies or links in `target`/audio.
+    """
+    options = options or Options()
+    target = Path(os.path.abspath(target))
+    for name in (MANIFEST, AUDIO)[: 1 if options.audio == "refer" else 2]:
+        _check_free(target / name)
+    new = not target.exists()
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        return _filled(kind, source, target, options)
+    finally:
+        if new and not any(target.iterdir()):
+            target.rmdir()
+
+
+def _filled(kind: str, source: str | Path, target: Path, options: Options) -> Dataset:
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=target) as name:
+        scratch, final = Path(name) / AUDIO, target / AUDIO
+        scratch.mkdir()
+        items = tuple(_collected(kind, str(source), replace(options, scratch=scratch)))
+        if options.audio != "refer":
+            items = tuple(_taken(items, scratch, options.audio))
+        dataset = Dataset(target.name, target, tuple(_moved(item, scratch, final) for item in items))
+        held = any(scratch.iterdir())
+        if held:
+            _check_free(final)
+            scratch.rename(final)
+        try:
+            write_manifest(dataset, target / MANIFEST)
+        except BaseException:
+            if held:
+                final.rename(scratch)  # which goes with its folder
+            raise
+    return dataset
+
+
+def _check_free(path: Path) -> None:
+    if path.exists():
+        raise Conflict(f"{path} is there already: remove it, or choose another folder.")
+
+
+def _collected(kind: str, source: str, options: Options) -> Iterator[Item]:
+    """The items, each with an id of its own and what the options know of all."""
+    seen = set()
+    try:
+        for item in _importer(kind)(source, options):
+            if item.id in seen:
+                raise Flaw(f"two recordings are called {item.id}", "give each a name of its own")
+            seen.add(item.id)
+            yield replace(
+                item,
+                language=item.language or options.language,
+                licence=item.licence or options.licence,
+                source=item.source or options.source,
+            )
+    except Flaw as flaw:
+        raise BadInput(str(flaw)) from None
+    if not seen:
+        raise BadInput(f"{source} has no recordings of the layout {kind}: {KINDS[kind]}.")
+
+
+def _importer(kind: str) -> Importer:
+    if kind not in KINDS:
+        raise BadInput(f"There is no layout {kind[:30]!r}: use one of {', '.join(KINDS)}.")
+    made: Importer = importlib.import_module(f"{__name__}.{kind}").read
+    return made
+
+
+def _taken(items: tuple[Item, ...], folder: Path, how: str) -> Iterator[Item]:
+    """The items with their audio copied or linked into the folder."""
+    for item in items:
+        if not item.audio.is_file():
+            raise MissingFile(f"The audio of {item.id} is missing: correct its name, or put the file there.")
+        if item.audio.is_relative_to(folder):
+            yield item
+            continue
+        copy = _free(folder, item.id, item.audio.suffix)
+        if how == "copy":
+            shutil.copyfile(item.audio, copy)
+        else:
+            copy.symlink_to(item.audio)
+        yield replace(item, audio=copy)
+
+
+def _free(folder: Path, id: str, suffix: str) -> Path:
+    """A path in the folder that nothing has yet, with a name made from the id."""
+    plain = re.sub(r"[^\w.-]+", "_", id)[-100:].lstrip(".") or "audio"
+    names = (f"{plain}{f'-{number}' if number > 1 else ''}{suffix}" for number in count(1))
+    return next(path for path in map(folder.joinpath, names) if not path.exists() and not path.is_symlink())
+
+
+def _moved(item: Item, old: Path, new: Path) -> Item:
+    if not item.audio.is_relative_to(old):
+        return item
+    return replace(item, audio=new / item.audio.relative_to(old))

@@ -1,0 +1,32 @@
+"""VoxConverse (Chung et al. 2020): WAV files of one download, RTTM files of another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from stt_lab.lab.data.annotations import read_annotation
+from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, Options, annotated, files, folder_of
+from stt_lab.lab.data.items import Flaw, Item
+
+__all__ = ["read", "rttms"]
+
+
+def read(source: str, options: Options) -> Iterator[Item]:
+    """An item for each file of sound; --split dev takes those in folders with dev in their name."""
+    folder = folder_of(source)
+    turns = rttms(folder)
+    for audio in files(folder, AUDIO_SUFFIXES):
+        name = audio.relative_to(folder).as_posix()
+        if options.split and options.split not in name.rpartition("/")[0] + folder.name:
+            continue
+        if audio.stem not in turns:
+            raise Flaw(f"{name} has no {audio.stem}.rttm", "put the repository's RTTM files into the same folder")
+        rttm = turns[audio.stem]
+        found = read_annotation(rttm, rttm.relative_to(folder).as_posix(), [audio.stem])
+        yield annotated(audio.stem, audio, found, licence="CC BY 4.0", source="VoxConverse")
+
+
+def rttms(folder: Path) -> dict[str, Path]:
+    """RTTM files of the folder and those below, by name of the recording."""
+    return {path.stem: path for path in files(folder, frozenset([".rttm"]))}

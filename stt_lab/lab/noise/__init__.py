@@ -1,0 +1,1 @@
+"""Degraded sound for robustness runs: noise, rooms, speeds, codecs."""

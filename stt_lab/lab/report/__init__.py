@@ -1,0 +1,1 @@
+"""Reports: tables, plots, notebooks and the pages made of them."""

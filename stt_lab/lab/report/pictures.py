@@ -1,0 +1,71 @@
+"""The figures of a run for a page: PNG, each with a text for those who cannot see it.
+
+Drawn on figures of their own, without pyplot's state, so any thread may ask; one draws at a time, for the sake of the
+fonts that all share.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from stt_lab.errors import BadInput
+from stt_lab.lab.report import plots, tables
+from stt_lab.lab.scoring.results import ALL, Results
+
+MOST = 24  # values that a text tells
+_drawing = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Picture:
+    png: bytes
+    alt: str
+    width: int  # pixels of a screen at which its texts have their size
+
+
+def pictures(results: Results) -> list[Picture]:
+    """Errors by system and by language, speakers, speed: as many as the references allow."""
+    with _drawing:
+        return [_picture(chart, told) for chart, told in _charts(results)]
+
+
+def _picture(chart: Any, told: str) -> Picture:
+    png, about = chart._repr_png_()
+    return Picture(png, f"{about['alt']}. {told}", about["width"])
+
+
+def _charts(results: Results) -> Iterator[tuple[Any, str]]:
+    words = next((measure for measure in ("wer", "cer") if len(tables.rates(results, measure))), "")
+    if words:
+        yield plots.by_system(results, words), _told(results, words)
+        if tables.rates(results, words, "language")["group"].nunique() > 1:
+            yield plots.by_group(results, "language", words), _told(results, words, "language")
+    if len(tables.rates(results, "der")):
+        yield plots.by_system(results, "der"), _told(results, "der")
+    try:
+        table = tables.speed(results)
+    except BadInput:  # nothing was timed
+        return
+    middle = table.groupby("system", sort=False)["RTF"].median()
+    factors = "; ".join(f"{system}: median real-time factor {value:.2f}" for system, value in middle.items())
+    yield plots.seconds_by_length(results), factors
+
+
+def _told(results: Results, measure: str, by: str = ALL) -> str:
+    """The values of a figure in words."""
+    table = tables.rates(results, measure, by)
+    rows = [row for _, row in table.iterrows()]
+    told = [f"{_who(row, by)}: {row['value']:.1f}{_interval(row)}" for row in rows[:MOST]]
+    return "; ".join([*told, *(["and more"] if len(rows) > MOST else [])])
+
+
+def _who(row: Any, by: str) -> str:
+    return str(row["system"]) if by == ALL else f"{row['system']}, {row['group']}"
+
+
+def _interval(row: Any) -> str:
+    known = row["low"] == row["low"] and row["high"] == row["high"]
+    return f" ({row['low']:.1f} to {row['high']:.1f})" if known else ""

@@ -1,0 +1,79 @@
+"""The report of a run, made by a process of its own: Jupyter's libraries and files stay out of the server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from stt_lab.audio import INHERITED, PACKAGES
+from stt_lab.engines.hosts import LIBRARIES
+from stt_lab.errors import SttError, Unavailable
+from stt_lab.settings import PREFIX, Settings
+
+POLL_S = 0.25
+LONGEST_S = 1800.0
+PLACES = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR")
+
+
+def report(folder: Path, settings: Settings, alive: Callable[[], None] = lambda: None) -> tuple[Path, Path]:
+    """report.ipynb and report.html in a run's folder. `alive` may raise, which ends the process.
+
+    It works in that folder, so the notebook names no other folder of this machine.
+    """
+    command = [sys.executable, "-P", "-m", "stt_lab", "eval", "--report", "."]
+    with tempfile.TemporaryDirectory(prefix="stt_lab-") as scratch, tempfile.TemporaryFile() as said:
+        environ = _environ(settings, scratch)
+        with subprocess.Popen(
+            command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+        ) as process:
+            try:
+                _wait(process, alive)
+            except BaseException:
+                _end(process)
+                raise
+            finally:
+                _sweep(folder)
+        if process.returncode:
+            said.seek(0)
+            raise _failed(said.read().decode("utf-8", "replace"))
+    return folder / "report.ipynb", folder / "report.html"
+
+
+def _environ(settings: Settings, scratch: str) -> dict[str, str]:
+    """What Python and its libraries need, no secret, and folders that go with the process."""
+    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED + LIBRARIES)}
+    paths = [str(PACKAGES), *filter(None, [kept.get("PYTHONPATH")])]
+    places = dict.fromkeys(PLACES, scratch)
+    speech = {f"{PREFIX}SPEECH_DIR": str(settings.speech_dir.absolute())}
+    return kept | places | speech | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _wait(process: subprocess.Popen[bytes], alive: Callable[[], None]) -> None:
+    for _ in range(int(LONGEST_S / POLL_S)):
+        try:
+            process.wait(POLL_S)
+            return
+        except subprocess.TimeoutExpired:
+            alive()
+    raise Unavailable("The report took too long: make it with `stt-lab eval --report`.")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Its kernel ends by itself when it is gone."""
+    process.kill()
+    process.wait()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the sockets of a kernel that could not do it itself."""
+    for left in folder.glob("kernel-ipc-*"):
+        left.unlink(missing_ok=True)
+
+
+def _failed(said: str) -> SttError:
+    lines = [line.removeprefix("stt-lab: ") for line in said.splitlines() if line.startswith("stt-lab: ")]
+    return Unavailable(lines[-1] if lines else "The report could not be made: `stt-lab eval --report` says why.")

@@ -1,0 +1,1 @@
+"""Runs: suites of systems over datasets, predictions, provenance, evaluations of a server."""

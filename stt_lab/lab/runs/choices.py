@@ -1,0 +1,155 @@
+"""What the page of the laboratory offers: datasets and systems, as values and as what they lack."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stt_lab.errors import BadInput, NotFound
+from stt_lab.lab.data.dataset import MANIFEST, Dataset, read_manifest
+from stt_lab.lab.runs.evaluations import Evaluations
+from stt_lab.lab.runs.runner import Run, create
+from stt_lab.lab.runs.suite import BY_LANGUAGE, SPEECH_DIR, Entry, Suite, read_entry, read_systems
+from stt_lab.lab.runs.systems.protocol import KNOWN
+from stt_lab.lab.runs.systems.ready import lacks
+from stt_lab.lab.scoring.measures import voices
+from stt_lab.settings import Settings
+from stt_lab.text import language_code
+from stt_lab.weights import catalog
+
+PACKAGE = Path(__file__).parents[1]
+SUITES = (PACKAGE.parents[1] / "eval" / "suites.toml", PACKAGE / "shipped" / "suites.toml")  # checkout, installation
+OWN_SUITES = "suites.toml"  # in the laboratory's folder: systems of this installation
+LONGEST_NAME = 60  # characters, of up to four bytes each
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A system, and why it cannot be chosen; "" where it can."""
+
+    entry: Entry
+    lacks: str
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be run."""
+
+    dataset: str  # of `datasets`
+    systems: tuple[Entry, ...]
+    name: str  # of the run
+    limit: int = 0  # recordings; 0 is all
+    normaliser: str = BY_LANGUAGE
+
+
+def checked_name(name: str, what: str) -> str:
+    """A name that may become a folder's. Raises BadInput."""
+    name = name.strip().rstrip(" .")
+    plain = all(char.isalnum() or char in " ._-" for char in name)
+    if not name or not name[0].isalnum() or not plain or len(name) > LONGEST_NAME or name == SPEECH_DIR:
+        rule = f"letters, digits, blanks, dots, - and _, at most {LONGEST_NAME}, and begin with a letter or a digit"
+        raise BadInput(f"Name {what} with {rule}.")
+    return name
+
+
+# Datasets
+
+
+def datasets(lab: Evaluations) -> dict[str, str]:
+    """By what `dataset_of` takes: what to call it."""
+    here = {SPEECH_DIR: "Recordings here (speech_dir)"}
+    found = here if (lab.settings.speech_dir / MANIFEST).is_file() else {}
+    return found | {path.parent.name: path.parent.name for path in sorted(lab.datasets.glob(f"[!.]*/{MANIFEST}"))}
+
+
+def _place(lab: Evaluations, name: str) -> Path:
+    if name not in datasets(lab):
+        raise NotFound("This dataset is not here any more: choose one of the list.")
+    return lab.settings.speech_dir.absolute() if name == SPEECH_DIR else lab.datasets / name
+
+
+def dataset_of(lab: Evaluations, name: str) -> Dataset:
+    return read_manifest(_place(lab, name))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """How large a dataset is, and what can be scored on it."""
+
+    recordings: int
+    seconds: float | None  # None: its manifest does not say
+    languages: Mapping[str, int]  # recordings by code; "" is unknown
+    words: int  # recordings whose words are known, of one voice
+    speakers: int  # recordings whose turns are known
+    silent: int  # recordings in which nobody speaks
+
+
+def facts(dataset: Dataset) -> Facts:
+    items = dataset.items
+    lengths = [item.duration for item in items if item.duration is not None]
+    return Facts(
+        recordings=len(items),
+        seconds=sum(lengths) if len(lengths) == len(items) else None,
+        languages=dict(Counter(item.language or "" for item in items).most_common()),
+        words=sum(bool(item.text) and voices(item) == 1 for item in items),
+        speakers=sum(bool(item.turns) for item in items),
+        silent=sum(item.text == "" for item in items),
+    )
+
+
+# Systems
+
+
+def systems(lab: Evaluations) -> tuple[Choice, ...]:
+    """Those of the suites that come along, and of the installation's own suites.toml."""
+    shipped = next((path for path in SUITES if path.is_file()), None)
+    files = [path for path in (shipped, lab.folder / OWN_SUITES) if path is not None and path.is_file()]
+    entries: dict[str, Entry] = {}
+    for path in files:
+        entries |= read_systems(path)
+    return tuple(Choice(entry, lacks(entry, lab.settings)) for entry in entries.values())
+
+
+def models(settings: Settings) -> tuple[catalog.Model, ...]:
+    """Transcribers on this machine, best first."""
+    return tuple(model for model in catalog.models("transcribe") if catalog.available(model, settings))
+
+
+def our_system(model: str, language: str, diarize: bool) -> Entry:
+    """Our engine with one of the models; its name says with what. `language`: auto, known, or a code."""
+    told = language if language in ("auto", KNOWN) else language_code(language)
+    name = f"{model}, {told}{', speakers' if diarize else ''}"
+    wish = {"engine": "stt_lab", "model": model, "language": told, "diarize": diarize}
+    only = {"languages": ["en"]} if catalog.get(model).languages == 1 else {}
+    return read_entry(name, wish | only)
+
+
+def chosen(lab: Evaluations, names: Iterable[str], own: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Systems by name, then our own. Raises BadInput where one is unknown, cannot start, or where there is none."""
+    known = {choice.entry.name: choice for choice in systems(lab)}
+    wanted = []
+    for name in names:
+        if name not in known:
+            raise BadInput(f"There is no system {name[:60]!r} here: choose from the list.")
+        wanted.append(known[name])
+    wanted += [Choice(entry, lacks(entry, lab.settings)) for entry in own]
+    if not wanted:
+        raise BadInput("Choose a system, or a model of this machine, to run.")
+    for choice in wanted:
+        if choice.lacks:
+            raise BadInput(f"{choice.entry.name} cannot run here. {choice.lacks}")
+    return tuple({choice.entry.name: choice.entry for choice in wanted}.values())
+
+
+def begin(lab: Evaluations, wish: Wish) -> Run:
+    """A new run, ready to start. Raises BadInput where its name is taken."""
+    name = checked_name(wish.name, "the run")
+    if wish.limit < 0:
+        raise BadInput("The number of recordings cannot be negative: 0 takes all.")
+    if (lab.runs / name).exists():
+        raise BadInput(f"There is a run {name!r}: choose another name, or go on with that one.")
+    dataset = SPEECH_DIR if wish.dataset == SPEECH_DIR else str(_place(lab, wish.dataset))
+    suite = Suite(name=name, dataset=dataset, systems=wish.systems, limit=wish.limit, normaliser=wish.normaliser)
+    return create(suite, lab.runs, lab.settings, lab.folder, name)

@@ -1,0 +1,19 @@
+"""Systems under test: ours, programs of others in processes of their own, and services behind a URL."""
+
+from __future__ import annotations
+
+from stt_lab.lab.runs.systems.child import FasterWhisper, OpenAiWhisper, Pyannote, WhisperCpp, WhisperX
+from stt_lab.lab.runs.systems.ours import Ours
+from stt_lab.lab.runs.systems.protocol import Kind
+from stt_lab.lab.runs.systems.web import OpenAiService, SttService
+
+KINDS: dict[str, type[Kind]] = {  # `engine` in suites.toml -> its settings
+    "stt_lab": Ours,
+    "faster-whisper": FasterWhisper,
+    "openai-whisper": OpenAiWhisper,
+    "whisper.cpp": WhisperCpp,
+    "whisperx": WhisperX,
+    "pyannote": Pyannote,
+    "openai-api": OpenAiService,
+    "stt-api": SttService,
+}

@@ -1,0 +1,315 @@
+"""Programs of others, each in a process of its own and, where one is there, a Python environment of its own.
+
+The process is `drivers/loop.py DRIVER`; JSON lines go both ways, and sound crosses as the file of decoded samples. An
+environment is a folder `eval/envs/ENGINE`, or what the system's `python` names; else this Python is tried.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from stt_lab.audio import INHERITED
+from stt_lab.engines.hosts import LIBRARIES, tuning
+from stt_lab.engines.protocols import Report
+from stt_lab.errors import BadInput, Cancelled, EngineCrashed, ModelMissing, SttError, Unavailable
+from stt_lab.lab.data.dataset import Item
+from stt_lab.lab.runs.systems.protocol import Bench, Heard, told_language, told_speakers
+from stt_lab.settings import Settings
+from stt_lab.types import Audio, Event, Segment, Turn, Word
+from stt_lab.weights import catalog
+
+DRIVERS = Path(__file__).with_name("drivers")
+LOAD_S = 600.0  # a cold disk and the import of torch
+POLL_S = 0.2
+CONVERTED = {"ggml": "{}.ggml", "pt": "{}.pt"}  # of eval/convert_ggml.py, in models_dir/converted
+
+
+@dataclass(frozen=True)
+class Program:
+    """What differs between the programs."""
+
+    driver: str
+    requirement: str  # what pip installs
+    weights: str = "ct2"  # form that it reads: ct2, ggml or pt
+    task: str = "transcribe"
+    module: str = ""  # what its driver imports of it
+
+
+PROGRAMS = {
+    "faster-whisper": Program("bare_faster_whisper", "faster-whisper>=1.2.1", module="faster_whisper"),
+    "openai-whisper": Program("bare_openai_whisper", "openai-whisper>=20250625", "pt", module="whisper"),
+    "whisper.cpp": Program("bare_whisper_cpp", "pywhispercpp>=1.5", "ggml", module="pywhispercpp"),
+    "whisperx": Program("bare_whisperx", "whisperx>=3.8", module="whisperx"),
+    "pyannote": Program("bare_pyannote", "pyannote.audio>=4.0.7", task="diarize", module="pyannote.audio"),
+}
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """`engine` = one of PROGRAMS. `options` go to the program as they are."""
+
+    engine: ClassVar[str]
+
+    model: str  # of the catalog: the weights are the same ones that our engines read
+    language: str = "auto"  # auto, known, or a code
+    speakers: int | Literal["known"] = 0  # known: as many as the reference has
+    options: Mapping[str, Any] = field(default_factory=dict)
+    python: str = ""  # an interpreter that has the program; relative to the working directory
+
+    def make(self, bench: Bench) -> ChildSystem:
+        return ChildSystem(self, bench, PROGRAMS[self.engine])
+
+
+@dataclass(frozen=True)
+class FasterWhisper(Foreign):
+    engine: ClassVar[str] = "faster-whisper"
+
+
+@dataclass(frozen=True)
+class OpenAiWhisper(Foreign):
+    engine: ClassVar[str] = "openai-whisper"
+
+
+@dataclass(frozen=True)
+class WhisperCpp(Foreign):
+    engine: ClassVar[str] = "whisper.cpp"
+
+
+@dataclass(frozen=True)
+class WhisperX(Foreign):
+    engine: ClassVar[str] = "whisperx"
+
+
+@dataclass(frozen=True)
+class Pyannote(Foreign):
+    engine: ClassVar[str] = "pyannote"
+
+
+class ChildSystem:
+    remote = False
+    capacity = 1
+
+    def __init__(self, wish: Foreign, bench: Bench, program: Program) -> None:
+        self.name = bench.name
+        self._wish, self._bench, self._program = wish, bench, program
+        self._model = catalog.get(wish.model)
+        if self._model.task != program.task:
+            raise BadInput(f"The model '{wish.model}' cannot {program.task}: give {bench.name!r} another one.")
+        self._weights = Path()
+        self._python = interpreter(wish, bench)
+        self._child: Child | None = None
+        self._told: dict[str, Any] = {}  # what the program says about itself
+        self._turn = threading.Lock()
+
+    def start(self, report: Report) -> None:
+        self._weights = weights_for(self._model, self._program, self._bench.settings)
+        try:
+            self._ready(report)
+        except Cancelled:
+            raise
+        except SttError as problem:
+            mend = install(self._wish, self._bench.envs)
+            why = f"The system {self.name!r} does not start. {problem} {mend}, or leave the system out with --systems."
+            raise Unavailable(why) from None
+
+    def transcribe(self, item: Item, audio: Audio, report: Report) -> Heard:
+        request: dict[str, Any] = {"sound": str(audio.path), "language": told_language(self._wish.language, item)}
+        if self._program.task == "diarize":
+            request["speakers"] = told_speakers(self._wish.speakers, item)
+        with self._turn:
+            child = self._ready(report)
+            answer = child.ask(request, self._bench.timeout_s, report)
+        return _heard(answer)
+
+    def _ready(self, report: Report) -> Child:
+        if self._child is None or not self._child.alive:
+            self.close()
+            self._child = Child(
+                [str(self._python), str(DRIVERS / "loop.py"), self._program.driver], _environ(self._bench)
+            )
+            report(Event("loading"))
+            self._told = self._child.ask(self._hello(), LOAD_S, report)
+        return self._child
+
+    def _hello(self) -> dict[str, Any]:
+        extra = catalog.extra(self._model, self._bench.settings)
+        return {
+            "model": self._model.id,
+            "weights": str(self._weights),
+            "extra": {name: str(path) for name, path in extra},
+            "threads": self._bench.settings.threads,
+            "device": catalog.device(self._bench.settings),
+            "options": dict(self._wish.options),
+        }
+
+    def processes(self) -> tuple[int, ...]:
+        return (self._child.process.pid,) if self._child is not None and self._child.alive else ()
+
+    def provenance(self) -> dict[str, Any]:
+        wish = {name: value for name, value in asdict(self._wish).items() if name != "python"}
+        files = (
+            [self._weights] if self._weights.is_file() else sorted(p for p in self._weights.iterdir() if p.is_file())
+        )
+        weights = {path.name: catalog.sha256(path) for path in files}
+        return {"engine": self._wish.engine, "settings": wish, "weights": {self._model.id: weights}} | self._told
+
+    def close(self) -> None:
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+
+def install(wish: Foreign, envs: Path) -> str:
+    """How to get a program, without a full stop."""
+    folder = (envs / wish.engine).as_posix()
+    requirement = PROGRAMS[wish.engine].requirement
+    return f"Install it with `python -m venv {folder} && {folder}/bin/pip install '{requirement}'`"
+
+
+def weights_for(model: catalog.Model, program: Program, settings: Settings) -> Path:
+    """The file or folder that the program reads. Raises ModelMissing, which says how to get it."""
+    if program.weights == "ct2":
+        folder = catalog.locate(model, settings)
+        if folder is None:
+            raise ModelMissing(f"The model '{model.id}' is not here: fetch it with `stt-lab models pull {model.id}`.")
+        return folder
+    path = settings.models_dir / "converted" / CONVERTED[program.weights].format(model.id)
+    if not path.is_file():
+        raise ModelMissing(
+            f"The weights of '{model.id}' in the form of {program.weights} are not here:"
+            f" make them with `python eval/convert_ggml.py {model.id}`."
+        )
+    return path
+
+
+def interpreter(wish: Foreign, bench: Bench) -> Path:
+    """The interpreter for the program, links not followed: a link in an environment is what makes it one."""
+    own = bench.envs / wish.engine / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    chosen = Path(wish.python).absolute() if wish.python else own if own.exists() else Path(sys.executable)
+    if not chosen.exists():
+        raise BadInput(f"There is no Python at {wish.python!r}: set `python` of the system {bench.name!r} to one.")
+    return chosen
+
+
+def _environ(bench: Bench) -> dict[str, str]:
+    """What Python and the libraries need, without our PYTHONPATH and without secrets; as tuned as for our engines."""
+    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED + LIBRARIES)}
+    kept = {name: value for name, value in kept.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+    device, settings = catalog.device(bench.settings), bench.settings
+    return kept | tuning(device, settings.threads, "off") | {"TRANSFORMERS_OFFLINE": "1"}
+
+
+class Child:
+    """A running driver and the thread that reads its answers."""
+
+    def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
+        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._log = tempfile.TemporaryFile()  # what it says on stderr, for the case that it ends  # noqa: SIM115
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=self._log, env=dict(environ), start_new_session=True, text=True
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def ask(self, request: Mapping[str, Any], patience_s: float, report: Report) -> dict[str, Any]:
+        """The answer to a request. Kills the process where none comes in time, or where `report` raises."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+        except OSError:
+            raise self._crash() from None
+        try:
+            answer = self._wait(time.monotonic() + patience_s, report)
+        except BaseException:
+            self.end()
+            raise
+        if "error" in answer:
+            raise SttError(answer["error"])
+        return answer
+
+    def _wait(self, deadline: float, report: Report) -> dict[str, Any]:
+        while time.monotonic() < deadline:
+            try:
+                answer = self._answers.get(timeout=POLL_S)
+            except queue.Empty:
+                report(Event("transcribing"))  # lets a cancel through
+                continue
+            if answer is None:
+                raise self._crash()
+            return answer
+        raise Unavailable("The program did not answer in time: raise timeout_s of the suite, or leave the file out.")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        try:
+            for line in self.process.stdout:
+                self._answers.put(json.loads(line))
+        except ValueError:  # half a line of a process that was killed
+            pass
+        self._answers.put(None)
+
+    def _crash(self) -> EngineCrashed:
+        self.process.wait()
+        said = _last_line(self._log)
+        return EngineCrashed(f"The program ended without an answer (status {self.process.returncode}): {said}")
+
+    def end(self) -> None:
+        """Kill the process, which owns nothing. Harmless when repeated."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        for file in (self.process.stdin, self.process.stdout, self._log):
+            try:
+                file.close()  # type: ignore[union-attr]
+            except OSError:  # what was not flushed has no reader any more
+                continue
+
+
+def _last_line(log: Any) -> str:
+    size = log.seek(0, os.SEEK_END)
+    log.seek(max(0, size - 2000))
+    lines = log.read().decode("utf-8", "replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing.")
+
+
+# Answers
+
+
+def _heard(answer: dict[str, Any]) -> Heard:
+    segments = tuple(_segment(row) for row in answer.get("segments", ()))
+    turns = answer.get("turns")
+    text = answer.get("text")
+    return Heard(
+        text=None if text is None else str(text).strip(),
+        language=answer.get("language"),
+        segments=segments,
+        turns=None if turns is None else tuple(Turn(row["start"], row["end"], row["speaker"]) for row in turns),
+    )
+
+
+def _segment(row: dict[str, Any]) -> Segment:
+    words = tuple(Word(*_times(word), word["word"], word.get("probability")) for word in row.get("words") or ())
+    return Segment(*_times(row), row["text"].strip(), words, row.get("speaker"))
+
+
+def _times(row: dict[str, Any]) -> tuple[float, float]:
+    """Start and end as a Span wants them: other programs' segments may end before they start."""
+    start = max(0.0, float(row["start"]))
+    return start, max(start, float(row["end"]))

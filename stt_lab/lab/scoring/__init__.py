@@ -1,0 +1,1 @@
+"""Scores of runs: measures, words, mistakes, results, the leaderboard."""

@@ -1,0 +1,60 @@
+"""Recordings with many word errors, as aligned words: what was said against what was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+
+from stt_lab.lab.data.dataset import Item
+from stt_lab.lab.report import tables
+from stt_lab.lab.scoring.results import Results
+from stt_lab.metrics import Aligned, align
+
+LEGEND = (
+    '<p class="stt-words"><del>struck through</del> was said and is missing, <ins>underlined</ins> was written and '
+    "not said; both side by side: one became the other.</p>"
+)
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """One recording."""
+
+    item: Item
+    words: int  # of the reference
+    rate: float  # WER in percent
+    seconds: float  # NaN where nobody knows
+    marked: str  # HTML: the words of both sides in one line
+
+    @property
+    def about(self) -> str:
+        """HTML: which recording, and how bad it is."""
+        length = f", {self.seconds:.1f} s" if self.seconds == self.seconds else ""
+        return f"<b>{escape(self.item.id)}</b>: WER {self.rate:.0f} %, {self.words} words{length}"
+
+
+def worst(results: Results, system: str = "", most: int = 5) -> Iterator[Mistakes]:
+    """Those with the highest WER of a system; "" is the first that wrote words. Raises BadInput where none has one."""
+    name = results.system(system)
+    texts = {item.id: (item, row.text or "") for item, row in results.heard(name)}
+    for _, row in tables.worst(results, name, most).iterrows():
+        item, heard = texts[row["item"]]
+        steps = align(item.text or "", heard, results.normaliser(item))
+        seconds = float(row["duration"] if row["duration"] is not None else "nan")
+        yield Mistakes(item, int(row["words"]), float(row["WER (%)"]), seconds, aligned(steps))
+
+
+def aligned(steps: tuple[Aligned, ...]) -> str:
+    """The words of both sides in one line."""
+    return " ".join(word for step in steps for word in _marked(step))
+
+
+def _marked(step: Aligned) -> Iterator[str]:
+    if step.op == "equal":
+        yield escape(step.reference or "")
+        return
+    if step.reference is not None:
+        yield f"<del>{escape(step.reference)}</del>"
+    if step.hypothesis is not None:
+        yield f"<ins>{escape(step.hypothesis)}</ins>"

@@ -1,0 +1,1 @@
+"""Personal data: remove it from texts, and from recordings; check what is left."""

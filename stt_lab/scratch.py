@@ -1,0 +1,89 @@
+"""A server's own scratch folder: uploads and decoded sound, held by a lock and emptied at start."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from stt_lab.errors import Busy
+from stt_lab.settings import Settings
+
+SCRATCH = ("uploads", "work", "gradio")  # folders of one server, as the runtime names them
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A folder for uploads and decoded sound that this server has for itself, as long as it holds the lock."""
+
+    folder: Path
+    lock: FileLock
+    database: FileLock | None = None  # of a SQLite file elsewhere: its jobs are one server's too
+
+    def release(self) -> None:
+        for lock in filter(None, (self.lock, self.database)):
+            lock.release()
+
+    def clear(self) -> None:
+        """Remove what an earlier run left behind."""
+        for name in SCRATCH:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+
+def prepare(settings: Settings) -> Scratch:
+    """The scratch folders, empty and readable by their owner only. Servers that share a database have one each."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    url = settings.database_url
+    shared = url is not None and url.get_secret_value().startswith("postgres")
+    scratch = _free(settings.data_dir / "servers") if shared else _locked(settings.data_dir, "server.lock")
+    if scratch is None:
+        raise Busy("Another server has this data directory: end it, or set STT_LAB_DATA_DIR to another one.")
+    try:
+        scratch = replace(scratch, database=_database_lock(settings))
+    except BaseException:
+        scratch.release()
+        raise
+    scratch.clear()
+    for name in SCRATCH:
+        (scratch.folder / name).mkdir(mode=0o700)
+    return scratch
+
+
+def _database_lock(settings: Settings) -> FileLock | None:
+    """The lock of a SQLite file that the settings name, which two data directories could share."""
+    from stt_lab.store.database import sqlite_file
+
+    file = sqlite_file(settings)
+    if file is None:
+        return None
+    held = _locked(file.parent, f".{file.name}.lock")
+    if held is None:
+        raise Busy("Another server has this database: end it, or set STT_LAB_DATABASE_URL to another one.")
+    return held.lock
+
+
+def _locked(folder: Path, lock: str) -> Scratch | None:
+    """The folder, unless another server has it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    held = FileLock(folder / lock, timeout=0, thread_local=False)
+    try:
+        held.acquire()
+    except Timeout:
+        return None
+    return Scratch(folder, held)
+
+
+def _free(servers: Path) -> Scratch:
+    """The first folder that no server has. Those of servers that are gone are emptied."""
+    known = [int(folder.name) for folder in servers.glob("[0-9]*")]
+    found = (_locked(servers / str(number), "lock") for number in count(1))
+    mine = next(scratch for scratch in found if scratch is not None)
+    for number in known:
+        left = _locked(servers / str(number), "lock") if number != int(mine.folder.name) else None
+        if left is not None:
+            left.clear()
+            left.lock.release()
+    return mine

@@ -1,0 +1,1 @@
+"""Transcripts: join words with speakers, render formats, cut subtitles."""

@@ -1,0 +1,219 @@
+"""Transcript -> txt, srt, vtt, csv and the JSON of the API. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Any
+
+from stt_lab.errors import BadInput
+from stt_lab.text import clean, sentence_end
+from stt_lab.transcription.subtitles import Cue, cues, milliseconds, srt, vtt
+from stt_lab.types import Provenance, Rendering, Segment, Span, Suppressed, Transcript, Turn, Word
+
+FORMATS = ("json", "txt", "text", "srt", "vtt", "verbose_json")
+NAME = 16  # characters of a speaker's name, so that a prefix leaves room on the line
+PAUSE = 2.0  # s of silence that begins a new paragraph or cue of the same speaker
+TIME_DIGITS, CONFIDENCE_DIGITS = 3, 4
+COLUMNS = ("segment", "start", "end", "speaker", "text", "confidence")
+# What spreadsheets take for a formula at a cell's start; where lists are parted by ";", that may be within our cells
+FORMULA = re.compile(r"(?:^|(?<=;))(?=[\s\"]*[=+\-@＝＋－＠])")
+
+
+def render(transcript: Transcript, format: str) -> Rendering:
+    """The transcript as text of a format of FORMATS. Raises BadInput for another format."""
+    if format not in _RENDERERS:
+        raise BadInput(f'The format "{format[:30]}" is not known: use one of {", ".join(FORMATS)}.')
+    media_type, write = _RENDERERS[format]
+    return Rendering("".join(write(transcript)), format, media_type, transcript)
+
+
+def parts(transcript: Transcript, format: str) -> tuple[str, Iterator[str]]:
+    """The media type and the text in parts, for a stream; also csv, which is for files alone."""
+    media_type, write = (_RENDERERS | {"csv": ("text/csv", _csv)})[format]
+    return media_type, write(transcript)
+
+
+# JSON
+
+
+def to_json(transcript: Transcript, verbose: bool = False) -> dict[str, Any]:
+    """The answer of POST /v1/transcribe. `verbose` adds ids, words' confidence and speaker, what was suppressed, turns
+    (overlapping ones too) and provenance. Times are rounded to milliseconds, which keeps their order."""
+    made: dict[str, Any] = {
+        "text": transcript.text,
+        "language": transcript.language,
+        "duration": _rounded(transcript.duration),
+        "segments": [_segment(number, segment, verbose) for number, segment in enumerate(transcript.segments)],
+        "speakers": list(transcript.speakers),
+    }
+    made |= {"id": transcript.id} if transcript.id is not None else {}
+    made |= {"model": transcript.model} if transcript.model else {}
+    made |= {"warnings": list(transcript.warnings)} if transcript.warnings else {}
+    if verbose:
+        made["suppressed"] = [
+            _times(item) | {"text": item.text, "reason": item.reason} for item in transcript.suppressed
+        ]
+        made["turns"] = [_times(turn) | {"speaker": turn.speaker} for turn in transcript.turns]
+        made["provenance"] = [asdict(item) for item in transcript.provenance]
+    return made
+
+
+def _rounded(value: float | None, digits: int = TIME_DIGITS) -> float | None:
+    return None if value is None else round(float(value), digits)
+
+
+def _times(span: Span) -> dict[str, Any]:
+    return {"start": _rounded(span.start), "end": _rounded(span.end)}
+
+
+def _segment(number: int, segment: Segment, verbose: bool) -> dict[str, Any]:
+    made = {"id": number} if verbose else {}
+    made |= _times(segment) | {"text": segment.text} | ({"speaker": segment.speaker} if segment.speaker else {})
+    words = [_word(word, verbose) for word in segment.words if word.plain]
+    return made | {"confidence": _rounded(segment.confidence, CONFIDENCE_DIGITS), "words": words}
+
+
+def _word(word: Word, verbose: bool) -> dict[str, Any]:
+    made = {"word": word.plain, **_times(word)}
+    if verbose:
+        made["confidence"] = _rounded(word.confidence, CONFIDENCE_DIGITS)
+        made |= {"speaker": word.speaker} if word.speaker else {}
+    return made
+
+
+def from_json(made: Mapping[str, Any]) -> Transcript:
+    """The transcript of `to_json`; what that did not tell (suppressed and turns, unless it was verbose) is empty.
+
+    Raises KeyError, TypeError or ValueError for what is none.
+    """
+    return Transcript(
+        language=made["language"],
+        duration=made["duration"],
+        segments=tuple(map(_read_segment, made["segments"])),
+        speakers=tuple(made["speakers"]),
+        model=made.get("model", ""),
+        warnings=tuple(made.get("warnings", ())),
+        suppressed=tuple(Suppressed(**item) for item in made.get("suppressed", ())),
+        turns=tuple(Turn(**item) for item in made.get("turns", ())),
+        provenance=tuple(Provenance(**item) for item in made.get("provenance", ())),
+        id=made.get("id"),
+    )
+
+
+def _read_segment(made: Mapping[str, Any]) -> Segment:
+    text, words = made["text"], made["words"]
+    written = _written(text, [word["word"] for word in words])
+    return Segment(
+        made["start"],
+        made["end"],
+        text,
+        tuple(
+            Word(word["start"], word["end"], as_written, word.get("confidence"), word.get("speaker"))
+            for word, as_written in zip(words, written, strict=True)
+        ),
+        made.get("speaker"),
+    )
+
+
+def _written(text: str, words: Sequence[str]) -> list[str]:
+    """Each word as the text has it, with its space and punctuation: together they are the text again."""
+    cuts, end = [], 0
+    for word in words:
+        start = text.find(word, end)
+        if start < 0:  # the text has it otherwise
+            return [f" {word}" for word in words]
+        cuts.append(max((i for i in range(end, start) if text[i].isspace()), default=start))
+        end = start + len(word)
+    parts = [text[start:stop] for start, stop in pairwise([0, *cuts[1:], len(text)])]
+    return [f" {parts[0]}", *parts[1:]] if words else []
+
+
+def _dump(transcript: Transcript, verbose: bool) -> Iterator[str]:
+    yield json.dumps(to_json(transcript, verbose), ensure_ascii=False)  # in one: two hours are 2 MB
+
+
+# Plain text
+
+
+def grouped(segments: Iterable[Segment], by_sentence: bool) -> list[list[Segment]]:
+    """Segments with text in groups of one speaker, without a long pause or (if asked) the end of a sentence within."""
+    groups: list[list[Segment]] = []
+    for segment in (segment for segment in segments if clean(segment.text)):
+        before = groups[-1][-1] if groups else segment
+        near = segment.speaker == before.speaker and segment.start - before.end < PAUSE
+        if groups and near and not (by_sentence and sentence_end(before.text)):
+            groups[-1].append(segment)
+        else:
+            groups.append([segment])
+    return groups
+
+
+def _named(groups: Sequence[list[Segment]]) -> Iterator[tuple[str, list[Segment]]]:
+    """Each group with its speaker's name where the speaker changes, else ""."""
+    before: str | None = None
+    for group in groups:
+        speaker = group[0].speaker
+        yield clean(speaker or "")[:NAME].strip() if speaker != before else "", group
+        before = speaker
+
+
+def _txt(transcript: Transcript) -> Iterator[str]:
+    """A paragraph per turn, and at long pauses; the speaker's name where the speaker changes."""
+    for number, (name, group) in enumerate(_named(grouped(transcript.segments, by_sentence=False))):
+        prefix = "\n" * bool(number) + (f"{name}: " if name else "")
+        yield prefix + clean(" ".join(segment.text for segment in group)) + "\n"
+
+
+# Subtitles
+
+
+def _cues(transcript: Transcript) -> list[Cue]:
+    """Segments that break off within a sentence are cut as one."""
+    ordered = sorted(transcript.segments, key=lambda segment: segment.start)
+    return cues(_named(grouped(ordered, by_sentence=True)), transcript.duration)
+
+
+def _srt(transcript: Transcript) -> Iterator[str]:
+    yield from srt(_cues(transcript))
+
+
+def _vtt(transcript: Transcript) -> Iterator[str]:
+    yield from vtt(_cues(transcript))
+
+
+# Tables
+
+
+def _csv(transcript: Transcript) -> Iterator[str]:
+    """A row per segment as RFC 4180 has it; times in seconds, the segment's number as the API counts, from 0.
+
+    It begins with a byte order mark, without which Excel takes UTF-8 for the code page of the country; Python reads
+    it as "utf-8-sig". An apostrophe keeps spreadsheets from running what somebody said as a formula.
+    """
+    yield "\ufeff" + _row(COLUMNS)
+    for number, segment in enumerate(transcript.segments):
+        times = (f"{milliseconds(time) / 1000:.3f}" for time in (segment.start, segment.end))
+        texts = (FORMULA.sub("'", clean(text)) for text in (segment.speaker or "", segment.text))
+        yield _row((number, *times, *texts, _rounded(segment.confidence, CONFIDENCE_DIGITS)))
+
+
+def _row(cells: Iterable[object]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue()
+
+
+_RENDERERS: dict[str, tuple[str, Callable[[Transcript], Iterator[str]]]] = {
+    "json": ("application/json", lambda transcript: _dump(transcript, verbose=False)),
+    "verbose_json": ("application/json", lambda transcript: _dump(transcript, verbose=True)),
+    "txt": ("text/plain", _txt),
+    "text": ("text/plain", _txt),
+    "srt": ("application/x-subrip", _srt),
+    "vtt": ("text/vtt", _vtt),
+}

@@ -1,0 +1,136 @@
+"""Texts into another language: cut into pieces, each checked, and tried otherwise where something seems lost. Pure.
+
+Nothing is dropped: what no translator can take is copied, what comes out wrong is kept with a warning that quotes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from stt_lab.translation.checks import NOTHING, PARTLY, Fault, faults, repaired
+from stt_lab.translation.cutting import pieces, smaller
+from stt_lab.types import TextSpan, Transcript
+
+Turn = Callable[[Sequence[str], bool], Sequence[str]]  # texts, and whether to search otherwise -> their translations
+QUOTED = 60  # characters of a sentence that a warning quotes
+MOST_WARNINGS = 20  # of a text
+_CLOSE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")  # written without spaces between them
+
+
+@dataclass(frozen=True)
+class Piece(TextSpan):
+    """A piece of a text, and its translation."""
+
+    translation: str
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True)
+class Translated:
+    source: str
+    pieces: tuple[Piece, ...]
+
+    @cached_property
+    def text(self) -> str:
+        return joined(self.source, self.pieces)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        wrong = [piece for piece in self.pieces if piece.faults]
+        said = [_warning(piece.of(self.source), piece.faults[0]) for piece in wrong[:MOST_WARNINGS]]
+        more = len(wrong) - len(said)
+        return (*said, *([f"The same may be so in {more} more sentences."] if more else []))
+
+
+def _warning(source: str, fault: Fault) -> str:
+    quoted = " ".join(source.split())
+    quoted = quoted if len(quoted) <= QUOTED else f"{quoted[: QUOTED - 1]}…"
+    if fault == NOTHING:
+        return f'"{quoted}" could not be translated and was left as it is.'
+    return f'Look at "{quoted}": in its translation {fault.says}.'
+
+
+def joined(source: str, made: Iterable[Piece]) -> str:
+    """The translation of a text: what is between its pieces stays as it is."""
+    text, end = "", 0
+    for piece in made:
+        text = _after(text, source[end : piece.start], piece.translation)
+        end = piece.end
+    return text + source[end:]
+
+
+def _after(text: str, gap: str, following: str) -> str:
+    """One behind the other. Chinese and Japanese put no space between sentences, all others do."""
+    if text and not gap.strip(" "):
+        gap = "" if _CLOSE.match(text[-1]) and _CLOSE.match(following) else gap or " "
+    return text + gap + following
+
+
+@dataclass(frozen=True)
+class _Try:
+    translation: str
+    faults: tuple[Fault, ...]
+
+    @property
+    def cost(self) -> int:
+        return sum(fault.cost for fault in self.faults)
+
+
+def translate(texts: Sequence[str], turn: Turn) -> list[Translated]:
+    """Each text with its pieces translated. `turn` gets every piece once, and what seems wrong again."""
+    spans = [pieces(text) for text in texts]
+    wanted = dict.fromkeys(_plain(span.of(text)) for text, each in zip(texts, spans, strict=True) for span in each)
+    best = dict(zip(wanted, _tried(list(wanted), turn, again=False), strict=True))
+    for attempt in (_in_parts, _tried_again):
+        weak = [piece for piece, found in best.items() if found.faults]
+        for piece, found in attempt(weak, turn):
+            best[piece] = min(best[piece], found, key=lambda one: one.cost)
+    return [
+        Translated(text, tuple(_piece(text, span, best[_plain(span.of(text))]) for span in each))
+        for text, each in zip(texts, spans, strict=True)
+    ]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _piece(text: str, span: TextSpan, made: _Try) -> Piece:
+    kept = span.of(text) if NOTHING in made.faults else made.translation
+    return Piece(span.start, span.end, kept, made.faults)
+
+
+def _tried(texts: Sequence[str], turn: Turn, again: bool) -> Iterator[_Try]:
+    made = turn(texts, again) if texts else ()
+    for source, translation in zip(texts, made, strict=True):
+        yield _judged(source, translation.strip())
+
+
+def _judged(source: str, translation: str) -> _Try:
+    translation = repaired(source, translation)
+    return _Try(translation, faults(source, translation))
+
+
+def _tried_again(texts: Sequence[str], turn: Turn) -> Iterator[tuple[str, _Try]]:
+    return zip(texts, _tried(texts, turn, again=True), strict=True)
+
+
+def _in_parts(texts: Sequence[str], turn: Turn) -> Iterator[tuple[str, _Try]]:
+    """Each text translated in smaller pieces, where it has any; a piece that comes to nothing is copied."""
+    parts = {text: found for text in texts if (found := smaller(text)) and found != (TextSpan(0, len(text)),)}
+    wanted = list(dict.fromkeys(part.of(text) for text, found in parts.items() for part in found))
+    made = dict(zip(wanted, _tried(wanted, turn, again=False), strict=True))
+    for text, found in parts.items():
+        whole = _judged(text, joined(text, [_piece(text, part, made[part.of(text)]) for part in found]))
+        copied = [NOTHING in made[part.of(text)].faults for part in found]
+        more = (NOTHING,) if all(copied) else (PARTLY,) if any(copied) else ()
+        yield text, replace(whole, faults=more + whole.faults)
+
+
+def translated_transcript(transcript: Transcript, texts: Sequence[str], target: str) -> Transcript:
+    """The same segments, turns and speakers with other texts. Words have no times in a language that nobody spoke."""
+    segments = (replace(one, text=text, words=()) for one, text in zip(transcript.segments, texts, strict=True))
+    return replace(transcript, language=target, segments=tuple(segments), suppressed=())

@@ -1,0 +1,1 @@
+"""HTTP: routes printed from the operations, uploads, downloads, sign-in, OpenAPI and the reference page."""

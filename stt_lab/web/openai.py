@@ -1,0 +1,225 @@
+"""OpenAI's audio API in terms of ours: its requests become wishes to `transcribe`, transcripts become its answers.
+
+Pure: `stt_lab.web.routes` serves the ROUTES, and the work goes through the same gate as every other request. What
+OpenAI's parameters ask for and no engine here can do is reported in `warnings`; what is not known is null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from stt_lab.errors import BadInput, SttError
+from stt_lab.operations.speech import DEFAULT_MODEL
+from stt_lab.registry import Media, Operation
+from stt_lab.text import LANGUAGES
+from stt_lab.transcription.render import render
+from stt_lab.types import Segment, Transcript
+
+THEIRS = re.compile(r"whisper-1|gpt-[\w.-]*transcribe[\w.-]*")  # models of OpenAI: each means our default
+CLIENT = "openai/"  # in the User-Agent of OpenAI's packages for Python and JavaScript, and of others for its API
+FRAMES = 100  # a second; what `seek` counts
+SILENT = "no effect"  # how the descriptions of parameters begin that are accepted and ignored
+
+Model = Annotated[str, Field(description="a transcriber of /v1/models; OpenAI's own names mean the default")]
+Prompt = Annotated[str, Field(description=f"{SILENT} here")]
+Temperature = Annotated[float, Field(ge=0, le=1, description=f"{SILENT}: it is 0, and rises where decoding fails")]
+Ignored = Annotated[tuple[str, ...], Field(description=f"{SILENT} here")]
+TextFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+Format = Literal[TextFormat, "diarized_json"]
+About = Field(description="form of the answer")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A request: parameters of `transcribe`, and how the transcript is to be told."""
+
+    values: dict[str, Any]
+    format: str
+    stream: bool = False
+    granularities: tuple[str, ...] = ("segment",)
+    ignored: tuple[str, ...] = ()
+
+    def answer(self, transcript: Transcript) -> tuple[str, str]:
+        """The body and its media type."""
+        if self.format in ("text", "srt", "vtt"):
+            rendering = render(transcript, self.format)
+            return rendering.text, f"{rendering.media_type}; charset=utf-8"
+        warnings = [*transcript.warnings, *self._warnings()]
+        told = {"warnings": warnings} if warnings else {}
+        if self.stream:
+            events = _events(transcript, self.format == "diarized_json", told)
+            return "".join(f"data: {_dump(event)}\n\n" for event in events), "text/event-stream"
+        return _dump(self._json(transcript) | told), "application/json"
+
+    def _warnings(self) -> Iterator[str]:
+        if self.ignored:
+            yield f"What has no effect here was ignored: {', '.join(self.ignored)}."
+
+    def _json(self, transcript: Transcript) -> dict[str, Any]:
+        usage = {"usage": {"type": "duration", "seconds": math.ceil(transcript.duration)}}
+        if self.format == "json":
+            return {"text": transcript.text} | usage
+        made = {"task": self.values["task"], "duration": round(transcript.duration, 3), "text": transcript.text}
+        if self.format == "diarized_json":
+            return made | {"segments": list(_spoken(transcript))} | usage
+        made["language"] = "english" if made["task"] == "translate" else _language(transcript)
+        if "segment" in self.granularities:
+            made["segments"] = [_segment(number, segment) for number, segment in enumerate(transcript.segments)]
+        if "word" in self.granularities:
+            made["words"] = list(_words(transcript))
+        return made | usage
+
+
+def transcriptions(
+    file: Media,
+    model: Model = "whisper-1",
+    language: Annotated[str, Field(description="ISO 639-1 code; found out when there is none")] = "",
+    response_format: Annotated[Format, About] = "json",
+    timestamp_granularities: Annotated[
+        tuple[Literal["word", "segment"], ...], Field(description="what verbose_json tells times of")
+    ] = ("segment",),
+    stream: Annotated[bool, Field(description="answer with events: of json and diarized_json")] = False,
+    temperature: Temperature = 0.0,
+    prompt: Prompt = "",
+    chunking_strategy: Prompt = "auto",
+    include: Ignored = (),
+    keywords: Ignored = (),
+    languages: Ignored = (),
+    known_speaker_names: Ignored = (),
+    known_speaker_references: Ignored = (),
+) -> Wish:
+    """Turn speech into text, as OpenAI's API does it."""
+    if stream and response_format not in ("json", "diarized_json"):
+        raise BadInput("Only json and diarized_json can be streamed: choose one as response_format, or stream=false.")
+    if "word" in timestamp_granularities and response_format != "verbose_json":
+        raise BadInput("Times of words are part of verbose_json: choose it as response_format.")
+    diarize = response_format == "diarized_json"
+    values = {"file": file, "model": _model(model), "language": language, "diarize": diarize, "task": "transcribe"}
+    return Wish(values, response_format, stream, timestamp_granularities)
+
+
+def translations(
+    file: Media,
+    model: Model = "whisper-1",
+    response_format: Annotated[TextFormat, About] = "json",
+    temperature: Temperature = 0.0,
+    prompt: Prompt = "",
+) -> Wish:
+    """Turn speech of any language into English text, as OpenAI's API does it."""
+    return Wish({"file": file, "model": _model(model), "diarize": False, "task": "translate"}, response_format)
+
+
+# Requests only: what they wish for is done by the operation `transcribe`, so no other surface shows them
+ROUTES = (
+    Operation(fn=transcriptions, method="POST", path="/v1/audio/transcriptions", scope="speech"),
+    Operation(fn=translations, method="POST", path="/v1/audio/translations", scope="speech"),
+)
+ANSWERS: dict[str, Any] = {  # of both, for OpenAPI
+    "application/json": {"schema": {"type": "object", "required": ["text"]}},
+    **{kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/x-subrip", "text/vtt")},
+    "text/event-stream": {"schema": {"type": "string"}},
+}
+
+
+def wish(route: Operation, form: Mapping[str, object]) -> Wish:
+    """What a request asks for. Raises BadInput and MissingFile."""
+    values = route.parse(_plain(route, form))
+    ignored = [
+        name
+        for name, info in route.fields.items()
+        if (info.description or "").startswith(SILENT) and values[name] != info.default
+    ]
+    made: Wish = route.fn(**values)
+    return replace(made, ignored=tuple(ignored))
+
+
+def _plain(route: Operation, form: Mapping[str, object]) -> dict[str, object]:
+    """The form with plain names: OpenAI's packages write lists as `name[]` and objects as `name[member]`."""
+    made: dict[str, object] = {}
+    for name, value in form.items():
+        name = name.partition("[")[0]
+        several = name in route.fields and isinstance(route.fields[name].default, tuple)
+        made[name] = [value] if several and isinstance(value, str) else value
+    return made
+
+
+def _model(name: str) -> str:
+    return DEFAULT_MODEL if THEIRS.fullmatch(name) else name
+
+
+def asks(user_agent: str) -> bool:
+    """True for clients that read errors only in OpenAI's shape."""
+    return CLIENT in user_agent.lower()
+
+
+def error_body(problem: SttError) -> dict[str, Any]:
+    """An error in the shape whose message OpenAI's packages show."""
+    kind = "server_error" if problem.status >= 500 else "invalid_request_error"
+    return {"error": {"message": str(problem), "type": kind, "param": None, "code": problem.code}}
+
+
+# Answers
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _language(transcript: Transcript) -> str | None:
+    """The English name of the language; None where nobody speaks."""
+    return LANGUAGES.get(transcript.language or "", transcript.language)
+
+
+def _times(segment: Segment) -> dict[str, float]:
+    return {"start": round(segment.start, 3), "end": round(segment.end, 3)}
+
+
+def _segment(number: int, segment: Segment) -> dict[str, Any]:
+    """Of verbose_json. Segments here are cut anew where the speaker changes: of temperature and no_speech_prob, which
+    belong to the recogniser's own, nothing is known."""
+    text = segment.text.encode("utf-8")
+    likely = [math.log(word.confidence) for word in segment.words if word.confidence]
+    return {
+        "id": number,
+        "seek": round(segment.start * FRAMES),
+        **_times(segment),
+        "text": f" {segment.text}",  # with the space that joins it to the others
+        "tokens": [],
+        "temperature": None,
+        "avg_logprob": round(sum(likely) / len(likely), 4) if likely else None,  # of words instead of tokens
+        "compression_ratio": round(len(text) / len(zlib.compress(text)), 4),
+        "no_speech_prob": None,
+    }
+
+
+def _words(transcript: Transcript) -> Iterator[dict[str, Any]]:
+    for segment in transcript.segments:
+        for word in segment.words:
+            if word.plain:
+                yield {"word": word.plain, "start": round(word.start, 3), "end": round(word.end, 3)}
+
+
+def _spoken(transcript: Transcript) -> Iterator[dict[str, Any]]:
+    """Segments with their speakers; "" where nobody could be told."""
+    for number, segment in enumerate(transcript.segments):
+        kind = {"type": "transcript.text.segment", "id": f"seg_{number:03}"}
+        yield kind | _times(segment) | {"text": segment.text, "speaker": segment.speaker or ""}
+
+
+def _events(transcript: Transcript, diarized: bool, told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A delta for each segment, whose texts join to the whole; nothing is final before the recording was heard."""
+    for number, spoken in enumerate(_spoken(transcript)):
+        delta = {"type": "transcript.text.delta", "delta": " " * bool(number) + spoken["text"]}
+        if diarized:
+            yield spoken
+            delta["segment_id"] = spoken["id"]
+        yield delta
+    yield {"type": "transcript.text.done", "text": transcript.text, **told}

@@ -1,0 +1,171 @@
+"""OpenAPI printed from the operations: parameters, bodies, answers, and every status that may come."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import Any, get_args
+
+from pydantic import TypeAdapter
+
+from stt_lab.registry import Operation
+from stt_lab.types import File, Rendering, Transcript
+
+REFS = "#/components/schemas/{model}"
+SECURITY = {"key": {"type": "http", "scheme": "bearer", "description": "a key of an account, or the administrator's"}}
+MEANINGS = {
+    "400": "a parameter or the recording cannot be used",
+    "401": "no key, or one that is not valid",
+    "402": "no credits are left",
+    "403": "the key has not the scope",
+    "404": "there is no such thing, or it is somebody else's",
+    "409": "the request with this Idempotency-Key is still in flight",
+    "413": "larger than the tier allows",
+    "416": "the file has not these bytes",
+    "422": "another request came with this Idempotency-Key",
+    "429": "beyond a quota or a rate; Retry-After says when to come back",
+    "499": "the work was cancelled",
+    "500": "a fault of the server, whose log says more",
+    "503": "not available now; Retry-After says when to come back",
+}
+ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}, "code": {"type": "string"}},
+}
+IDEMPOTENCY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "a random text: the same request with it again gets the first answer",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+JOB = {
+    "type": "object",
+    "required": ["id", "status", "url"],
+    "properties": {name: {"type": "string"} for name in ("id", "status", "url")},
+}
+
+
+FILES = {
+    key: {"schema": {"type": "string", "format": "binary"}}
+    for key in (
+        "text/plain",
+        "application/x-subrip",
+        "text/vtt",
+        "application/json",
+        "text/csv",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "application/pdf",
+        "audio/wav",
+    )
+}
+SOUNDS = {
+    key: {"schema": {"type": "string", "format": "binary"}}
+    for key in ("audio/*", "video/*", "application/octet-stream")
+}
+RANGE = {
+    "name": "Range",
+    "in": "header",
+    "required": False,
+    "description": "a part of the file, as bytes",
+    "schema": {"type": "string", "pattern": "^bytes=[0-9]{1,18}-$"},
+}
+EVENTS = {"text/event-stream": {"schema": {"type": "string", "description": "the job, each time that it has changed"}}}
+
+
+def describe(op: Operation, contents: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What an operation takes and answers; `contents` stand for its own result."""
+    schema = op.params.model_json_schema(ref_template=REFS)
+    schema.pop("$defs", None)
+    fields, needed = schema["properties"], set(schema.get("required", ()))
+    loose = [name for name in fields if name not in op.placed and op.method in ("GET", "DELETE")]
+    made: dict[str, Any] = {
+        "parameters": [_parameter(name, fields[name], "path", True) for name in op.placed]
+        + [_parameter(name, fields[name], "query", name in needed) for name in loose]
+        + [IDEMPOTENCY] * (op.method == "POST")
+        + [RANGE] * _in_parts(op),
+        "responses": {"200": _result(op, contents)} | _errors(op),
+        "security": [{"key": []}] if op.scope and not op.priced else [{}, {"key": []}],
+    }
+    if "background" in op.fields:
+        made["responses"]["202"] = _json("the job, for `background`", JOB)
+    if _in_parts(op):
+        made["responses"]["206"] = {"description": "the part", "content": SOUNDS}
+    if op.method in ("POST", "PATCH"):
+        made["requestBody"] = _body(op, schema)
+    return made
+
+
+def _in_parts(op: Operation) -> bool:
+    """Whether the answer is a recording, of which parts can be asked for; other files are exports, in a format."""
+    return op.signature.return_annotation is File and "format" not in op.fields
+
+
+def components(operations: list[Operation]) -> dict[str, Any]:
+    """The schemas to which those of the operations refer."""
+    found: dict[str, Any] = {}
+    for op in operations:
+        found |= op.params.model_json_schema(ref_template=REFS).get("$defs", {})
+        found |= _result_schema(op).get("$defs", {})
+    return found
+
+
+def failure(status: str) -> dict[str, Any]:
+    return _json(MEANINGS[status], ERROR)
+
+
+def _parameter(name: str, schema: dict[str, Any], place: str, required: bool) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": required, "schema": schema}
+
+
+def _errors(op: Operation) -> dict[str, Any]:
+    """The statuses that an operation of this kind may answer."""
+    kinds = {
+        "400 401 500 503": True,
+        "403": op.scope is not None,
+        "404": bool(op.placed),
+        "409 422": op.method == "POST",
+        "413": op.method in ("POST", "PATCH"),
+        "416": _in_parts(op),
+        "402 429": op.priced,
+        "499": op.long,
+    }
+    return {status: failure(status) for statuses, may in kinds.items() if may for status in statuses.split()}
+
+
+def _body(op: Operation, schema: dict[str, Any]) -> dict[str, Any]:
+    inside = {name: kind for name, kind in schema["properties"].items() if name not in op.placed}
+    needed = [name for name in schema.get("required", ()) if name not in op.placed]
+    for name in op.media:
+        inside[name] = {"type": "string", "format": "binary", "description": op.fields[name].description}
+    kind = "multipart/form-data" if op.media else "application/json"
+    made: dict[str, Any] = {"type": "object", "properties": inside, "additionalProperties": False}
+    made |= {"required": needed} if needed else {}
+    return {"required": True, "content": {kind: {"schema": made}}}
+
+
+def _result(op: Operation, contents: dict[str, Any] | None) -> dict[str, Any]:
+    if op.signature.return_annotation is File:
+        contents = SOUNDS if _in_parts(op) else FILES
+    if contents is None:
+        schema = _result_schema(op)
+        schema.pop("$defs", None)
+        contents = {"application/json": {"schema": schema}}
+        if Rendering in get_args(op.signature.return_annotation):
+            contents |= {kind: {} for kind in ("application/x-subrip", "text/vtt", "text/plain")}
+    return {"description": "the result", "content": contents}
+
+
+def _result_schema(op: Operation) -> dict[str, Any]:
+    result = op.signature.return_annotation
+    kinds = [kind for kind in get_args(result) or (result,) if kind not in (Rendering, File)]
+    if kinds == [Transcript]:
+        return {"type": "object", "required": ["text", "language", "duration", "segments", "speakers"]}
+    if not kinds:
+        return {}
+    return TypeAdapter(reduce(or_, kinds)).json_schema(ref_template=REFS, mode="serialization")
+
+
+def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

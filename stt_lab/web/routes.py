@@ -1,0 +1,286 @@
+"""HTTP printed from the operations: routes, answers, and the progress of jobs as events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.encoders import jsonable_encoder
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+import stt_lab.operations  # noqa: F401  declares the operations
+from stt_lab.accounts.access import Access
+from stt_lab.caller import Caller
+from stt_lab.errors import BadInput, Cancelled, NotFound, SttError
+from stt_lab.registry import OPERATIONS, Context, Gate, Operation, authorise, call
+from stt_lab.runtime import Runtime
+from stt_lab.transcription.render import to_json
+from stt_lab.types import File, JobInfo, Rendering, Transcript
+from stt_lab.web import openai as openai_api
+from stt_lab.web import openapi, sign_in
+from stt_lab.web.downloads import download
+from stt_lab.web.service import CRASHED, DEVICES, SPARE_THREADS, Service, error_response, json_body
+
+SDK = "stt-ai-python/"  # the official SDK parses every answer as JSON
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+EVENTS_PATH = "/v1/jobs/{id}/events"
+PLAYED_PATH = "/recordings/{id}"
+EVENTS_S = 0.5  # how often a job is looked at for those who follow it
+QUIET_S = 15.0  # after which a comment keeps the connection of a follower open
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def add_routes(app: FastAPI, runtime: Runtime, access: Access, gate: Gate) -> None:
+    """Put every operation, what stands beside them and the error handlers on an application."""
+    threads = ThreadPoolExecutor(DEVICES + runtime.settings.queue_size + SPARE_THREADS, "operation")
+    service = Service(runtime, access, gate, threads)
+    router = app.router
+    for op in OPERATIONS.values():
+        _add(router, op, _endpoint(op, service), openapi.describe(op))
+    for op in openai_api.ROUTES:
+        _add(router, op, _openai(op, service), openapi.describe(op, openai_api.ANSWERS))
+    job = OPERATIONS["job"]
+    _add(router, job, _events(service), openapi.describe(job, openapi.EVENTS), EVENTS_PATH, "job_events")
+    router.add_api_route(PLAYED_PATH, _played(service), methods=["GET"], include_in_schema=False)
+    sign_in.add_routes(router, service)
+    _add_refusals(router)
+    app.openapi = _document(app)  # type: ignore[method-assign]
+    app.add_exception_handler(SttError, _on_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(Exception, _on_crash)
+
+
+def _add(
+    router: APIRouter, op: Operation, endpoint: Endpoint, described: dict[str, Any], path: str = "", name: str = ""
+) -> None:
+    """A route, which answers with and without the slash at its end."""
+    path = path or op.path
+    twin = path.removesuffix("/") if path.endswith("/") else f"{path}/"
+    names: dict[str, Any] = {"operation_id": name or op.name, "summary": op.summary, "description": op.description}
+    plain: dict[str, Any] = {"methods": [op.method], "response_model": None}
+    router.add_api_route(path, endpoint, openapi_extra=described, **plain, **names)
+    router.add_api_route(twin, endpoint, include_in_schema=False, **plain)
+
+
+def _add_refusals(router: APIRouter) -> None:
+    """What nobody answers, or the page at "/" would."""
+    allowed: dict[str, set[str]] = {}
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            allowed.setdefault(route.path, set()).update(route.methods or ())
+    for path, methods in allowed.items():
+        router.add_api_route(path, _not_allowed(methods), methods=METHODS, include_in_schema=False)
+    for path in ("/v1/{rest:path}", "/api/v1/{rest:path}"):
+        router.add_api_route(path, _unknown, methods=METHODS, include_in_schema=False)
+
+
+# Operations
+
+
+def _endpoint(op: Operation, service: Service) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        caller = await service.caller(request)
+        try:
+            authorise(op, caller)  # before the body is read
+            async with _values(op, request, caller, service) as (values, filename):
+                result = await service.run(op, values, request, caller, filename)
+            answer = await service.thread(_response, op, result, request)
+        except SttError as problem:
+            answer = error_response(problem)
+        if op.priced:
+            answer.headers.update(await service.limits(caller))
+        return answer
+
+    return endpoint
+
+
+@asynccontextmanager
+async def _values(
+    op: Operation, request: Request, caller: Caller, service: Service
+) -> AsyncIterator[tuple[dict[str, Any], str]]:
+    """Parameters from the address and the body, and what the client called its file."""
+    if op.media:
+        async with service.upload(request, caller, op.media) as form:
+            yield _placed(op, form, request), form.filename
+    else:
+        loose = op.method in ("GET", "DELETE")
+        yield _placed(op, dict(request.query_params) if loose else await json_body(request), request), ""
+
+
+def _placed(op: Operation, values: dict[str, Any], request: Request) -> dict[str, Any]:
+    if twice := values.keys() & set(op.placed):
+        raise BadInput(f"The parameter '{twice.pop()}' is part of the address: leave it out elsewhere.")
+    return values | request.path_params
+
+
+def _response(op: Operation, result: Any, request: Request) -> Response:
+    if isinstance(result, File):
+        return download(result)
+    if isinstance(result, Rendering):
+        return _rendering(result, request)
+    accepted = op.long and isinstance(result, JobInfo)
+    return JSONResponse(wire(result), 202 if accepted else 200)
+
+
+def wire(result: Any) -> Any:
+    """A result as JSON."""
+    return to_json(result) if isinstance(result, Transcript) else jsonable_encoder(result)
+
+
+def _rendering(result: Rendering, request: Request) -> Response:
+    if result.media_type == "application/json":
+        return Response(result.text, media_type=result.media_type)
+    wants_json = "application/json" in request.headers.get("accept", "")
+    if wants_json or request.headers.get("user-agent", "").startswith(SDK):
+        source = to_json(result.transcript)
+        kept = {name: source[name] for name in ("id", "language", "duration") if name in source}
+        return JSONResponse({"text": result.text, "format": result.format, **kept})
+    return Response(result.text, media_type=f"{result.media_type}; charset=utf-8")
+
+
+def _played(service: Service) -> Endpoint:
+    """A recording for the page, whose player can send no key, only the page's cookie."""
+    op = OPERATIONS["transcript_audio"]
+
+    async def endpoint(request: Request) -> Response:
+        caller = await service.thread(service.access.visitor, request)
+        result = await service.run(op, dict(request.path_params), request, caller)
+        return await service.thread(_response, op, result, request)
+
+    return endpoint
+
+
+# OpenAI's audio API
+
+
+def _openai(route: Operation, service: Service) -> Endpoint:
+    """A route of OpenAI's, whose work is `transcribe`."""
+    op = OPERATIONS["transcribe"]
+
+    async def endpoint(request: Request) -> Response:
+        answer: Response
+        headers: dict[str, str] = {}
+        try:
+            caller = await service.caller(request)
+            authorise(op, caller)
+            async with service.upload(request, caller, route.media) as form:
+                wish = openai_api.wish(route, form)
+                result = await service.run(op, wish.values, request, caller, form.filename)
+            text, kind = await service.thread(wish.answer, result)
+            answer = Response(text, media_type=kind)
+            headers = await service.limits(caller)
+        except SttError as problem:
+            answer = _openai_error(problem, request)
+        answer.headers.update(headers)
+        return answer
+
+    return endpoint
+
+
+def _openai_error(problem: SttError, request: Request) -> Response:
+    answer = error_response(problem)
+    if not openai_api.asks(request.headers.get("user-agent", "")):
+        return answer
+    del answer.headers["content-length"]
+    return JSONResponse(openai_api.error_body(problem), problem.status, dict(answer.headers))
+
+
+# Progress as events
+
+
+def _events(service: Service) -> Endpoint:
+    """A job each time that it has changed, until it has ended; as server-sent events."""
+    op = OPERATIONS["job"]
+
+    async def look(request: Request) -> JobInfo:
+        caller = await service.caller(request)  # anew each time: a key that is revoked sees no more
+        context = Context(caller, service.runtime, gate=service.gate)
+        info: JobInfo = await service.thread(call, op, dict(request.path_params), context)
+        return info
+
+    async def events(request: Request) -> Response:
+        if request.query_params:
+            raise BadInput("Events take no parameters: leave out what follows the question mark.")
+        first = await look(request)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter for nginx
+        return StreamingResponse(_followed(first, lambda: look(request)), 200, headers, "text/event-stream")
+
+    return events
+
+
+async def _followed(info: JobInfo, look: Callable[[], Awaitable[JobInfo]]) -> AsyncIterator[str]:
+    quiet = 0.0
+    yield _event(info)
+    while info.status in ("queued", "running"):
+        await asyncio.sleep(EVENTS_S)
+        before, quiet = info, quiet + EVENTS_S
+        try:
+            info = await look()
+        except SttError as problem:
+            yield f"event: error\ndata: {json.dumps(problem.as_dict())}\n\n"
+            return
+        if info != before or quiet >= QUIET_S:
+            quiet = 0.0
+            yield _event(info) if info != before else ": still here\n\n"
+
+
+def _event(info: JobInfo) -> str:
+    return f"event: {info.status}\ndata: {json.dumps(jsonable_encoder(info))}\n\n"
+
+
+# Errors, and the description
+
+
+def _not_allowed(methods: set[str]) -> Endpoint:
+    async def refuse(request: Request) -> Response:
+        allowed = ", ".join(sorted(methods))
+        raise HTTPException(405, f"{request.method} is not possible here: send {allowed}", {"Allow": allowed})
+
+    return refuse
+
+
+async def _unknown(request: Request) -> Response:
+    raise NotFound(f"There is no {request.method} {request.url.path[:80]} here: /docs lists what there is.")
+
+
+async def _on_error(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, SttError)
+    return error_response(problem)
+
+
+async def _on_http_error(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, HTTPException)
+    advice = "" if ":" in problem.detail else ": /docs lists what there is"  # Starlette's own are bare phrases
+    return JSONResponse({"error": f"{problem.detail}{advice}.", "code": "http"}, problem.status_code, problem.headers)
+
+
+async def _on_disconnect(request: Request, problem: Exception) -> Response:
+    return error_response(Cancelled("The client has gone."))  # nobody reads it
+
+
+async def _on_crash(request: Request, problem: Exception) -> Response:
+    """The answer only: Starlette raises the problem again, and uvicorn logs it."""
+    return error_response(SttError(CRASHED))
+
+
+def _document(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """FastAPI's own document, with the schemas and the kind of key that the routes refer to."""
+    plain = app.openapi
+
+    def document() -> dict[str, Any]:
+        made = plain()
+        parts = made.setdefault("components", {})
+        parts["schemas"] = openapi.components([*OPERATIONS.values(), *openai_api.ROUTES])
+        parts["securitySchemes"] = openapi.SECURITY
+        return made
+
+    return document

@@ -1,0 +1,83 @@
+"""Signing in on the page: by the address that the first start prints, or with a key; and signing out."""
+
+from __future__ import annotations
+
+from html import escape
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from stt_lab.accounts.access import COOKIE, COOKIE_AGE_S, SIGN_IN_PATH
+from stt_lab.errors import Forbidden, Unauthorized
+from stt_lab.web.service import Service, body
+
+SIGN_OUT_PATH = "/sign-out"
+FORM_LIMIT = 4096  # bytes
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>stt_lab: sign in</title>
+<style>:root{{color-scheme:light dark}}
+body{{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:4rem auto;padding:0 1rem}}
+label,input,button{{display:block;width:100%;box-sizing:border-box;font:inherit}}
+input,button{{padding:.5rem;margin:.5rem 0}}
+.error{{color:#b91c1c}}</style>
+<h1>Sign in</h1>{said}<form method="post" action="sign-in"><label for="key">Your key</label>
+<input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
+<button>Sign in</button></form>
+<form method="post" action="sign-out"><button>Sign out</button></form><p><a href="./">The page</a></p></html>"""
+
+
+def add_routes(router: APIRouter, service: Service) -> None:
+    async def show(request: Request) -> Response:
+        token = request.query_params.get("token")
+        if token is None:
+            return _page("")
+        if not service.access.signs_in(token):
+            raise Unauthorized(
+                "This sign-in address is not valid: copy the one that the server printed when it started."
+            )
+        return _signed_in(service.access.session, service.secure(request))  # takes the token out of the address bar
+
+    async def enter(request: Request) -> Response:
+        _same_site(request)
+        raw = b"".join([chunk async for chunk in body(request, FORM_LIMIT)])
+        (key,) = parse_qs(raw.decode("utf-8", "replace"), max_num_fields=4).get("key", [""])[:1]
+        try:
+            session = await service.thread(service.access.session_of, key.strip())
+        except Unauthorized:
+            return _page("This key is not valid here: copy it whole, or ask for another.", 401)
+        return _signed_in(session, service.secure(request))
+
+    async def leave(request: Request) -> Response:
+        _same_site(request)
+        answer = RedirectResponse("./", status_code=303)
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return answer
+
+    router.add_api_route(SIGN_IN_PATH, show, methods=["GET"], include_in_schema=False)
+    router.add_api_route(SIGN_IN_PATH, enter, methods=["POST"], include_in_schema=False)
+    router.add_api_route(SIGN_OUT_PATH, leave, methods=["POST"], include_in_schema=False)
+
+
+def _same_site(request: Request) -> None:
+    """Another site must not sign a visitor in: his recordings would go into somebody else's library."""
+    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        raise Forbidden("Sign in on the page of this server itself: open its address and enter the key there.")
+
+
+def _signed_in(session: str, secure: bool) -> Response:
+    answer = RedirectResponse("/", status_code=303)
+    answer.set_cookie(COOKIE, session, COOKIE_AGE_S, httponly=True, samesite="strict", secure=secure)
+    return answer
+
+
+def _page(said: str, status: int = 200) -> Response:
+    shown = f'<p class="error">{escape(said)}</p>' if said else ""
+    return HTMLResponse(PAGE.format(said=shown), status, HEADERS)

@@ -1,0 +1,134 @@
+"""Whether a text answers a question, as far as it can be told without a language model.
+
+Nearness does not tell: a question about what is not said, but nearly so, is as near to a text as one that it answers.
+What tells are signs that an answer is missing: nobody speaks of such a thing, or of such a person; a number or a time
+is asked for where none is said; a person is asked after who does not speak. Names and times need English grammar.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from stt_lab.text.words import rarity, telling
+from stt_lab.types import Parsed, Token
+from stt_lab.writing.script import Part, Script
+from stt_lab.writing.tools import Tools
+from stt_lab.writing.values import Question
+
+# Fitted on the odd questions of eval/text, measured on all (docs/text.md)
+NEAR = 0.3  # of the best passage, cosine and words
+TOGETHER = 0.3  # of what a question is about, by rarity, that is said in one breath
+
+_NUMBER = re.compile(
+    r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy"
+    r"|eighty|ninety|hundred|thousand|million|billion|half|dozen|nobody|none|zero)\b",
+    re.IGNORECASE,
+)
+_UNIT = re.compile(
+    r"\b(?:second|minute|hour|day|night|week|month|year|decade|centur|page|line|word|foot|feet|inch|mile|met(?:re|er)"
+    r"|kilomet|centimet)",
+    re.IGNORECASE,
+)
+_MONEY = re.compile(
+    r"[$£€¥%]|\b(?:dollars?|euros?|pounds?|cents?|pence|kroner|francs?|yen|rupees?|percent|free)\b", re.IGNORECASE
+)
+_MUCH = re.compile(r"\bhow much\b(?! (?:time|longer))|\bhow many (?:dollars|euros|pounds)\b|\bcosts?\b|\bsalary\b")
+_MANY = re.compile(r"\bhow many (?:(?:of|the|other|more|different) )*(\w+)")
+_LONG = re.compile(r"\bhow long\b")
+_SIZE = re.compile(r"\bhow (?:old|far|tall|strong|big|high|often|large|fast|heavy|wide|deep)\b")
+_SAYING = frozenset(("say", "explain", "tell", "answer", "reply", "claim", "state", "promise"))
+_SAID = r"[^.?!]{0,40}\b(?:say|says|said|tells|told|explains|explained|answers|answered|promised)\b"
+_TIMES, _PLACES = {"DATE", "TIME", "EVENT"}, {"GPE", "LOC", "FAC", "ORG"}
+
+
+@dataclass(frozen=True)
+class Signs:
+    """That an answer is missing, and how near the text is after all."""
+
+    nearness: float  # of the best passage
+    together: float  # how much of what the question is about is said in one breath, 0 to 1
+    stranger: bool  # it names somebody or something that is nowhere
+    lacking: bool  # what is asked for, such as a number, is missing in the nearest place
+    silent: bool  # it asks what somebody says who does not speak
+
+    @property
+    def missing(self) -> bool:
+        far = self.nearness < NEAR and self.together < TOGETHER
+        return far or self.stranger or self.lacking or self.silent
+
+
+def signs(tools: Tools, script: Script, question: Question, places: Sequence[Sequence[Part]]) -> Signs:
+    """Of a question, and of the places that come nearest to it, the nearest first."""
+    parsed = _parsed(tools, question.query, script.language)
+    words = [set(telling(f"{part.speaker or ''} {part.of(script.text)}")) for part in script.parts]
+    return Signs(
+        nearness=max(question.scores, default=0.0),
+        together=_together(set(telling(question.query)), words),
+        stranger=_names_strangers(parsed, set().union(*words)),
+        lacking=_lacks(tools, script, question, places[0]) if places else True,
+        silent=_asks_the_silent(script, question.query, parsed),
+    )
+
+
+def asks_the_silent(tools: Tools, script: Script, query: str) -> bool:
+    """What did X say? X neither speaks nor is quoted: then nothing in a text is an answer, however near."""
+    return _asks_the_silent(script, query, _parsed(tools, query, script.language))
+
+
+def _parsed(tools: Tools, text: str, language: str | None) -> Parsed:
+    """Without a parser there are no names and no verbs, and what rests on them shows nothing."""
+    return Parsed(language, ()) if tools.parser(language) is None else tools.parse(text, language)
+
+
+def _together(wanted: set[str], words: Sequence[set[str]]) -> float:
+    """The most of the wanted words that two segments in a row have, the rare ones counting more."""
+    worth = {word: rarity(sum(word in part for part in words), len(words)) for word in wanted}
+    total = sum(worth.values())
+    both = (wanted & (one | two) for one, two in zip(words, [*words[1:], set()], strict=True))
+    return max((sum(worth[word] for word in found) for found in both), default=0.0) / total if total else 0.0
+
+
+def _names_strangers(parsed: Parsed, words: set[str]) -> bool:
+    named = (telling(one.text) for one in parsed.entities if one.label in ("PERSON", "ORG"))
+    return any(name and words.isdisjoint(name) for name in named)
+
+
+def _lacks(tools: Tools, script: Script, question: Question, place: Sequence[Part]) -> bool:
+    asked, text = question.text.lower(), " ".join(part.of(script.text) for part in place)
+    wanted = _quantity(asked)
+    if wanted is not None:
+        return not wanted(text)
+    labels = _TIMES if re.search(r"\bwhen\b", asked) else _PLACES if re.search(r"^where\b", asked) else None
+    if labels is None or tools.parser(script.language) is None:
+        return False
+    known = set(telling(question.query))
+    found = _parsed(tools, text, script.language).entities
+    return not any(one.label in labels and not known.issuperset(telling(one.text)) for one in found)
+
+
+def _quantity(asked: str) -> Callable[[str], bool] | None:
+    """What a place must have for a question about a quantity; None for other questions."""
+    if _MUCH.search(asked):
+        return lambda text: bool(_MONEY.search(text))
+    if many := _MANY.search(asked):
+        thing = telling(many[1])
+        return lambda text: bool(_NUMBER.search(text)) and (not thing or thing[0] in telling(text))
+    if _LONG.search(asked):
+        return lambda text: bool(_NUMBER.search(text) and _UNIT.search(text))
+    return (lambda text: bool(_NUMBER.search(text))) if _SIZE.search(asked) else None
+
+
+def _asks_the_silent(script: Script, query: str, parsed: Parsed) -> bool:
+    speakers = set(telling(" ".join(part.speaker or "" for part in script.parts)))
+    return any(
+        speakers.isdisjoint(telling(who)) and not re.search(rf"\b{re.escape(who)}\b{_SAID}", script.text, re.IGNORECASE)
+        for who in (token.of(query) for token in _who_says(parsed))
+        if telling(who)
+    )
+
+
+def _who_says(parsed: Parsed) -> list[Token]:
+    tokens = parsed.tokens
+    return [one for one in tokens if one.dep == "nsubj" and tokens[one.head].lemma in _SAYING]
