@@ -40,9 +40,9 @@ def body(result: Any) -> Body:
     if result.media_type == JSON:
         return Body(json.loads(result.text))
     source = render.to_json(result.transcript)
-    about = {name: source[name] for name in ("id", "language", "duration") if name in source}
+    about = {name: value for name, value in source.items() if name in ("id", "language", "duration")}
     suffix = "txt" if result.format == "text" else result.format
-    return Body(result.text, result.media_type, suffix, {"text": result.text, "format": result.format, **about})
+    return Body(result.text, result.media_type, suffix, {"text": result.text, "format": result.format} | about)
 
 
 def to_json(result: Any) -> Any:

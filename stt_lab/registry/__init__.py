@@ -124,6 +124,9 @@ def operation(
             request = prepare(op, given, context)
             return present(op, context.gate.run(request, context), request.values)
 
+        validated.__signature__ = op.signature  # type: ignore[attr-defined]  # with the job options
+        validated.__annotations__ = {name: p.annotation for name, p in op.signature.parameters.items()}
+        validated.__annotations__["return"] = op.signature.return_annotation
         return validated
 
     return declare

@@ -136,7 +136,7 @@ def _played(service: Service) -> Endpoint:
     op = OPERATIONS["transcript_audio"]
 
     async def endpoint(request: Request) -> Response:
-        caller = await service.thread(service.installation.access.visitor, request)
+        caller = await service.thread(service.access.visitor, request)
         result = await service.run(authorize(op, caller), dict(request.path_params), request)
         return await service.thread(_response, op, result, request)
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from stt_lab.accounts.access import Access
 from stt_lab.caller import Caller
 from stt_lab.errors import BadInput, Cancelled, SttError, TooLarge, Unauthorized
 from stt_lab.installation import Installation
@@ -39,6 +40,10 @@ class Service:
     installation: Installation
     threads: ThreadPoolExecutor  # of our own: with the event loop's few, recordings that wait would block /health
 
+    @property
+    def access(self) -> Access:
+        return self.installation.access
+
     async def thread(self, work: Callable[..., T], *arguments: Any) -> T:
         """The result of what may block; what nobody foresaw goes to the log."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, _logged, work, *arguments)
@@ -46,20 +51,18 @@ class Service:
     async def caller(self, request: Request) -> Caller:
         """Who asks. Raises Unauthorized for a key that is not good."""
         authorization = request.headers.get("authorization")
-        return await self.thread(
-            self.installation.access.identify, authorization, self.installation.access.address(request)
-        )
+        return await self.thread(self.access.identify, authorization, self.access.address(request))
 
     def secure(self, request: Request) -> bool:
         """Whether the client's own connection is encrypted."""
-        trusted = request.client is not None and self.installation.access.trusts(request.client.host)
+        trusted = request.client is not None and self.access.trusts(request.client.host)
         proto = request.headers.get("x-forwarded-proto", "") if trusted else ""
         return (proto or request.url.scheme) == "https"
 
     @asynccontextmanager
     async def upload(self, request: Request, caller: Caller, files: tuple[str, ...]) -> AsyncIterator[Form]:
         """A multipart body on disk, within what the caller's tier allows; gone after the block."""
-        limit = await self.thread(self.installation.access.upload_limit, caller)
+        limit = await self.thread(self.access.upload_limit, caller)
         kind = request.headers.get("content-type", "")
         async with receive(body(request, limit), kind, self.installation.runtime.uploads_dir, files) as form:
             yield form

@@ -39,20 +39,18 @@ def add_routes(router: APIRouter, service: Service) -> None:
         token = request.query_params.get("token")
         if token is None:
             return _page("")
-        if not service.installation.access.signs_in(token):
+        if not service.access.signs_in(token):
             raise Unauthorized(
                 "This sign-in address is not valid: copy the one that the server printed when it started."
             )
-        return _signed_in(
-            service.installation.access.session, service.secure(request)
-        )  # takes the token out of the address bar
+        return _signed_in(service.access.session, service.secure(request))  # takes the token out of the address bar
 
     async def enter(request: Request) -> Response:
         _same_site(request)
         raw = b"".join([chunk async for chunk in body(request, FORM_LIMIT)])
         (key,) = parse_qs(raw.decode("utf-8", "replace"), max_num_fields=4).get("key", [""])[:1]
         try:
-            session = await service.thread(service.installation.access.session_of, key.strip())
+            session = await service.thread(service.access.session_of, key.strip())
         except Unauthorized:
             return _page("This key is not valid here: copy it whole, or ask for another.", 401)
         return _signed_in(session, service.secure(request))
