@@ -31,8 +31,8 @@ class Entrance:
     lab: Evaluations
 
     def caller(self, request: gr.Request) -> Caller:
-        """Who sent a request: a header or the page's cookie says so."""
-        return self.access.visitor(request)
+        """Identify the caller of a request."""
+        return self.access.identify(request.request)  # Starlette's, which Gradio's own wraps
 
     def call(self, name: str, values: dict[str, Any], request: gr.Request, tell: Tell, filename: str = "") -> Any:
         """Run an operation for whoever sent the request."""

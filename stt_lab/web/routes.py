@@ -32,7 +32,6 @@ from stt_lab.web.service import CRASHED, DEVICES, SPARE_THREADS, Service, error_
 SDK = "stt-ai-python/"  # the official SDK parses every answer as JSON
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 EVENTS_PATH = "/v1/jobs/{id}/events"
-PLAYED_PATH = "/recordings/{id}"
 EVENTS_S = 0.5  # how often a job is looked at for those who follow it
 QUIET_S = 15.0  # after which a comment keeps the connection of a follower open
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -49,7 +48,6 @@ def add_routes(app: FastAPI, runtime: Runtime, access: Access, gate: Gate) -> No
         _add(router, op, _openai(op, service), openapi.describe(op, openai_api.ANSWERS))
     job = OPERATIONS["job"]
     _add(router, job, _events(service), openapi.describe(job, openapi.EVENTS), EVENTS_PATH, "job_events")
-    router.add_api_route(PLAYED_PATH, _played(service), methods=["GET"], include_in_schema=False)
     sign_in.add_routes(router, service)
     _add_refusals(router)
     app.openapi = _document(app)  # type: ignore[method-assign]
@@ -145,18 +143,6 @@ def _rendering(result: Rendering, request: Request) -> Response:
         kept = {name: source[name] for name in ("id", "language", "duration") if name in source}
         return JSONResponse({"text": result.text, "format": result.format, **kept})
     return Response(result.text, media_type=f"{result.media_type}; charset=utf-8")
-
-
-def _played(service: Service) -> Endpoint:
-    """A recording for the page, whose player can send no key, only the page's cookie."""
-    op = OPERATIONS["transcript_audio"]
-
-    async def endpoint(request: Request) -> Response:
-        caller = await service.thread(service.access.visitor, request)
-        result = await service.run(op, dict(request.path_params), request, caller)
-        return await service.thread(_response, op, result, request)
-
-    return endpoint
 
 
 # OpenAI's audio API
