@@ -163,7 +163,7 @@ def test_the_extra_is_not_imported_before_it_is_needed() -> None:
 def test_a_run_is_begun_cancelled_resumed_and_shown(
     served: Served, client: httpx.Client, handlers: Handlers, tmp_path: Path
 ) -> None:
-    lab = served.app.state.parts.lab
+    lab = served.app.state.installation.lab
     assert SECRET in handlers.call(client, "refresh", None, None)
     assert "2 recordings" in handlers.call(client, "describe", SECRET)
     Toy.seconds = 30.0

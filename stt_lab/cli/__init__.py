@@ -8,7 +8,6 @@ the laboratory's commands (cli.lab).
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -18,8 +17,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 import stt_lab.operations  # noqa: F401  declares the operations
 from stt_lab import __version__
 from stt_lab.caller import LOCAL
@@ -28,13 +25,11 @@ from stt_lab.cli.groups import GROUPS, HELP
 from stt_lab.cli.lab import GROUPS as LAB_GROUPS
 from stt_lab.cli.lab import HELP as LAB_HELP
 from stt_lab.errors import SttError
+from stt_lab.presentation import body
 from stt_lab.registry import OPERATIONS, Context, Operation, call
 from stt_lab.runtime import Runtime, private_runtime
 from stt_lab.settings import get_settings
-from stt_lab.transcription.render import to_json
-from stt_lab.types import Event, File, Rendering, Transcript
-
-SUFFIXES = {"json": "json", "verbose_json": "json", "text": "txt"}  # of result files, where the format is not one
+from stt_lab.types import Event, File
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(run=_run_operation, op=op)
         for name, info in op.fields.items():
             add_argument(command, name, info)
-        if op.media or op.signature.return_annotation is File:
+        if op.file_params or op.result is File:
             command.add_argument("-o", "--output", type=Path, help="folder for the results")
         if op.name in GROUPS:
             GROUPS[op.name](command)
@@ -84,10 +79,10 @@ def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> 
         output.mkdir(parents=True, exist_ok=True)  # before the work, which may be long
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that temporary files are removed
     runtime = private_runtime(get_settings())
-    if not op.media:
+    if not op.file_params:
         _show(_call(op, values, runtime), output)
         return 0
-    (media,) = op.media
+    (media,) = op.file_params
     failed = 0
     written: set[Path] = set()
     for name in values.pop(media):
@@ -98,7 +93,7 @@ def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> 
             print(f"stt-lab: {name}: {problem}", file=sys.stderr)
             continue
         if output is None:
-            print(_text(result), flush=True)
+            print(body(result).text, flush=True)
         else:
             written.add(_write(output, Path(name), result, written))
     return min(failed, 1)
@@ -107,7 +102,7 @@ def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> 
 def _show(result: Any, folder: Path | None) -> None:
     """A result on stdout; a file there or in a folder."""
     if not isinstance(result, File):
-        print(_text(result))
+        print(body(result).text)
         return
     for warning in result.warnings:
         print(f"stt-lab: {warning}", file=sys.stderr)
@@ -123,23 +118,12 @@ def _call(op: Operation, values: dict[str, Any], runtime: Runtime) -> Any:
         return call(op, values, Context(LOCAL, runtime, report))
 
 
-def _text(result: Any) -> str:
-    if isinstance(result, Rendering):
-        return result.text.rstrip("\n")
-    plain = (
-        to_json(result)
-        if isinstance(result, Transcript)
-        else TypeAdapter(type(result)).dump_python(result, mode="json")
-    )
-    return json.dumps(plain, ensure_ascii=False, indent=2)
-
-
 def _write(folder: Path, source: Path, result: Any, written: Container[Path]) -> Path:
     """Write a result beside those of this run; files of equal names in different folders get numbers."""
-    kind = result.format if isinstance(result, Rendering) else "json"
-    names = (f"{source.stem}{f'-{number}' if number > 1 else ''}.{SUFFIXES.get(kind, kind)}" for number in count(1))
+    made = body(result)
+    names = (f"{source.stem}{f'-{number}' if number > 1 else ''}.{made.suffix}" for number in count(1))
     target = next(path for path in map(folder.joinpath, names) if path not in written)
-    target.write_text(_text(result) + "\n", "utf-8")
+    target.write_text(made.text + "\n", "utf-8")
     print(target, flush=True)
     return target
 

@@ -167,6 +167,7 @@ class Job(Base):
     client: Mapped[str] = mapped_column(String(64), default="")
     operation: Mapped[str] = mapped_column(String(60))
     parameters: Mapped[dict[str, Any]]  # without files
+    caller: Mapped[dict[str, Any] | None]  # who submitted it, with scopes
     filename: Mapped[str] = mapped_column(String(255), default="")  # as the client named it; never a path of ours
     state: Mapped[str] = mapped_column(String(10), default="queued")
     stage: Mapped[str] = mapped_column(String(20), default="queued")

@@ -14,10 +14,7 @@ if TYPE_CHECKING:
     import gradio as gr
     from fastapi import FastAPI
 
-    from stt_lab.accounts.access import Access
-    from stt_lab.lab.runs.evaluations import Evaluations
-    from stt_lab.registry import Gate
-    from stt_lab.runtime import Runtime
+    from stt_lab.installation import Installation
 
 T = TypeVar("T")
 
@@ -30,38 +27,38 @@ QUEUE_POLL_S = 0.05  # Gradio's own, a thousand looks a second, takes 6 to 10 % 
 SPARE_THREADS = 40  # events at once beside those that wait for the device, whose number the pool limits
 
 
-def build(runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> gr.Blocks:
+def build(installation: Installation) -> gr.Blocks:
     """The Blocks of the page, with an API endpoint for every operation."""
-    _set_environ(runtime.gradio_dir)
-    return _in_loop(lambda: _build(runtime, access, gate, lab))
+    _set_environ(installation.runtime.gradio_dir)
+    return _in_loop(lambda: _build(installation))
 
 
-def mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> FastAPI:
+def mount(app: FastAPI, installation: Installation) -> FastAPI:
     """Put the page at "/", behind the routes that the application already has."""
-    _set_environ(runtime.gradio_dir)
-    _in_loop(lambda: _mount(app, runtime, access, gate, lab))
+    _set_environ(installation.runtime.gradio_dir)
+    _in_loop(lambda: _mount(app, installation))
     return app
 
 
-def _build(runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> gr.Blocks:
+def _build(installation: Installation) -> gr.Blocks:
     import gradio as gr
 
     from stt_lab.ui.api import Entrance, add_endpoints
     from stt_lab.ui.page import Page
 
-    entrance = Entrance(runtime, access, gate, lab)
+    entrance = Entrance(installation)
 
     with gr.Blocks(title="stt_lab", analytics_enabled=False, delete_cache=(SWEEP_S, STALE_S), fill_width=True) as demo:
         add_endpoints(entrance)
         Page(entrance).draw()
-    demo.max_threads = SPARE_THREADS + runtime.settings.queue_size
+    demo.max_threads = SPARE_THREADS + installation.settings.queue_size
     demo.queue(api_open=False, default_concurrency_limit=None)
     demo._queue.sleep_when_free = QUEUE_POLL_S
     return demo
 
 
-def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> None:
-    demo = _build(runtime, access, gate, lab)
+def _mount(app: FastAPI, installation: Installation) -> None:
+    demo = _build(installation)
     import gradio as gr
 
     from stt_lab.ui.guard import Guard, harden
@@ -75,7 +72,7 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Eval
         "pwa": False,
         "mcp_server": False,
         "footer_links": ["api"],  # without it Gradio shows no page about its clients; ours links to it
-        "max_file_size": runtime.settings.max_upload_mb * MB,
+        "max_file_size": installation.settings.max_upload_mb * MB,
     }
     look: dict[str, Any] = {
         "theme": theme(),
@@ -88,7 +85,7 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Eval
     demo.has_launched = True  # else Gradio lets clients name any file of this machine
     demo.is_running = True  # else it serves uploaded SVG as if it were its own
     route: Any = app.router.routes[-1]
-    route.app = Guard(route.app, access)
+    route.app = Guard(route.app, installation.access)
 
 
 def _in_loop(make: Callable[[], T]) -> T:

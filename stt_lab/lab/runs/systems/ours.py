@@ -11,8 +11,8 @@ from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.systems.protocol import Bench, Heard, told_language, told_speakers
+from stt_lab.pipeline import Models, listen
 from stt_lab.runtime import Runtime, private_runtime
-from stt_lab.transcription.join import join, name_turns
 from stt_lab.types import Audio
 from stt_lab.weights import catalog
 
@@ -64,15 +64,10 @@ class OurSystem:
         language = told_language(wish.language, item)
         if language not in (None, "en") and self._model.languages == 1:
             raise BadInput(f"The model '{self._model.id}' knows English only: give the system languages = [\"en\"].")
-        with pool.slot(report):
-            recognition = pool.transcribe(self._model, audio, language, report)
-            found = None
-            if self._diarizer and recognition.segments:
-                found = pool.diarize(self._diarizer, audio, told_speakers(wish.speakers, item), report)
-        segments, _ = join(recognition, found, audio.duration)
-        turns = name_turns(recognition, found, audio.duration) if found else ()
-        text = " ".join(segment.text for segment in segments)
-        return Heard(text, recognition.language, segments, turns if self._diarizer else None)
+        models = Models(self._model, self._diarizer, language)
+        transcript = listen(pool, audio, models, told_speakers(wish.speakers, item), report)
+        turns = transcript.turns if self._diarizer else None
+        return Heard(transcript.text, transcript.language, transcript.segments, turns)
 
     def processes(self) -> tuple[int, ...]:
         if self._settings.engine_host == "ray":
