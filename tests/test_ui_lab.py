@@ -102,7 +102,7 @@ def test_no_handler_answers_strangers(served: Served, client: httpx.Client, hand
     _, key = served.accounts.create_key(account.id, "a", ["speech", "library", "account"])
     ways: list[dict[str, str]] = [
         {}, {"authorization": "Bearer wrong"}, {"authorization": f"Bearer {key}"}, {"cookie": "stt_lab_session=wrong"},
-        {"cookie": f"stt_lab_session={served.access.session_of(key)}"},
+        {"cookie": f"stt_lab_session={served.access.begin_session(served.access.identify_key(key))}"},
     ]  # fmt: skip
     assert len(handlers.every) >= 14
     files = file_inputs(client)

@@ -1,8 +1,8 @@
 """The command line, printed from the operations: what is required is positional, the rest are options.
 
-Beside them stand `serve` and the groups `models list | pull | doctor`, `accounts list | create | update | grant` and
-`keys list | create | revoke`, for the owner of the machine: they work on the store, also while a server does; and the
-laboratory's commands (cli_lab).
+Beside them stand `serve` and the groups `models list | pull | doctor`, `accounts list | create | update | grant | ...`
+and `keys list | create | revoke`, for the owner of the machine: they work on the store, also while a server does; and
+the laboratory's commands (cli.lab).
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
-
-from pydantic.fields import FieldInfo
+from typing import Any
 
 import stt_lab.operations  # noqa: F401  declares the operations
 from stt_lab import __version__
 from stt_lab.caller import LOCAL
+from stt_lab.cli.arguments import add_argument
 from stt_lab.cli.groups import GROUPS, HELP
 from stt_lab.cli.lab import GROUPS as LAB_GROUPS
 from stt_lab.cli.lab import HELP as LAB_HELP
 from stt_lab.errors import SttError
 from stt_lab.presentation import body
-from stt_lab.registry import OPERATIONS, Context, Operation, call, is_media, is_prose, plain_type
+from stt_lab.registry import OPERATIONS, Context, Operation, call
 from stt_lab.runtime import Runtime, private_runtime
 from stt_lab.settings import get_settings
 from stt_lab.types import Event, File
@@ -41,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(op.name.replace("_", "-"), help=op.summary, description=op.description)
         command.set_defaults(run=_run_operation, op=op)
         for name, info in op.fields.items():
-            _add_argument(command, name, info)
+            add_argument(command, name, info)
         if op.file_params or op.result is File:
             command.add_argument("-o", "--output", type=Path, help="folder for the results")
         if op.name in GROUPS:
@@ -54,35 +53,6 @@ def parser() -> argparse.ArgumentParser:
     server.add_argument("--port", type=int, help="port to listen on (default: GRADIO_SERVER_PORT or 7860)")
     server.set_defaults(run=_serve)
     return top
-
-
-def _add_argument(command: argparse.ArgumentParser, name: str, info: FieldInfo) -> None:
-    if is_media(info):
-        command.add_argument(name, nargs="+", metavar="FILE", help=info.description)
-        return
-    kind = plain_type(info)
-    options: dict[str, Any] = {"choices": get_args(kind)} if get_origin(kind) is Literal else {}
-    described = info.description or ""
-    if is_prose(info):
-        options["type"], described = _prose, f"{described}; @FILE reads a file, - what is piped in"
-    if info.is_required():
-        command.add_argument(name, help=described, **options)
-        return
-    shown = "" if info.default is None else f" (default: {info.default})"
-    options |= {"dest": name, "default": argparse.SUPPRESS, "help": f"{described}{shown}"}
-    if kind is bool:
-        options["action"] = argparse.BooleanOptionalAction
-    command.add_argument("--" + name.replace("_", "-"), **options)
-
-
-def _prose(given: str) -> str:
-    """A text, or that of a file."""
-    try:
-        if given == "-":
-            return sys.stdin.read()
-        return Path(given[1:]).read_text("utf-8") if given.startswith("@") else given
-    except (OSError, UnicodeDecodeError):
-        raise argparse.ArgumentTypeError(f"{given[:80]} cannot be read as a text in UTF-8") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -34,8 +34,8 @@ class Entrance:
         return self.installation.lab
 
     def caller(self, request: gr.Request) -> Caller:
-        """Who sent a request: a header or the page's cookie says so."""
-        return self.installation.access.visitor(request)
+        """Identify the caller of a request."""
+        return self.installation.access.identify(request.request)  # Starlette's, which Gradio's own wraps
 
     def call(self, name: str, values: dict[str, Any], request: gr.Request, tell: Tell, filename: str = "") -> Any:
         """Run an operation for whoever sent the request."""

@@ -70,19 +70,20 @@ class Guard:
         if not _open(scope["method"], path):
             problem = NotFound(f"There is no {scope['method']} {path[:80]} here: /docs lists what there is.")
             return await _refuse(problem, scope, receive, send)
-        limit = BODY_LIMIT
-        if path == UPLOAD:
-            try:
-                limit, files = await asyncio.to_thread(self._upload_limits, Request(scope))
-            except SttError as problem:
-                return await _refuse(problem, scope, receive, send)
-            _files.set(files)  # of this request alone: each is a task with a context of its own
+        limit, request = BODY_LIMIT, Request(scope)
+        try:
+            self.access.check_origin(request)
+            if path == UPLOAD:
+                limit, files = await asyncio.to_thread(self._upload_limits, request)
+                _files.set(files)  # of this request alone: each is a task with a context of its own
+        except SttError as problem:
+            return await _refuse(problem, scope, receive, send)
         headers = FILE_HEADERS if path.startswith(FILE) else HEADERS
         await _Exchange(self.app, limit, headers).run(scope, receive, send)
 
     def _upload_limits(self, request: Request) -> tuple[int, int]:
         """Bytes, of the visitor's tier, and files: one recording, or an administrator's dataset."""
-        caller = self.access.visitor(request)
+        caller = self.access.identify(request)
         files = DATASET_FILES if caller.admin else 1
         return self.access.upload_limit(caller) + FORM_SLACK + files * PART_SLACK, files
 

@@ -6,16 +6,20 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from stt_lab.accounts.access import COOKIE
 from stt_lab.registry import Operation
 from stt_lab.types import File, Transcript
 
 REFS = "#/components/schemas/{model}"
-SECURITY = {"key": {"type": "http", "scheme": "bearer", "description": "a key of an account, or the administrator's"}}
+SECURITY = {
+    "key": {"type": "http", "scheme": "bearer", "description": "a key of an account, or the administrator's"},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "session of the page, after sign-in"},
+}
 MEANINGS = {
     "400": "a parameter or the recording cannot be used",
     "401": "no key, or one that is not valid",
     "402": "no credits are left",
-    "403": "the key has not the scope",
+    "403": "the key does not have the scope, or a page of another site used the session",
     "404": "there is no such thing, or it is somebody else's",
     "409": "the request with this Idempotency-Key is still in flight",
     "413": "larger than the tier allows",
@@ -84,7 +88,7 @@ def describe(op: Operation, contents: dict[str, Any] | None = None) -> dict[str,
         + [IDEMPOTENCY] * (op.method == "POST")
         + [RANGE] * _in_parts(op),
         "responses": {"200": _result(op, contents)} | _errors(op),
-        "security": [{}, {"key": []}] if op.anonymous else [{"key": []}],
+        "security": [{}] * op.anonymous + [{"key": []}, {"session": []}],
     }
     if op.job:
         made["responses"]["202"] = _json("the job, for `background`", JOB)
@@ -120,8 +124,7 @@ def _parameter(name: str, schema: dict[str, Any], place: str, required: bool) ->
 def _errors(op: Operation) -> dict[str, Any]:
     """The statuses that an operation of this kind may answer."""
     kinds = {
-        "400 401 500 503": True,
-        "403": op.scope is not None,
+        "400 401 403 500 503": True,
         "404": bool(op.path_params),
         "409 422": op.method == "POST",
         "413": op.method in ("POST", "PATCH"),

@@ -29,7 +29,6 @@ from stt_lab.web.service import CRASHED, DEVICES, SPARE_THREADS, Service, error_
 SDK = "stt-ai-python/"  # the official SDK parses every answer as JSON
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 EVENTS_PATH = "/v1/jobs/{id}/events"
-PLAYED_PATH = "/recordings/{id}"
 EVENTS_S = 0.5  # how often a job is looked at for those who follow it
 QUIET_S = 15.0  # after which a comment keeps the connection of a follower open
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -46,7 +45,6 @@ def add_routes(app: FastAPI, installation: Installation) -> None:
         _add(router, op, _openai(op, service), openapi.describe(op, openai.ANSWERS))
     job = OPERATIONS["job"]
     _add(router, job, _events(service), openapi.describe(job, openapi.EVENTS), EVENTS_PATH, "job_events")
-    router.add_api_route(PLAYED_PATH, _played(service), methods=["GET"], include_in_schema=False)
     sign_in.add_routes(router, service)
     _add_refusals(router)
     app.openapi = _document(app)  # type: ignore[method-assign]
@@ -129,18 +127,6 @@ def _response(op: Operation, result: Any, request: Request) -> Response:
     if wants_json and made.in_json is not None:
         return JSONResponse(made.in_json)
     return Response(made.content, media_type=f"{made.media_type}; charset=utf-8")
-
-
-def _played(service: Service) -> Endpoint:
-    """A recording for the page, whose player can send no key, only the page's cookie."""
-    op = OPERATIONS["transcript_audio"]
-
-    async def endpoint(request: Request) -> Response:
-        caller = await service.thread(service.access.visitor, request)
-        result = await service.run(authorize(op, caller), dict(request.path_params), request)
-        return await service.thread(_response, op, result, request)
-
-    return endpoint
 
 
 # OpenAI's audio API

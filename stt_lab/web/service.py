@@ -49,15 +49,8 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self.threads, _logged, work, *arguments)
 
     async def caller(self, request: Request) -> Caller:
-        """Who asks. Raises Unauthorized for a key that is not good."""
-        authorization = request.headers.get("authorization")
-        return await self.thread(self.access.identify, authorization, self.access.address(request))
-
-    def secure(self, request: Request) -> bool:
-        """Whether the client's own connection is encrypted."""
-        trusted = request.client is not None and self.access.trusts(request.client.host)
-        proto = request.headers.get("x-forwarded-proto", "") if trusted else ""
-        return (proto or request.url.scheme) == "https"
+        """Identify the caller. Raises Unauthorized for a wrong key, Forbidden for a session used by another site."""
+        return await self.thread(self.access.identify, request)
 
     @asynccontextmanager
     async def upload(self, request: Request, caller: Caller, files: tuple[str, ...]) -> AsyncIterator[Form]:

@@ -86,7 +86,7 @@ def _recording(source: Source) -> Recording:
     """The recording of a transcript, which the server gives to whoever owns it."""
     assert source.detail
     kind = mimetypes.guess_type(source.title)[0] or ""
-    return Recording(source.title, f"recordings/{source.detail.id}", kind.startswith("video/"))
+    return Recording(source.title, f"api/v1/transcripts/{source.detail.id}/audio/", kind.startswith("video/"))
 
 
 def made(shown: str) -> str:
