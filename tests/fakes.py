@@ -87,7 +87,8 @@ def environ(folder: Path, **more: str) -> dict[str, str]:
     """Environment of a program that runs as a user's own: with a catalog of fakes in `folder`, and nothing of ours."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("STT_LAB_", "GRADIO_"))}
     given = {"STT_LAB_DATA_DIR": str(folder / "data"), "STT_LAB_MODELS_DIR": str(folder / "models")}
-    return plain | given | {"STT_LAB_DEVICE": "cpu", "PYTHONPATH": PATHS, "PYTHONUNBUFFERED": "1"} | more
+    machine = {"STT_LAB_DEVICE": "cpu", "STT_LAB_THREADS": "1"}
+    return plain | given | machine | {"PYTHONPATH": PATHS, "PYTHONUNBUFFERED": "1"} | more
 
 
 def program(folder: Path, *arguments: str) -> list[str]:
