@@ -30,12 +30,12 @@ from stt_lab.weights import catalog
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with two recordings, and an installation of fakes in this process."""
     from fake_engines import ENGINES
-    from fakes import TESTS
+    from fakes import PATHS
 
     monkeypatch.setattr(catalog, "CATALOG", write_catalog(tmp_path))
     for name, place in ENGINES.items():
         monkeypatch.setitem(pool.ENGINES, name, place)
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", PATHS)
     for name, value in (("DATA_DIR", "data"), ("MODELS_DIR", "models")):
         monkeypatch.setenv(f"STT_LAB_{name}", str(tmp_path / value))
     monkeypatch.setenv("STT_LAB_ENGINE_HOST", "inprocess")
