@@ -15,7 +15,7 @@ from stt_lab.weights import catalog
 from stt_lab.writing.answers import REFUSED
 from stt_lab.writing.generative import INSTEAD, NOT_SAID
 from stt_lab.writing.prompts import ASKED, SYSTEM
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import template
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import EXTRACTIVE, Question
@@ -30,9 +30,9 @@ MEETING = (
 )
 
 
-def script(lines: tuple[tuple[str, str], ...] = MEETING) -> Script:
+def script(lines: tuple[tuple[str, str], ...] = MEETING) -> SourceText:
     segments = tuple(Segment(5.0 * i, 5.0 * i + 4, text, (), who) for i, (who, text) in enumerate(lines))
-    return Script.of(Transcript("en", 5.0 * len(lines), segments))
+    return SourceText.of(Transcript("en", 5.0 * len(lines), segments))
 
 
 @pytest.fixture(scope="module", name="toys")
@@ -116,7 +116,7 @@ def test_answers_that_are_none(toy: Toy, said: str) -> None:
     assert made.warnings == (INSTEAD, "The language model had no answer to a part of the text.")
 
 
-def long(sentences: int = 130) -> Script:
+def long(sentences: int = 130) -> SourceText:
     things = ("invoice", "garden", "server", "holiday", "contract", "museum", "recipe", "train")
     spoken = [f"The {things[i // 16 % 8]} number {i} costs {i + 100} euros in the shop." for i in range(sentences)]
     return script(tuple(("Ada", text) for text in spoken))
@@ -232,7 +232,7 @@ GERMAN = "Anna fährt am Montag nach Köln. Sie trifft dort Herrn Öztürk von d
 
 @pytest.mark.truth
 def test_feelings_and_names_where_there_is_no_parser(toy: Toy) -> None:
-    made = toy.writes(always({"positive": [3], "negative": []})).analyze(Script(GERMAN, "de"), "sentiment")
+    made = toy.writes(always({"positive": [3], "negative": []})).analyze(SourceText(GERMAN, "de"), "sentiment")
     assert (made.model, made.result["label"], made.result["score"]) == ("toy", "positive", 0.3333)
     assert [row["label"] for row in made.result["sentences"]] == ["neutral", "neutral", "positive"]
     items = [
@@ -240,7 +240,7 @@ def test_feelings_and_names_where_there_is_no_parser(toy: Toy) -> None:
         {"text": "Herrn Öztürk", "label": "PERSON", "lines": [2, 1]},
         {"text": "Paris", "label": "GPE", "lines": [1]},
     ]
-    found = toy.writes(always({"items": items})).analyze(Script(GERMAN, "de"), "entities")
+    found = toy.writes(always({"items": items})).analyze(SourceText(GERMAN, "de"), "entities")
     assert [(row["text"], GERMAN[row["start"] : row["end"]]) for row in found.result] == [
         ("Köln", "Köln"),
         ("Herrn Öztürk", "Herrn Öztürk"),
@@ -250,7 +250,7 @@ def test_feelings_and_names_where_there_is_no_parser(toy: Toy) -> None:
 
 @pytest.mark.truth
 def test_without_grammar_nothing_stands_in_for_a_model(toy: Toy) -> None:
-    made = toy.writes(always("")).analyze(Script(GERMAN, "de"), "action_items")
+    made = toy.writes(always("")).analyze(SourceText(GERMAN, "de"), "action_items")
     assert (made.model, made.result) == ("toy", [])
     assert made.warnings == ("The language model had no answer to a part of the text.",)
 

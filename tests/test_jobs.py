@@ -44,7 +44,7 @@ from stt_lab.registry import OPERATIONS, Context, Media, Operation, call, curren
 from stt_lab.settings import Settings
 from stt_lab.store import queue
 from stt_lab.store.database import Database
-from stt_lab.store.models import ADMINISTRATOR_ID, Job, LedgerEntry, now
+from stt_lab.store.models import ADMINISTRATOR_ID, Job, LedgerRow, now
 from stt_lab.transcription.render import render
 from stt_lab.types import Event, JobInfo, Rendering, Segment, Transcript
 
@@ -161,13 +161,15 @@ class House:
         context = Context(caller or self.ada, None, gate=jobs, idempotency_key=key)  # type: ignore[arg-type]
         return call(OPERATIONS["note"], {"name": name}, context)
 
-    def rows(self) -> list[queue.Row]:
+    def rows(self) -> list[queue.JobRow]:
         with self.database.read() as session:
-            return [queue.Row(**row._mapping) for row in session.execute(select(*queue.COLUMNS).order_by(Job.created))]
+            return [
+                queue.JobRow(**row._mapping) for row in session.execute(select(*queue.COLUMNS).order_by(Job.created))
+            ]
 
     def entries(self, job_id: str) -> list[str]:
         with self.database.read() as session:
-            return sorted(session.scalars(select(LedgerEntry.kind).where(LedgerEntry.job_id == job_id)))
+            return sorted(session.scalars(select(LedgerRow.kind).where(LedgerRow.job_id == job_id)))
 
     def spent(self) -> int:
         return 100 - self.accounts.balance(self.ada.account_id)

@@ -19,11 +19,10 @@ from sqlalchemy import func, select, text
 
 from stt_lab.errors import BadInput, NotFound
 from stt_lab.library import Library
-from stt_lab.library.given import NUMBER, SLUG
+from stt_lab.library.parameters import NUMBER, SLUG
 from stt_lab.store import search
 from stt_lab.store.database import Database
-from stt_lab.store.models import ADMINISTRATOR_ID, ANONYMOUS_ID, Job, now
-from stt_lab.store.models import Segment as SegmentRow
+from stt_lab.store.models import ADMINISTRATOR_ID, ANONYMOUS_ID, Job, SegmentRow, now
 from stt_lab.transcription.render import FORMATS, render
 from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Word
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
 
 from stt_lab.client import Client
-from stt_lab.engines.pii.hits import Hit, settle
+from stt_lab.engines.pii.hits import PiiHit, settle
 from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import PII, silent
 from stt_lab.errors import Cancelled, Unavailable
@@ -50,7 +50,7 @@ TEXT = "Ada called Ben on 0113 496 0127, and then (0113) 4960127. Ada left."
 
 def marked(text: str) -> tuple[Entity, ...]:
     wanted = (("PERSON", "Ada|Ben"), ("PHONE_NUMBER", r"\(?0113[\d )]+\d"))
-    hits = ((label, Hit(*one.span(), 1.0)) for label, form in wanted for one in re.finditer(form, text))
+    hits = ((label, PiiHit(*one.span(), 1.0)) for label, form in wanted for one in re.finditer(form, text))
     return settle(text, hits)
 
 

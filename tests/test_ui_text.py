@@ -29,7 +29,7 @@ from stt_lab.ui.text.source import Place, Source
 from stt_lab.ui.text.tasks import OF_LIBRARY
 from stt_lab.ui.text.wire import plain
 from stt_lab.weights import catalog
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.values import Analysis, Generated, Statement, Summary
 
 TAGS = TAGS | {"article", "h3", "h4", "h5", "h6", "thead", "meter", "blockquote", "ol", "strong", "pre", "del"}
@@ -50,7 +50,7 @@ def stored(
     info = {"id": 7, "slug": "x", "title": title, "status": "done", "error": None, "language": "en", "duration": now}
     info |= {"model": "base", "words": 1, "speakers": speakers, "has_audio": has_audio, "created": datetime.now(UTC)}
     detail = TranscriptDetail(**info, finished=None, text=transcript.text, segments=(), warnings=())  # type: ignore[arg-type]
-    return Source(Script.of(transcript), detail, transcript)
+    return Source(SourceText.of(transcript), detail, transcript)
 
 
 def buttons(made: str) -> list[dict[str, str]]:
@@ -90,7 +90,7 @@ def test_every_word_has_its_own_second() -> None:
 
 def test_a_segment_without_words_has_times_by_its_length() -> None:
     transcript = Transcript("en", 10.0, (Segment(0, 10, "0123456789"),))
-    source = Source(Script.of(transcript), None, transcript)
+    source = Source(SourceText.of(transcript), None, transcript)
     assert source.seconds(5) == 5.0
 
 
@@ -259,7 +259,7 @@ def test_answers_of_cards_are_asked_for() -> None:
 
 
 def answered(text: str, orders: tuple[int, ...], found: bool = True) -> ChatAnswer:
-    sources = tuple(recall.Source(order, 1, NASTY, 0.5, 0.0) for order in orders)
+    sources = tuple(recall.ChatSource(order, 1, NASTY, 0.5, 0.0) for order in orders)
     return ChatAnswer(text, sources if found else (), "s", NASTY, found, () if found else sources, (NASTY,))
 
 

@@ -22,22 +22,22 @@ Render = Callable[[Sequence[Mapping[str, str]]], str]  # messages to the text th
 
 
 @dataclass(frozen=True)
-class Piece:
+class PromptPiece:
     text: str
     special: bool  # whether special tokens in it are meant
 
 
-def pieces(messages: Sequence[Message], render: Render) -> tuple[Piece, ...]:
+def pieces(messages: Sequence[Message], render: Render) -> tuple[PromptPiece, ...]:
     """The conversation as its model reads it, what is said apart from the template around it."""
     marks = [secrets.token_hex(16) for _ in messages]
     rest = render([{"role": message.role, "content": mark} for message, mark in zip(messages, marks, strict=True)])
-    made: list[Piece] = []
+    made: list[PromptPiece] = []
     for message, mark in zip(messages, marks, strict=True):
         before, found, rest = rest.partition(mark)
         if not found:
             raise BadAnswer(f"The template of this model has no place for a message of the {message.role}.")
-        made += [Piece(before, True), Piece(message.content, False)]
-    return tuple(piece for piece in (*made, Piece(rest, True)) if piece.text)
+        made += [PromptPiece(before, True), PromptPiece(message.content, False)]
+    return tuple(piece for piece in (*made, PromptPiece(rest, True)) if piece.text)
 
 
 def asked(messages: Sequence[Message]) -> None:

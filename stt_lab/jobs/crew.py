@@ -18,7 +18,7 @@ from stt_lab.jobs.progress import Progress
 from stt_lab.registry import OPERATIONS, Context, perform
 from stt_lab.runtime import Runtime
 from stt_lab.store import queue
-from stt_lab.store.queue import Row
+from stt_lab.store.queue import JobRow
 from stt_lab.types import Event
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ News = SimpleQueue[Event | Outcome]
 class Work:
     """A job that this server works on."""
 
-    row: Row
+    row: JobRow
     progress: Progress
     stop: Literal["", "cancelled", "lost", "ending"] = ""
     written: float = field(default_factory=time.monotonic)  # when progress last was
@@ -102,7 +102,7 @@ class Crew:
             del self._news[job_id]
 
     @contextmanager
-    def holding(self, row: Row) -> Iterator[Work]:
+    def holding(self, row: JobRow) -> Iterator[Work]:
         """Work on what was claimed: its lease is renewed meanwhile."""
         without = () if row.parameters.get("diarize", True) else ("diarizing",)
         work = self._work[row.id, row.attempts] = Work(row, Progress(without))
@@ -146,7 +146,7 @@ class Crew:
         with self._bell:
             self._bell.wait_for(lambda: self._rung != rung or self.ending.is_set())
 
-    def _take(self, row: Row) -> None:
+    def _take(self, row: JobRow) -> None:
         """Work on a claimed job, end it, and tell who waits for it."""
         try:
             with self.holding(row) as work:
@@ -213,7 +213,7 @@ class Crew:
         with self._desk.database.write() as session:
             queue.advance(session, work.row, seen.stage, seen.percent, seen.eta_s)
 
-    def _give_up(self, row: Row) -> None:
+    def _give_up(self, row: JobRow) -> None:
         """The server ends before the job does."""
         try:
             self._desk.let_go(row, on_purpose=True)
@@ -281,7 +281,7 @@ class Crew:
             self._desk.let_go(row)
 
 
-def _clear(raised: Exception, row: Row) -> SttError:
+def _clear(raised: Exception, row: JobRow) -> SttError:
     """What its owner reads of an error; what nobody foresaw goes to the log."""
     if isinstance(raised, SttError):
         return raised

@@ -23,8 +23,8 @@ from stt_lab.registry import OPERATIONS
 from stt_lab.settings import Settings
 from stt_lab.store import deliveries, queue
 from stt_lab.store.database import Database, Session
-from stt_lab.store.models import Delivery, now
-from stt_lab.store.queue import Row
+from stt_lab.store.models import DeliveryRow, now
+from stt_lab.store.queue import JobRow
 from stt_lab.types import Rendering, Transcript
 
 RETRY_AFTER_S = 30
@@ -37,7 +37,7 @@ class Lost(Exception):
     """A claim that is no longer this server's: somebody else has the job, or it has ended."""
 
 
-def unattended(row: Row) -> bool:
+def unattended(row: JobRow) -> bool:
     """Whether nobody can find a job again once its request is gone: without account, key, or its id."""
     return row.account_id == ANONYMOUS_ID and not row.idempotency_key and not row.parameters.get("background")
 
@@ -53,7 +53,7 @@ class Desk:
 
     # -- in
 
-    def submit(self, row: Row, media: Mapping[str, Path], places: int) -> Row | None:
+    def submit(self, row: JobRow, media: Mapping[str, Path], places: int) -> JobRow | None:
         """Put a job into the queue, which has this many places; or the earlier job of the same Idempotency-Key."""
         self.files.take(row.id, media)
         try:
@@ -68,11 +68,11 @@ class Desk:
             self.files.remove(row.id)
         return earlier
 
-    def claimed(self, row: Row) -> Row:
+    def claimed(self, row: JobRow) -> JobRow:
         """What this server begins at once, without the queue."""
         return replace(row, state="running", worker=self.worker, lease_until=now() + queue.LEASE, attempts=1)
 
-    def begin(self, row: Row) -> Row | None:
+    def begin(self, row: JobRow) -> JobRow | None:
         """Note that a short operation with an Idempotency-Key is under way; or the earlier one with that key."""
         with self.database.write() as session:
             earlier = self._earlier(session, row)
@@ -80,7 +80,7 @@ class Desk:
                 queue.insert(session, row)
         return earlier
 
-    def _earlier(self, session: Session, row: Row) -> Row | None:
+    def _earlier(self, session: Session, row: JobRow) -> JobRow | None:
         """The job that this caller got for the same key. One that failed for a reason that passes is forgotten."""
         if row.idempotency_key is None:
             return None
@@ -90,7 +90,7 @@ class Desk:
             return None
         return found
 
-    def _admit(self, session: Session, row: Row, places: int) -> None:
+    def _admit(self, session: Session, row: JobRow, places: int) -> None:
         if queue.load(session, self.worker) >= places:
             raise Busy("Too many recordings are waiting on this machine: try again later.", retry_after=RETRY_AFTER_S)
         self.accounts.admit(session, row.account_id, row.client, row.created)
@@ -99,7 +99,7 @@ class Desk:
             transcript_id = self.library.open(session, row.account_id, row.filename, row.created)
         queue.insert(session, replace(row, transcript_id=transcript_id))
 
-    def claim(self) -> Row | None:
+    def claim(self) -> JobRow | None:
         """The next job to work on."""
         with self.database.read() as session:
             if not queue.waiting(session):
@@ -109,7 +109,7 @@ class Desk:
 
     # -- out
 
-    def done(self, row: Row, outcome: Any, handed_over: bool) -> int | None:
+    def done(self, row: JobRow, outcome: Any, handed_over: bool) -> int | None:
         """End a job with what it made, and charge for it; the id of its transcript in the library.
 
         A result outside of the library is kept, unless it is `handed_over` to the only one who can know of it.
@@ -128,12 +128,12 @@ class Desk:
         self.files.remove(row.id)
         return transcript_id
 
-    def _keep(self, row: Row) -> str | None:
+    def _keep(self, row: JobRow) -> str | None:
         media = OPERATIONS[row.operation].media
         wanted = row.transcript_id is not None and self.settings.keep_audio and len(media) == 1
         return self.files.keep(row.id, media[0]) if wanted else None
 
-    def _complete(self, session: Session, row: Row, outcome: Any, kept: str | None) -> int | None:
+    def _complete(self, session: Session, row: JobRow, outcome: Any, kept: str | None) -> int | None:
         ended = queue.end(session, row, "done")
         if ended is None:
             raise Lost
@@ -146,7 +146,7 @@ class Desk:
         self._tell(session, ended)
         return ended.transcript_id
 
-    def failed(self, row: Row, problem: SttError) -> None:
+    def failed(self, row: JobRow, problem: SttError) -> None:
         """End a job without a result, and without a charge. Raises Lost when it is no longer the caller's."""
         state: Literal["cancelled", "failed"] = "cancelled" if isinstance(problem, Cancelled) else "failed"
         error = {"error": str(problem), "code": problem.code, "status": problem.status}
@@ -160,22 +160,22 @@ class Desk:
             self._tell(session, ended)
         self.files.remove(row.id)
 
-    def _tell(self, session: Session, row: Row) -> None:
+    def _tell(self, session: Session, row: JobRow) -> None:
         if row.webhook_url:
             deliveries.add(session, row.id)
 
-    def answered(self, row: Row, result: dict[str, Any]) -> None:
+    def answered(self, row: JobRow, result: dict[str, Any]) -> None:
         """Keep the answer of a short operation for whoever sends its Idempotency-Key again."""
         with self.database.write() as session:
             queue.end(session, row, "done")
             queue.keep_result(session, row.id, result)
 
-    def forget(self, row: Row) -> None:
+    def forget(self, row: JobRow) -> None:
         """A short operation that failed may be sent again under its key."""
         with self.database.write() as session:
             queue.remove(session, row.id)
 
-    def cancel(self, row: Row) -> None:
+    def cancel(self, row: JobRow) -> None:
         """Cancel a job that waits, or ask the server that works on it; nothing when it has ended."""
         while row.state in queue.ACTIVE:
             if row.state == "running":
@@ -188,7 +188,7 @@ class Desk:
 
     # -- what crashes and restarts leave
 
-    def let_go(self, row: Row, *, on_purpose: bool = False) -> None:
+    def let_go(self, row: JobRow, *, on_purpose: bool = False) -> None:
         """Nobody works on a claimed job any more: it runs again, here or elsewhere, or ends clearly."""
         with suppress(Lost):  # another server was quicker, or its worker is back
             if not OPERATIONS[row.operation].long:
@@ -228,31 +228,31 @@ class Desk:
 
     # -- looks
 
-    def find(self, job_id: str) -> Row | None:
+    def find(self, job_id: str) -> JobRow | None:
         with self.database.read() as session:
             return queue.get(session, job_id)
 
-    def held(self) -> list[Row]:
+    def held(self) -> list[JobRow]:
         """What this server works on."""
         with self.database.read() as session:
             return queue.unfinished(session, self.worker)
 
-    def deliveries(self, row: Row) -> list[Delivery]:
+    def deliveries(self, row: JobRow) -> list[DeliveryRow]:
         with self.database.read() as session:
             return deliveries.log(session, row.id)
 
-    def result(self, row: Row) -> dict[str, Any] | None:
+    def result(self, row: JobRow) -> dict[str, Any] | None:
         with self.database.read() as session:
             return queue.result(session, row.id)
 
 
-def _may_pass(row: Row) -> bool:
+def _may_pass(row: JobRow) -> bool:
     """Whether the same request may have another answer now: it was cancelled, refused for the moment, or a crash."""
     status = (row.error or {}).get("status", 200)
     return row.state in ("failed", "cancelled") and (status in (402, 429, 499) or status >= 500)
 
 
-def _is_old(row: Row) -> bool:
+def _is_old(row: JobRow) -> bool:
     return row.finished is not None and row.finished < now() - KEPT["keys"]
 
 

@@ -27,8 +27,8 @@ from stt_lab.registry import Context, Operation
 from stt_lab.runtime import Runtime
 from stt_lab.settings import Settings
 from stt_lab.store.database import Database
-from stt_lab.store.models import Delivery, now
-from stt_lab.store.queue import Row
+from stt_lab.store.models import DeliveryRow, now
+from stt_lab.store.queue import JobRow
 from stt_lab.transcription.render import render
 from stt_lab.types import Event, JobInfo, Rendering, Transcript
 
@@ -110,7 +110,7 @@ class Jobs:
         self._desk.answered(row, {"value": _public(op, result)})
         return result
 
-    def _again(self, op: Operation, row: Row, earlier: Row) -> Any:
+    def _again(self, op: Operation, row: JobRow, earlier: JobRow) -> Any:
         """The answer to a request whose Idempotency-Key has come before."""
         if earlier.fingerprint != row.fingerprint:
             raise IdempotencyMismatch(
@@ -126,7 +126,7 @@ class Jobs:
             return (self._desk.result(earlier) or {}).get("value")
         return earlier.info if row.parameters.get("background") else self._result(earlier)
 
-    def _wait(self, row: Row, news: News, context: Context) -> Outcome:
+    def _wait(self, row: JobRow, news: News, context: Context) -> Outcome:
         """Wait until a job has ended. A caller who goes away leaves it to its fate, or takes it along."""
         event, since, looked = Event("queued"), time.monotonic(), time.monotonic()
         try:
@@ -151,7 +151,7 @@ class Jobs:
         except Empty:
             return None
 
-    def _look(self, row: Row) -> Event | Outcome | None:
+    def _look(self, row: JobRow) -> Event | Outcome | None:
         """What has become of a job that this server does not work on."""
         found = self._desk.find(row.id)
         if found is None:
@@ -160,18 +160,18 @@ class Jobs:
             return Event(found.stage)
         return Outcome(problem=_error(found)) if found.error else Outcome(self._result(found))
 
-    def _check_patience(self, row: Row, since: float) -> None:
+    def _check_patience(self, row: JobRow, since: float) -> None:
         if self._crew.ending.is_set() and not self._crew.works_on(row.id):
             raise Unavailable(ENDING)
         if unattended(row) and time.monotonic() - since > self._settings.queue_timeout_s:
             raise Busy("This machine is busy with earlier recordings: try again later.", retry_after=RETRY_AFTER_S)
 
-    def _answer(self, row: Row, outcome: Outcome) -> Any:
+    def _answer(self, row: JobRow, outcome: Outcome) -> Any:
         if outcome.problem is not None:
             raise outcome.problem
         return _numbered(outcome.value, outcome.transcript_id)
 
-    def _result(self, row: Row) -> Any:
+    def _result(self, row: JobRow) -> Any:
         """The answer of a job that has ended, from the store."""
         if row.error:
             raise _error(row)
@@ -203,11 +203,11 @@ class Jobs:
         self._cancel(job_id)
         return self._own(caller, job_id).info
 
-    def deliveries(self, caller: Caller, job_id: str) -> list[Delivery]:
+    def deliveries(self, caller: Caller, job_id: str) -> list[DeliveryRow]:
         """What was done to tell the job's webhook."""
         return self._desk.deliveries(self._own(caller, job_id))
 
-    def _own(self, caller: Caller, job_id: str) -> Row:
+    def _own(self, caller: Caller, job_id: str) -> JobRow:
         row = self._desk.find(job_id) if job_id.startswith(JOB) and len(job_id) <= 40 else None
         if row is None or (row.account_id, row.client) != _owner(caller):
             raise NotFound(f"There is no job '{job_id[:60]}' of yours.")
@@ -221,11 +221,11 @@ class Jobs:
                 self._webhooks.wake()
 
 
-def _row(prefix: str, op: Operation, values: dict[str, Any], context: Context) -> Row:
+def _row(prefix: str, op: Operation, values: dict[str, Any], context: Context) -> JobRow:
     """A new job for a request."""
     parameters = to_jsonable_python({name: value for name, value in values.items() if name not in op.media})
     account_id, client = _owner(context.caller)
-    return Row(
+    return JobRow(
         id=prefix + secrets.token_hex(16),
         account_id=account_id,
         client=client,
@@ -274,7 +274,7 @@ def _numbered(value: Any, transcript_id: int | None) -> Any:
     return render(transcript, value.format) if is_json else replace(value, transcript=transcript)
 
 
-def _error(row: Row) -> SttError:
+def _error(row: JobRow) -> SttError:
     """The error of a job as it was raised."""
     error = row.error or {}
     kinds = {kind.code: kind for kind in _kinds(SttError)}

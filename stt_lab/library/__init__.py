@@ -20,22 +20,22 @@ from itertools import islice
 from pathlib import Path
 
 from stt_lab.errors import BadInput, NotFound
-from stt_lab.library import given
+from stt_lab.library import parameters
 from stt_lab.library.chats import Chats
-from stt_lab.library.kept import Kept
-from stt_lab.library.passages import Passages, Place
+from stt_lab.library.passages import PassageIndex, SegmentRange
 from stt_lab.library.recordings import Recordings, is_name
-from stt_lab.library.values import Hit, Page, SearchPage, StoredTranscript, hit, passage_hit, stored
+from stt_lab.library.results import KeptResults
+from stt_lab.library.values import LibraryPage, SearchHit, SearchPage, StoredTranscript, hit, passage_hit, stored
 from stt_lab.store import packing, transcripts
 from stt_lab.store.database import Database, Session
 from stt_lab.store.models import now
 from stt_lab.store.passages import await_vectors, counts
 from stt_lab.store.search import INDEXES, Term, best_segment, document, loose, parse
-from stt_lab.store.transcripts import Filters, Row
+from stt_lab.store.transcripts import Filters, TranscriptHeader
 from stt_lab.text.words import rarity
 from stt_lab.types import Segment, Transcript
 
-__all__ = ["Hit", "Library", "Page", "SearchPage", "StoredTranscript"]
+__all__ = ["Library", "LibraryPage", "SearchHit", "SearchPage", "StoredTranscript"]
 
 ERROR = 1000  # characters
 UNKNOWN = "There is no such transcript in your library."
@@ -52,14 +52,14 @@ class Library:
         self._index = INDEXES[database.dialect]
         self.audio_dir = data_dir / "audio"
         self._recordings = Recordings(self.audio_dir)
-        self.passages, self.kept, self.chats = Passages(database), Kept(database), Chats(database)
+        self.passages, self.results, self.chats = PassageIndex(database), KeptResults(database), Chats(database)
 
     # What jobs write: in the transaction that changes the job
 
     def open(self, session: Session, account_id: int, title: str, created: datetime | None = None) -> int:
         """The number of a new transcript, which is queued."""
-        title = given.title(title)
-        return transcripts.add(session, account_id, given.slug(title), title, created)
+        title = parameters.title(title)
+        return transcripts.add(session, account_id, parameters.slug(title), title, created)
 
     def fail(self, session: Session, transcript_id: int, status: str, error: str) -> None:
         """End a transcript without a result: failed or cancelled. One that was deleted meanwhile stays deleted."""
@@ -110,7 +110,7 @@ class Library:
             row = _found(session, account_id, id_or_slug)
         return self._stream(row)
 
-    def _stream(self, row: Row) -> Iterator[Segment]:
+    def _stream(self, row: TranscriptHeader) -> Iterator[Segment]:
         first, more = 0, True
         while more:
             with self._database.read() as session:  # none is open while a slow client reads
@@ -136,18 +136,18 @@ class Library:
         language: str | None = None,
         date_from: str | date | None = None,
         date_to: str | date | None = None,
-    ) -> Page:
+    ) -> LibraryPage:
         """The account's transcripts, newest first. Days are of UTC, and both are included."""
-        given.check_window(limit, offset)
+        parameters.check_window(limit, offset)
         chosen = Filters(
-            given.status(status),
-            given.language(language),
-            given.moment("date_from", date_from),
-            given.moment("date_to", date_to),
+            parameters.status(status),
+            parameters.language(language),
+            parameters.moment("date_from", date_from),
+            parameters.moment("date_to", date_to),
         )
         with self._database.read() as session:
             count, rows = transcripts.page(session, account_id, chosen, limit, offset)
-        return Page(count, tuple(stored(row) for row in rows))
+        return LibraryPage(count, tuple(stored(row) for row in rows))
 
     def search(self, account_id: int, query: str, limit: int = 20, offset: int = 0) -> SearchPage:
         """What is done and has all the words, "phrases" and begin* of words, in title, names of speakers or text.
@@ -155,7 +155,7 @@ class Library:
         The latest of the library comes first: by number, which is the order of `list` but for a clock put back.
         """
         terms = parse(query)
-        given.check_window(limit, offset)
+        parameters.check_window(limit, offset)
         with self._database.read() as session:
             count, ids = self._index.page(session, account_id, terms, limit, offset)
             hits = self._hits(session, transcripts.some(session, account_id, ids), terms)
@@ -176,7 +176,9 @@ class Library:
                     scores[number] = scores.get(number, 0.0) + rarity(count, total)
         return tuple(sorted(scores, key=lambda number: (-scores[number], -number))[:most])
 
-    def hits(self, account_id: int, ids: Sequence[int], query: str, passages: Mapping[int, Place]) -> tuple[Hit, ...]:
+    def hits(
+        self, account_id: int, ids: Sequence[int], query: str, passages: Mapping[int, SegmentRange]
+    ) -> tuple[SearchHit, ...]:
         """Where the given transcripts speak of a query, in their order: in the given passage, else by its words."""
         terms = loose(query)
         with self._database.read() as session:
@@ -187,7 +189,9 @@ class Library:
             other = {one.id: one for one in self._hits(session, [row for row in rows if not near.get(row.id)], terms)}
         return tuple(near.get(row.id) or other[row.id] for row in rows)
 
-    def _hits(self, session: Session, rows: Iterable[Row], terms: tuple[Term, ...]) -> tuple[Hit, ...]:
+    def _hits(
+        self, session: Session, rows: Iterable[TranscriptHeader], terms: tuple[Term, ...]
+    ) -> tuple[SearchHit, ...]:
         by_id = {row.id: row for row in rows}
         bodies = self._index.bodies(session, list(by_id))
         best = {number: best_segment(body, terms) for number, body in bodies.items()}
@@ -203,10 +207,10 @@ class Library:
         Two speakers who get one name become one, which is how a voice that was taken for two is put together. That
         cannot be taken back: a name given later is given to both. All names change at once, so two can be swapped.
         """
-        names = {shown: given.name(name) for shown, name in names.items()}
+        names = {shown: parameters.name(name) for shown, name in names.items()}
         with self._database.write() as session:
             row = _found(session, account_id, id_or_slug, for_update=True)
-            given.check_known(names, list(dict.fromkeys(row.names.values())))
+            parameters.check_known(names, list(dict.fromkeys(row.names.values())))
             table = {label: names.get(shown, shown) for label, shown in row.names.items()}
             speakers = list(dict.fromkeys(names.get(shown, shown) for shown in row.speakers))
             transcripts.change(session, row.id, names=table, speakers=speakers)
@@ -218,7 +222,7 @@ class Library:
         """Give it another title; its slug stays, so that addresses of it hold."""
         with self._database.write() as session:
             row = _found(session, account_id, id_or_slug, for_update=True)
-            transcripts.change(session, row.id, title=given.title(title))
+            transcripts.change(session, row.id, title=parameters.title(title))
             return self._indexed(session, account_id, row.id)
 
     def _indexed(self, session: Session, account_id: int, transcript_id: int) -> StoredTranscript:
@@ -260,8 +264,8 @@ class Library:
         return count
 
 
-def _found(session: Session, account_id: int, id_or_slug: int | str, *, for_update: bool = False) -> Row:
-    key = given.key(id_or_slug)
+def _found(session: Session, account_id: int, id_or_slug: int | str, *, for_update: bool = False) -> TranscriptHeader:
+    key = parameters.key(id_or_slug)
     row = None if key is None else transcripts.find(session, account_id, key, for_update=for_update)
     if row is None:
         raise NotFound(UNKNOWN)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stt_lab.store import passages as store
 from stt_lab.store.database import Database
-from stt_lab.store.passages import Waiting
+from stt_lab.store.passages import PendingTranscript
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-Place = tuple[int, int]  # positions of the first and of the last segment of a passage
+SegmentRange = tuple[int, int]  # positions of the first and of the last segment of a passage
 
 
 @dataclass(frozen=True)
-class Indexed:
+class IndexedPassages:
     """The passages of a transcript."""
 
-    places: tuple[Place, ...]
+    places: tuple[SegmentRange, ...]
     vectors: Array  # (passages, dimensions), of unit length
 
 
 @dataclass(frozen=True)
-class Near:
+class NearestPassage:
     """The passage of a transcript that is nearest to a question."""
 
     transcript_id: int
@@ -35,7 +35,7 @@ class Near:
     score: float  # cosine
 
 
-class Passages:
+class PassageIndex:
     """The index for searches by meaning. What waits for its vectors is a row too, so nothing is forgotten."""
 
     def __init__(self, database: Database) -> None:
@@ -43,7 +43,7 @@ class Passages:
 
     # What the index is made with
 
-    def claim(self) -> Waiting | None:
+    def claim(self) -> PendingTranscript | None:
         """A transcript whose vectors are wanted; nobody else makes them meanwhile."""
         with self._database.read() as session:
             if not store.waits(session):
@@ -51,7 +51,7 @@ class Passages:
         with self._database.write() as session:
             return store.claim(session)
 
-    def postpone(self, waiting: Waiting) -> None:
+    def postpone(self, waiting: PendingTranscript) -> None:
         """It could not be done: later again, after growing pauses."""
         with self._database.write() as session:
             store.postpone(session, waiting)
@@ -62,13 +62,13 @@ class Passages:
             with self._database.write() as session:
                 store.release(session)
 
-    def wanted(self, account_id: int, transcript_id: int) -> Waiting | None:
+    def wanted(self, account_id: int, transcript_id: int) -> PendingTranscript | None:
         """A transcript that is done, as it is now."""
         with self._database.read() as session:
             revision = store.revision(session, transcript_id)
-        return None if revision is None else Waiting(transcript_id, account_id, revision)
+        return None if revision is None else PendingTranscript(transcript_id, account_id, revision)
 
-    def put(self, waiting: Waiting, model: str, made: Indexed) -> None:
+    def put(self, waiting: PendingTranscript, model: str, made: IndexedPassages) -> None:
         """Keep what was made, unless the transcript has changed since."""
         import numpy as np
 
@@ -78,7 +78,7 @@ class Passages:
 
     # What it is asked
 
-    def get(self, transcript_id: int) -> Indexed | None:
+    def get(self, transcript_id: int) -> IndexedPassages | None:
         """The passages of a transcript, when they are of its present text and names."""
         import numpy as np
 
@@ -88,9 +88,9 @@ class Passages:
             return None
         places = _places(found[0])
         vectors = np.frombuffer(found[1], "<f2").astype(np.float32)
-        return Indexed(places, vectors.reshape(len(places), -1) if places else vectors.reshape(0, 0))
+        return IndexedPassages(places, vectors.reshape(len(places), -1) if places else vectors.reshape(0, 0))
 
-    def places(self, ids: list[int]) -> dict[int, tuple[Place, ...]]:
+    def places(self, ids: list[int]) -> dict[int, tuple[SegmentRange, ...]]:
         with self._database.read() as session:
             return {number: _places(packed) for number, packed in store.places(session, ids).items()}
 
@@ -99,12 +99,12 @@ class Passages:
         with self._database.read() as session:
             return store.counts(session, account_id)
 
-    def nearest(self, account_id: int, question: Array, least: float, limit: int) -> list[Near]:
+    def nearest(self, account_id: int, question: Array, least: float, limit: int) -> list[NearestPassage]:
         """The account's transcripts that have a passage so near to a question, the nearest first.
 
         Every vector is compared, some transcripts at a time: a library of any size takes the same memory.
         """
-        found: list[Near] = []
+        found: list[NearestPassage] = []
         with self._database.read() as session:
             for batch in store.all_vectors(session, account_id):
                 found += [near for near in _best(batch, question) if near.score >= least]
@@ -113,11 +113,11 @@ class Passages:
         return _first(found, limit)
 
 
-def _first(found: list[Near], limit: int) -> list[Near]:
+def _first(found: list[NearestPassage], limit: int) -> list[NearestPassage]:
     return sorted(found, key=lambda near: (-near.score, -near.transcript_id))[:limit]
 
 
-def _best(batch: list[store.Vectors], question: Array) -> list[Near]:
+def _best(batch: list[store.StoredVectors], question: Array) -> list[NearestPassage]:
     """For each transcript its nearest passage; those without speech have none."""
     import numpy as np
 
@@ -131,11 +131,11 @@ def _best(batch: list[store.Vectors], question: Array) -> list[Near]:
     near = []
     for row, part in zip(some, np.split(scores, ends[:-1]), strict=True):
         best = int(part.argmax())
-        near.append(Near(row.transcript_id, best, float(part[best])))
+        near.append(NearestPassage(row.transcript_id, best, float(part[best])))
     return near
 
 
-def _places(packed: bytes) -> tuple[Place, ...]:
+def _places(packed: bytes) -> tuple[SegmentRange, ...]:
     import numpy as np
 
     return tuple((int(first), int(last)) for first, last in np.frombuffer(packed, "<i4").reshape(-1, 2))

@@ -11,7 +11,7 @@ from stt_lab.store.models import now
 
 
 @dataclass(frozen=True)
-class Asked:
+class ResultKey:
     """What a result is of. Another text, or other names in it, is another script: then nothing old is given."""
 
     transcript_id: int
@@ -20,17 +20,17 @@ class Asked:
     key: str  # SHA-256 of the parameters and of who writes
 
 
-class Kept:
+class KeptResults:
     """Results by what they are of."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def get(self, asked: Asked) -> dict[str, Any] | None:
+    def get(self, asked: ResultKey) -> dict[str, Any] | None:
         with self._database.read() as session:
             return store.get(session, asked.transcript_id, asked.key, asked.script)
 
-    def put(self, asked: Asked, model: str, result: dict[str, Any]) -> None:
+    def put(self, asked: ResultKey, model: str, result: dict[str, Any]) -> None:
         """In the place of an earlier one; what was made of an earlier text goes.
 
         Nothing is kept of a transcript that was deleted meanwhile.

@@ -9,7 +9,7 @@ from typing import Any
 
 from stt_lab.store import packing
 from stt_lab.store.search import SNIPPET, Term, mark, shortened
-from stt_lab.store.transcripts import Row
+from stt_lab.store.transcripts import TranscriptHeader
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class StoredTranscript:
 
 
 @dataclass(frozen=True)
-class Page:
+class LibraryPage:
     count: int  # of all, not only of this page
     results: tuple[StoredTranscript, ...]  # newest first
 
 
 @dataclass(frozen=True)
-class Hit:
+class SearchHit:
     """A transcript in which all words of a query occur."""
 
     id: int
@@ -53,10 +53,10 @@ class Hit:
 @dataclass(frozen=True)
 class SearchPage:
     count: int
-    results: tuple[Hit, ...]  # the latest of the library first
+    results: tuple[SearchHit, ...]  # the latest of the library first
 
 
-def stored(row: Row) -> StoredTranscript:
+def stored(row: TranscriptHeader) -> StoredTranscript:
     return StoredTranscript(
         id=row.id,
         slug=row.slug,
@@ -74,22 +74,24 @@ def stored(row: Row) -> StoredTranscript:
     )
 
 
-def hit(row: Row, best: int | None, segments: Mapping[tuple[int, int], Any], terms: Sequence[Term]) -> Hit:
+def hit(
+    row: TranscriptHeader, best: int | None, segments: Mapping[tuple[int, int], Any], terms: Sequence[Term]
+) -> SearchHit:
     here = None if best is None else segments.get((row.id, best))
     if best is None or here is None:
         snippet = mark(row.title, terms) or row.title
-        return Hit(row.id, row.slug, row.title, row.created, snippet, None, None)
+        return SearchHit(row.id, row.slug, row.title, row.created, snippet, None, None)
     following = segments.get((row.id, best + 1))
     named = f"{packing.shown(here.speaker, row.names)}: {here.text}"
     more = f"{here.text} {following.text}" if following else here.text
     found = (mark(text, terms) for text in (here.text, named, more))
     snippet = next((marked for marked in found if marked), here.text[:SNIPPET])
-    return Hit(row.id, row.slug, row.title, row.created, snippet, best, here.start)
+    return SearchHit(row.id, row.slug, row.title, row.created, snippet, best, here.start)
 
 
 def passage_hit(
-    row: Row, place: tuple[int, int], segments: Mapping[tuple[int, int], Any], terms: Sequence[Term]
-) -> Hit | None:
+    row: TranscriptHeader, place: tuple[int, int], segments: Mapping[tuple[int, int], Any], terms: Sequence[Term]
+) -> SearchHit | None:
     """The best segment of a passage: that with most of the terms, else its first. None when the text has changed."""
     here = {at: segments[row.id, at].text for at in range(place[0], place[1] + 1) if (row.id, at) in segments}
     if not here:
@@ -98,4 +100,4 @@ def passage_hit(
     best = max(here, key=lambda at: (matches[at], -at))
     rest = " ".join(text for at, text in here.items() if at >= best)
     snippet = mark(here[best], terms) or shortened(rest)
-    return Hit(row.id, row.slug, row.title, row.created, snippet, best, segments[row.id, best].start)
+    return SearchHit(row.id, row.slug, row.title, row.created, snippet, best, segments[row.id, best].start)

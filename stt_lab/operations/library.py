@@ -19,7 +19,7 @@ from stt_lab.transcription.render import to_json
 from stt_lab.types import File
 
 if TYPE_CHECKING:
-    from stt_lab.library import Hit, Library, StoredTranscript
+    from stt_lab.library import Library, SearchHit, StoredTranscript
 
 PATH = "/api/v1/transcripts"
 CHUNK = 1024 * 1024  # bytes of a recording that are in memory at once
@@ -60,7 +60,7 @@ class TranscriptPage:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """A transcript in which all words of a query occur, or that speaks of what a query says."""
 
     id: int
@@ -74,9 +74,9 @@ class Found:
 
 
 @dataclass(frozen=True)
-class FoundPage:
+class SearchResultPage:
     count: int
-    results: tuple[Found, ...]
+    results: tuple[SearchResult, ...]
     warnings: tuple[str, ...] = ()
 
 
@@ -123,7 +123,7 @@ def transcript(id: Id) -> TranscriptDetail:
 
 
 @operation("PATCH", f"{PATH}/{{id}}/", scope="library")
-def rename_speakers(
+def update_transcript(
     id: Id,
     speakers: Names = None,
     title: Annotated[str | None, Field(min_length=1, max_length=255, description="a new title")] = None,
@@ -184,7 +184,7 @@ def search_transcripts(
         Literal["words", "meaning"],
         Field(description="words: those of the query; meaning: what a query says, best first"),
     ] = "words",
-) -> FoundPage:
+) -> SearchResultPage:
     """Search the account's transcripts: titles, names of speakers and what was said.
 
     By words the latest come first, and all are counted. By meaning a query may be a question: passages are compared
@@ -193,18 +193,18 @@ def search_transcripts(
     if mode == "meaning":
         return _by_meaning(query, limit, offset)
     page = _library().search(_account(), query, limit, offset)
-    return FoundPage(page.count, tuple(_found(hit) for hit in page.results))
+    return SearchResultPage(page.count, tuple(_found(hit) for hit in page.results))
 
 
-def _by_meaning(query: str, limit: int, offset: int) -> FoundPage:
-    from stt_lab.recall.finding import by_meaning  # slow to import
+def _by_meaning(query: str, limit: int, offset: int) -> SearchResultPage:
+    from stt_lab.recall.search import by_meaning  # slow to import
 
     page = by_meaning(_library(), tools(), _account(), query, limit, offset)
-    return FoundPage(page.count, tuple(_found(hit, score) for hit, score in page.results), page.warnings)
+    return SearchResultPage(page.count, tuple(_found(hit, score) for hit, score in page.results), page.warnings)
 
 
-def _found(hit: Hit, score: float | None = None) -> Found:
-    return Found(hit.id, hit.slug, hit.title, hit.created, hit.snippet, hit.position, hit.start, score)
+def _found(hit: SearchHit, score: float | None = None) -> SearchResult:
+    return SearchResult(hit.id, hit.slug, hit.title, hit.created, hit.snippet, hit.position, hit.start, score)
 
 
 def _library() -> Library:

@@ -19,7 +19,7 @@ from stt_lab.registry import current, operation
 from stt_lab.translation import translated_transcript
 from stt_lab.translation.languages import language
 from stt_lab.types import File
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import Template
 from stt_lab.writing.values import Analysis, Generated, Style, Summary
 from stt_lab.writing.writer import Writer
@@ -56,7 +56,7 @@ def summarize_transcript(
     """
     chosen: Style = "bullet_points" if style == "bullets" else style
     wanted = {"operation": "summarize", "style": chosen, "model": model}
-    return _made(id, wanted, Summary, lambda who, script: who.summarize(script, chosen), force)
+    return _made(id, wanted, Summary, lambda who, source: who.summarize(source, chosen), force)
 
 
 @operation("POST", f"{PATH}/{{id}}/analyze/", scope="library")
@@ -71,8 +71,8 @@ def analyze_transcript(
     wanted = {"operation": "analyze", "type": type, "model": model}
     if type == "pii_redact" or type == "pii":  # which mypy understands
         wanted |= {"type": "pii_redact", "mode": mode}
-        return _made(id, wanted, Analysis, lambda _, script: _located(_hidden(id, mode), script), force)
-    return _made(id, wanted, Analysis, lambda who, script: _located(who.analyze(script, type), script), force)
+        return _made(id, wanted, Analysis, lambda _, source: _located(_hidden(id, mode), source), force)
+    return _made(id, wanted, Analysis, lambda who, source: _located(who.analyze(source, type), source), force)
 
 
 @operation("POST", f"{PATH}/{{id}}/generate/", scope="library")
@@ -86,7 +86,7 @@ def generate_transcript(
     """
     kind = template_of(type)
     wanted = {"operation": "generate", "type": kind.name, "blocks": repr(kind.blocks), "prompt": prompt, "model": model}
-    return _made(id, wanted, Generated, lambda who, script: _document(who, script, kind, prompt), force)
+    return _made(id, wanted, Generated, lambda who, source: _document(who, source, kind, prompt), force)
 
 
 @operation("POST", f"{PATH}/{{id}}/chat/", scope="library")
@@ -129,10 +129,10 @@ def translate_transcript(
     return File(name, file.media_type, file.chunks, (*warnings, *file.warnings))
 
 
-def _located(made: Analysis, script: Script) -> Analysis:
-    from stt_lab.recall.making import located  # slow to import
+def _located(made: Analysis, source: SourceText) -> Analysis:
+    from stt_lab.recall.results import located  # slow to import
 
-    return replace(made, result=located(made.result, script))
+    return replace(made, result=located(made.result, source))
 
 
 def _hidden(id: str, mode: Mode) -> Analysis:
@@ -141,16 +141,16 @@ def _hidden(id: str, mode: Mode) -> Analysis:
     return analysed(tools(), redact_stored(tools(), transcript, mode), transcript.text)
 
 
-def _document(writer: Writer, script: Script, kind: Template, prompt: str) -> Generated:
-    from stt_lab.recall.making import located  # slow to import
+def _document(writer: Writer, source: SourceText, kind: Template, prompt: str) -> Generated:
+    from stt_lab.recall.results import located  # slow to import
 
-    made = writer.generate(script, kind, prompt)
-    return replace(made, items=tuple(located(made.items, script)))
+    made = writer.generate(source, kind, prompt)
+    return replace(made, items=tuple(located(made.items, source)))
 
 
-def _made(id: str, wanted: dict[str, str], kind: type[T], make: Callable[[Writer, Script], T], force: bool) -> T:
+def _made(id: str, wanted: dict[str, str], kind: type[T], make: Callable[[Writer, SourceText], T], force: bool) -> T:
     """What was made of a transcript before, or is made now."""
-    from stt_lab.recall.making import made  # slow to import
+    from stt_lab.recall.results import made  # slow to import
 
     number = _library().get(_account(), id).id
     return made(_library(), tools(), _account(), number, wanted, kind, make, force)

@@ -13,7 +13,7 @@ from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, TooLarge
 from stt_lab.privacy.redaction import Mode, analysed, redact
 from stt_lab.registry import PROSE, current, operation
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import Template, names, template
 from stt_lab.writing.tools import EXACT, Tools
 from stt_lab.writing.values import Analysis, Generated, Summary
@@ -88,7 +88,7 @@ def summarize(
     A language model says it in its own words; what those spans do not bear out is left out. The extractive writer,
     which needs none, chooses sentences of the text itself; in front of an English one it leaves fillers out.
     """
-    return writer(tools(), model).summarize(Script(text), "bullet_points" if style == "bullets" else style)
+    return writer(tools(), model).summarize(SourceText(text), "bullet_points" if style == "bullets" else style)
 
 
 AnalysisName = Literal["sentiment", "topics", "entities", "action_items", "questions", "pii_redact", "pii"]
@@ -116,7 +116,7 @@ def analyze(
     """
     if type == "pii_redact" or type == "pii":  # which mypy understands
         return analysed(tools(), redact(tools(), text, mode), text)
-    return writer(tools(), model).analyze(Script(text), type)
+    return writer(tools(), model).analyze(SourceText(text), type)
 
 
 @operation("POST", "/v1/generate", scope="text")
@@ -132,7 +132,7 @@ def generate(
     character, of a transcript seconds) and `title`, key_quotes `quote` (verbatim) and `speaker`. The extractive writer
     arranges sentences of the text as a template says; a prompt draws it towards sentences that mean the same.
     """
-    return writer(tools(), model).generate(Script(text), template_of(type), prompt)
+    return writer(tools(), model).generate(SourceText(text), template_of(type), prompt)
 
 
 def template_of(type: str) -> Template:

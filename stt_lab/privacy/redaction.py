@@ -15,7 +15,7 @@ from stt_lab.errors import ModelMissing
 from stt_lab.text.sentences import has_capitals, language_of
 from stt_lab.types import Entity, Segment, Span, Transcript, Word
 from stt_lab.weights import catalog
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import Analysis
 
@@ -25,11 +25,11 @@ DIGITS = 8  # hexadecimal ones of a hash
 LABELLED = re.compile(r"Speaker \d+")  # what the engines call speakers: no names
 UNCASED = "The text has no capital letters, by which names are told: some may have been missed."
 
-Written = Callable[[Entity, int], str]  # what stands in place of so many characters of an entity
+Replacement = Callable[[Entity, int], str]  # what stands in place of so many characters of an entity
 
 
 @dataclass(frozen=True)
-class Hidden:
+class RedactedEntity:
     """Where personal data was in the text that was given; what it was, who gave it knows."""
 
     label: str
@@ -41,18 +41,20 @@ class Hidden:
 
 
 @dataclass(frozen=True)
-class Redaction:
+class RedactedText:
     text: str
-    entities: tuple[Hidden, ...]  # offsets are those of the text that was given
+    entities: tuple[RedactedEntity, ...]  # offsets are those of the text that was given
 
 
 # Looking for it
 
 
-def find(tools: Tools, script: Script, kinds: Sequence[PiiKind] = PII, names: Iterable[str] = ()) -> tuple[Entity, ...]:
+def find(
+    tools: Tools, source: SourceText, kinds: Sequence[PiiKind] = PII, names: Iterable[str] = ()
+) -> tuple[Entity, ...]:
     """Personal data in a text; `names` are known to be people's. Raises ModelMissing where it cannot be looked for."""
-    language = script.language or language_of(script.text)
-    arguments = {"text": script.text, "language": language, "kinds": tuple(kinds), "names": tuple(names)}
+    language = source.language or language_of(source.text)
+    arguments = {"text": source.text, "language": language, "kinds": tuple(kinds), "names": tuple(names)}
     found: tuple[Entity, ...] = tools.pool.work(_finder(tools), "find_pii", tools.report, **arguments)
     return found
 
@@ -74,7 +76,7 @@ def doubts(text: str, kinds: Sequence[PiiKind]) -> tuple[str, ...]:
 # Replacing it
 
 
-def written(mode: Mode) -> Written:
+def written(mode: Mode) -> Replacement:
     """How a mode writes. Hashes have a key that is made here and kept nowhere: the same value has the same hash in what
     one of these writes, and nobody can try out telephone numbers until one fits."""
     if mode == "mask":
@@ -91,7 +93,7 @@ def _hash(key: bytes, entity: Entity) -> str:
     return hmac.new(key, f"{entity.label} {plain}".encode(), hashlib.sha256).hexdigest()[:DIGITS]
 
 
-def redacted(text: str, entities: Iterable[Entity], write: Written, start: int = 0, end: int | None = None) -> str:
+def redacted(text: str, entities: Iterable[Entity], write: Replacement, start: int = 0, end: int | None = None) -> str:
     """The text from `start` to `end`, with what is written in place of entities, or of their parts in there."""
     made, at, stop = "", start, len(text) if end is None else end
     for entity in entities:
@@ -102,14 +104,14 @@ def redacted(text: str, entities: Iterable[Entity], write: Written, start: int =
     return made + text[at:stop]
 
 
-def redact(tools: Tools, text: str, mode: Mode, kinds: Sequence[PiiKind] = PII) -> Redaction:
+def redact(tools: Tools, text: str, mode: Mode, kinds: Sequence[PiiKind] = PII) -> RedactedText:
     """A text without its personal data."""
-    entities = find(tools, Script(text), kinds)
-    hidden = tuple(Hidden(one.label, one.start, one.end, one.score) for one in entities)
-    return Redaction(redacted(text, entities, written(mode)), hidden)
+    entities = find(tools, SourceText(text), kinds)
+    hidden = tuple(RedactedEntity(one.label, one.start, one.end, one.score) for one in entities)
+    return RedactedText(redacted(text, entities, written(mode)), hidden)
 
 
-def analysed(tools: Tools, made: Redaction, text: str) -> Analysis:
+def analysed(tools: Tools, made: RedactedText, text: str) -> Analysis:
     """As an analysis of the text that was given; the times of a transcript's entities, a plain text's have none."""
     rows = [{name: value for name, value in asdict(one).items() if value is not None} for one in made.entities]
     return Analysis("pii_redact", _finder(tools).id, {"text": made.text, "entities": rows}, doubts(text, PII))
@@ -120,17 +122,17 @@ def analysed(tools: Tools, made: Redaction, text: str) -> Analysis:
 
 def find_in(tools: Tools, transcript: Transcript, kinds: Sequence[PiiKind] = PII) -> tuple[Entity, ...]:
     """Personal data in what was said; the names that were given to speakers count as names."""
-    return find(tools, Script.of(transcript), kinds, filter(_is_name, transcript.speakers))
+    return find(tools, SourceText.of(transcript), kinds, filter(_is_name, transcript.speakers))
 
 
-def redact_stored(tools: Tools, transcript: Transcript, mode: Mode, kinds: Sequence[PiiKind] = PII) -> Redaction:
+def redact_stored(tools: Tools, transcript: Transcript, mode: Mode, kinds: Sequence[PiiKind] = PII) -> RedactedText:
     """The text of a transcript without its personal data, and when that was said."""
     entities = find_in(tools, transcript, kinds)
     hidden = tuple(
-        Hidden(one.label, one.start, one.end, one.score, span.start, span.end)
+        RedactedEntity(one.label, one.start, one.end, one.score, span.start, span.end)
         for one, span in zip(entities, spoken(transcript, entities), strict=True)
     )
-    return Redaction(redacted(transcript.text, entities, written(mode)), hidden)
+    return RedactedText(redacted(transcript.text, entities, written(mode)), hidden)
 
 
 def spoken(transcript: Transcript, entities: Iterable[Entity]) -> tuple[Span, ...]:
@@ -174,7 +176,7 @@ def placed(segment: Segment) -> list[tuple[int, int, Word]] | None:
 
 
 def redact_transcript(
-    transcript: Transcript, entities: tuple[Entity, ...], write: Written, kinds: Sequence[PiiKind] = PII
+    transcript: Transcript, entities: tuple[Entity, ...], write: Replacement, kinds: Sequence[PiiKind] = PII
 ) -> Transcript:
     """A transcript without personal data: nor in its words, nor as speakers' names, nor in what was suppressed."""
     names = _speakers(transcript.speakers) if "PERSON" in kinds else {}
@@ -195,7 +197,7 @@ def _speakers(shown: tuple[str, ...]) -> dict[str, str]:
 
 
 def _segment(
-    segment: Segment, start: int, entities: tuple[Entity, ...], write: Written, names: dict[str, str]
+    segment: Segment, start: int, entities: tuple[Entity, ...], write: Replacement, names: dict[str, str]
 ) -> Segment:
     stop = start + len(segment.text)
     own = [
@@ -217,7 +219,7 @@ def _called(speaker: str | None, names: dict[str, str]) -> str | None:
     return None if speaker is None else names.get(speaker, speaker)
 
 
-def _words(text: str, words: list[tuple[int, int, Word]], own: list[Entity], write: Written) -> Iterator[Word]:
+def _words(text: str, words: list[tuple[int, int, Word]], own: list[Entity], write: Replacement) -> Iterator[Word]:
     """The words, those of an entity as one."""
     at = 0
     while at < len(words):

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from stt_lab.engines.pool import Pool
 from stt_lab.errors import Cancelled, NotFound, SttError
 from stt_lab.library import Library
-from stt_lab.library.passages import Indexed
+from stt_lab.library.passages import IndexedPassages
 from stt_lab.types import Event
 from stt_lab.writing.passages import passages, said
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
 
 if TYPE_CHECKING:
-    from stt_lab.store.passages import Waiting
+    from stt_lab.store.passages import PendingTranscript
 
 log = logging.getLogger(__name__)
 
@@ -26,28 +26,28 @@ REST_S = 60.0  # after a failure, and where no embedder is
 STOP_S = 1.0  # for the engine to notice that the server ends
 
 
-def indexed(library: Library, tools: Tools, account_id: int, transcript_id: int) -> tuple[Script, Indexed]:
+def indexed(library: Library, tools: Tools, account_id: int, transcript_id: int) -> tuple[SourceText, IndexedPassages]:
     """A transcript that is done, and its passages; those are made now when that is still to come."""
     waiting = library.passages.wanted(account_id, transcript_id)  # before the text, which may change
-    script = Script.of(library.transcript(account_id, transcript_id))
+    source = SourceText.of(library.transcript(account_id, transcript_id))
     found = library.passages.get(transcript_id)
-    if found is not None and all(last < len(script.parts) for _, last in found.places):
-        return script, found
-    made = vectors_of(script, tools)
+    if found is not None and all(last < len(source.segments) for _, last in found.places):
+        return source, found
+    made = vectors_of(source, tools)
     if waiting is not None:
         library.passages.put(waiting, tools.embedder.id, made)
-    return script, made
+    return source, made
 
 
-def vectors_of(script: Script, tools: Tools) -> Indexed:
+def vectors_of(source: SourceText, tools: Tools) -> IndexedPassages:
     """The passages of a text with their vectors."""
     import numpy as np
 
-    found = passages(script)
-    texts = [said(script, passage) for passage in found]
+    found = passages(source)
+    texts = [said(source, passage) for passage in found]
     vectors = [tools.embed(texts[first : first + AT_ONCE]) for first in range(0, len(texts), AT_ONCE)]
     places = tuple((passage.first, passage.last) for passage in found)
-    return Indexed(places, np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32))
+    return IndexedPassages(places, np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32))
 
 
 class Indexer:
@@ -105,11 +105,11 @@ class Indexer:
         self._said = ""
         return 0.0
 
-    def make(self, waiting: Waiting) -> None:
+    def make(self, waiting: PendingTranscript) -> None:
         """The vectors of one transcript."""
         tools = Tools(self._pool, self._report)
-        script = Script.of(self._library.transcript(waiting.account_id, waiting.transcript_id))
-        made = vectors_of(script, tools)
+        source = SourceText.of(self._library.transcript(waiting.account_id, waiting.transcript_id))
+        made = vectors_of(source, tools)
         self._library.passages.put(waiting, tools.embedder.id, made)
 
     def _report(self, event: Event) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stt_lab.errors import ModelMissing
-from stt_lab.library import Hit, Library
-from stt_lab.library.given import check_window
-from stt_lab.library.passages import Near
+from stt_lab.library import Library, SearchHit
+from stt_lab.library.parameters import check_window
+from stt_lab.library.passages import NearestPassage
 from stt_lab.writing.passages import fused
 from stt_lab.writing.tools import Tools
 
@@ -17,15 +17,15 @@ WORDS = 0.5  # weight of a search by words, against 1 for that by meaning: see d
 
 
 @dataclass(frozen=True)
-class MeaningPage:
+class MeaningResults:
     count: int  # of all that were found, MOST at most
-    results: tuple[tuple[Hit, float], ...]  # with scores, best first
+    results: tuple[tuple[SearchHit, float], ...]  # with scores, best first
     warnings: tuple[str, ...] = ()
 
 
 def by_meaning(
     library: Library, tools: Tools, account_id: int, query: str, limit: int = 20, offset: int = 0
-) -> MeaningPage:
+) -> MeaningResults:
     """Transcripts that speak of what a query says, each with its best place, best first."""
     check_window(limit, offset)
     words = library.mentioning(account_id, query, MOST)
@@ -36,10 +36,10 @@ def by_meaning(
     places = library.passages.places([number for number in chosen if number in passages])
     first = {number: places[number][passages[number].passage] for number in places}
     hits = library.hits(account_id, chosen, query, first)
-    return MeaningPage(len(scores), tuple((hit, round(scores[hit.id], 5)) for hit in hits), warnings)
+    return MeaningResults(len(scores), tuple((hit, round(scores[hit.id], 5)) for hit in hits), warnings)
 
 
-def _near(library: Library, tools: Tools, account_id: int, query: str) -> tuple[list[Near], tuple[str, ...]]:
+def _near(library: Library, tools: Tools, account_id: int, query: str) -> tuple[list[NearestPassage], tuple[str, ...]]:
     """What is near by vectors, and what is to be said about it."""
     try:
         vector = tools.embed([query])[0]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Source:
+class ChatSource:
     """A segment of the transcript."""
 
     segment_order: int  # from 0
@@ -19,9 +19,9 @@ class Source:
 @dataclass(frozen=True)
 class ChatAnswer:
     answer: str
-    sources: tuple[Source, ...]  # what the answer rests on, the best first; () when the transcript does not say it
+    sources: tuple[ChatSource, ...]  # what the answer rests on, the best first; () when the transcript does not say it
     session_id: str  # send it with the next question, which may then refer to this one
     model: str  # who answered; "extractive": nobody, these are the transcript's own words
     found: bool  # whether the transcript answers it
-    nearest: tuple[Source, ...] = ()  # of a question that it does not answer
+    nearest: tuple[ChatSource, ...] = ()  # of a question that it does not answer
     warnings: tuple[str, ...] = ()

@@ -9,8 +9,8 @@ from datetime import timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from stt_lab.store.models import Delivery, now
-from stt_lab.store.queue import Row, get
+from stt_lab.store.models import DeliveryRow, now
+from stt_lab.store.queue import JobRow, get
 
 ATTEMPTS = 8
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)  # each three times the one before
@@ -23,7 +23,7 @@ class Due:
 
     id: str
     attempt: int  # from 1
-    job: Row
+    job: JobRow
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class Attempt:
 
 
 def add(session: Session, job_id: str) -> None:
-    session.add(Delivery(id=f"evt_{secrets.token_hex(16)}", job_id=job_id, next_attempt=now()))
+    session.add(DeliveryRow(id=f"evt_{secrets.token_hex(16)}", job_id=job_id, next_attempt=now()))
 
 
 def claim(session: Session) -> Due | None:
     """The delivery that has been due the longest; nobody else gets it for a minute."""
     found = session.scalar(
-        select(Delivery)
-        .where(Delivery.next_attempt <= now())
-        .order_by(Delivery.next_attempt)
+        select(DeliveryRow)
+        .where(DeliveryRow.next_attempt <= now())
+        .order_by(DeliveryRow.next_attempt)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -70,13 +70,15 @@ def record(session: Session, due: Due, attempt: Attempt) -> None:
         "delivered": now() if attempt.delivered else None,
         "next_attempt": None if over else now() + wait,
     }
-    session.execute(update(Delivery).where(Delivery.id == due.id, Delivery.attempts == due.attempt).values(**values))
+    session.execute(
+        update(DeliveryRow).where(DeliveryRow.id == due.id, DeliveryRow.attempts == due.attempt).values(**values)
+    )
 
 
-def log(session: Session, job_id: str) -> list[Delivery]:
+def log(session: Session, job_id: str) -> list[DeliveryRow]:
     """The deliveries of a job."""
-    return list(session.scalars(select(Delivery).where(Delivery.job_id == job_id).order_by(Delivery.created)))
+    return list(session.scalars(select(DeliveryRow).where(DeliveryRow.job_id == job_id).order_by(DeliveryRow.created)))
 
 
 def due(session: Session) -> bool:
-    return session.scalar(select(Delivery.id).where(Delivery.next_attempt <= now()).limit(1)) is not None
+    return session.scalar(select(DeliveryRow.id).where(DeliveryRow.next_attempt <= now()).limit(1)) is not None

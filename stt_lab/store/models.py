@@ -71,7 +71,7 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: Utc, dict[str, Any]: Json, list[str]: Json, list[Any]: Json, bytes: LargeBinary}  # noqa: RUF012
 
 
-class Tier(Base):
+class TierRow(Base):
     """What accounts of a kind may use; None is no limit."""
 
     __tablename__ = "tiers"
@@ -84,7 +84,7 @@ class Tier(Base):
     takes_credits: Mapped[bool] = mapped_column(default=False)
 
 
-class Account(Base):
+class AccountRow(Base):
     __tablename__ = "accounts"
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -97,7 +97,7 @@ class Account(Base):
     created: Mapped[datetime] = mapped_column(default=now)
 
 
-class ApiKey(Base):
+class ApiKeyRow(Base):
     __tablename__ = "api_keys"
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -111,7 +111,7 @@ class ApiKey(Base):
     revoked: Mapped[datetime | None]
 
 
-class LedgerEntry(Base):
+class LedgerRow(Base):
     """A change of credits and of used minutes. Never changed, never deleted.
 
     kinds: grant (+credits), reserve (-credits, +minutes), settle (0 and 0: the work succeeded), release (what the
@@ -173,7 +173,7 @@ class Job(Base):
     finished: Mapped[datetime | None]
 
 
-class Delivery(Base):
+class DeliveryRow(Base):
     """An attempt to tell a webhook how a job ended."""
 
     __tablename__ = "deliveries"
@@ -188,7 +188,7 @@ class Delivery(Base):
     created: Mapped[datetime] = mapped_column(default=now)
 
 
-class Transcript(Base):
+class TranscriptRow(Base):
     """A recording in somebody's library, from the moment that its job is accepted."""
 
     __tablename__ = "transcripts"
@@ -215,7 +215,7 @@ class Transcript(Base):
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)  # warnings, suppressed, turns, provenance; last: long
 
 
-class Segment(Base):
+class SegmentRow(Base):
     __tablename__ = "segments"
     __table_args__ = (UniqueConstraint("transcript_id", "position"),)
 
@@ -232,7 +232,7 @@ class Segment(Base):
 # What is made of transcripts, and goes with them
 
 
-class Passages(Base):
+class PassagesRow(Base):
     """The passages of a transcript that is done: one row has all, since a search by meaning reads them all."""
 
     __tablename__ = "passages"
@@ -247,7 +247,7 @@ class Passages(Base):
     vectors: Mapped[bytes | None]  # float16 (passages, dimensions), of unit length
 
 
-class KeptResult(Base):
+class KeptResultRow(Base):
     """A summary, an analysis or a document of a transcript."""
 
     __tablename__ = "kept_results"
@@ -261,7 +261,7 @@ class KeptResult(Base):
     created: Mapped[datetime] = mapped_column(default=now)
 
 
-class Chat(Base):
+class ChatRow(Base):
     """Questions of an account about one of its transcripts."""
 
     __tablename__ = "chats"
@@ -273,7 +273,7 @@ class Chat(Base):
     used: Mapped[datetime] = mapped_column(default=now)
 
 
-class ChatMessage(Base):
+class ChatMessageRow(Base):
     __tablename__ = "chat_messages"
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from stt_lab.store.transcripts import Row
+from stt_lab.store.transcripts import TranscriptHeader
 from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Word
 
 Names = Mapping[str, str]  # speaker as the engines say -> as shown
@@ -61,7 +61,7 @@ def storable(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def transcript(row: Row, details: Mapping[str, Any], segments: Iterable[Segment]) -> Transcript:
+def transcript(row: TranscriptHeader, details: Mapping[str, Any], segments: Iterable[Segment]) -> Transcript:
     return Transcript(
         language=row.language,
         duration=row.duration,

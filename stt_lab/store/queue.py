@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from stt_lab.errors import Conflict
-from stt_lab.store.models import Job, Transcript, now
+from stt_lab.store.models import Job, TranscriptRow, now
 from stt_lab.types import JobInfo
 
 LEASE = timedelta(seconds=30)  # servers' clocks may differ by much less than that
@@ -24,7 +24,7 @@ ACTIVE = ("queued", "running")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class JobRow:
     """A job as it was read."""
 
     id: str
@@ -68,11 +68,11 @@ class Row:
         )
 
 
-NAMES = tuple(field.name for field in fields(Row))
+NAMES = tuple(field.name for field in fields(JobRow))
 COLUMNS = tuple(getattr(Job, name) for name in NAMES)  # all but the result, which may be large
 
 
-def insert(session: Session, row: Row) -> None:
+def insert(session: Session, row: JobRow) -> None:
     """Raises Conflict when a request with the same Idempotency-Key was quicker."""
     try:
         with session.begin_nested():
@@ -83,18 +83,18 @@ def insert(session: Session, row: Row) -> None:
         ) from None
 
 
-def get(session: Session, job_id: str) -> Row | None:
+def get(session: Session, job_id: str) -> JobRow | None:
     return _one(session, Job.id == job_id)
 
 
-def with_key(session: Session, account_id: int, client: str, key: str) -> Row | None:
+def with_key(session: Session, account_id: int, client: str, key: str) -> JobRow | None:
     """The job that a caller asked for with an Idempotency-Key."""
     return _one(session, Job.account_id == account_id, Job.client == client, Job.idempotency_key == key)
 
 
-def _one(session: Session, *conditions: ColumnElement[bool]) -> Row | None:
+def _one(session: Session, *conditions: ColumnElement[bool]) -> JobRow | None:
     found = session.execute(select(*COLUMNS).where(*conditions)).one_or_none()
-    return Row(**found._mapping) if found else None
+    return JobRow(**found._mapping) if found else None
 
 
 def result(session: Session, job_id: str) -> dict[str, Any] | None:
@@ -117,7 +117,7 @@ def load(session: Session, worker: str) -> int:
     return session.scalar(select(func.count(Job.id)).where(counted)) or 0
 
 
-def claim(session: Session, worker: str) -> Row | None:
+def claim(session: Session, worker: str) -> JobRow | None:
     """Take the oldest of the jobs whose owner has the fewest at work; None when nothing waits."""
     job_id = session.scalar(
         select(Job.id)
@@ -147,7 +147,7 @@ def _at_work() -> ColumnElement[int]:
 def _show(session: Session, transcript_id: int | None, status: str) -> None:
     """The state of a job is also that of its recording in the library."""
     if transcript_id is not None:
-        session.execute(update(Transcript).where(Transcript.id == transcript_id).values(status=status))
+        session.execute(update(TranscriptRow).where(TranscriptRow.id == transcript_id).values(status=status))
 
 
 def renew(session: Session, worker: str, job_ids: list[str]) -> dict[str, int]:
@@ -170,16 +170,16 @@ def _held_by(worker: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return Job.worker == worker, Job.state == "running"
 
 
-def _claimed(row: Row) -> ColumnElement[bool]:
+def _claimed(row: JobRow) -> ColumnElement[bool]:
     """Whether this claim of a job still holds."""
     return and_(Job.id == row.id, Job.state == "running", Job.worker == row.worker, Job.attempts == row.attempts)
 
 
-def advance(session: Session, row: Row, stage: str, percent: float, eta_s: float | None) -> None:
+def advance(session: Session, row: JobRow, stage: str, percent: float, eta_s: float | None) -> None:
     session.execute(update(Job).where(_claimed(row)).values(stage=stage, percent=percent, eta_s=eta_s))
 
 
-def end(session: Session, row: Row, state: str, error: dict[str, Any] | None = None) -> Row | None:
+def end(session: Session, row: JobRow, state: str, error: dict[str, Any] | None = None) -> JobRow | None:
     """End a claimed or queued job. None when it is no longer the caller's; else the row as it is now."""
     held = _claimed(row) if row.state == "running" else and_(Job.id == row.id, Job.state == "queued")
     done = {"percent": 100.0, "stage": "done"} if state == "done" else {}
@@ -196,7 +196,7 @@ def keep_result(session: Session, job_id: str, result: dict[str, Any]) -> None:
     session.execute(update(Job).where(Job.id == job_id).values(result=result))
 
 
-def put_back(session: Session, row: Row, *, counted: bool) -> bool:
+def put_back(session: Session, row: JobRow, *, counted: bool) -> bool:
     """Let another worker have a claimed job; `counted` when the attempt was not given up on purpose."""
     values: dict[str, Any] = {"state": "queued", "stage": "queued", "worker": None, "lease_until": None}
     if not counted:
@@ -207,18 +207,20 @@ def put_back(session: Session, row: Row, *, counted: bool) -> bool:
     return True
 
 
-def overdue(session: Session) -> list[Row]:
+def overdue(session: Session) -> list[JobRow]:
     """Running jobs whose worker has not renewed its lease."""
     return _all(session, Job.state == "running", Job.lease_until < now())
 
 
-def unfinished(session: Session, worker: str | None = None) -> list[Row]:
+def unfinished(session: Session, worker: str | None = None) -> list[JobRow]:
     """All jobs that wait or run; with `worker` those that it runs."""
     return _all(session, Job.state.in_(ACTIVE)) if worker is None else _all(session, *_held_by(worker))
 
 
-def _all(session: Session, *conditions: ColumnElement[bool]) -> list[Row]:
-    return [Row(**row._mapping) for row in session.execute(select(*COLUMNS).where(*conditions).order_by(Job.created))]
+def _all(session: Session, *conditions: ColumnElement[bool]) -> list[JobRow]:
+    return [
+        JobRow(**row._mapping) for row in session.execute(select(*COLUMNS).where(*conditions).order_by(Job.created))
+    ]
 
 
 def ask_cancel(session: Session, job_id: str) -> None:

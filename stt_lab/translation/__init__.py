@@ -21,7 +21,7 @@ _CLOSE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")  #
 
 
 @dataclass(frozen=True)
-class Piece(TextSpan):
+class TranslatedPiece(TextSpan):
     """A piece of a text, and its translation."""
 
     translation: str
@@ -31,7 +31,7 @@ class Piece(TextSpan):
 @dataclass(frozen=True)
 class Translated:
     source: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[TranslatedPiece, ...]
 
     @cached_property
     def text(self) -> str:
@@ -53,7 +53,7 @@ def _warning(source: str, fault: Fault) -> str:
     return f'Look at "{quoted}": in its translation {fault.says}.'
 
 
-def joined(source: str, made: Iterable[Piece]) -> str:
+def joined(source: str, made: Iterable[TranslatedPiece]) -> str:
     """The translation of a text: what is between its pieces stays as it is."""
     text, end = "", 0
     for piece in made:
@@ -98,9 +98,9 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def _piece(text: str, span: TextSpan, made: _Try) -> Piece:
+def _piece(text: str, span: TextSpan, made: _Try) -> TranslatedPiece:
     kept = span.of(text) if NOTHING in made.faults else made.translation
-    return Piece(span.start, span.end, kept, made.faults)
+    return TranslatedPiece(span.start, span.end, kept, made.faults)
 
 
 def _tried(texts: Sequence[str], turn: Turn, again: bool) -> Iterator[_Try]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from stt_lab.types import TextSpan
+from stt_lab.writing.annotated_text import AnnotatedText, Sentence
 from stt_lab.writing.deadlines import due
 from stt_lab.writing.english import words
 from stt_lab.writing.grammar import Clause, Grammar
-from stt_lab.writing.reading import Reading, Sentence
 
 LIKELY = 0.95
 MARKED = re.compile(
@@ -39,19 +39,19 @@ class Action:
     span: TextSpan
 
 
-def actions(reading: Reading) -> tuple[Action, ...]:
+def actions(annotated: AnnotatedText) -> tuple[Action, ...]:
     """What shall be done, in the order of the text. The text must have been parsed."""
-    grammar = Grammar(reading.text, reading.parsed.tokens)
-    return tuple(action for sentence in reading.sentences for action in _Said(reading, grammar, sentence).actions())
+    grammar = Grammar(annotated.text, annotated.parsed.tokens)
+    return tuple(action for sentence in annotated.sentences for action in _Said(annotated, grammar, sentence).actions())
 
 
 class _Said:
     """A sentence with what it takes to see who shall do something."""
 
-    def __init__(self, reading: Reading, grammar: Grammar, sentence: Sentence) -> None:
-        self.reading, self.grammar, self.sentence = reading, grammar, sentence
-        self.first, self.last = reading.places(sentence)
-        self.entities = reading.entities(sentence)
+    def __init__(self, annotated: AnnotatedText, grammar: Grammar, sentence: Sentence) -> None:
+        self.annotated, self.grammar, self.sentence = annotated, grammar, sentence
+        self.first, self.last = annotated.places(sentence)
+        self.entities = annotated.entities(sentence)
         self.asks = sentence.text.rstrip("\"'”’) ").endswith("?")
 
     def actions(self) -> Iterator[Action]:
@@ -67,12 +67,12 @@ class _Said:
                 end = span.end
 
     def _made(self, span: TextSpan, owner: str | None) -> Action:
-        span = _trimmed(self.reading.text, span)
+        span = _trimmed(self.annotated.text, span)
         when = self._due(span)
-        return Action(span.of(self.reading.text), owner, when.of(self.reading.text) if when else None, span)
+        return Action(span.of(self.annotated.text), owner, when.of(self.annotated.text) if when else None, span)
 
     def _due(self, span: TextSpan) -> TextSpan | None:
-        return due(self.reading.text, span, self.entities)
+        return due(self.annotated.text, span, self.entities)
 
     # How likely
 
@@ -177,11 +177,11 @@ class _Said:
         if token.pos == "PROPN":
             place = self.grammar.tokens[subject].start
             named = next((one for one in self.entities if one.start <= place < one.end), None)
-            return self._speaker(named.text) if named else self._speaker(token.of(self.reading.text))
+            return self._speaker(named.text) if named else self._speaker(token.of(self.annotated.text))
         if token.pos == "NOUN" and TRADE.search(token.lemma):
             tree = sorted(self.grammar.subtree(subject))
             kept = list(takewhile(lambda place: place <= subject, tree))
-            return self.reading.text[self.grammar.tokens[kept[0]].start : token.end]
+            return self.annotated.text[self.grammar.tokens[kept[0]].start : token.end]
         return None
 
     def _named(self) -> str | None:
@@ -191,7 +191,7 @@ class _Said:
 
     def _speaker(self, name: str) -> str:
         """A speaker's whole name, where a part of it was said."""
-        same = [one for one in self.reading.speakers if name.lower() in (one.lower(), *one.lower().split())]
+        same = [one for one in self.annotated.speakers if name.lower() in (one.lower(), *one.lower().split())]
         return same[0] if len(same) == 1 else name
 
     def _called(self) -> str | None:
@@ -203,18 +203,18 @@ class _Said:
             before = self.grammar.word(place - 1) if place > self.first else ","
             behind = self.grammar.word(place + 1) if place + 1 < self.last else "."
             if before in (",", "and", "so", "okay", "ok", "thanks", "then") and behind in (",", ".", "?", "!", ":"):
-                return self._speaker(tokens[place].of(self.reading.text))
+                return self._speaker(tokens[place].of(self.annotated.text))
         return None
 
     def _addressee(self) -> str | None:
         """Who is spoken to: the other one of two, else whoever speaks next, or spoke before at the end."""
         mine = self.sentence.speaker
-        others = [name for name in self.reading.speakers if name != mine]
+        others = [name for name in self.annotated.speakers if name != mine]
         if mine is None or len(others) < 2:
             return others[0] if mine and others else None
         place = self.sentence.number
-        behind = (one.speaker for one in self.reading.sentences[place:] if one.speaker != mine)
-        before = (one.speaker for one in self.reading.sentences[place::-1] if one.speaker != mine)
+        behind = (one.speaker for one in self.annotated.sentences[place:] if one.speaker != mine)
+        before = (one.speaker for one in self.annotated.sentences[place::-1] if one.speaker != mine)
         return next(behind, None) or next(before, None)
 
 

@@ -13,7 +13,7 @@ from stt_lab.errors import ModelMissing
 from stt_lab.text.sentences import label_name, labels, language_of, sentences
 from stt_lab.types import Entity, Parsed, TextSpan, Token
 from stt_lab.writing.names import tidied
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ class Sentence(TextSpan):
 
 
 @dataclass(frozen=True)
-class Told(Sentence):
+class GroundedStatement(Sentence):
     """What somebody says about sentences, in their place: from the first of them to the last."""
 
     origins: tuple[Sentence, ...] = ()
 
     @classmethod
-    def about(cls, text: str, origins: tuple[Sentence, ...]) -> Told:
+    def about(cls, text: str, origins: tuple[Sentence, ...]) -> GroundedStatement:
         """Of one or more sentences in their order."""
         return cls(origins[0].start, origins[-1].end, origins[0].number, text, None, origins)
 
@@ -59,12 +59,12 @@ class Told(Sentence):
         return " ".join(f"{one.speaker or ''} {one.text}" for one in self.origins)
 
 
-class Reading:
+class AnnotatedText:
     """Each part is made when it is first asked for: a summary needs no grammar, a list of names no vectors."""
 
-    def __init__(self, script: Script, tools: Tools) -> None:
-        self.script, self.tools, self.text = script, tools, script.text
-        self.language = script.language or language_of(script.text) or "en"  # of what has no letters
+    def __init__(self, source: SourceText, tools: Tools) -> None:
+        self.source, self.tools, self.text = source, tools, source.text
+        self.language = source.language or language_of(source.text) or "en"  # of what has no letters
 
     @cached_property
     def parsed(self) -> Parsed:
@@ -85,7 +85,7 @@ class Reading:
     @cached_property
     def _spans(self) -> tuple[TextSpan, ...]:
         """Sentences by their marks; long ones of a transcript by its segments."""
-        starts = [TextSpan(part.start, part.start) for part in self.script.parts]
+        starts = [TextSpan(part.start, part.start) for part in self.source.segments]
         return tuple(
             piece
             for span in sentences(self.text)
@@ -94,16 +94,16 @@ class Reading:
 
     @cached_property
     def _labels(self) -> tuple[TextSpan, ...]:
-        return () if self.script.parts else labels(self.text)
+        return () if self.source.segments else labels(self.text)
 
     @cached_property
     def _cuts(self) -> list[TextSpan]:
         """Where the speaker changes: a point, or the label there."""
-        changes = (second for first, second in pairwise(self.script.parts) if first.speaker != second.speaker)
+        changes = (second for first, second in pairwise(self.source.segments) if first.speaker != second.speaker)
         return [*self._labels, *(TextSpan(part.start, part.start) for part in changes)]
 
     def _speaker(self, offset: int) -> str | None:
-        part = self.script.part(offset)
+        part = self.source.part(offset)
         if part is not None:
             return part.speaker
         place = bisect_right(self._labels, offset, key=lambda label: label.start) - 1
@@ -152,12 +152,12 @@ def pieces(text: str, span: TextSpan, cuts: list[TextSpan]) -> Iterator[TextSpan
             yield TextSpan(start + len(part) - len(part.lstrip()), start + len(part.rstrip()))
 
 
-def parsed(reading: Reading, what: str) -> Reading:
+def parsed(annotated: AnnotatedText, what: str) -> AnnotatedText:
     """The reading itself. Raises ModelMissing when its language has no parser."""
-    if reading.tools.parser(reading.language) is None and reading.language != "en":
-        known = sorted({model.id.split("_")[0] for model in reading.tools.pool.available("parse")})
+    if annotated.tools.parser(annotated.language) is None and annotated.language != "en":
+        known = sorted({model.id.split("_")[0] for model in annotated.tools.pool.available("parse")})
         raise ModelMissing(
-            f"The text is in the language '{reading.language}', and without a language model {what} can be found only "
-            f"in {' and '.join(known) or 'none'}: send a text in such a language, or name a language model as `model`."
+            f"Without a language model, {what} can be found only in {' and '.join(known) or 'no language'}; this text "
+            f"is in '{annotated.language}'. Set `model` to a language model."
         )
-    return reading
+    return annotated

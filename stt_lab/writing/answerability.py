@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from stt_lab.text.words import rarity, telling
 from stt_lab.types import Parsed, Token
-from stt_lab.writing.script import Part, Script
+from stt_lab.writing.source_text import SegmentSpan, SourceText
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import Question
 
@@ -59,22 +59,22 @@ class Signs:
         return far or self.stranger or self.lacking or self.silent
 
 
-def signs(tools: Tools, script: Script, question: Question, places: Sequence[Sequence[Part]]) -> Signs:
+def signs(tools: Tools, source: SourceText, question: Question, places: Sequence[Sequence[SegmentSpan]]) -> Signs:
     """Of a question, and of the places that come nearest to it, the nearest first."""
-    parsed = _parsed(tools, question.query, script.language)
-    words = [set(telling(f"{part.speaker or ''} {part.of(script.text)}")) for part in script.parts]
+    parsed = _parsed(tools, question.query, source.language)
+    words = [set(telling(f"{part.speaker or ''} {part.of(source.text)}")) for part in source.segments]
     return Signs(
         nearness=max(question.scores, default=0.0),
         together=_together(set(telling(question.query)), words),
         stranger=_names_strangers(parsed, set().union(*words)),
-        lacking=_lacks(tools, script, question, places[0]) if places else True,
-        silent=_asks_the_silent(script, question.query, parsed),
+        lacking=_lacks(tools, source, question, places[0]) if places else True,
+        silent=_asks_the_silent(source, question.query, parsed),
     )
 
 
-def asks_the_silent(tools: Tools, script: Script, query: str) -> bool:
+def asks_the_silent(tools: Tools, source: SourceText, query: str) -> bool:
     """What did X say? X neither speaks nor is quoted: then nothing in a text is an answer, however near."""
-    return _asks_the_silent(script, query, _parsed(tools, query, script.language))
+    return _asks_the_silent(source, query, _parsed(tools, query, source.language))
 
 
 def _parsed(tools: Tools, text: str, language: str | None) -> Parsed:
@@ -95,16 +95,16 @@ def _names_strangers(parsed: Parsed, words: set[str]) -> bool:
     return any(name and words.isdisjoint(name) for name in named)
 
 
-def _lacks(tools: Tools, script: Script, question: Question, place: Sequence[Part]) -> bool:
-    asked, text = question.text.lower(), " ".join(part.of(script.text) for part in place)
+def _lacks(tools: Tools, source: SourceText, question: Question, place: Sequence[SegmentSpan]) -> bool:
+    asked, text = question.text.lower(), " ".join(part.of(source.text) for part in place)
     wanted = _quantity(asked)
     if wanted is not None:
         return not wanted(text)
     labels = _TIMES if re.search(r"\bwhen\b", asked) else _PLACES if re.search(r"^where\b", asked) else None
-    if labels is None or tools.parser(script.language) is None:
+    if labels is None or tools.parser(source.language) is None:
         return False
     known = set(telling(question.query))
-    found = _parsed(tools, text, script.language).entities
+    found = _parsed(tools, text, source.language).entities
     return not any(one.label in labels and not known.issuperset(telling(one.text)) for one in found)
 
 
@@ -120,10 +120,10 @@ def _quantity(asked: str) -> Callable[[str], bool] | None:
     return (lambda text: bool(_NUMBER.search(text))) if _SIZE.search(asked) else None
 
 
-def _asks_the_silent(script: Script, query: str, parsed: Parsed) -> bool:
-    speakers = set(telling(" ".join(part.speaker or "" for part in script.parts)))
+def _asks_the_silent(source: SourceText, query: str, parsed: Parsed) -> bool:
+    speakers = set(telling(" ".join(part.speaker or "" for part in source.segments)))
     return any(
-        speakers.isdisjoint(telling(who)) and not re.search(rf"\b{re.escape(who)}\b{_SAID}", script.text, re.IGNORECASE)
+        speakers.isdisjoint(telling(who)) and not re.search(rf"\b{re.escape(who)}\b{_SAID}", source.text, re.IGNORECASE)
         for who in (token.of(query) for token in _who_says(parsed))
         if telling(who)
     )

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from stt_lab.types import TextSpan
+from stt_lab.writing.annotated_text import Sentence
 from stt_lab.writing.cards import cards, definitions, quiz
 from stt_lab.writing.english import either
 from stt_lab.writing.fillers import cleaned
 from stt_lab.writing.material import Chapter, Material
 from stt_lab.writing.phrases import joined
-from stt_lab.writing.reading import Sentence
 from stt_lab.writing.summaries import paragraph, written
 from stt_lab.writing.templates import Block
 from stt_lab.writing.values import as_dict
@@ -34,12 +34,14 @@ def block(material: Material, wanted: Block) -> Made:
 def item(material: Material, spans: Iterable[TextSpan], **more: Any) -> Item:
     """What is said with the places that it rests on; of a transcript also the segments."""
     found = tuple(spans)
-    sources = {"sources": list(material.reading.script.sources(found))} if material.reading.script.parts else {}
+    sources = (
+        {"sources": list(material.annotated.source.segment_orders(found))} if material.annotated.source.segments else {}
+    )
     return {**more, "spans": [as_dict(span) for span in found], **sources}
 
 
 def _text(material: Material, sentence: Sentence) -> str:
-    return cleaned(sentence.text, material.reading.language)
+    return cleaned(sentence.text, material.annotated.language)
 
 
 def _said(material: Material, sentences: Iterable[Sentence]) -> list[Item]:
@@ -67,13 +69,13 @@ def _voiced(one: Item) -> str:
 def _title(material: Material, wanted: Block) -> Made:
     found = material.phrases[:3]
     text = joined([phrase.text for phrase in found]) or material.chapters(1)[0].title
-    spans = [phrase.spans[0] for phrase in found] or [material.reading.sentences[0]]
+    spans = [phrase.spans[0] for phrase in found] or [material.annotated.sentences[0]]
     return f"# {wanted.label}{escaped(text)}", [item(material, spans, text=text)]
 
 
 def _summary(material: Material, wanted: Block) -> Made:
     chosen = material.sentences(wanted.words)
-    return escaped(paragraph(material.reading, chosen)), _said(material, chosen)
+    return escaped(paragraph(material.annotated, chosen)), _said(material, chosen)
 
 
 def _sections(material: Material, wanted: Block) -> Made:
@@ -81,7 +83,7 @@ def _sections(material: Material, wanted: Block) -> Made:
     parts, items = [], []
     for chapter in material.chapters(wanted.most):
         chosen = material.sentences(wanted.words, chapter.sentences)
-        parts.append(f"{level} {escaped(chapter.title)}\n\n{escaped(paragraph(material.reading, chosen))}")
+        parts.append(f"{level} {escaped(chapter.title)}\n\n{escaped(paragraph(material.annotated, chosen))}")
         items += [one | {"heading": chapter.title} for one in _said(material, chosen)]
     return "\n\n".join(parts), items
 
@@ -122,14 +124,14 @@ def clock(chapter: Chapter) -> str:
 
 
 def _speakers(material: Material, wanted: Block) -> Made:
-    first = {one.speaker: one for one in reversed(material.reading.sentences) if one.speaker}
-    items = [item(material, [first[name]], name=name) for name in material.reading.speakers]
+    first = {one.speaker: one for one in reversed(material.annotated.sentences) if one.speaker}
+    items = [item(material, [first[name]], name=name) for name in material.annotated.speakers]
     return _list(items, lambda one: escaped(one["name"])), items
 
 
 def _names(material: Material, wanted: Block) -> Made:
     """The most often named of each group, with every place where they are."""
-    named = material.reading.named
+    named = material.annotated.named
     places: dict[tuple[str, str], list[TextSpan]] = {}
     for one in named:
         places.setdefault((one.text, one.label), []).append(one)
@@ -149,7 +151,7 @@ def _actions(material: Material, wanted: Block) -> Made:
 
 
 def _decisions(material: Material, wanted: Block) -> Made:
-    found = [one for one in material.reading.sentences if _DECIDED.search(one.text)][: wanted.most]
+    found = [one for one in material.annotated.sentences if _DECIDED.search(one.text)][: wanted.most]
     items = _said(material, found)
     return _list(items, _voiced), items
 

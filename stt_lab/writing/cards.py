@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import chain
 
 from stt_lab.types import Entity, TextSpan
+from stt_lab.writing.annotated_text import Sentence
 from stt_lab.writing.fillers import cleaned, words
 from stt_lab.writing.grammar import Grammar
 from stt_lab.writing.grounding import addresses
 from stt_lab.writing.material import Material
 from stt_lab.writing.names import NAMES
-from stt_lab.writing.reading import Sentence
 
 BLANK = "_____"
 OPTIONS = 4
@@ -47,8 +47,8 @@ def cards(material: Material, most: int) -> list[Card]:
 
 def definitions(material: Material) -> list[Card]:
     """ "A puck is a sensor that sticks to the wall.": what is a puck?"""
-    reading, made = material.reading, []
-    grammar = Grammar(reading.text, reading.parsed.tokens)
+    annotated, made = material.annotated, []
+    grammar = Grammar(annotated.text, annotated.parsed.tokens)
     for sentence in _ranked(material):
         found = _definition(material, grammar, sentence)
         if found:
@@ -60,15 +60,15 @@ def definitions(material: Material) -> list[Card]:
 
 def _definition(material: Material, grammar: Grammar, sentence: Sentence) -> tuple[str, str, str] | None:
     """Term, meaning and the term's label."""
-    for place in range(*material.reading.places(sentence)):
+    for place in range(*material.annotated.places(sentence)):
         subject, said = _defined(grammar, place)
         if subject is None or said is None or min(grammar.subtree(said)) < place:
             continue
         term = _term(grammar, subject)
-        meaning = material.reading.text[grammar.tokens[min(grammar.subtree(said))].start : sentence.end].rstrip(" .!")
+        meaning = material.annotated.text[grammar.tokens[min(grammar.subtree(said))].start : sentence.end].rstrip(" .!")
         if words(term) <= 5 and 3 <= words(meaning) <= 30:
             at = grammar.tokens[subject].start
-            label = next((one.label for one in material.reading.entities(sentence) if one.start <= at < one.end), "")
+            label = next((one.label for one in material.annotated.entities(sentence) if one.start <= at < one.end), "")
             return term, " ".join(meaning.split()), label
     return None
 
@@ -102,14 +102,16 @@ def _term(grammar: Grammar, subject: int) -> str:
 def gaps(material: Material) -> Iterator[Card]:
     """The sentences that say most, each without a name or an amount in it, or without what the text is about."""
     for sentence in _ranked(material):
-        named = [one for one in material.reading.entities(sentence) if one.label in TELLING and one.end <= sentence.end]
+        named = [
+            one for one in material.annotated.entities(sentence) if one.label in TELLING and one.end <= sentence.end
+        ]
         if named:
             yield _gap(material, sentence, _rarest(material, named))
     for sentence in _ranked(material):
         held = [(phrase, span) for phrase in material.phrases for span in phrase.spans if _in(span, sentence)]
         if held:
             span = held[0][1]
-            yield _gap(material, sentence, Entity(span.start, span.end, span.of(material.reading.text), "phrase"))
+            yield _gap(material, sentence, Entity(span.start, span.end, span.of(material.annotated.text), "phrase"))
 
 
 def _in(span: TextSpan, sentence: TextSpan) -> bool:
@@ -118,7 +120,7 @@ def _in(span: TextSpan, sentence: TextSpan) -> bool:
 
 def _ranked(material: Material) -> list[Sentence]:
     """Fit to be a question: best first."""
-    sentences = material.reading.sentences
+    sentences = material.annotated.sentences
     order = sorted(range(len(sentences)), key=lambda place: (-material.scores[place], place))
     return [
         sentences[place]
@@ -131,14 +133,14 @@ def _ranked(material: Material) -> list[Sentence]:
 
 def _rarest(material: Material, named: Iterable[Entity]) -> Entity:
     """What is named least often, so that no other sentence gives it away."""
-    text = material.reading.text
+    text = material.annotated.text
     return min(named, key=lambda one: (text.count(one.text), one.start))
 
 
 def _gap(material: Material, sentence: Sentence, answer: Entity) -> Card:
     before, behind = sentence.text[: answer.start - sentence.start], sentence.text[answer.end - sentence.start :]
     again = re.compile(rf"(?<!\w){re.escape(answer.text)}(?!\w)")
-    question = cleaned(BLANK.join(again.sub(BLANK, part) for part in (before, behind)), material.reading.language)
+    question = cleaned(BLANK.join(again.sub(BLANK, part) for part in (before, behind)), material.annotated.language)
     return Card(question, answer.text, TextSpan(sentence.start, sentence.end), answer.label)
 
 
@@ -158,7 +160,7 @@ def _options(material: Material, card: Card, pool: Iterable[Card]) -> list[str]:
     elif card.kind == "phrase":
         others = [phrase.text for phrase in material.phrases]
     else:
-        others = [one.text for one in material.reading.named if one.label == card.kind]
+        others = [one.text for one in material.annotated.named if one.label == card.kind]
     answer = card.answer.lower()
     apart = [one for one in dict.fromkeys(others) if answer not in one.lower() and one.lower() not in answer]
     said = {one for one in apart if one.lower() in card.question.lower()}  # would be given away

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from stt_lab.text.words import words
+from stt_lab.writing.annotated_text import GroundedStatement
 from stt_lab.writing.prompts import INSTRUCTIONS
-from stt_lab.writing.reading import Told
 from stt_lab.writing.tools import Tools
 
 NEAR = 0.45  # cosine to the cited sentences, the nearest or all together (eval/LOG.md)
@@ -39,7 +39,7 @@ def plain(written: str) -> str:
     return _OPENING.sub("", " ".join("".join(seen).split()))
 
 
-def borne_out(tools: Tools, told: Sequence[Told], language: str | None, near: float = NEAR) -> list[bool]:
+def grounded(tools: Tools, told: Sequence[GroundedStatement], language: str | None, near: float = NEAR) -> list[bool]:
     """For each statement, whether nothing speaks against it."""
     clean = [one for one in told if not _strange(one.text)]
     right = {
@@ -63,7 +63,7 @@ def goes_round(text: str) -> bool:
     return max(runs.values(), default=0) > ROUNDS
 
 
-def nearness(tools: Tools, told: Sequence[Told]) -> Iterator[float]:
+def nearness(tools: Tools, told: Sequence[GroundedStatement]) -> Iterator[float]:
     """Cosine of each to the nearest sentence that it cites, or to all of them as one text."""
     groups = [(one.text, one.said, *(cited.text for cited in one.cited)) for one in told]
     vectors = tools.embed([text for group in groups for text in group]) if groups else ()
@@ -73,7 +73,7 @@ def nearness(tools: Tools, told: Sequence[Told]) -> Iterator[float]:
         place += len(group)
 
 
-def _known(tools: Tools, told: Told, language: str | None) -> bool:
+def _known(tools: Tools, told: GroundedStatement, language: str | None) -> bool:
     """Whether it has only numbers, names and addresses of the sentences that it cites."""
     return (
         quantities(told.text) <= quantities(told.said)

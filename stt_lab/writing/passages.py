@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from stt_lab.text.words import rarity, telling
 from stt_lab.writing import fillers as spoken
-from stt_lab.writing.script import Part, Script
+from stt_lab.writing.source_text import SegmentSpan, SourceText
 
 SIZE = 100  # words of a passage, about: MiniLM reads 256 tokens, some 200 words
 SHARED = 0.5  # of a passage that is also in the next one, so that what belongs together stands together somewhere
@@ -34,10 +34,10 @@ class Passage:
         return max(0, both) / (min(self.last - self.first, other.last - other.first) + 1)
 
 
-def passages(script: Script) -> tuple[Passage, ...]:
+def passages(source: SourceText) -> tuple[Passage, ...]:
     """The segments of a transcript in stretches that overlap; every segment with words is in one."""
-    spoke = [part.order for part in script.parts if part.end > part.start]
-    sums = [0, *accumulate(spoken.words(script.parts[order].of(script.text)) for order in spoke)]
+    spoke = [part.order for part in source.segments if part.end > part.start]
+    sums = [0, *accumulate(spoken.words(source.segments[order].of(source.text)) for order in spoke)]
     found, first = [], 0  # of those that spoke
     while first < len(spoke):
         last = max(first, bisect_right(sums, sums[first] + SIZE) - 2)
@@ -49,15 +49,15 @@ def passages(script: Script) -> tuple[Passage, ...]:
     return tuple(found)
 
 
-def said(script: Script, passage: Passage) -> str:
+def said(source: SourceText, passage: Passage) -> str:
     """A passage as it is read: with a name where another one begins to speak."""
-    return " ".join(_said(script, script.parts[passage.first : passage.last + 1]))
+    return " ".join(_said(source, source.segments[passage.first : passage.last + 1]))
 
 
-def _said(script: Script, parts: Sequence[Part]) -> Iterator[str]:
+def _said(source: SourceText, parts: Sequence[SegmentSpan]) -> Iterator[str]:
     before = None
     for part in parts:
-        text = part.of(script.text)
+        text = part.of(source.text)
         yield f"{part.speaker}: {text}" if part.speaker and part.speaker != before else text
         before = part.speaker
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from stt_lab.text import UNSPACED
 from stt_lab.types import TextSpan, Token
+from stt_lab.writing.annotated_text import AnnotatedText
 from stt_lab.writing.english import words
 from stt_lab.writing.ranking import varied
-from stt_lab.writing.reading import Reading
 
 if TYPE_CHECKING:
     from stt_lab.engines.protocols import Vectors
@@ -40,17 +40,17 @@ class Phrase:
     spans: tuple[TextSpan, ...]  # everywhere it stands
 
 
-def phrases(reading: Reading, within: TextSpan | None = None, most: int = 10) -> tuple[Phrase, ...]:
+def phrases(annotated: AnnotatedText, within: TextSpan | None = None, most: int = 10) -> tuple[Phrase, ...]:
     """The phrases that say what a text, or a stretch of it, is about: best first."""
-    whole = within or TextSpan(0, len(reading.text))
-    found = _candidates(reading, whole)
+    whole = within or TextSpan(0, len(annotated.text))
+    found = _candidates(annotated, whole)
     keys = sorted(found, key=lambda key: (-len(found[key]), found[key][0].start))[:CANDIDATES]
     if not keys:
         return ()
-    shown = [_shown(reading.text, found[key]) for key in keys]
-    vectors = reading.tools.embed(shown)
+    shown = [_shown(annotated.text, found[key]) for key in keys]
+    vectors = annotated.tools.embed(shown)
     counts = np.log1p(np.array([len(found[key]) for key in keys], np.float32))
-    scores = np.maximum(vectors @ _meaning(reading, whole), 0) * (RARE + (1 - RARE) * counts / counts.max())
+    scores = np.maximum(vectors @ _meaning(annotated, whole), 0) * (RARE + (1 - RARE) * counts / counts.max())
     chosen: list[int] = []
     for place in varied(scores, vectors, 2 * most, BALANCE):
         if len(chosen) < most and not any(_same(keys[place], keys[other]) for other in chosen):
@@ -71,11 +71,11 @@ def _shown(text: str, spans: Iterable[TextSpan]) -> str:
     return max(forms, key=lambda form: (forms[form], form.islower(), -len(form)))
 
 
-def _meaning(reading: Reading, whole: TextSpan) -> Vectors:
+def _meaning(annotated: AnnotatedText, whole: TextSpan) -> Vectors:
     """A vector for a stretch: the mean of its sentences, of a long one's of a sample."""
-    inside = [one for one in reading.sentences if whole.start <= one.start < whole.end] or list(reading.sentences)
+    inside = [one for one in annotated.sentences if whole.start <= one.start < whole.end] or list(annotated.sentences)
     step = max(1, len(inside) // SAMPLE)
-    mean = reading.tools.embed(one.text for one in inside[::step]).mean(axis=0)
+    mean = annotated.tools.embed(one.text for one in inside[::step]).mean(axis=0)
     made: Vectors = mean / max(float(np.linalg.norm(mean)), 1e-9)
     return made
 
@@ -83,25 +83,25 @@ def _meaning(reading: Reading, whole: TextSpan) -> Vectors:
 # Candidates: a key for all forms of a phrase -> where it stands
 
 
-def _candidates(reading: Reading, whole: TextSpan) -> dict[str, list[TextSpan]]:
+def _candidates(annotated: AnnotatedText, whole: TextSpan) -> dict[str, list[TextSpan]]:
     found: dict[str, list[TextSpan]] = defaultdict(list)
-    spoken = {part.lower() for name in reading.speakers for part in name.split()}
-    pairs = _nouns(reading, whole) if reading.parsed.tokens else _repeated(reading.text, whole)
+    spoken = {part.lower() for name in annotated.speakers for part in name.split()}
+    pairs = _nouns(annotated, whole) if annotated.parsed.tokens else _repeated(annotated.text, whole)
     for key, span in pairs:
         if not set(key.split()) & spoken:
             found[key].append(span)
     return found
 
 
-def _nouns(reading: Reading, whole: TextSpan) -> Iterator[tuple[str, TextSpan]]:
+def _nouns(annotated: AnnotatedText, whole: TextSpan) -> Iterator[tuple[str, TextSpan]]:
     """Nouns with the adjectives and nouns before them; no names of people, no times, no amounts."""
-    skipped = [one for one in reading.entities(whole) if one.label in UNNAMED]
-    closed = {place for one in skipped for place in range(*reading.places(one))}
-    first, last = reading.places(whole)
+    skipped = [one for one in annotated.entities(whole) if one.label in UNNAMED]
+    closed = {place for one in skipped for place in range(*annotated.places(one))}
+    first, last = annotated.places(whole)
     run: list[Token] = []
     for place in range(first, last + 1):
-        token = reading.parsed.tokens[place] if place < last else None
-        if token and place not in closed and _fits(token, reading.text) and (run or not token.stop):
+        token = annotated.parsed.tokens[place] if place < last else None
+        if token and place not in closed and _fits(token, annotated.text) and (run or not token.stop):
             run.append(token)
             continue
         yield from _phrase(run)
@@ -141,28 +141,28 @@ def _repeated(text: str, whole: TextSpan) -> Iterator[tuple[str, TextSpan]]:
 # Titles
 
 
-def titles(reading: Reading, parts: Sequence[range]) -> list[str]:
+def titles(annotated: AnnotatedText, parts: Sequence[range]) -> list[str]:
     """A name for each stretch of sentences: what it has and the others have not, no phrase twice."""
-    found = _candidates(reading, TextSpan(0, len(reading.text)))
+    found = _candidates(annotated, TextSpan(0, len(annotated.text)))
     keys = sorted(found, key=lambda key: (-len(found[key]), found[key][0].start))[: 2 * CANDIDATES]
-    shown = [_shown(reading.text, found[key]) for key in keys]
+    shown = [_shown(annotated.text, found[key]) for key in keys]
     if not keys:
-        return [_first_words(reading, part) for part in parts]
-    vectors = reading.tools.embed(shown)
-    inside = np.array([[_within(reading, part, found[key]) for key in keys] for part in parts], np.float32)
+        return [_first_words(annotated, part) for part in parts]
+    vectors = annotated.tools.embed(shown)
+    inside = np.array([[_within(annotated, part, found[key]) for key in keys] for part in parts], np.float32)
     weight = np.log1p(inside) * inside / np.maximum(inside.sum(axis=0), 1)  # (parts, phrases)
     made, used = [], set[str]()
     for part, row in zip(parts, weight, strict=True):
-        near = np.maximum(vectors @ reading.vectors[part.start : part.stop].mean(axis=0), 0) * row
+        near = np.maximum(vectors @ annotated.vectors[part.start : part.stop].mean(axis=0), 0) * row
         order = [int(place) for place in np.argsort(-near, kind="stable") if near[place] > 0]
         named = _different([keys[place] for place in order if keys[place] not in used])
         used |= set(named)
-        made.append(joined([shown[keys.index(key)] for key in named]) if named else _first_words(reading, part))
+        made.append(joined([shown[keys.index(key)] for key in named]) if named else _first_words(annotated, part))
     return made
 
 
-def _within(reading: Reading, part: range, spans: Iterable[TextSpan]) -> int:
-    start, end = reading.sentences[part.start].start, reading.sentences[part.stop - 1].end
+def _within(annotated: AnnotatedText, part: range, spans: Iterable[TextSpan]) -> int:
+    start, end = annotated.sentences[part.start].start, annotated.sentences[part.stop - 1].end
     return sum(start <= span.start < end for span in spans)
 
 
@@ -179,6 +179,6 @@ def joined(shown: Sequence[str]) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _first_words(reading: Reading, part: range) -> str:
-    said = reading.sentences[part.start].text.split()
+def _first_words(annotated: AnnotatedText, part: range) -> str:
+    said = annotated.sentences[part.start].text.split()
     return " ".join(said[:6]) + "…" * (len(said) > 6)

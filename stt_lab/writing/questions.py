@@ -9,8 +9,8 @@ from itertools import islice
 
 from stt_lab.types import TextSpan
 from stt_lab.writing.actions import actions
+from stt_lab.writing.annotated_text import AnnotatedText, Sentence
 from stt_lab.writing.english import either
-from stt_lab.writing.reading import Reading, Sentence
 
 REPLY = 4  # sentences that are taken for the reply
 NEAR = 0.3  # cosine from which a sentence speaks of what was asked
@@ -32,26 +32,27 @@ _UNKNOWN = re.compile(rf"\b{either('questions', 'unknown')}\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Question:
+class AskedQuestion:
     text: str
     span: TextSpan
     answered: bool
 
 
-def questions(reading: Reading) -> tuple[Question, ...]:
+def questions(annotated: AnnotatedText) -> tuple[AskedQuestion, ...]:
     """In the order of the text. Requests to do something are no questions but actions."""
-    asked = [sentence for sentence in reading.sentences if asks(sentence.text)]
+    asked = [sentence for sentence in annotated.sentences if asks(sentence.text)]
     requests = (
-        {place for action in actions(reading) for place in range(action.span.start, action.span.end)}
+        {place for action in actions(annotated) for place in range(action.span.start, action.span.end)}
         if asked
         else set()
     )
     kept = [one for one in asked if not (one.end - 2 in requests and _half(one, requests))]
-    replies = {one.number: list(islice(_reply(reading, one), REPLY)) for one in kept}
+    replies = {one.number: list(islice(_reply(annotated, one), REPLY)) for one in kept}
     told = {one.number: answered(one, replies[one.number]) for one in kept}
-    near = _near(reading, {number: replies[number] for number, verdict in told.items() if verdict is None})
+    near = _near(annotated, {number: replies[number] for number, verdict in told.items() if verdict is None})
     return tuple(
-        Question(one.text, TextSpan(one.start, one.end), near.get(one.number, bool(told[one.number]))) for one in kept
+        AskedQuestion(one.text, TextSpan(one.start, one.end), near.get(one.number, bool(told[one.number])))
+        for one in kept
     )
 
 
@@ -83,21 +84,21 @@ def answered(question: Sentence, reply: Sequence[Sentence]) -> bool | None:
     return None
 
 
-def _near(reading: Reading, replies: Mapping[int, Sequence[Sentence]]) -> dict[int, bool]:
+def _near(annotated: AnnotatedText, replies: Mapping[int, Sequence[Sentence]]) -> dict[int, bool]:
     """Whether something in a reply is of the same subject as its question; by the question's number."""
     if not replies:
         return {}
     wanted = sorted({*replies, *(one.number for reply in replies.values() for one in reply)})
     row = {number: place for place, number in enumerate(wanted)}
-    vectors = reading.tools.embed(reading.sentences[number].text for number in wanted)
+    vectors = annotated.tools.embed(annotated.sentences[number].text for number in wanted)
     said = {number: vectors[[row[one.number] for one in reply]] for number, reply in replies.items()}
     return {number: bool((lines @ vectors[row[number]]).max() >= NEAR) for number, lines in said.items()}
 
 
-def _reply(reading: Reading, question: Sentence) -> Iterator[Sentence]:
+def _reply(annotated: AnnotatedText, question: Sentence) -> Iterator[Sentence]:
     """What somebody else says next, to the end of his turn; without speakers, what follows to the next question."""
-    behind = reading.sentences[question.number + 1 :]
-    if len(reading.speakers) < 2:
+    behind = annotated.sentences[question.number + 1 :]
+    if len(annotated.speakers) < 2:
         for one in behind:
             if asks(one.text):
                 return

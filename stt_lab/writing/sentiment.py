@@ -7,14 +7,14 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from stt_lab.types import TextSpan
-from stt_lab.writing.reading import Reading
+from stt_lab.writing.annotated_text import AnnotatedText
 
 Label = Literal["positive", "neutral", "negative"]
 NEUTRAL = 0.05  # up to which a score says nothing, as VADER's authors have it
 
 
 @dataclass(frozen=True)
-class Mood(TextSpan):
+class SentenceSentiment(TextSpan):
     """Of a sentence."""
 
     text: str
@@ -33,13 +33,13 @@ def label(score: float) -> Label:
     return "neutral" if abs(score) < NEUTRAL else "positive" if score > 0 else "negative"
 
 
-def moods(reading: Reading) -> tuple[Mood, ...]:
-    return tuple(_mood(one.start, one.end, one.text) for one in reading.sentences)
+def sentence_sentiments(annotated: AnnotatedText) -> tuple[SentenceSentiment, ...]:
+    return tuple(_sentence_sentiment(one.start, one.end, one.text) for one in annotated.sentences)
 
 
-def _mood(start: int, end: int, text: str) -> Mood:
+def _sentence_sentiment(start: int, end: int, text: str) -> SentenceSentiment:
     score = round(float(_analyser().polarity_scores(text)["compound"]), 4)
-    return Mood(start, end, text, label(score), score)
+    return SentenceSentiment(start, end, text, label(score), score)
 
 
 def intensity(text: str) -> float:

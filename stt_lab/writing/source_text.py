@@ -11,7 +11,7 @@ from stt_lab.types import Segment, TextSpan, Transcript
 
 
 @dataclass(frozen=True)
-class Part(TextSpan):
+class SegmentSpan(TextSpan):
     """A segment of a transcript, as it lies in the text."""
 
     order: int  # of the segment, from 0
@@ -21,33 +21,33 @@ class Part(TextSpan):
 
 
 @dataclass(frozen=True)
-class Script:
+class SourceText:
     """A text, which of a transcript is its segments' texts joined by one space."""
 
     text: str
     language: str | None = None  # ISO 639-1; None: not known
-    parts: tuple[Part, ...] = ()  # of a transcript, in order; () of a plain text
+    segments: tuple[SegmentSpan, ...] = ()  # of a transcript, in order; () of a plain text
     duration: float = 0.0  # seconds, of a transcript
 
     @classmethod
-    def of(cls, transcript: Transcript) -> Script:
+    def of(cls, transcript: Transcript) -> SourceText:
         return cls(transcript.text, transcript.language, tuple(_parts(transcript.segments)), transcript.duration)
 
     @cached_property
     def _starts(self) -> list[int]:
-        return [part.start for part in self.parts]
+        return [part.start for part in self.segments]
 
-    def part(self, offset: int) -> Part | None:
+    def part(self, offset: int) -> SegmentSpan | None:
         """The segment that a character belongs to; the space behind a segment is its own."""
         place = bisect_right(self._starts, offset) - 1
-        return self.parts[place] if place >= 0 else None
+        return self.segments[place] if place >= 0 else None
 
-    def sources(self, spans: Iterable[TextSpan]) -> tuple[int, ...]:
+    def segment_orders(self, spans: Iterable[TextSpan]) -> tuple[int, ...]:
         """`segment_order` of the segments that the spans touch, in order; () of a plain text."""
         found = {
             part.order
             for span in spans
-            for part in self.parts[max(0, bisect_right(self._starts, span.start) - 1) :]
+            for part in self.segments[max(0, bisect_right(self._starts, span.start) - 1) :]
             if part.start < max(span.end, span.start + 1) and span.start < part.end
         }
         return tuple(sorted(found))
@@ -61,9 +61,9 @@ class Script:
         return part.begin + share * (part.finish - part.begin)
 
 
-def _parts(segments: Iterable[Segment]) -> Iterable[Part]:
+def _parts(segments: Iterable[Segment]) -> Iterable[SegmentSpan]:
     start = 0
     for order, segment in enumerate(segments):
         end = start + len(segment.text)
-        yield Part(start, end, order, segment.start, segment.end, segment.speaker)
+        yield SegmentSpan(start, end, order, segment.start, segment.end, segment.speaker)
         start = end + 1

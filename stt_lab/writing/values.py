@@ -67,7 +67,7 @@ class Question:
     history: tuple[tuple[str, str], ...] = ()  # earlier questions with their answers, the last one last
 
     @property
-    def readings(self) -> tuple[str, ...]:
+    def phrasings(self) -> tuple[str, ...]:
         """How it may be meant: alone, and behind those before it."""
         return tuple(dict.fromkeys((self.text, self.query)))
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from stt_lab.engines.pool import AUTO
 from stt_lab.errors import BadInput, ModelMissing
 from stt_lab.weights import catalog
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import Template
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import EXTRACTIVE, Analysis, AnalysisType, Answer, Generated, Question, Style, Summary
@@ -18,27 +18,27 @@ class Writer(Protocol):
 
     model: str  # what wrote it, as answers say
 
-    def summarize(self, script: Script, style: Style) -> Summary: ...
+    def summarize(self, source: SourceText, style: Style) -> Summary: ...
 
-    def analyze(self, script: Script, type: AnalysisType) -> Analysis: ...
+    def analyze(self, source: SourceText, type: AnalysisType) -> Analysis: ...
 
-    def generate(self, script: Script, template: Template, prompt: str) -> Generated: ...
+    def generate(self, source: SourceText, template: Template, prompt: str) -> Generated: ...
 
-    def answer(self, script: Script, question: Question) -> Answer: ...
+    def answer(self, source: SourceText, question: Question) -> Answer: ...
 
 
 def writer(tools: Tools, model: str) -> Writer:
     """The writer of that name. Raises BadInput for another name, ModelMissing for a model that is not here."""
-    from stt_lab.writing.extractive import Extractive  # numpy
-    from stt_lab.writing.generative import Generative
+    from stt_lab.writing.extractive import ExtractiveWriter  # numpy
+    from stt_lab.writing.generative import LlmWriter
 
     here = {one.id: one for one in tools.pool.available("write")}
     for_people = (one for one in here.values() if not one.for_tests)
     chosen = next(for_people, None) if model == AUTO else here.get(model)
     if chosen is not None:
-        return Generative(tools, chosen)
+        return LlmWriter(tools, chosen)
     if model in (AUTO, EXTRACTIVE):
-        return Extractive(tools)
+        return ExtractiveWriter(tools)
     known = {one.id: one for one in catalog.models("write")}
     if model in known:
         raise _absent(known[model])

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from stt_lab.engines.pii.hits import Hit, settle
+from stt_lab.engines.pii.hits import PiiHit, settle
 from stt_lab.engines.pii.people import spread
 from stt_lab.engines.protocols import BY_FORM, PiiKind, Placement, Report
 from stt_lab.errors import ModelMissing
@@ -57,11 +57,11 @@ class PresidioFinder:
         report(Event("reading", 0.0))
         if not text.strip():
             return ()
-        found: list[tuple[str, Hit]] = []
+        found: list[tuple[str, PiiHit]] = []
         own = set(names)
         for start, end in _blocks(text):
             hits, more = self._analyzer.read(text[start:end], kinds)
-            found += ((label, Hit(start + hit.start, start + hit.end, hit.score)) for label, hit in hits)
+            found += ((label, PiiHit(start + hit.start, start + hit.end, hit.score)) for label, hit in hits)
             own |= more
             report(Event("reading", end / len(text)))
         if "PERSON" in kinds:

@@ -11,7 +11,7 @@ from stt_lab.types import Entity
 CHECKED = frozenset({"CREDIT_CARD", "IBAN_CODE"})  # kinds whose digits are checked: nothing else is as sure
 
 
-class Hit(NamedTuple):
+class PiiHit(NamedTuple):
     """A stretch of a text, in characters, and how sure it is."""
 
     start: int
@@ -19,10 +19,10 @@ class Hit(NamedTuple):
     score: float  # 0 to 1
 
 
-Find = Callable[[str], Iterable[Hit]]
+Find = Callable[[str], Iterable[PiiHit]]
 
 
-def settle(text: str, found: Iterable[tuple[str, Hit]]) -> tuple[Entity, ...]:
+def settle(text: str, found: Iterable[tuple[str, PiiHit]]) -> tuple[Entity, ...]:
     """Entities in order and without overlap, of hits and their labels.
 
     Checked kinds win, then the surer hit, then the longer one. Of what loses, the part that nothing covers stays, so
@@ -40,7 +40,7 @@ def _start(entity: Entity) -> int:
     return entity.start
 
 
-def _free(text: str, hit: Hit, taken: list[Entity]) -> Iterator[tuple[int, int]]:
+def _free(text: str, hit: PiiHit, taken: list[Entity]) -> Iterator[tuple[int, int]]:
     """The parts of a hit outside of all that was taken, without punctuation and space around them."""
     first = bisect_right(taken, hit.start, key=_start)
     first -= first > 0 and taken[first - 1].end > hit.start

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stt_lab.engines.pii.hits import Hit
+from stt_lab.engines.pii.hits import PiiHit
 
 _RUN = re.compile(r"(?<![\w@])\+?\(?\d+(?:[ ./()–,-]{1,3}\d+)*(?![\w@])")
 MOST_DIGITS = 120  # of a run: nobody says more in one breath, so it is taken for one number and hidden as a whole
@@ -70,12 +70,12 @@ def luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
-def cards(text: str) -> Iterator[Hit]:
+def cards(text: str) -> Iterator[PiiHit]:
     for run in _RUN.finditer(text):
         groups, behind = _groups(text, run), 0
         for first, last, digits in _windows(groups, 12, 19):
             if first >= behind and _ISSUERS.fullmatch(digits) and luhn(digits):
-                yield Hit(groups[first].start, groups[last - 1].end, 1.0)
+                yield PiiHit(groups[first].start, groups[last - 1].end, 1.0)
                 behind = last
 
 
@@ -99,13 +99,13 @@ def mod97(code: str) -> bool:
     return int("".join(str(int(char, 36)) for char in code[4:] + code[:4])) % 97 == 1
 
 
-def ibans(text: str) -> Iterator[Hit]:
+def ibans(text: str) -> Iterator[PiiHit]:
     for match in _IBAN.finditer(text):
         length = _LENGTHS.get((match[1] + match[2]).upper(), 0)
         places = [i for i in range(match.start(), match.end()) if text[i].isalnum()][:length]
         whole = 0 < length <= len(places) and not text[places[-1] + 1 : places[-1] + 2].isalnum()
         if whole and mod97("".join(text[i] for i in places)):
-            yield Hit(match.start(), places[-1] + 1, 1.0)
+            yield PiiHit(match.start(), places[-1] + 1, 1.0)
 
 
 # Telephones
@@ -130,16 +130,16 @@ _OTHER = re.compile(
 )
 
 
-def phones(text: str) -> Iterator[Hit]:
+def phones(text: str) -> Iterator[PiiHit]:
     for run in _RUN.finditer(text):
         groups = _groups(text, run)
         if sum(len(group.digits) for group in groups) > MOST_DIGITS:
-            yield Hit(groups[0].start, groups[-1].end, 0.4)
+            yield PiiHit(groups[0].start, groups[-1].end, 0.4)
             continue
         yield from _phones(text, groups)
 
 
-def _phones(text: str, groups: list[_Group]) -> Iterator[Hit]:
+def _phones(text: str, groups: list[_Group]) -> Iterator[PiiHit]:
     behind = 0
     for first, last, digits in _windows(groups, 7, 15):
         if first < behind or (first and _is_tight(groups[first])) or (last < len(groups) and _is_tight(groups[last])):
@@ -150,7 +150,7 @@ def _phones(text: str, groups: list[_Group]) -> Iterator[Hit]:
         if score:
             before = groups[first].before
             opened = len(before) - len(before.rstrip("+("))
-            yield Hit(groups[first].start - opened, groups[last - 1].end, score)
+            yield PiiHit(groups[first].start - opened, groups[last - 1].end, score)
             behind = last
 
 

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from stt_lab.engines.pii.hits import Hit
+from stt_lab.engines.pii.hits import PiiHit
 from stt_lab.engines.pii.spoken import written
 
 # Mail. Top-level domains are not compared with a list: an address within an intranet is one too.
@@ -20,11 +20,11 @@ _MAIL_SAID = re.compile(
 )
 
 
-def mails(text: str) -> Iterator[Hit]:
+def mails(text: str) -> Iterator[PiiHit]:
     for match in _MAIL.finditer(text):
-        yield Hit(match.start(), match.end(), 0.95)
+        yield PiiHit(match.start(), match.end(), 0.95)
     for match in _MAIL_SAID.finditer(text):  # "ada dot lovelace at example dot org"
-        yield Hit(match.start(), match.end(), 0.6)
+        yield PiiHit(match.start(), match.end(), 0.6)
 
 
 # Machines
@@ -47,7 +47,7 @@ _MACHINE = re.compile(
 NEAR = 60  # characters before a number that tell what it is
 
 
-def machines(text: str) -> Iterator[Hit]:
+def machines(text: str) -> Iterator[PiiHit]:
     for match in _IP.finditer(text):
         if not _is_machine(match[0]):
             continue
@@ -55,7 +55,7 @@ def machines(text: str) -> Iterator[Hit]:
         version = max((found.end() for found in _VERSION.finditer(before)), default=-1)
         machine = max((found.end() for found in _MACHINE.finditer(before)), default=-1)
         if machine >= version:
-            yield Hit(match.start(), match.end(), 0.95 if machine >= 0 else 0.7)
+            yield PiiHit(match.start(), match.end(), 0.95 if machine >= 0 else 0.7)
 
 
 def _is_machine(said: str) -> bool:
@@ -96,22 +96,22 @@ BEHIND = 30  # where the date comes first: "the 4th of May, that's my birthday"
 _Date = tuple[int, int, bool]  # start, end, whether it has a year
 
 
-def births(text: str) -> Iterator[Hit]:
+def births(text: str) -> Iterator[PiiHit]:
     form = written(text)
     dates = [(match.start(), match.end(), _has_year(match)) for match in _DATE.finditer(form.text)]
     yield from map(form.hit, dict.fromkeys(_births(form.text, dates)))
 
 
-def _births(text: str, dates: list[_Date]) -> Iterator[Hit]:
+def _births(text: str, dates: list[_Date]) -> Iterator[PiiHit]:
     for born in _BORN.finditer(text):
         many = born["many"] is not None
         later = [date for date in dates if 0 <= date[0] - born.end() <= (AHEAD_OF_MANY if many else AHEAD)]
         for start, end, _ in [date for date in later if date[2]] if many else _chain(later, dates):
-            yield Hit(start, end, 0.8)
+            yield PiiHit(start, end, 0.8)
         if not later:
             earlier = [date for date in dates if 0 <= born.start() - date[1] <= BEHIND]
             for start, end, _ in earlier[-1:]:
-                yield Hit(start, end, 0.7)
+                yield PiiHit(start, end, 0.7)
 
 
 def _chain(later: list[_Date], dates: list[_Date]) -> list[_Date]:
@@ -182,8 +182,8 @@ _HOUSES = tuple(
 )
 
 
-def houses(text: str) -> Iterator[Hit]:
+def houses(text: str) -> Iterator[PiiHit]:
     form = written(text)
     for pattern, score in _HOUSES:
         for match in pattern.finditer(form.text):
-            yield form.hit(Hit(match.start(), match.end(), score))
+            yield form.hit(PiiHit(match.start(), match.end(), score))

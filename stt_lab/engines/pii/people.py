@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.engines.pii.hits import Hit
+from stt_lab.engines.pii.hits import PiiHit
 from stt_lab.engines.pii.lists import (
     ACTS,
     LABELS,
@@ -136,7 +136,7 @@ class _Word:
 _Unit = list[_Word]  # words that may be one name
 
 
-def people(doc: Doc) -> Iterator[tuple[Hit, tuple[str, ...]]]:
+def people(doc: Doc) -> Iterator[tuple[PiiHit, tuple[str, ...]]]:
     """Names of people in a parsed text, and those of their words that mean the same person elsewhere."""
     text = doc.text  # joined anew by each look
     units = list(_units(text, _words(doc, text)))
@@ -148,7 +148,7 @@ def people(doc: Doc) -> Iterator[tuple[Hit, tuple[str, ...]]]:
             initials = _INITIALS.search(text, max(0, unit[0].start - 8), unit[0].start)
             start = initials.start() if initials else unit[0].start
             own = tuple(word.text for word in unit if word.given or not word.first)
-            yield Hit(start, unit[-1].end, score), own if score >= SURE else ()
+            yield PiiHit(start, unit[-1].end, score), own if score >= SURE else ()
 
 
 def _words(doc: Doc, text: str) -> Iterator[_Word]:
@@ -240,7 +240,7 @@ def _acts(doc: Doc, unit: _Unit) -> bool:
     return len(unit) == 1 and any(token.lemma_.lower() in ACTS for token in follows)
 
 
-def spread(text: str, names: Iterable[str], score: float) -> Iterator[Hit]:
+def spread(text: str, names: Iterable[str], score: float) -> Iterator[PiiHit]:
     """Wherever words of known names stand in a text, neighbours as one."""
     parts = {part for name in names for part in _PART.findall(name) if len(part) > 2 and part[0].isupper()}
     parts -= {part for part in parts if part.lower() in NEVER | MONTHS | TITLES | PARTICLES}
@@ -250,8 +250,8 @@ def spread(text: str, names: Iterable[str], score: float) -> Iterator[Hit]:
             continue
         if match.start() != end + 1 or text[end] not in " -":
             if start >= 0:
-                yield Hit(start, end, score)
+                yield PiiHit(start, end, score)
             start = match.start()
         end = match.end()
     if start >= 0:
-        yield Hit(start, end, score)
+        yield PiiHit(start, end, score)

@@ -16,7 +16,7 @@ from typing import Any
 
 from stt_lab.engines.pii import numbers, patterns
 from stt_lab.engines.pii.casing import cased
-from stt_lab.engines.pii.hits import Find, Hit
+from stt_lab.engines.pii.hits import Find, PiiHit
 from stt_lab.engines.pii.people import given_names, people
 from stt_lab.engines.pii.spoken import in_speech
 from stt_lab.engines.protocols import PII
@@ -87,7 +87,7 @@ class Analyzer:
             raise EngineCrashed(f"No recogniser is here for {', '.join(sorted(missing))}: reinstall stt_lab.")
         given_names()
 
-    def read(self, text: str, kinds: tuple[str, ...]) -> tuple[list[tuple[str, Hit]], set[str]]:
+    def read(self, text: str, kinds: tuple[str, ...]) -> tuple[list[tuple[str, PiiHit]], set[str]]:
         """Kinds and places of what was found, and the words of names. Raises rather than pass over a recogniser."""
         try:
             with loud():
@@ -100,7 +100,7 @@ class Analyzer:
                 f"A recogniser of personal data failed ({kind}): the text was not let through."
             ) from None
         words = {word for one in found for word in one.recognition_metadata.get(WORDS, ())}
-        return [(one.entity_type, Hit(one.start, one.end, one.score)) for one in found], words
+        return [(one.entity_type, PiiHit(one.start, one.end, one.score)) for one in found], words
 
 
 def _engine(folder: Path) -> Any:
@@ -118,7 +118,7 @@ def _engine(folder: Path) -> Any:
             labels = self.nlp[LANGUAGE].get_pipe("ner").labels
             self.ner_model_configuration = NerModelConfiguration(labels_to_ignore=labels)  # Names looks at the tokens
 
-    class Rule(LocalRecognizer):  # type: ignore[misc]
+    class PiiRule(LocalRecognizer):  # type: ignore[misc]
         """What one function finds."""
 
         def __init__(self, kind: str, find: Find) -> None:
@@ -130,7 +130,7 @@ def _engine(folder: Path) -> Any:
         def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> list[Any]:
             return [self.result(hit) for hit in self._find(text)]
 
-        def result(self, hit: Hit, **metadata: Any) -> Any:
+        def result(self, hit: PiiHit, **metadata: Any) -> Any:
             metadata |= {
                 RecognizerResult.RECOGNIZER_NAME_KEY: self.name,
                 RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
@@ -139,7 +139,7 @@ def _engine(folder: Path) -> Any:
                 self.supported_entities[0], hit.start, hit.end, hit.score, recognition_metadata=metadata
             )
 
-    class Names(Rule):
+    class Names(PiiRule):
         """What the pipeline's tokens and entities tell of people."""
 
         def __init__(self) -> None:
@@ -148,7 +148,7 @@ def _engine(folder: Path) -> Any:
         def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> list[Any]:
             return [self.result(hit, **{WORDS: words}) for hit, words in people(nlp_artifacts.tokens)]
 
-    own = [Rule(kind, find) for kind, find in RULES.items()]
+    own = [PiiRule(kind, find) for kind, find in RULES.items()]
     registry = RecognizerRegistry(
         [*own, Names(), CreditCardRecognizer(), IbanRecognizer()], supported_languages=[LANGUAGE]
     )

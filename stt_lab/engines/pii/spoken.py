@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from stt_lab.engines.pii.hits import Find, Hit
+from stt_lab.engines.pii.hits import Find, PiiHit
 
 
 def _counted(words: str, first: int, step: int = 1) -> dict[str, int]:
@@ -42,9 +42,9 @@ class Written:
     starts: tuple[int, ...]  # of each character, in the original
     ends: tuple[int, ...]
 
-    def hit(self, found: Hit) -> Hit:
+    def hit(self, found: PiiHit) -> PiiHit:
         """The same in the original."""
-        return Hit(self.starts[found.start], self.ends[found.end - 1], found.score)
+        return PiiHit(self.starts[found.start], self.ends[found.end - 1], found.score)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class _Piece:
 def in_speech(find: Find, share: float = 0.9) -> Find:
     """Finds the same also where it is spelt out; how sure that is, as a share of the written form's score."""
 
-    def both(text: str) -> Iterator[Hit]:
+    def both(text: str) -> Iterator[PiiHit]:
         yield from find(text)
         form = written(text)
         if form.text != text:
