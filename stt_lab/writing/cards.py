@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 
 from stt_lab.types import Entity, TextSpan
@@ -14,21 +13,13 @@ from stt_lab.writing.grammar import Grammar
 from stt_lab.writing.grounding import addresses
 from stt_lab.writing.material import Material
 from stt_lab.writing.names import NAMES
+from stt_lab.writing.values import Card
 
 BLANK = "_____"
 OPTIONS = 4
 LEAST, MOST = 7, 40  # words of a sentence that becomes a question
 ARTICLES = frozenset(["a", "an", "the"])
 TELLING = NAMES | {"DATE", "MONEY", "PERCENT", "QUANTITY"}
-
-
-@dataclass(frozen=True)
-class Card:
-    question: str
-    answer: str
-    span: TextSpan  # of the sentence
-    kind: str  # what the answer is: a label of entities, "definition" or "phrase"
-    term: str = ""  # what is defined
 
 
 def cards(material: Material, most: int) -> list[Card]:

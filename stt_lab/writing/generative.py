@@ -20,7 +20,6 @@ from stt_lab.writing.analyses import rows
 from stt_lab.writing.annotated_text import AnnotatedText, GroundedStatement, Sentence
 from stt_lab.writing.answerability import asks_the_silent
 from stt_lab.writing.answers import REFUSED
-from stt_lab.writing.cards import Card
 from stt_lab.writing.documents import document
 from stt_lab.writing.extractive import ExtractiveWriter
 from stt_lab.writing.llm_reader import LlmReader, spread
@@ -30,7 +29,7 @@ from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.summaries import arranged, listed
 from stt_lab.writing.templates import Template
 from stt_lab.writing.tools import Tools
-from stt_lab.writing.values import EXTRACTIVE, Analysis, AnalysisType, Answer, Generated, Question, Style, Summary
+from stt_lab.writing.values import EXTRACTIVE, Analysis, AnalysisType, Answer, Card, Generated, Question, Style, Summary
 
 MOST = {"brief": 4, "bullet_points": 8}  # statements of a summary; a detailed one has some for each sheet
 WORDS = 20  # of a statement, about

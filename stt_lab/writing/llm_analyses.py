@@ -12,13 +12,13 @@ from stt_lab.types import Entity, TextSpan
 from stt_lab.writing import prompts, values
 from stt_lab.writing.actions import Action
 from stt_lab.writing.annotated_text import GroundedStatement, Sentence
-from stt_lab.writing.cards import Card
 from stt_lab.writing.grounding import grounded, plain
 from stt_lab.writing.llm_reader import Fields, LlmReader
 from stt_lab.writing.phrases import Phrase
 from stt_lab.writing.prompts import LlmTask, PromptChunk
 from stt_lab.writing.questions import AskedQuestion
 from stt_lab.writing.sentiment import SentenceSentiment, label
+from stt_lab.writing.values import Card
 
 TOPICAL = 0.2  # cosine from which a phrase is what a sentence is about
 ANSWERING = 0.2  # from which a sentence may be what an answer, often of a word or two, is taken from

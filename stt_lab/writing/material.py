@@ -18,9 +18,9 @@ from stt_lab.writing.ranking import varied
 from stt_lab.writing.sections import sections
 from stt_lab.writing.sentiment import intensity
 from stt_lab.writing.summaries import best, ranked
+from stt_lab.writing.values import Card
 
 if TYPE_CHECKING:
-    from stt_lab.writing.cards import Card
     from stt_lab.writing.ranking import Scores
 
 CHAPTER = 120  # words of a chapter at least, on average

@@ -57,6 +57,17 @@ class Generated:
 
 
 @dataclass(frozen=True)
+class Card:
+    """A question whose answer is quoted from one sentence: for flashcards and quizzes."""
+
+    question: str
+    answer: str
+    span: TextSpan  # of the sentence
+    kind: str  # of the answer: an entity label, "definition" or "phrase"
+    term: str = ""  # the term that a definition explains
+
+
+@dataclass(frozen=True)
 class Question:
     """What somebody asks about a text, and where the text may answer it."""
 
