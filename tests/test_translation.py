@@ -15,7 +15,7 @@ from stt_lab.engines import pool
 from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, ModelMissing, Unavailable
 from stt_lab.operations import translate as operation
-from stt_lab.operations.text import LONGEST
+from stt_lab.operations.text import MAX_CHARACTERS
 from stt_lab.settings import Settings
 from stt_lab.translation import MOST_WARNINGS, translate
 from stt_lab.translation.checks import LONG, NO_ADDRESS, NO_NUMBER, NOTHING, REPEATS, SHORT, faults, repaired
@@ -408,7 +408,7 @@ def test_another_language_than_was_said(client: httpx.Client) -> None:
         ({"text": "a", "target": ""}, 400, "cannot be translated"),
         ({"text": "a", "target": "pt", "source": "portugese"}, 400, "did you mean Portuguese (pt)"),
         ({"text": "a", "target": "pt", "model": "gpt"}, 400, "no model"),
-        ({"text": "a" * (LONGEST + 1), "target": "pt"}, 413, "parts"),
+        ({"text": "a" * (MAX_CHARACTERS + 1), "target": "pt"}, 413, "parts"),
     ],
 )
 def test_bad_input(client: httpx.Client, body: dict[str, Any], status: int, says: str) -> None:
