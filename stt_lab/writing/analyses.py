@@ -1,4 +1,4 @@
-"""Analyses in the form of the API: plain values, spans as {"start", "end"}; and what the extractive writer finds."""
+"""Turn findings into the JSON form of the API, with spans as {"start", "end"}; analyses of the extractive writer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Item = dict[str, Any]
 
 
 def analysis(annotated: AnnotatedText, type: AnalysisType) -> Analysis:
-    """Raises ModelMissing where the language needs a parser that is not here."""
+    """Analyze a text. Raises ModelMissing if the analysis needs a parser for a language that has none."""
     return Analysis(type, EXTRACTIVE, rows(annotated, type, _FINDERS[type](annotated)))
 
 
@@ -32,12 +32,12 @@ _FINDERS: dict[str, Callable[[AnnotatedText], Sequence[Any]]] = {
 
 
 def rows(annotated: AnnotatedText, type: AnalysisType, found: Sequence[Any]) -> Any:
-    """What was found, as the API writes it."""
+    """Return findings in the JSON form of the API."""
     return _ROWS[type](annotated, found)
 
 
 def _cited(annotated: AnnotatedText, item: Item, spans: Iterable[TextSpan]) -> Item:
-    """With the segments that it was said in, of a transcript."""
+    """Add the segment numbers of a transcript as `sources`."""
     return item | ({"sources": list(annotated.source.segment_orders(spans))} if annotated.source.segments else {})
 
 

@@ -1,8 +1,9 @@
-"""Whether a text answers a question, as far as it can be told without a language model.
+"""Decide whether a text answers a question, as far as possible without a language model.
 
-Nearness does not tell: a question about what is not said, but nearly so, is as near to a text as one that it answers.
-What tells are signs that an answer is missing: nobody speaks of such a thing, or of such a person; a number or a time
-is asked for where none is said; a person is asked after who does not speak. Names and times need English grammar.
+Similarity does not tell: a question about something that is almost mentioned is as close to the text as one that it
+answers. These signs tell that an answer is missing: nobody mentions such a thing or person; the question asks for a
+number or a time and none is given; the question is about a person who does not speak. Names and times need English
+grammar.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from stt_lab.writing.source_text import SegmentSpan, SourceText
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import Question
 
-# Fitted on the odd questions of eval/text, measured on all (docs/text.md)
-NEAR = 0.3  # of the best passage, cosine and words
-TOGETHER = 0.3  # of what a question is about, by rarity, that is said in one breath
+# Fitted on the odd-numbered questions of eval/text, measured on all (docs/text.md)
+NEAR = 0.3  # score of the best passage: cosine and words
+TOGETHER = 0.3  # share of the words of a question, weighted by rarity, in two consecutive segments
 
 _NUMBER = re.compile(
     r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy"
@@ -45,13 +46,13 @@ _TIMES, _PLACES = {"DATE", "TIME", "EVENT"}, {"GPE", "LOC", "FAC", "ORG"}
 
 @dataclass(frozen=True)
 class Signs:
-    """That an answer is missing, and how near the text is after all."""
+    """Signs that an answer is missing, and how close the text is."""
 
-    nearness: float  # of the best passage
-    together: float  # how much of what the question is about is said in one breath, 0 to 1
-    stranger: bool  # it names somebody or something that is nowhere
-    lacking: bool  # what is asked for, such as a number, is missing in the nearest place
-    silent: bool  # it asks what somebody says who does not speak
+    nearness: float  # score of the best passage
+    together: float  # 0 to 1: share of the words of the question in two consecutive segments
+    stranger: bool  # the question names somebody or something that the text does not
+    lacking: bool  # the closest place lacks what is asked for, such as a number
+    silent: bool  # the question asks what a person said who does not speak
 
     @property
     def missing(self) -> bool:
@@ -60,7 +61,7 @@ class Signs:
 
 
 def signs(tools: Tools, source: SourceText, question: Question, places: Sequence[Sequence[SegmentSpan]]) -> Signs:
-    """Of a question, and of the places that come nearest to it, the nearest first."""
+    """Return the signs for a question and the places closest to it, closest first."""
     parsed = _parsed(tools, question.query, source.language)
     words = [set(telling(f"{part.speaker or ''} {part.of(source.text)}")) for part in source.segments]
     return Signs(
@@ -73,17 +74,17 @@ def signs(tools: Tools, source: SourceText, question: Question, places: Sequence
 
 
 def asks_the_silent(tools: Tools, source: SourceText, query: str) -> bool:
-    """What did X say? X neither speaks nor is quoted: then nothing in a text is an answer, however near."""
+    """Return whether a question asks what a person said who neither speaks nor is quoted: "What did X say?" """
     return _asks_the_silent(source, query, _parsed(tools, query, source.language))
 
 
 def _parsed(tools: Tools, text: str, language: str | None) -> Parsed:
-    """Without a parser there are no names and no verbs, and what rests on them shows nothing."""
+    """Parse a text. Without a parser the result is empty: no names, no verbs, and no sign from them."""
     return Parsed(language, ()) if tools.parser(language) is None else tools.parse(text, language)
 
 
 def _together(wanted: set[str], words: Sequence[set[str]]) -> float:
-    """The most of the wanted words that two segments in a row have, the rare ones counting more."""
+    """Return the largest share (0 to 1) of the wanted words in two consecutive segments; rare words weigh more."""
     worth = {word: rarity(sum(word in part for part in words), len(words)) for word in wanted}
     total = sum(worth.values())
     both = (wanted & (one | two) for one, two in zip(words, [*words[1:], set()], strict=True))
@@ -109,7 +110,7 @@ def _lacks(tools: Tools, source: SourceText, question: Question, place: Sequence
 
 
 def _quantity(asked: str) -> Callable[[str], bool] | None:
-    """What a place must have for a question about a quantity; None for other questions."""
+    """Return a test that a place must pass to answer a question about a quantity; None for other questions."""
     if _MUCH.search(asked):
         return lambda text: bool(_MONEY.search(text))
     if many := _MANY.search(asked):

@@ -1,4 +1,4 @@
-"""Answers without a language model: the places of a text that come nearest to a question, quoted, or a refusal."""
+"""Answer questions without a language model: quote the closest places of the text, or refuse."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import EXTRACTIVE, Answer, Question
 
 QUOTES = 3
-LOOKED_AT = 4  # passages in which the places are looked for
-NEXT = 0.7  # how good a further quote must be, against the best
-BY_WORDS = 0.5  # what matching words count against nearness of meaning
-SAID_SO = "No language model judged whether this is an answer. What comes nearest in the transcript:"
-REFUSED = "That is not in this transcript, as far as it can be told without a language model."
+LOOKED_AT = 4  # passages that are searched for quotes
+NEXT = 0.7  # least score of a further quote, as a share of the best score
+BY_WORDS = 0.5  # weight of matching words, against 1 for similar meaning
+SAID_SO = "No language model checked whether this answers the question. Closest passages in the transcript:"
+REFUSED = "This transcript does not seem to answer that. No language model was used."
 
 
 @dataclass(frozen=True)
 class QuoteCandidate:
-    """A segment, with the reply when it is a question."""
+    """A segment that may be quoted, together with the reply if it is a question."""
 
     parts: tuple[SegmentSpan, ...]
     score: float
@@ -34,7 +34,7 @@ class QuoteCandidate:
 
 
 def answer(tools: Tools, source: SourceText, question: Question) -> Answer:
-    """The nearest places, verbatim, with who says them and when; or that the text does not say it."""
+    """Quote the closest places with speaker and time, or say that the text has no answer."""
     found = places(tools, source, question)
     if not found or signs(tools, source, question, [place.parts for place in found]).missing:
         return Answer(REFUSED, False, EXTRACTIVE, ())
@@ -52,7 +52,7 @@ def _quote(source: SourceText, place: QuoteCandidate) -> str:
 
 
 def places(tools: Tools, source: SourceText, question: Question) -> list[QuoteCandidate]:
-    """The segments of the best passages, best first; none twice."""
+    """Return the segments of the best passages, best first; no segment twice."""
     orders = dict.fromkeys(
         part.order for span in question.passages[:LOOKED_AT] for part in source.segments if _inside(part, span)
     )
@@ -85,16 +85,16 @@ def _with_reply(source: SourceText, order: int) -> tuple[SegmentSpan, ...]:
 
 
 def _nearness(tools: Tools, phrasings: Sequence[str], texts: Sequence[str]) -> list[float]:
-    """Of each text to the question, the mean of how it may be meant."""
+    """Return the cosine of each text to the question, averaged over its phrasings."""
     try:
         vectors = tools.embed([*phrasings, *texts])
-    except ModelMissing:  # then words decide
+    except ModelMissing:  # only words are compared
         return [0.0] * len(texts)
     return [float(score) for score in vectors[len(phrasings) :] @ vectors[: len(phrasings)].mean(axis=0)]
 
 
 def _matches(query: str, texts: Sequence[str]) -> list[float]:
-    """How much of what a question is about is in each text, 0 to 1; rare words count more."""
+    """Return the share (0 to 1) of the words of a question in each text; rare words weigh more."""
     wanted, found = set(telling(query)), [set(telling(text)) for text in texts]
     worth = {word: rarity(sum(word in each for each in found), len(found)) for word in wanted}
     total = sum(worth.values())

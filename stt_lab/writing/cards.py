@@ -1,4 +1,4 @@
-"""Questions to learn with: what something is said to be, who and how much was said; each answer is in the text."""
+"""Make study questions: definitions, and sentences with a gap. Every answer is quoted from the text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ TELLING = NAMES | {"DATE", "MONEY", "PERCENT", "QUANTITY"}
 
 
 def cards(material: Material, most: int) -> list[Card]:
-    """Written ones, definitions, then gaps in what says most; no sentence and no answer twice, in order."""
+    """Return the cards of the language model, then definitions, then gaps, in the order of the text; no sentence and no
+    answer twice."""
     chosen: list[Card] = []
     for card in chain(material.cards(most), definitions(material), gaps(material)):
         if len(chosen) >= most:
@@ -33,11 +34,11 @@ def cards(material: Material, most: int) -> list[Card]:
     return sorted(chosen, key=lambda card: card.span.start)
 
 
-# What something is
+# Definitions
 
 
 def definitions(material: Material) -> list[Card]:
-    """ "A puck is a sensor that sticks to the wall.": what is a puck?"""
+    """Find definitions: "A puck is a sensor that sticks to the wall." becomes "What is a puck?" """
     annotated, made = material.annotated, []
     grammar = Grammar(annotated.text, annotated.parsed.tokens)
     for sentence in _ranked(material):
@@ -50,7 +51,7 @@ def definitions(material: Material) -> list[Card]:
 
 
 def _definition(material: Material, grammar: Grammar, sentence: Sentence) -> tuple[str, str, str] | None:
-    """Term, meaning and the term's label."""
+    """Return term, meaning and the entity label of the term."""
     for place in range(*material.annotated.places(sentence)):
         subject, said = _defined(grammar, place)
         if subject is None or said is None or min(grammar.subtree(said)) < place:
@@ -65,7 +66,7 @@ def _definition(material: Material, grammar: Grammar, sentence: Sentence) -> tup
 
 
 def _defined(grammar: Grammar, verb: int) -> tuple[int | None, int | None]:
-    """The nouns before and behind an "is" that says what something is; else None."""
+    """Return the nouns before and after an "is" that defines something; otherwise (None, None)."""
     if grammar.tokens[verb].dep != "ROOT" or grammar.word(verb) not in ("is", "are", "'s", "’s"):
         return None, None
     subject = next((one for one in grammar.under(verb, "nsubj") if _is_noun(grammar, one)), None)
@@ -81,7 +82,7 @@ def _is_noun(grammar: Grammar, place: int) -> bool:
 
 
 def _term(grammar: Grammar, subject: int) -> str:
-    """The words of a subject, an article in front of them in small letters."""
+    """Return the words of a subject; an article at the beginning becomes lower case."""
     whole = sorted(grammar.subtree(subject))
     said = " ".join(grammar.text[grammar.tokens[whole[0]].start : grammar.tokens[whole[-1]].end].split())
     return said[0].lower() + said[1:] if grammar.word(whole[0]) in ARTICLES else said
@@ -91,7 +92,7 @@ def _term(grammar: Grammar, subject: int) -> str:
 
 
 def gaps(material: Material) -> Iterator[Card]:
-    """The sentences that say most, each without a name or an amount in it, or without what the text is about."""
+    """Yield the most important sentences, each with a name, an amount or a key phrase replaced by a gap."""
     for sentence in _ranked(material):
         named = [
             one for one in material.annotated.entities(sentence) if one.label in TELLING and one.end <= sentence.end
@@ -110,7 +111,7 @@ def _in(span: TextSpan, sentence: TextSpan) -> bool:
 
 
 def _ranked(material: Material) -> list[Sentence]:
-    """Fit to be a question: best first."""
+    """Return the sentences that suit a question, best first."""
     sentences = material.annotated.sentences
     order = sorted(range(len(sentences)), key=lambda place: (-material.scores[place], place))
     return [
@@ -118,12 +119,12 @@ def _ranked(material: Material) -> list[Sentence]:
         for place in order
         if LEAST <= words(sentences[place].text) <= MOST
         and not sentences[place].text.rstrip().endswith("?")
-        and not addresses(sentences[place].text)  # with a gap it would be another one
+        and not addresses(sentences[place].text)  # an address with a gap would be another address
     ]
 
 
 def _rarest(material: Material, named: Iterable[Entity]) -> Entity:
-    """What is named least often, so that no other sentence gives it away."""
+    """Return the entity that the text names least often, so that no other sentence gives it away."""
     text = material.annotated.text
     return min(named, key=lambda one: (text.count(one.text), one.start))
 
@@ -139,7 +140,7 @@ def _gap(material: Material, sentence: Sentence, answer: Entity) -> Card:
 
 
 def quiz(material: Material, most: int) -> list[tuple[Card, list[str]]]:
-    """Cards with options: the answer among others of its kind in the text, in the order of the alphabet."""
+    """Return cards with options in alphabetical order: the answer, and other values of its kind from the text."""
     pool = cards(material, 4 * most)
     made = [(card, _options(material, card, pool)) for card in pool]
     return [(card, options) for card, options in made if len(options) >= OPTIONS - 1][:most]
@@ -154,5 +155,5 @@ def _options(material: Material, card: Card, pool: Iterable[Card]) -> list[str]:
         others = [one.text for one in material.annotated.named if one.label == card.kind]
     answer = card.answer.lower()
     apart = [one for one in dict.fromkeys(others) if answer not in one.lower() and one.lower() not in answer]
-    said = {one for one in apart if one.lower() in card.question.lower()}  # would be given away
+    said = {one for one in apart if one.lower() in card.question.lower()}  # the question names them
     return sorted([card.answer, *[one for one in apart if one not in said][: OPTIONS - 1]], key=str.lower)

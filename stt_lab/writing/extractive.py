@@ -1,7 +1,7 @@
-"""The writer that needs no language model: it finds, ranks and arranges what the text says itself.
+"""The writer that needs no language model: it finds, ranks and arranges sentences of the text.
 
-Deterministic, and the default where no language model is. What it gives are sentences of the text, lightly cleaned:
-an English one loses the fillers in front ("So, um,"), all of them lose line breaks.
+It is deterministic, and the default without a language model. Sentences lose line breaks; English ones also lose
+leading fillers ("So, um,").
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stt_lab.writing.values import EXTRACTIVE, Analysis, AnalysisType, Answer, G
 
 
 class ExtractiveWriter:
-    """A `Writer`."""
+    """A `Writer` without a language model."""
 
     model = EXTRACTIVE
 
@@ -33,7 +33,7 @@ class ExtractiveWriter:
         return analysis(AnnotatedText(source, self.tools), type)
 
     def generate(self, source: SourceText, template: Template, prompt: str) -> Generated:
-        """A prompt draws towards sentences that mean what it means."""
+        """Write a document; a prompt favors sentences close to its meaning."""
         return document(Material(AnnotatedText(source, self.tools), prompt), template)
 
     def answer(self, source: SourceText, question: Question) -> Answer:

@@ -1,7 +1,7 @@
-"""The writer that has a language model: it says things in its own words, and everything that it says is checked.
+"""The writer that uses a language model: it rephrases, and every statement is checked against the text.
 
-Long texts are read by sections. A statement that its lines do not bear out is left out; where nothing is left, or where
-a language model adds nothing, the text's own sentences do the work, and the answer says so.
+Long texts are read in sections. Statements that their lines do not support are dropped. If none remain, or a language
+model adds nothing, the extractive writer answers, with a warning.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from stt_lab.writing.templates import Template
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import EXTRACTIVE, Analysis, AnalysisType, Answer, Card, Generated, Question, Style, Summary
 
-MOST = {"brief": 4, "bullet_points": 8}  # statements of a summary; a detailed one has some for each sheet
-WORDS = 20  # of a statement, about
-BY_GRAMMAR = ("entities", "sentiment")  # what a parser and a lexicon find of every sentence, a model of some
-INSTEAD = "The language model wrote nothing that the text bears out: this is what the text's own sentences give."
-NOT_SAID = "That is not in this transcript."
+MOST = {"brief": 4, "bullet_points": 8}  # statements of a summary; a detailed one has several per chunk
+WORDS = 20  # words of a statement, about
+BY_GRAMMAR = ("entities", "sentiment")  # a parser and a lexicon cover every sentence, a model only some
+INSTEAD = "The text supports none of the language model's statements. This result uses sentences of the text instead."
+NOT_SAID = "This transcript does not answer that."
 
 Made = TypeVar("Made", Summary, Analysis, Answer)
 
 
 class LlmWriter:
-    """A `Writer`."""
+    """A `Writer` with a language model."""
 
     def __init__(self, tools: Tools, model: Model) -> None:
         self.tools, self._model = tools, model
@@ -70,7 +70,7 @@ class LlmWriter:
         return _checked(reader, made, lambda: self._extractive.analyze(source, type))
 
     def generate(self, source: SourceText, template: Template, prompt: str) -> Generated:
-        """A prompt is told to the model, and draws towards sentences that mean what it means."""
+        """Write a document. The model reads the prompt; the extractive parts favor sentences close to its meaning."""
         reader = self._reader(source, prompt)
         made = document(LlmMaterial(reader), template)
         instead = (INSTEAD,) if reader.failing else ()
@@ -78,17 +78,18 @@ class LlmWriter:
         return replace(made, model=author, warnings=(*made.warnings, *instead, *reader.warnings()))
 
     def answer(self, source: SourceText, question: Question) -> Answer:
-        """From the passages alone. A language model puts anybody's words into the mouth of who did not speak."""
+        """Answer from the passages alone. Refuse first if the question is about somebody who does not speak: a language
+        model would attribute other people's words to that person."""
         if asks_the_silent(self.tools, source, question.query):
             return Answer(REFUSED, False, EXTRACTIVE, ())
         reader = self._reader(source)
-        told = llm_analyses.answer(reader, question)
-        made = Answer(told.text, True, self.model, told.spans) if told else Answer(NOT_SAID, False, self.model, ())
+        found = llm_analyses.answer(reader, question)
+        made = Answer(found.text, True, self.model, found.spans) if found else Answer(NOT_SAID, False, self.model, ())
         return _checked(reader, made, lambda: self._extractive.answer(source, question))
 
 
 def _checked(reader: LlmReader, made: Made, instead: Callable[[], Made]) -> Made:
-    """What the model made; where nothing of it holds, what the text alone gives, if its language allows that."""
+    """Return the model's result; if no statement holds, the extractive one, if the language allows it."""
     if reader.failing:
         with suppress(ModelMissing):
             made = instead()
@@ -97,7 +98,7 @@ def _checked(reader: LlmReader, made: Made, instead: Callable[[], Made]) -> Made
 
 
 class LlmMaterial(Material):
-    """Material in a language model's words, as far as the text bears them out; everything else is the text's own."""
+    """Material in a language model's words where the text supports them; otherwise the text's own sentences."""
 
     def __init__(self, reader: LlmReader) -> None:
         super().__init__(reader.annotated, reader.instruction)
@@ -108,18 +109,20 @@ class LlmMaterial(Material):
         return super().lacking - {"actions", "open"}
 
     @cached_property
-    def told(self) -> list[GroundedStatement]:
+    def statements(self) -> list[GroundedStatement]:
         """Statements about all parts of the text."""
         return [one for part in self.reader.reports() for one in part]
 
     def sentences(self, budget: int, among: range | None = None) -> list[Sentence]:
         most = max(1, budget // WORDS)
         if among is None:
-            return list(self.reader.shortened(self.told, most)) or super().sentences(budget)
-        return list(spread([one for one in self.told if one.number in among], most)) or super().sentences(budget, among)
+            return list(self.reader.shortened(self.statements, most)) or super().sentences(budget)
+        return list(spread([one for one in self.statements if one.number in among], most)) or super().sentences(
+            budget, among
+        )
 
     def points(self, most: int) -> list[Sentence]:
-        return list(self.reader.shortened(self.told, most)) or super().points(most)
+        return list(self.reader.shortened(self.statements, most)) or super().points(most)
 
     @cached_property
     def actions(self) -> tuple[Action, ...]:

@@ -1,4 +1,4 @@
-"""A language model at work on a text: the text on sheets, tasks, and of the answers only what their lines bear out."""
+"""Read a text with a language model: split it into chunks, run tasks on them, keep only supported statements."""
 
 from __future__ import annotations
 
@@ -19,94 +19,98 @@ from stt_lab.writing.grounding import NEAR, grounded, plain
 from stt_lab.writing.prompts import LlmTask, PromptChunk, conversation, shown
 from stt_lab.writing.sections import sections
 
-LINE = 6  # tokens of a line's number and break, about
-MARGIN = 64  # tokens that a template adds to a conversation, at most
-CHUNK = 3000  # tokens of one; models attend to less with more, and read slower
-LEAST = 200  # tokens of one
-MOST_STATEMENTS = 8  # statements about one sheet, at most
+LINE = 6  # tokens of a line's number and line break, about
+MARGIN = 64  # most tokens that a chat template adds
+CHUNK = 3000  # tokens of a chunk; with more, models attend less and read more slowly
+LEAST = 200  # tokens of a chunk, at least
+MOST_STATEMENTS = 8  # per chunk
 
 log = logging.getLogger(__name__)
 
-Fields = Mapping[str, Any]  # of an item of an answer
+Fields = Mapping[str, Any]  # of one item of an answer
 T = TypeVar("T")
 
 
 class LlmReader:
-    """For one text and one request. `dropped` counts what was not borne out, `failed` sheets without an answer."""
+    """Reads one text for one request. `dropped` counts unsupported statements, `failed` chunks without an answer."""
 
     def __init__(self, annotated: AnnotatedText, model: Model, instruction: str = "") -> None:
         self.annotated, self.tools, self.model, self.instruction = annotated, annotated.tools, model, instruction
         self.kept = self.dropped = self.failed = 0
-        self._done = 0.0  # of the whole work, as it is told
+        self._done = 0.0  # progress, 0 to 1
 
-    # What was written
+    # Results
 
     @property
     def failing(self) -> bool:
-        """Whether it wrote something, and nothing of it holds."""
+        """Whether the model answered, and none of its statements holds."""
         return self.dropped + self.failed > 0 and self.kept == 0
 
     def warnings(self) -> tuple[str, ...]:
-        """What was left out, for whoever reads the answer."""
+        """Return warnings for the user about what was left out."""
         made = []
         if self.dropped:
             made.append(
-                f"{self.dropped} of {self.dropped + self.kept} statements of the language model were left out: what "
-                "they rest on does not bear them out."
+                f"{self.dropped} of {self.dropped + self.kept} statements of the language model were dropped, because "
+                "the passages that they cite do not support them."
             )
         if self.failed:
-            parts = "a part" if self.failed == 1 else f"{self.failed} parts"
-            made.append(f"The language model had no answer to {parts} of the text.")
+            parts = "one part" if self.failed == 1 else f"{self.failed} parts"
+            made.append(f"The language model gave no answer for {parts} of the text.")
         return tuple(made)
 
     # Statements
 
     def reports(self, most: int = MOST_STATEMENTS) -> list[list[GroundedStatement]]:
-        """What each part of the text says, a part for a sheet."""
+        """Return the statements about each chunk of the text."""
         task = prompts.statements(min(most, MOST_STATEMENTS))
         return [self.statements(*found) for found in self.answers(task, self.chunks(task), share=0.8)]
 
     def brief(self, most: int) -> list[GroundedStatement]:
-        """The most important that the text says, in so many statements at most."""
+        """Return the most important statements about the text, at most `most`."""
         return self.shortened([one for part in self.reports(most) for one in part], most)
 
-    def shortened(self, told: list[GroundedStatement], most: int) -> list[GroundedStatement]:
-        """The most important of many statements, put together by the model; as they are where it fails at that."""
+    def shortened(self, statements: list[GroundedStatement], most: int) -> list[GroundedStatement]:
+        """Condense statements with the model to at most `most`; if it fails, choose some evenly."""
         task = prompts.shortened(most)
-        while len(told) > most:
-            chunks = self.chunks_of(told, task)
+        while len(statements) > most:
+            chunks = self.chunks_of(statements, task)
             fewer = [one for found in self.answers(task, chunks) for one in self.statements(*found)]
-            if not fewer or len(fewer) >= len(told):
-                return spread(told, most)
-            told = fewer
-        return told
+            if not fewer or len(fewer) >= len(statements):
+                return spread(statements, most)
+            statements = fewer
+        return statements
 
     def statements(self, chunk: PromptChunk, answer: Fields) -> list[GroundedStatement]:
-        return [told for told, _ in self.items(chunk, answer)]
+        return [statements for statements, _ in self.items(chunk, answer)]
 
     def items(
         self, chunk: PromptChunk, answer: Fields, name: str = "text", near: float = NEAR
     ) -> list[tuple[GroundedStatement, Fields]]:
-        """The items of an answer that their lines bear out, none twice; `name` is the field that says something."""
+        """Return the supported items of an answer, none twice. `name` is the field that states something, `near` the
+        least cosine."""
         given = answer["items"]
-        told = [GroundedStatement.about(plain(fields[name]), chunk.cited(fields["lines"])) for fields in given]
-        first = {one.text.casefold(): place for place, one in reversed(list(enumerate(told)))}
-        new = (first[one.text.casefold()] == place for place, one in enumerate(told))
-        right = list(map(and_, grounded(self.tools, told, self.annotated.language, near), new))
-        return [(one, fields) for one, fields, good in zip(told, given, self.count_kept(right), strict=True) if good]
+        statements = [GroundedStatement.about(plain(fields[name]), chunk.cited(fields["lines"])) for fields in given]
+        first = {one.text.casefold(): place for place, one in reversed(list(enumerate(statements)))}
+        new = (first[one.text.casefold()] == place for place, one in enumerate(statements))
+        right = list(map(and_, grounded(self.tools, statements, self.annotated.language, near), new))
+        return [
+            (one, fields) for one, fields, good in zip(statements, given, self.count_kept(right), strict=True) if good
+        ]
 
     def count_kept(self, right: Sequence[bool]) -> Sequence[bool]:
-        """What holds, remembered for the warnings."""
+        """Count kept and dropped statements, for the warnings; return the argument."""
         self.kept += sum(right)
         self.dropped += len(right) - sum(right)
         return right
 
-    # Sheets
+    # Chunks
 
     def answers(
         self, task: LlmTask, chunks: Sequence[PromptChunk], share: float = 0.5
     ) -> Iterator[tuple[PromptChunk, Any]]:
-        """Answers to a task, sheet by sheet; where there is none, none. `share`: of all work that is still to do."""
+        """Yield the answer to a task for each chunk that has one. `share`: part of the remaining progress that this
+        takes."""
         step = share * (1 - self._done) / max(1, len(chunks))
         for chunk in chunks:
             report = part_of(self.tools.report, self._done, step)
@@ -116,15 +120,15 @@ class LlmReader:
             try:
                 yield chunk, self.tools.complete(self.model, messages, form, most, report)
             except BadAnswer as problem:
-                log.info("A sheet has no answer: %s", problem)
+                log.info("no answer for a chunk: %s", problem)
                 self.failed += 1
 
     def chunks(self, task: LlmTask) -> list[PromptChunk]:
-        """The whole text: on one sheet, or by sections on as few as hold them."""
+        """Split the whole text: one chunk if it fits, otherwise as few as hold its sections."""
         return self.chunks_of(self.annotated.sentences, task, by_section=True)
 
     def chunks_of(self, lines: Sequence[Sentence], task: LlmTask, *, by_section: bool = False) -> list[PromptChunk]:
-        """Lines in their order."""
+        """Split lines into chunks, in order."""
         tokens = [count + LINE for count in self.tools.count(self.model, map(shown, lines))]
         budget = self._budget(task)
         parts: Sequence[range] = (range(len(lines)),)
@@ -133,27 +137,27 @@ class LlmReader:
         return list(split_into_chunks(lines, tokens, parts, budget))
 
     def _budget(self, task: LlmTask) -> int:
-        """Tokens of a sheet, beside everything else."""
+        """Return the tokens available for a chunk, beside the prompt and the answer."""
         empty = conversation(task, PromptChunk(()), self.annotated.language, self.instruction)
         used = sum(self.tools.count(self.model, (message.content for message in empty)))
         return max(LEAST, min(CHUNK, self.model.context - used - MARGIN - self._most(task)))
 
     def _most(self, task: LlmTask) -> int:
-        """Tokens of an answer; one that is cut off keeps the items that it finished."""
+        """Return the largest answer in tokens; an answer that is cut off keeps its finished items."""
         return min(task.most, self.model.context // 4)
 
 
 def spread(those: Sequence[T], most: int) -> list[T]:
-    """At most so many, from all over."""
+    """Return at most `most` elements, evenly spaced."""
     return [those[place * len(those) // most] for place in range(most)] if len(those) > most else list(those)
 
 
 def split_into_chunks(
     lines: Sequence[Sentence], tokens: Sequence[int], parts: Sequence[range], budget: int
 ) -> Iterator[PromptChunk]:
-    """The lines on as few sheets as hold them, cut where one of `parts` ends, or in the middle of one that is longer.
+    """Yield as few chunks as hold the lines, cut at the end of a part, or inside a part that is longer than a chunk.
 
-    A line that alone is longer than a sheet is shown as far as the sheet goes.
+    A line longer than a chunk is truncated.
     """
     taken: list[Sentence] = []
     left = budget
@@ -171,12 +175,12 @@ def split_into_chunks(
 
 
 def _cut(line: Sentence, share: float) -> Sentence:
-    """As much of a line as a sheet holds, of which it would take `1 / share`."""
+    """Truncate a line that would take `1 / share` chunks."""
     return line if share >= 1 else replace(line, text=f"{line.text[: int(len(line.text) * share * 0.9)]} …")
 
 
 def part_of(report: Report, done: float, share: float) -> Report:
-    """A report of one of several steps: half of a step is reading, half is writing."""
+    """Return a progress report for one of several steps: half of a step is reading, half is writing."""
 
     def tell(event: Event) -> None:
         if event.stage in ("reading", "writing"):

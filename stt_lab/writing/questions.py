@@ -1,4 +1,4 @@
-"""What somebody wants to know, and whether anybody says it. English, by marks and grammar."""
+"""Find the questions in a text, and whether somebody answers them. English, by punctuation and grammar."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from stt_lab.writing.actions import actions
 from stt_lab.writing.annotated_text import AnnotatedText, Sentence
 from stt_lab.writing.english import either
 
-REPLY = 4  # sentences that are taken for the reply
-NEAR = 0.3  # cosine from which a sentence speaks of what was asked
-EDGE = 80  # characters of a sentence, at either end, that tell whether it asks
+REPLY = 4  # most sentences of a reply
+NEAR = 0.3  # least cosine between a question and a sentence on the same subject
+EDGE = 80  # characters at the start and the end of a sentence that show whether it asks
 
 _WHAT, _BE, _WHO = (either("questions", name) for name in ("asking", "inverted", "persons"))
 _OPENING = rf"^\W*(?:{either('questions', 'opening')}\b\W*)*"
 _MARK = re.compile(r"[?？؟]+[\"'”’»)\]]*$")
 _ASKING = re.compile(rf"\b{_WHAT}\b", re.IGNORECASE)
-# Tags and calls, which ask for nothing: "..., isn't it?", "Right?"
+# Question tags that ask for nothing: "..., isn't it?", "Right?"
 _TAG = re.compile(
     rf"(?:,|\.|^)\s*(?:{_BE}(?:n['’]?t)?\s+{_WHO}(?:\s+not)?|{either('questions', 'tags')})\s*\?+\W*$", re.IGNORECASE
 )
@@ -33,13 +33,15 @@ _UNKNOWN = re.compile(rf"\b{either('questions', 'unknown')}\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class AskedQuestion:
+    """A question that somebody asks in the text."""
+
     text: str
     span: TextSpan
     answered: bool
 
 
 def questions(annotated: AnnotatedText) -> tuple[AskedQuestion, ...]:
-    """In the order of the text. Requests to do something are no questions but actions."""
+    """Return the questions in the order of the text. Requests to do something are action items instead."""
     asked = [sentence for sentence in annotated.sentences if asks(sentence.text)]
     requests = (
         {place for action in actions(annotated) for place in range(action.span.start, action.span.end)}
@@ -61,7 +63,7 @@ def _half(sentence: Sentence, places: set[int]) -> bool:
 
 
 def asks(text: str) -> bool:
-    """Whether a sentence asks for something; without a mark at its end, whether it is built like a question."""
+    """Return whether a sentence asks a question; without a question mark, whether it has the word order of one."""
     end = text[-EDGE:]
     if _MARK.search(end):
         bare = len(text.split()) == 1 and not _ASKING.search(text)
@@ -70,8 +72,8 @@ def asks(text: str) -> bool:
 
 
 def answered(question: Sentence, reply: Sequence[Sentence]) -> bool | None:
-    """Whether a reply answers: not when it says that it is not known; when it is a yes or no where that was asked for,
-    or somebody else's; None where only its subject can tell."""
+    """Return whether a reply answers: no if it says that the answer is unknown; yes for a yes or no to a yes-no
+    question, or if somebody else replies; None if only the subject can tell."""
     if not reply or any(_UNKNOWN.search(one.text) for one in reply[:2]):
         return False
     if all(asks(one.text) for one in reply):
@@ -80,12 +82,12 @@ def answered(question: Sentence, reply: Sequence[Sentence]) -> bool | None:
     if wh and _KNOWS.search(question.text) and any(_NO.match(one.text) for one in reply[:2]):
         return False
     if reply[0].speaker != question.speaker or (not wh and _YES_NO.match(reply[0].text)):
-        return True  # people who talk to each other answer, more often than not
+        return True  # in a conversation, the next speaker usually answers
     return None
 
 
 def _near(annotated: AnnotatedText, replies: Mapping[int, Sequence[Sentence]]) -> dict[int, bool]:
-    """Whether something in a reply is of the same subject as its question; by the question's number."""
+    """Return whether a reply is about the subject of its question, by the number of the question."""
     if not replies:
         return {}
     wanted = sorted({*replies, *(one.number for reply in replies.values() for one in reply)})
@@ -96,7 +98,8 @@ def _near(annotated: AnnotatedText, replies: Mapping[int, Sequence[Sentence]]) -
 
 
 def _reply(annotated: AnnotatedText, question: Sentence) -> Iterator[Sentence]:
-    """What somebody else says next, to the end of his turn; without speakers, what follows to the next question."""
+    """Yield what somebody else says next, to the end of that turn; without speakers, everything to the next
+    question."""
     behind = annotated.sentences[question.number + 1 :]
     if len(annotated.speakers) < 2:
         for one in behind:

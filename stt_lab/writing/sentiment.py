@@ -1,4 +1,4 @@
-"""How a text sounds: Hutto and Gilbert 2014, "VADER", for each sentence. English."""
+"""Rate the sentiment of sentences: Hutto and Gilbert 2014, "VADER". English."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from stt_lab.types import TextSpan
 from stt_lab.writing.annotated_text import AnnotatedText
 
 Label = Literal["positive", "neutral", "negative"]
-NEUTRAL = 0.05  # up to which a score says nothing, as VADER's authors have it
+NEUTRAL = 0.05  # scores below it are neutral, as VADER's authors recommend
 
 
 @dataclass(frozen=True)
 class SentenceSentiment(TextSpan):
-    """Of a sentence."""
+    """The sentiment of one sentence."""
 
     text: str
     label: Label
@@ -30,10 +30,12 @@ def _analyser() -> Any:
 
 
 def label(score: float) -> Label:
+    """Return the label of a score."""
     return "neutral" if abs(score) < NEUTRAL else "positive" if score > 0 else "negative"
 
 
 def sentence_sentiments(annotated: AnnotatedText) -> tuple[SentenceSentiment, ...]:
+    """Rate every sentence."""
     return tuple(_sentence_sentiment(one.start, one.end, one.text) for one in annotated.sentences)
 
 
@@ -43,5 +45,5 @@ def _sentence_sentiment(start: int, end: int, text: str) -> SentenceSentiment:
 
 
 def intensity(text: str) -> float:
-    """How strongly a sentence feels, 0 to 1, for good or bad."""
+    """Return the strength of the sentiment of a text, 0 to 1, positive or negative."""
     return abs(float(_analyser().polarity_scores(text)["compound"]))

@@ -1,4 +1,4 @@
-"""A text to work on; of a transcript also who said what, and when."""
+"""The text to work on; for a transcript also who spoke, and when."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from stt_lab.types import Segment, TextSpan, Transcript
 
 @dataclass(frozen=True)
 class SegmentSpan(TextSpan):
-    """A segment of a transcript, as it lies in the text."""
+    """A segment of a transcript, as a span of the text."""
 
-    order: int  # of the segment, from 0
+    order: int  # number of the segment, from 0
     begin: float  # seconds
     finish: float
     speaker: str | None
@@ -22,15 +22,16 @@ class SegmentSpan(TextSpan):
 
 @dataclass(frozen=True)
 class SourceText:
-    """A text, which of a transcript is its segments' texts joined by one space."""
+    """A text. The text of a transcript is the texts of its segments, joined by single spaces."""
 
     text: str
-    language: str | None = None  # ISO 639-1; None: not known
-    segments: tuple[SegmentSpan, ...] = ()  # of a transcript, in order; () of a plain text
-    duration: float = 0.0  # seconds, of a transcript
+    language: str | None = None  # ISO 639-1; None: unknown
+    segments: tuple[SegmentSpan, ...] = ()  # in order; () for plain text
+    duration: float = 0.0  # seconds; 0 for plain text
 
     @classmethod
     def of(cls, transcript: Transcript) -> SourceText:
+        """Make the source text of a transcript."""
         return cls(transcript.text, transcript.language, tuple(_parts(transcript.segments)), transcript.duration)
 
     @cached_property
@@ -38,12 +39,12 @@ class SourceText:
         return [part.start for part in self.segments]
 
     def part(self, offset: int) -> SegmentSpan | None:
-        """The segment that a character belongs to; the space behind a segment is its own."""
+        """Return the segment of a character; the space after a segment belongs to it. None for plain text."""
         place = bisect_right(self._starts, offset) - 1
         return self.segments[place] if place >= 0 else None
 
     def segment_orders(self, spans: Iterable[TextSpan]) -> tuple[int, ...]:
-        """`segment_order` of the segments that the spans touch, in order; () of a plain text."""
+        """Return the numbers of the segments that the spans touch, in order; () for plain text."""
         found = {
             part.order
             for span in spans
@@ -53,7 +54,7 @@ class SourceText:
         return tuple(sorted(found))
 
     def time(self, offset: int) -> float | None:
-        """About when a character was said, in seconds; None of a plain text."""
+        """Estimate when a character was spoken, in seconds; None for plain text."""
         part = self.part(offset)
         if part is None:
             return None

@@ -1,4 +1,4 @@
-"""Summaries of a text in its own sentences."""
+"""Summarize a text with its own sentences."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from stt_lab.writing.values import EXTRACTIVE, Statement, Style, Summary
 if TYPE_CHECKING:
     from stt_lab.writing.ranking import Scores
 
-BRIEF, BULLETS, DETAILED = 100, 160, 450  # words at most, about
-SHARE = 0.3  # of a text's words that a summary may have
-WHOLE = 30  # words, below which a text is its own summary
-LEAD = 0.15  # what opening a text is worth, against 1 for the most central sentence
-MISSES = 3  # sentences that were too long for what is left, after which no other is tried
+BRIEF, BULLETS, DETAILED = 100, 160, 450  # words of a summary at most, about
+SHARE = 0.3  # share of the text's words that a summary may use
+WHOLE = 30  # words up to which a text is its own summary
+LEAD = 0.15  # bonus for opening a text; the most central sentence has 1
+MISSES = 3  # sentences that do not fit the budget before the search ends
 
 NO_ACTIONS = "There are no action items."
 
@@ -29,14 +29,14 @@ Groups = Sequence[Sequence[Sentence]]  # paragraphs
 
 
 def summary(annotated: AnnotatedText, style: Style) -> Summary:
-    """Sentences of the text, in its order, and as statements each with its place."""
+    """Return sentences of the text in order, each as a statement with its span."""
     if style == "action_items":
         return listed(annotated, actions(parsed(annotated, "action items")))
     return arranged(annotated, style, _STYLES[style](annotated))
 
 
 def arranged(annotated: AnnotatedText, style: Style, groups: Groups, model: str = EXTRACTIVE) -> Summary:
-    """Of sentences that were chosen, or told."""
+    """Make a summary of groups of sentences or statements."""
     write = _bullets if style == "bullet_points" else _paragraphs
     statements = tuple(
         Statement(cleaned(one.text, annotated.language), one.spans, annotated.source.segment_orders(one.spans))
@@ -47,13 +47,14 @@ def arranged(annotated: AnnotatedText, style: Style, groups: Groups, model: str 
 
 
 def listed(annotated: AnnotatedText, found: Sequence[Action], model: str = EXTRACTIVE) -> Summary:
+    """Make a summary that lists action items."""
     lines = "\n".join(f"- {written(action)}" for action in found) or NO_ACTIONS
     statements = tuple(Statement(one.text, (one.span,), annotated.source.segment_orders((one.span,))) for one in found)
     return Summary(lines, "action_items", model, statements)
 
 
 def written(action: Action) -> str:
-    """An action on a line: who, and what as it was said."""
+    """Write an action item on one line: the owner, and the task verbatim."""
     text = " ".join(action.text.split())
     return f"{action.owner}: {text}" if action.owner else text[:1].upper() + text[1:]
 
@@ -67,7 +68,7 @@ def _bullets(annotated: AnnotatedText, groups: Groups) -> str:
 
 
 def paragraph(annotated: AnnotatedText, group: Iterable[Sentence]) -> str:
-    """Sentences as they are shown: where several people speak, with the name of each who begins to."""
+    """Join sentences; if several people speak, with a name where the speaker changes."""
     shown, before = [], None
     for one in group:
         text = cleaned(one.text, annotated.language)
@@ -81,9 +82,9 @@ def paragraph(annotated: AnnotatedText, group: Iterable[Sentence]) -> str:
 
 
 def ranked(annotated: AnnotatedText) -> Scores:
-    """What each sentence says of the whole: centrality, more for an opening, times its fitness to be quoted."""
+    """Score sentences: centrality, plus a bonus for the opening, times their fitness to be quoted."""
     fit = np.array([substance(sentence.text) for sentence in annotated.sentences], np.float32)
-    if not fit.any():  # all are very short
+    if not fit.any():  # all sentences are very short
         fit += 1
     lead = LEAD / (1 + np.arange(len(fit), dtype=np.float32))
     scores: Scores = np.maximum(fit * (centrality(annotated.vectors) + lead), 1e-6 * (fit > 0))
@@ -91,7 +92,7 @@ def ranked(annotated: AnnotatedText) -> Scores:
 
 
 def best(annotated: AnnotatedText, scores: Scores, among: range, budget: int) -> list[Sentence]:
-    """The best of a stretch, in the order of the text: at least one, and no more than so many words otherwise."""
+    """Return the best sentences of a range, in order: at least one, otherwise within a budget of words."""
     chosen: list[Sentence] = []
     left, misses = budget, 0
     part = slice(among.start, among.stop)
@@ -121,7 +122,7 @@ def _brief(annotated: AnnotatedText) -> Groups:
 
 
 def _by_sections(most: int) -> Callable[[AnnotatedText], Groups]:
-    """A paragraph for each section, which has its share of the words."""
+    """Return a function that makes one paragraph per section, with a share of the words."""
 
     def make(annotated: AnnotatedText) -> Groups:
         counts = _counts(annotated)

@@ -1,4 +1,4 @@
-"""Who writes about a text: a language model, or the text's own sentences."""
+"""Writers: find the one for a model name."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from stt_lab.writing.values import EXTRACTIVE, Analysis, AnalysisType, Answer, G
 
 
 class Writer(Protocol):
-    """What each of them can do; whatever is made carries the spans that it rests on."""
+    """Writes about a text; every result carries the spans that support it."""
 
-    model: str  # what wrote it, as answers say
+    model: str  # id that results report
 
     def summarize(self, source: SourceText, style: Style) -> Summary: ...
 
@@ -28,7 +28,8 @@ class Writer(Protocol):
 
 
 def writer(tools: Tools, model: str) -> Writer:
-    """The writer of that name. Raises BadInput for another name, ModelMissing for a model that is not here."""
+    """Return the writer of that name. Raises BadInput for an unknown name, ModelMissing for a model that is not
+    installed."""
     from stt_lab.writing.extractive import ExtractiveWriter  # numpy
     from stt_lab.writing.generative import LlmWriter
 
@@ -44,11 +45,11 @@ def writer(tools: Tools, model: str) -> Writer:
         raise _absent(known[model])
     others = (one.id for one in (*here.values(), *known.values()) if not one.for_tests)
     names = ", ".join(dict.fromkeys((AUTO, EXTRACTIVE, *others)))
-    raise BadInput(f"Nothing called {model[:40]!r} writes about texts: choose one of {names}.")
+    raise BadInput(f"The model {model[:40]!r} cannot write about texts. Use one of {names}.")
 
 
 def _absent(model: catalog.Model) -> ModelMissing:
     how = f"`stt-lab models pull {model.id}`"
     if catalog.uninstalled(model):
         how = f"`pip install 'stt_lab[llm]'` and {how}"
-    return ModelMissing(f"The model '{model.id}' is not on this machine: fetch it there with {how}.")
+    return ModelMissing(f"The model '{model.id}' is not installed. Install it on the server with {how}.")
