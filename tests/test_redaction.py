@@ -27,14 +27,14 @@ from stt_lab.privacy.mask import FADE, PADDING, padded, replaced, write
 from stt_lab.privacy.redaction import (
     BLACK,
     UNCASED,
-    doubts,
     placed,
     redact_transcript,
     redacted,
+    redaction_warnings,
     spoken,
     written,
 )
-from stt_lab.privacy.relisten import ROUNDS, Listener, Secret, returns
+from stt_lab.privacy.relisten import ROUNDS, Relistener, RemovedValue, returns
 from stt_lab.types import SAMPLE_RATE, Audio, Entity, Event, Segment, Span, Suppressed, Transcript, Turn, Word
 from stt_lab.weights import catalog
 from stt_lab.writing.tools import Tools
@@ -82,8 +82,8 @@ def test_all_else_stays(text: str, mode: Any) -> None:
 
 
 def test_texts_without_capitals_are_doubted() -> None:
-    assert doubts("ada lives here", PII) == (UNCASED,)
-    assert doubts("Ada lives here", PII) == doubts("ada", ("CREDIT_CARD",)) == ()
+    assert redaction_warnings("ada lives here", PII) == (UNCASED,)
+    assert redaction_warnings("Ada lives here", PII) == redaction_warnings("ada", ("CREDIT_CARD",)) == ()
 
 
 # Transcripts
@@ -248,13 +248,13 @@ class Ears(Pool):
         return replace(TOLD, segments=(segment(0, text),), turns=())
 
 
-def listener(tmp_path: Path, ears: Ears) -> Listener:
+def listener(tmp_path: Path, ears: Ears) -> Relistener:
     audio = audio_of(tmp_path, 30)
-    return Listener(Tools(ears, silent), audio, TOLD, catalog.get("base"), "silence", tmp_path)
+    return Relistener(Tools(ears, silent), audio, TOLD, catalog.get("base"), "silence", tmp_path)
 
 
 def test_more_is_taken_out_until_nothing_is_heard(tmp_path: Path) -> None:
-    gone = [Secret("Ada Lovelace", Span(10.0, 11.0))]
+    gone = [RemovedValue("Ada Lovelace", Span(10.0, 11.0))]
     ears = Ears(0)
     assert listener(tmp_path, ears).silenced(gone) == (Span(10 - PADDING, 11 + PADDING),)
     ears = Ears(1.5)

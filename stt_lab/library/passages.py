@@ -1,4 +1,4 @@
-"""Vectors of the passages of transcripts: kept with them, and compared with that of a question."""
+"""Vectors of transcripts' passages: stored with the transcript, compared with the vector of a question."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-SegmentRange = tuple[int, int]  # positions of the first and of the last segment of a passage
+SegmentRange = tuple[int, int]  # positions of the first and last segment of a passage
 
 
 @dataclass(frozen=True)
 class IndexedPassages:
-    """The passages of a transcript."""
+    """The passages of a transcript with their vectors."""
 
     places: tuple[SegmentRange, ...]
-    vectors: Array  # (passages, dimensions), of unit length
+    vectors: Array  # (passages, dimensions), unit length
 
 
 @dataclass(frozen=True)
 class NearestPassage:
-    """The passage of a transcript that is nearest to a question."""
+    """The passage of a transcript that is closest to a question."""
 
     transcript_id: int
-    passage: int  # which of its passages
+    passage: int  # index of the passage
     score: float  # cosine
 
 
 class PassageIndex:
-    """The index for searches by meaning. What waits for its vectors is a row too, so nothing is forgotten."""
+    """The index for search by meaning. Pending transcripts are rows too, so none is forgotten."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    # What the index is made with
+    # Indexing
 
     def claim(self) -> PendingTranscript | None:
-        """A transcript whose vectors are wanted; nobody else makes them meanwhile."""
+        """Claim a transcript that needs vectors; other servers skip it meanwhile. None if there is none."""
         with self._database.read() as session:
             if not store.waits(session):
                 return None
@@ -52,34 +52,34 @@ class PassageIndex:
             return store.claim(session)
 
     def postpone(self, waiting: PendingTranscript) -> None:
-        """It could not be done: later again, after growing pauses."""
+        """Retry a failed transcript later, after growing pauses."""
         with self._database.write() as session:
             store.postpone(session, waiting)
 
     def recover(self) -> None:
-        """At the start of a server that is alone: what it had claimed in an earlier life is free again."""
+        """Release the claims of an earlier run, when a single server starts."""
         if self._database.dialect == "sqlite":
             with self._database.write() as session:
                 store.release(session)
 
     def wanted(self, account_id: int, transcript_id: int) -> PendingTranscript | None:
-        """A transcript that is done, as it is now."""
+        """Return a finished transcript at its present revision; None if it is not done."""
         with self._database.read() as session:
             revision = store.revision(session, transcript_id)
         return None if revision is None else PendingTranscript(transcript_id, account_id, revision)
 
     def put(self, waiting: PendingTranscript, model: str, made: IndexedPassages) -> None:
-        """Keep what was made, unless the transcript has changed since."""
+        """Store vectors, unless the transcript has changed since."""
         import numpy as np
 
         places = np.asarray(made.places, "<i4").tobytes()
         with self._database.write() as session:
             store.put(session, waiting, model, places, made.vectors.astype("<f2").tobytes())
 
-    # What it is asked
+    # Queries
 
     def get(self, transcript_id: int) -> IndexedPassages | None:
-        """The passages of a transcript, when they are of its present text and names."""
+        """Return the passages if they match the present text and names, otherwise None."""
         import numpy as np
 
         with self._database.read() as session:
@@ -95,14 +95,14 @@ class PassageIndex:
             return {number: _places(packed) for number, packed in store.places(session, ids).items()}
 
     def counts(self, account_id: int) -> tuple[int, int]:
-        """How many transcripts are done, and how many of them have vectors."""
+        """Return how many transcripts are done, and how many of them have vectors."""
         with self._database.read() as session:
             return store.counts(session, account_id)
 
     def nearest(self, account_id: int, question: Array, least: float, limit: int) -> list[NearestPassage]:
-        """The account's transcripts that have a passage so near to a question, the nearest first.
+        """Return the account's transcripts with a passage at least this close to a question, closest first.
 
-        Every vector is compared, some transcripts at a time: a library of any size takes the same memory.
+        It compares every vector, a few transcripts at a time, so memory does not grow with the library.
         """
         found: list[NearestPassage] = []
         with self._database.read() as session:
@@ -118,7 +118,7 @@ def _first(found: list[NearestPassage], limit: int) -> list[NearestPassage]:
 
 
 def _best(batch: list[store.StoredVectors], question: Array) -> list[NearestPassage]:
-    """For each transcript its nearest passage; those without speech have none."""
+    """Return the closest passage of each transcript; transcripts without speech have none."""
     import numpy as np
 
     width = 2 * len(question)  # bytes of a vector

@@ -1,4 +1,4 @@
-"""What the library answers, made of the store's rows."""
+"""Values of the library, made of the store's rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stt_lab.store.transcripts import TranscriptHeader
 
 @dataclass(frozen=True)
 class StoredTranscript:
-    """A transcript as a list shows it: all but its segments."""
+    """A transcript without its segments, as lists show it."""
 
     id: int
     slug: str
@@ -25,7 +25,7 @@ class StoredTranscript:
     duration: float  # seconds
     model: str
     words: int
-    speakers: tuple[str, ...]  # names as shown, in the order in which they first speak
+    speakers: tuple[str, ...]  # displayed names, in the order in which they first speak
     has_audio: bool  # the recording is kept
     created: datetime
     finished: datetime | None
@@ -33,25 +33,29 @@ class StoredTranscript:
 
 @dataclass(frozen=True)
 class LibraryPage:
-    count: int  # of all, not only of this page
+    """One page of a list."""
+
+    count: int  # all transcripts, not only this page
     results: tuple[StoredTranscript, ...]  # newest first
 
 
 @dataclass(frozen=True)
 class SearchHit:
-    """A transcript in which all words of a query occur."""
+    """A transcript that matches a query."""
 
     id: int
     slug: str
     title: str
     created: datetime
-    snippet: str  # with ⟦⟧ around matches; plain text
-    position: int | None  # of the first segment that has most of the words; None when only the title has any
-    start: float | None  # seconds, of that segment
+    snippet: str  # plain text with ⟦⟧ around matches
+    position: int | None  # first segment with most of the words; None if only the title matches
+    start: float | None  # seconds, start of that segment
 
 
 @dataclass(frozen=True)
 class SearchPage:
+    """One page of search results."""
+
     count: int
     results: tuple[SearchHit, ...]  # the latest of the library first
 
@@ -77,6 +81,7 @@ def stored(row: TranscriptHeader) -> StoredTranscript:
 def hit(
     row: TranscriptHeader, best: int | None, segments: Mapping[tuple[int, int], Any], terms: Sequence[Term]
 ) -> SearchHit:
+    """Make a search hit; `best` is the position of the segment to show."""
     here = None if best is None else segments.get((row.id, best))
     if best is None or here is None:
         snippet = mark(row.title, terms) or row.title
@@ -92,7 +97,8 @@ def hit(
 def passage_hit(
     row: TranscriptHeader, place: tuple[int, int], segments: Mapping[tuple[int, int], Any], terms: Sequence[Term]
 ) -> SearchHit | None:
-    """The best segment of a passage: that with most of the terms, else its first. None when the text has changed."""
+    """Return the best segment of a passage: the one with most terms, otherwise the first. None if the text has
+    changed."""
     here = {at: segments[row.id, at].text for at in range(place[0], place[1] + 1) if (row.id, at) in segments}
     if not here:
         return None

@@ -23,7 +23,7 @@ from stt_lab.operations.text import (
     tools,
 )
 from stt_lab.operations.translation import TargetLanguage, TranslatorModel, translate_all
-from stt_lab.privacy.redaction import Mode, analysed, redact_stored
+from stt_lab.privacy.redaction import Mode, as_analysis, redact_stored
 from stt_lab.recall.values import ChatAnswer
 from stt_lab.registry import current, operation
 from stt_lab.translation import translated_transcript
@@ -153,7 +153,7 @@ def _located(made: Analysis, source: SourceText) -> Analysis:
 def _hidden(id: str, mode: Mode) -> Analysis:
     """Redact the transcript's text, and report when each piece of personal data was spoken (seconds)."""
     transcript = _library().transcript(_account(), _library().get(_account(), id).id)
-    return analysed(tools(), redact_stored(tools(), transcript, mode), transcript.text)
+    return as_analysis(tools(), redact_stored(tools(), transcript, mode), transcript.text)
 
 
 def _document(writer: Writer, source: SourceText, kind: Template, prompt: str) -> Generated:

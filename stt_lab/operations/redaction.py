@@ -14,9 +14,9 @@ from stt_lab.operations.library import PATH, Id
 from stt_lab.operations.text import tools
 from stt_lab.operations.values import as_list
 from stt_lab.privacy.mask import Sound, write
-from stt_lab.privacy.redaction import Mode, doubts, find_in, spoken, written
+from stt_lab.privacy.redaction import Mode, find_in_transcript, redaction_warnings, spoken, written
 from stt_lab.privacy.redaction import redact_transcript as without
-from stt_lab.privacy.relisten import Listener, Secret
+from stt_lab.privacy.relisten import Relistener, RemovedValue
 from stt_lab.registry import current, operation
 from stt_lab.types import File, Transcript
 from stt_lab.weights import catalog
@@ -66,11 +66,11 @@ def redact_transcript(
     stored = runtime.library.get(account, id)
     transcript = runtime.library.transcript(account, stored.id)
     kinds = chosen(types)
-    warnings = doubts(transcript.text, kinds)
+    warnings = redaction_warnings(transcript.text, kinds)
     name = f"transcript-{stored.id}-redacted"
     if format == "wav":
         return File(f"{name}.wav", "audio/wav", _recording(stored.id, transcript, kinds, sound), warnings)
-    made = without(transcript, find_in(tools(), transcript, kinds), written(mode), kinds)
+    made = without(transcript, find_in_transcript(tools(), transcript, kinds), written(mode), kinds)
     file = export(made, format, TITLE, stored.created)
     return File(name + file.suffix, file.media_type, file.chunks, warnings + file.warnings)
 
@@ -81,12 +81,12 @@ def _recording(number: int, transcript: Transcript, kinds: tuple[PiiKind, ...], 
     context = current()
     runtime, report = context.runtime, context.report
     path = runtime.library.audio(context.caller.account_id, number)
-    entities = find_in(tools(), transcript, kinds)
-    gone = [Secret(one.text, span) for one, span in zip(entities, spoken(transcript, entities), strict=True)]
+    entities = find_in_transcript(tools(), transcript, kinds)
+    gone = [RemovedValue(one.text, span) for one, span in zip(entities, spoken(transcript, entities), strict=True)]
     with runtime.decoder.decode(path, report) as audio:
         with runtime.pool.slot(report):
             model = _listening(runtime.pool, transcript)
-            listener = Listener(tools(), audio, transcript, model, sound, runtime.work_dir)
+            listener = Relistener(tools(), audio, transcript, model, sound, runtime.work_dir)
             spans = listener.silenced(gone)
         file = write(audio, spans, sound, runtime.work_dir, report)
     return _chunks(file)

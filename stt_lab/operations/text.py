@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from stt_lab.engines.pool import AUTO
 from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, TooLarge
-from stt_lab.privacy.redaction import Mode, analysed, redact
+from stt_lab.privacy.redaction import Mode, as_analysis, redact
 from stt_lab.registry import PROSE, current, operation
 from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import Template, names, template
@@ -128,7 +128,7 @@ def analyze(
     Without a language model, topics work in every language, the other types in English.
     """
     if type == "pii_redact" or type == "pii":  # comparisons that mypy can narrow
-        return analysed(tools(), redact(tools(), text, mode), text)
+        return as_analysis(tools(), redact(tools(), text, mode), text)
     return writer(tools(), model).analyze(SourceText(text), type)
 
 

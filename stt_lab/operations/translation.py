@@ -14,7 +14,7 @@ from stt_lab.errors import BadInput
 from stt_lab.operations.text import as_text_list, require_words, require_words_in_each, tools
 from stt_lab.registry import PROSE, current, operation
 from stt_lab.text.sentences import language_of
-from stt_lab.translation import Translated, Turn
+from stt_lab.translation import TranslateBatch, Translated
 from stt_lab.translation import languages as known
 from stt_lab.translation import translate as translated
 from stt_lab.translation.cutting import pieces
@@ -71,9 +71,9 @@ class _Plan:
     model: Model | None  # None: the text stays unchanged
     warnings: tuple[str, ...] = ()
 
-    def turn(self) -> Turn:
+    def translate_batch(self) -> TranslateBatch:
         assert self.model is not None
-        return partial(_turned, tools(), self)
+        return partial(_translate_batch, tools(), self)
 
     def answer(self, made: Translated) -> Translation:
         model = self.model.id if self.model else None
@@ -81,7 +81,7 @@ class _Plan:
         return Translation(made.text, self.source, self.target, model, self.warnings + made.warnings, statements)
 
 
-def _turned(tools: Tools, plan: _Plan, texts: Sequence[str], again: bool) -> list[str]:
+def _translate_batch(tools: Tools, plan: _Plan, texts: Sequence[str], again: bool) -> list[str]:
     assert plan.model is not None
     return tools.translate(plan.model, texts, plan.source, plan.target, again)
 
@@ -150,7 +150,7 @@ def translate_all(texts: Sequence[str], source: str, target: str, wanted: str) -
     for plan in dict.fromkeys(plans):
         mine = [number for number, other in enumerate(plans) if other == plan]
         given = [texts[number] for number in mine]
-        found = translated(given, plan.turn()) if plan.model else [Translated(text, ()) for text in given]
+        found = translated(given, plan.translate_batch()) if plan.model else [Translated(text, ()) for text in given]
         made |= {number: plan.answer(one) for number, one in zip(mine, found, strict=True)}
     return tuple(made[number] for number in range(len(texts)))
 

@@ -1,4 +1,4 @@
-"""Questions about a transcript: the places that may answer are found, somebody answers, and the chat remembers."""
+"""Questions about a transcript: find passages that may answer, let a writer answer, remember the chat."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import Answer, Question
 from stt_lab.writing.writer import writer
 
-PASSAGES = 8  # that whoever answers gets to see
-NEAREST = 3  # that are shown with a refusal
-WORDS = 0.02  # what a point of BM25 counts, against the cosine
-FEW = 2  # words that tell something, up to which a question leans on the one before
+PASSAGES = 8  # passages that the writer reads
+NEAREST = 3  # passages shown when there is no answer
+WORDS = 0.02  # weight of a point of BM25, against the cosine
+FEW = 2  # meaningful words up to which a question depends on the one before
 _REFERS = re.compile(
     r"\b(he|she|it|they|him|her|them|his|hers|its|their|theirs|this|that|these|those|there|then|so|else|one|ones)\b",
     re.IGNORECASE,
@@ -32,12 +32,12 @@ _REFERS = re.compile(
 def ask(
     library: Library, tools: Tools, account_id: int, transcript_id: int, text: str, session_id: str | None, model: str
 ) -> ChatAnswer:
-    """Answer a question and remember it. Raises NotFound for a chat that is not the account's about this transcript."""
+    """Answer a question and store it in the chat. Raises NotFound for a chat of another account or transcript."""
     chat_id, history = library.chats.open(account_id, transcript_id, session_id)
     who = writer(tools, model)
     source, index, warnings = _indexed(library, tools, account_id, transcript_id)
     if not source.text.strip():
-        raise BadInput("Nothing is said in this transcript: ask about another one.")
+        raise BadInput("This transcript contains no speech. Ask about another one.")
     asked = question(source, index, tools, text, history)
     made = who.answer(source, asked)
     answer = _answer(library, transcript_id, source, asked, made, chat_id, warnings)
@@ -53,17 +53,17 @@ def _indexed(
     try:
         return *indexed(library, tools, account_id, transcript_id), ()
     except ModelMissing:
-        why = "Only words were compared: the model that compares meanings is not here (`stt-lab models pull`)."
+        why = "Passages were compared by words only. To compare meanings, run `stt-lab models pull` on the server."
         return SourceText.of(library.transcript(account_id, transcript_id)), None, (why,)
 
 
 def question(
     source: SourceText, index: IndexedPassages | None, tools: Tools, text: str, history: Sequence[tuple[str, str]] = ()
 ) -> Question:
-    """A question with the passages that may answer it: by cosine and BM25, added.
+    """Return the question with the passages that may answer it, ranked by the sum of cosine and BM25.
 
-    Within one text both scores mean something, and their sum finds more than the fusion of ranks does (docs/text.md;
-    Bruch, Gai and Ingber 2023 say so too).
+    Within one text both scores are comparable, and their sum finds more than rank fusion (docs/text.md; Bruch, Gai and
+    Ingber 2023 agree).
     """
     asked = Question(text, standalone(text, [earlier for earlier, _ in history]), (), (), tuple(history))
     places = passages(source) if index is None else tuple(Passage(*place) for place in index.places)
@@ -79,7 +79,7 @@ def question(
 
 
 def standalone(text: str, earlier: Sequence[str]) -> str:
-    """A question together with those that it leans on: one with few words of its own, or with a pronoun."""
+    """Prepend the earlier questions that a question depends on: if it has few words of its own, or a pronoun."""
     leans = len(telling(text)) <= FEW or _REFERS.search(text)
     if not earlier or not leans:
         return text
@@ -120,7 +120,7 @@ def _firsts(source: SourceText, spans: Iterable[TextSpan]) -> list[int]:
 def _sources(
     library: Library, transcript_id: int, source: SourceText, asked: Question, orders: Iterable[int]
 ) -> tuple[ChatSource, ...]:
-    """Segments, each once, with the score of the best passage that has it."""
+    """Return segments, each once, with the score of the best passage that contains it."""
     wanted = list(dict.fromkeys(orders))
     ids = library.segment_ids(transcript_id, wanted)
     made = []

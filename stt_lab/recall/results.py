@@ -1,4 +1,4 @@
-"""Summaries, analyses and documents of stored transcripts: made once, and given again until somebody wants new ones."""
+"""Summaries, analyses and documents of stored transcripts: made once, then returned until something changes."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ def made(
     make: Callable[[Writer, SourceText], T],
     force: bool = False,
 ) -> T:
-    """What `make` makes of a transcript, or made of the same text, names and parameters before, unless `force`.
+    """Return the stored result for the same text, names and parameters, or make and store it.
 
-    `parameters` have the operation and the wanted model; who writes counts, not what he was called.
+    `parameters` contain the operation and the requested model; the key uses the writer that it resolves to. `force`
+    always makes a new result. Raises BadInput for a transcript without speech.
     """
     source = SourceText.of(library.transcript(account_id, transcript_id))
     if not source.text.strip():
-        raise BadInput("Nothing is said in this transcript: choose another one.")
+        raise BadInput("This transcript contains no speech.")
     who = writer(tools, str(parameters["model"]))
     key = _digest(dict(parameters) | {"model": who.model})
     asked = ResultKey(transcript_id, str(parameters["operation"]), _digest(_said(source)), key)
@@ -50,7 +51,7 @@ def made(
 
 
 def _said(source: SourceText) -> list[Any]:
-    """All that a result can rest on."""
+    """Return everything that a result can depend on."""
     return [
         source.text,
         source.language,
@@ -63,7 +64,7 @@ def _digest(value: Any) -> str:
 
 
 def located(value: Any, source: SourceText) -> Any:
-    """A result of an analysis, with `sources` and `start_time` beside every span in it; times that are known stay."""
+    """Add `sources` and `start_time` (seconds) to every object with a span in a result; a known `start_time` stays."""
     if isinstance(value, list | tuple):
         return [located(one, source) for one in value]
     if not isinstance(value, dict):
@@ -76,7 +77,7 @@ def located(value: Any, source: SourceText) -> Any:
 
 
 def _spans(value: Mapping[str, Any]) -> list[Mapping[str, int]]:
-    """Those of a dictionary itself: as `span`, as `spans`, or as its own start and end."""
+    """Return the spans of an object itself: `span`, `spans`, or its own start and end."""
     if isinstance(value.get("span"), dict):
         return [value["span"]]
     if isinstance(value.get("spans"), list | tuple):

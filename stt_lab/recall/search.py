@@ -1,4 +1,4 @@
-"""Search over an account's transcripts by meaning: MiniLM and full text, fused by reciprocal rank."""
+"""Search an account's transcripts by meaning: MiniLM and full text, merged by reciprocal rank."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from stt_lab.library.passages import NearestPassage
 from stt_lab.writing.passages import fused
 from stt_lab.writing.tools import Tools
 
-LEAST = 0.25  # cosine below which a passage has nothing to do with a query
-MOST = 200  # transcripts that a search finds
-WORDS = 0.5  # weight of a search by words, against 1 for that by meaning: see docs/text.md
+LEAST = 0.25  # cosine below which a passage is unrelated to a query
+MOST = 200  # transcripts that a search can return
+WORDS = 0.5  # weight of the search by words, against 1 for meaning (docs/text.md)
 
 
 @dataclass(frozen=True)
 class MeaningResults:
-    count: int  # of all that were found, MOST at most
+    """One page of results."""
+
+    count: int  # all results, at most MOST
     results: tuple[tuple[SearchHit, float], ...]  # with scores, best first
     warnings: tuple[str, ...] = ()
 
@@ -26,7 +28,7 @@ class MeaningResults:
 def by_meaning(
     library: Library, tools: Tools, account_id: int, query: str, limit: int = 20, offset: int = 0
 ) -> MeaningResults:
-    """Transcripts that speak of what a query says, each with its best place, best first."""
+    """Return transcripts close to a query, each with its best place, best first."""
     check_window(limit, offset)
     words = library.mentioning(account_id, query, MOST)
     near, warnings = _near(library, tools, account_id, query)
@@ -40,13 +42,13 @@ def by_meaning(
 
 
 def _near(library: Library, tools: Tools, account_id: int, query: str) -> tuple[list[NearestPassage], tuple[str, ...]]:
-    """What is near by vectors, and what is to be said about it."""
+    """Return the closest passages by vectors, and warnings."""
     try:
         vector = tools.embed([query])[0]
     except ModelMissing:
-        why = "Only words were compared: the model that compares meanings is not here (`stt-lab models pull`)."
+        why = "Transcripts were compared by words only. To compare meanings, run `stt-lab models pull` on the server."
         return [], (why,)
     done, indexed = library.passages.counts(account_id)
     missing = done - indexed
-    warning = f"{missing} of {done} transcripts were searched by words only: their index is still being made."
+    warning = f"{missing} of {done} transcripts were searched by words only. Their index is not ready yet."
     return library.passages.nearest(account_id, vector, LEAST, MOST), (warning,) if missing else ()

@@ -1,4 +1,4 @@
-"""Statements on chats about a transcript. Each runs in its caller's transaction; all of a caller are of one account."""
+"""Statements on chats about a transcript. Each runs in the caller's transaction, within one account."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from stt_lab.store.models import ChatMessageRow, ChatRow, TranscriptRow, now
 
 
 def find(session: Session, account_id: int, transcript_id: int, chat_id: str) -> bool:
+    """Return whether the chat exists, about this transcript of this account."""
     same = (ChatRow.id == chat_id, ChatRow.account_id == account_id, ChatRow.transcript_id == transcript_id)
     return session.scalar(select(ChatRow.id).where(*same)) is not None
 
 
 def messages(session: Session, chat_id: str, most: int) -> Sequence[tuple[str, str]]:
-    """The last questions and answers, the oldest of them first."""
+    """Return the last questions and answers, oldest first."""
     wanted = select(ChatMessageRow.question, ChatMessageRow.answer).where(ChatMessageRow.chat_id == chat_id)
     found = session.execute(wanted.order_by(ChatMessageRow.id.desc()).limit(most)).all()
     return [(row.question, row.answer) for row in reversed(found)]
 
 
 def add(session: Session, account_id: int, transcript_id: int, chat_id: str, message: dict[str, Any]) -> bool:
-    """A question with its answer, in a new chat where none has that name; False when the transcript is gone."""
+    """Add a question with its answer, in a new chat if needed; return False if the transcript is gone."""
     here = select(TranscriptRow.id).where(TranscriptRow.id == transcript_id).with_for_update()
     if session.scalar(here) is None:
         return False
@@ -40,7 +41,7 @@ def add(session: Session, account_id: int, transcript_id: int, chat_id: str, mes
 
 
 def shorten(session: Session, transcript_id: int, chat_id: str, most_chats: int, most_messages: int) -> None:
-    """Forget what is oldest: chats of the transcript, messages of the chat."""
+    """Delete the oldest chats of the transcript and the oldest messages of the chat."""
     _forget(session, ChatRow, ChatRow.transcript_id == transcript_id, ChatRow.used, most_chats)
     _forget(session, ChatMessageRow, ChatMessageRow.chat_id == chat_id, ChatMessageRow.id, most_messages)
 

@@ -1,4 +1,4 @@
-"""Statements on passages: which transcripts wait for vectors, and what is near to one. In the caller's transaction."""
+"""Statements on passages: pending transcripts and stored vectors. Each runs in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 from stt_lab.store.models import PassagesRow, now
 
 LEASE = timedelta(minutes=5)  # a transcript of 8 hours takes a fraction of it
-PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 10, 60, 600))  # after attempts that failed
+PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 10, 60, 600))  # after failed attempts
 BATCH = 500  # rows that a search has in memory at once
 
 
 @dataclass(frozen=True)
 class PendingTranscript:
-    """A transcript without vectors of its present text and names."""
+    """A transcript without vectors for its present text and names."""
 
     transcript_id: int
     account_id: int
@@ -28,14 +28,14 @@ class PendingTranscript:
 
 @dataclass(frozen=True)
 class StoredVectors:
-    """Of one transcript, as stored."""
+    """The vectors of one transcript, as stored."""
 
     transcript_id: int
     vectors: bytes
 
 
 def await_vectors(session: Session, transcript_id: int, account_id: int, *, same_text: bool = False) -> None:
-    """The transcript, whose row the caller has locked, is done, or has changed; old vectors serve while texts hold."""
+    """Mark a transcript, whose row the caller has locked, as pending; old vectors remain if the text is the same."""
     changed: dict[str, Any] = {"revision": PassagesRow.revision + 1, "due": now(), "attempts": 0}
     changed |= {} if same_text else {"places": null(), "vectors": null()}
     row = update(PassagesRow).where(PassagesRow.transcript_id == transcript_id)
@@ -44,11 +44,12 @@ def await_vectors(session: Session, transcript_id: int, account_id: int, *, same
 
 
 def waits(session: Session) -> bool:
+    """Return whether a transcript is pending."""
     return session.scalar(select(PassagesRow.transcript_id).where(PassagesRow.due <= now()).limit(1)) is not None
 
 
 def claim(session: Session) -> PendingTranscript | None:
-    """What has waited longest; nobody else gets it for a while."""
+    """Claim the transcript that has been pending longest; other servers skip it for a while."""
     columns = (PassagesRow.transcript_id, PassagesRow.account_id, PassagesRow.revision)
     wanted = select(*columns).where(PassagesRow.due <= now()).order_by(PassagesRow.due).limit(1)
     found = session.execute(wanted.with_for_update(skip_locked=True)).one_or_none()
@@ -60,7 +61,7 @@ def claim(session: Session) -> PendingTranscript | None:
 
 
 def postpone(session: Session, waiting: PendingTranscript) -> None:
-    """It could not be done: later again."""
+    """Retry later, after a growing pause."""
     same = (PassagesRow.transcript_id == waiting.transcript_id, PassagesRow.revision == waiting.revision)
     attempts = session.scalar(select(PassagesRow.attempts).where(*same)) or 1
     pause = PAUSES[min(attempts, len(PAUSES)) - 1]
@@ -68,29 +69,31 @@ def postpone(session: Session, waiting: PendingTranscript) -> None:
 
 
 def release(session: Session) -> None:
-    """Whoever had claimed something is gone."""
+    """Release all claims."""
     session.execute(update(PassagesRow).where(PassagesRow.due > now()).values(due=now()))
 
 
 def revision(session: Session, transcript_id: int) -> int | None:
+    """Return the revision of a transcript, or None."""
     return session.scalar(select(PassagesRow.revision).where(PassagesRow.transcript_id == transcript_id))
 
 
 def put(session: Session, waiting: PendingTranscript, model: str, places: bytes, vectors: bytes) -> None:
-    """Store what was made of a revision; nothing when the transcript has changed or gone meanwhile."""
+    """Store vectors of a revision; does nothing if the transcript has changed or is gone."""
     same = (PassagesRow.transcript_id == waiting.transcript_id, PassagesRow.revision == waiting.revision)
     made = {"model": model, "places": places, "vectors": vectors, "due": None, "attempts": 0}
     session.execute(update(PassagesRow).where(*same).values(**made))
 
 
 def get(session: Session, transcript_id: int) -> tuple[bytes, bytes] | None:
-    """Places and vectors, when they are of the present revision."""
+    """Return ranges and vectors if they match the present revision."""
     wanted = select(PassagesRow.places, PassagesRow.vectors).where(PassagesRow.transcript_id == transcript_id)
     found = session.execute(wanted.where(PassagesRow.due.is_(None), PassagesRow.vectors.is_not(None))).one_or_none()
     return None if found is None else (found.places, found.vectors)
 
 
 def places(session: Session, ids: Sequence[int]) -> dict[int, bytes]:
+    """Return the ranges of passages by transcript."""
     found = session.execute(
         select(PassagesRow.transcript_id, PassagesRow.places).where(PassagesRow.transcript_id.in_(ids))
     )
@@ -98,7 +101,7 @@ def places(session: Session, ids: Sequence[int]) -> dict[int, bytes]:
 
 
 def all_vectors(session: Session, account_id: int) -> Iterator[list[StoredVectors]]:
-    """Of all transcripts of an account that have any, some at a time, the latest first."""
+    """Yield the vectors of all transcripts of an account in batches, newest first."""
     mine = select(PassagesRow.transcript_id, PassagesRow.vectors).where(PassagesRow.account_id == account_id)
     wanted = mine.where(PassagesRow.vectors.is_not(None)).order_by(PassagesRow.transcript_id.desc())
     for rows in session.execute(wanted.execution_options(yield_per=BATCH)).partitions():
@@ -106,7 +109,7 @@ def all_vectors(session: Session, account_id: int) -> Iterator[list[StoredVector
 
 
 def counts(session: Session, account_id: int) -> tuple[int, int]:
-    """How many transcripts of an account are done, and how many of them have vectors."""
+    """Return how many transcripts of an account are done, and how many of them have vectors."""
     return tuple(  # type: ignore[return-value]
         session.execute(
             select(func.count(), func.count(PassagesRow.vectors)).where(PassagesRow.account_id == account_id)

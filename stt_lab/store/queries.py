@@ -1,4 +1,4 @@
-"""What accounts and credits ask the database; each function works inside its caller's transaction."""
+"""Queries on accounts, keys, the ledger and jobs. Each runs in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ACTIVE = ("queued", "running")
 LARGEST_ID = 2**63 - 1
 
 
-# -- accounts and keys
+# Accounts and keys
 
 
 def account(session: Session, account_id: int, *, lock: bool = False) -> AccountRow:
-    """The account; with `lock` nobody else changes its jobs or ledger until this transaction ends.
+    """Return an account; with `lock` its jobs and ledger cannot change until this transaction ends. Raises NotFound.
 
-    The lock leaves the key of the row alone: rows that refer to the account can still be inserted beside it.
+    The lock leaves the key of the row alone, so rows that refer to the account can still be inserted.
     """
     wanted = {"key_share": True} if lock else None
     row = session.get(AccountRow, account_id, with_for_update=wanted) if 0 < account_id <= LARGEST_ID else None
     if row is None:
-        raise NotFound(f"There is no account {account_id}.")
+        raise NotFound(f"Account {account_id} was not found.")
     return row
 
 
@@ -47,7 +47,7 @@ def tiers(session: Session) -> Sequence[TierRow]:
 
 
 def keys(session: Session, account_id: int, *, revoked: bool = False) -> Sequence[ApiKeyRow]:
-    """Those that are valid, oldest first; or all."""
+    """Return the valid keys, oldest first; with `revoked` all keys."""
     own = select(ApiKeyRow).where(ApiKeyRow.account_id == account_id).order_by(ApiKeyRow.id)
     return session.scalars(own if revoked else own.where(ApiKeyRow.revoked.is_(None))).all()
 
@@ -57,14 +57,14 @@ def keys_with_prefix(session: Session, prefix: str) -> Sequence[ApiKeyRow]:
 
 
 def touch(session: Session, key_id: int, now: datetime, before: datetime) -> None:
-    """The key was used now, unless somebody has noted so since `before`."""
+    """Record that a key was used now, unless that was recorded since `before`."""
     old = or_(ApiKeyRow.last_used.is_(None), ApiKeyRow.last_used <= before)
     session.execute(update(ApiKeyRow).where(ApiKeyRow.id == key_id, old).values(last_used=now))
 
 
 @contextmanager
 def unique(session: Session, sentence: str) -> Iterator[None]:
-    """What is written inside must not be there already: BadInput with this sentence if it is."""
+    """Raise BadInput with this sentence if the rows written inside violate a constraint."""
     try:
         yield
         session.flush()
@@ -72,12 +72,12 @@ def unique(session: Session, sentence: str) -> Iterator[None]:
         raise BadInput(sentence) from None
 
 
-# -- ledger and jobs
+# Ledger and jobs
 
 
 @dataclass(frozen=True)
 class Used:
-    """What one operation took on one day."""
+    """What one operation used on one day."""
 
     day: date
     operation: str
@@ -92,7 +92,7 @@ def balance(session: Session, account_id: int) -> int:
 
 
 def entries(session: Session, account_id: int, limit: int, offset: int) -> Sequence[LedgerRow]:
-    """Newest first."""
+    """Return ledger entries, newest first."""
     own = select(LedgerRow).where(LedgerRow.account_id == account_id)
     return session.scalars(
         own.order_by(LedgerRow.created.desc(), LedgerRow.id.desc()).limit(limit).offset(offset)
@@ -100,12 +100,12 @@ def entries(session: Session, account_id: int, limit: int, offset: int) -> Seque
 
 
 def entries_of_job(session: Session, job_id: str) -> dict[str, LedgerRow]:
-    """By kind: a job has at most one of each."""
+    """Return the entries of a job by kind; it has at most one of each."""
     return {entry.kind: entry for entry in session.scalars(select(LedgerRow).where(LedgerRow.job_id == job_id))}
 
 
 def owner(session: Session, job_id: str) -> int | None:
-    """The account of a job, or of a reservation for work that is no job."""
+    """Return the account of a job, or of a reservation without a job."""
     of_job = session.scalar(select(Job.account_id).where(Job.id == job_id))
     reserved = select(LedgerRow.account_id).where(LedgerRow.job_id == job_id, LedgerRow.kind == "reserve")
     return of_job or session.scalar(reserved)
@@ -117,24 +117,24 @@ def job_has_ended(session: Session, job_id: str) -> bool:
 
 
 def active_jobs(session: Session, account_id: int, client: str | None) -> int:
-    """Queued and running jobs of an account, or of one client of it."""
+    """Count the queued and running jobs of an account, or of one of its clients."""
     return session.scalar(select(func.count()).select_from(_active(account_id, client).subquery())) or 0
 
 
 def counted_jobs(session: Session, account_id: int, client: str, since: datetime) -> int:
-    """Jobs of a client that took minutes since then or are in flight; one that is both counts once."""
+    """Count the jobs of a client that used minutes since then or are in progress; each counts once."""
     reserved = _reserved(account_id, since, LedgerRow.job_id).where(LedgerRow.client == client)
     both = reserved.union(_active(account_id, client)).subquery()
     return session.scalar(select(func.count()).select_from(both)) or 0
 
 
 def minutes(session: Session, account_id: int, since: datetime) -> int:
-    """Minutes taken since then, reserved ones included."""
+    """Return the minutes used since then, reservations included."""
     return session.scalar(_reserved(account_id, since, func.sum(LedgerRow.minutes))) or 0
 
 
 def usage(session: Session, account_id: int, since: datetime) -> list[Used]:
-    """By day (UTC) and operation."""
+    """Return usage by day (UTC) and operation."""
     postgresql = session.get_bind().dialect.name == "postgresql"
     created: ColumnElement[datetime] = LedgerRow.created.expression
     day = func.date(func.timezone("UTC", created) if postgresql else created)
@@ -149,7 +149,7 @@ def _active(account_id: int, client: str | None) -> Select[str]:
 
 
 def _reserved(account_id: int, since: datetime, *columns: Any) -> Select[*tuple[Any, ...]]:
-    """Reservations since then that were not given back. A release counts on the day of its reservation."""
+    """Select reservations since then that were not released. A release counts on the day of its reservation."""
     release = aliased(LedgerRow)
     given_back = select(release.id).where(release.job_id == LedgerRow.job_id, release.kind == "release").exists()
     own = (LedgerRow.account_id == account_id, LedgerRow.kind == "reserve", LedgerRow.created >= since)

@@ -1,4 +1,4 @@
-"""Statements on transcripts and segments. Each runs in its caller's transaction; all of a caller are of one account."""
+"""Statements on transcripts and segments. Each runs in the caller's transaction, within one account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from stt_lab.store.models import Job, SegmentRow, TranscriptRow, now
 
-BATCH = 500  # segments that are read at once
+BATCH = 500  # segments per query
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -39,7 +39,7 @@ class TranscriptHeader:
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list is narrowed to; None is everything. `since` and `until` are inclusive."""
+    """Filters of a list; None matches everything. `since` and `until` are inclusive."""
 
     status: str | None = None
     language: str | None = None
@@ -61,9 +61,9 @@ def change(session: Session, transcript_id: int, **values: Any) -> None:
 
 
 def remove(session: Session, ids: Sequence[int]) -> list[str | None]:
-    """With their segments and their documents in the index, which the database removes; the recording of each.
+    """Delete transcripts; return the recording of each. The database deletes segments and index entries.
 
-    Their jobs are locked first, in the order in which a job that ends locks both: else PostgreSQL sees a deadlock.
+    Their jobs are locked first, in the same order as by an ending job; otherwise PostgreSQL would detect a deadlock.
     """
     session.execute(select(Job.id).where(Job.transcript_id.in_(ids)).order_by(Job.id).with_for_update()).all()
     gone = delete(TranscriptRow).where(TranscriptRow.id.in_(ids)).returning(TranscriptRow.audio)
@@ -71,12 +71,12 @@ def remove(session: Session, ids: Sequence[int]) -> list[str | None]:
 
 
 def lock(session: Session, transcript_id: int) -> TranscriptHeader | None:
-    """A transcript that stays as it is until the caller's transaction ends."""
+    """Return a transcript that cannot change until the caller's transaction ends."""
     return _one(session, WITHOUT_DETAILS.where(TranscriptRow.id == transcript_id).with_for_update())
 
 
 def find(session: Session, account_id: int, key: int | str, *, for_update: bool = False) -> TranscriptHeader | None:
-    """A transcript of the account by its number or its slug."""
+    """Return a transcript of the account by number or slug."""
     same = TranscriptRow.id == key if isinstance(key, int) else TranscriptRow.slug == key
     wanted = WITHOUT_DETAILS.where(TranscriptRow.account_id == account_id, same)
     return _one(session, wanted.with_for_update() if for_update else wanted)
@@ -88,9 +88,9 @@ def _one(session: Session, wanted: Select[Any]) -> TranscriptHeader | None:
 
 
 def some(session: Session, account_id: int, ids: Sequence[int]) -> list[TranscriptHeader]:
-    """Those of the given that are the account's, in the given order."""
+    """Return those of the given transcripts that belong to the account, in the given order."""
     found = session.execute(WITHOUT_DETAILS.where(TranscriptRow.id.in_(ids)))
-    # Named in the statement, the account makes SQLite walk through all that it has
+    # With the account in the statement, SQLite would read all its transcripts
     rows = {row.id: TranscriptHeader(**row._mapping) for row in found if row.account_id == account_id}
     return [rows[number] for number in ids if number in rows]
 
@@ -98,7 +98,8 @@ def some(session: Session, account_id: int, ids: Sequence[int]) -> list[Transcri
 def page(
     session: Session, account_id: int, chosen: Filters, limit: int, offset: int
 ) -> tuple[int, list[TranscriptHeader]]:
-    """How many there are, and some of them, newest first. Both walk over one index, which has all they choose by."""
+    """Return the number of matches and one page, newest first. Both use one index, which has all the columns they
+    need."""
     conditions = _conditions(account_id, chosen)
     count = session.scalar(select(func.count()).select_from(TranscriptRow).where(*conditions)) or 0
     ids = select(TranscriptRow.id).where(*conditions).order_by(*NEWEST).limit(limit).offset(offset)
@@ -121,32 +122,32 @@ def details(session: Session, transcript_id: int) -> dict[str, Any]:
 
 
 def put_segments(session: Session, transcript_id: int, segments: Sequence[dict[str, Any]]) -> None:
-    """In the place of all that the transcript has."""
+    """Replace all segments of the transcript."""
     session.execute(delete(SegmentRow).where(SegmentRow.transcript_id == transcript_id))
     if segments:
         numbered = [{"transcript_id": transcript_id, "position": i, **values} for i, values in enumerate(segments)]
-        session.connection().execute(insert(SegmentRow), numbered)  # past the ORM: an hour has many
+        session.connection().execute(insert(SegmentRow), numbered)  # without the ORM: an hour has many segments
 
 
 def segments(session: Session, transcript_id: int, first: int = 0, limit: int | None = BATCH) -> list[Any]:
-    """Rows with start, end, speaker, text and words, from a position on."""
+    """Return rows with start, end, speaker, text and words, from a position on."""
     wanted = select(SegmentRow.start, SegmentRow.end, SegmentRow.speaker, SegmentRow.text, SegmentRow.words)
     here = wanted.where(SegmentRow.transcript_id == transcript_id, SegmentRow.position >= first)
     return list(session.execute(here.order_by(SegmentRow.position).limit(limit)))
 
 
 def texts(session: Session, transcript_id: int) -> Iterator[tuple[str | None, str]]:
-    """Speaker and text of all segments."""
+    """Yield speaker and text of all segments."""
     wanted = select(SegmentRow.speaker, SegmentRow.text).where(SegmentRow.transcript_id == transcript_id)
     return ((row.speaker, row.text) for row in session.execute(wanted.order_by(SegmentRow.position)))
 
 
 def at(session: Session, places: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Any]:
-    """Rows with start, speaker and text of segments, by (transcript, position)."""
+    """Return rows with start, speaker and text of segments, by (transcript, position)."""
     if not places:
         return {}
     names = (column("transcript_id", Integer), column("position", Integer))
-    wanted = values(*names, name="wanted").data(list(places)).cte()  # SQLite looks up no pairs by IN
+    wanted = values(*names, name="wanted").data(list(places)).cte()  # SQLite cannot look up pairs with IN
     same = and_(SegmentRow.transcript_id == wanted.c.transcript_id, SegmentRow.position == wanted.c.position)
     found = select(SegmentRow.transcript_id, SegmentRow.position, SegmentRow.start, SegmentRow.speaker, SegmentRow.text)
     return {(row[0], row[1]): row for row in session.execute(found.join(wanted, same))}
@@ -158,12 +159,12 @@ def segment_ids(session: Session, transcript_id: int, positions: Sequence[int]) 
 
 
 def expired(session: Session, before: datetime, limit: int) -> list[int]:
-    """Transcripts that have ended and are older."""
+    """Return transcripts that have ended and are older than that time."""
     wanted = select(TranscriptRow.id).where(TranscriptRow.created < before, TranscriptRow.status.in_(ENDED))
     return list(session.scalars(wanted.limit(limit).with_for_update(skip_locked=True)))
 
 
 def kept_audio(session: Session, names: Sequence[str]) -> set[str]:
-    """Those of the given names that a transcript has."""
+    """Return those of the given file names that a transcript uses."""
     found = session.scalars(select(TranscriptRow.audio).where(TranscriptRow.audio.in_(names)))
     return {name for name in found if name is not None}

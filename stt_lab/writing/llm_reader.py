@@ -82,7 +82,7 @@ class LlmReader:
         return statements
 
     def statements(self, chunk: PromptChunk, answer: Fields) -> list[GroundedStatement]:
-        return [statements for statements, _ in self.items(chunk, answer)]
+        return [one for one, _ in self.items(chunk, answer)]
 
     def items(
         self, chunk: PromptChunk, answer: Fields, name: str = "text", near: float = NEAR
