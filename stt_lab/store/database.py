@@ -25,7 +25,7 @@ from stt_lab.settings import Settings
 __all__ = ["Database", "Session", "named_database", "open_database", "sqlite_file"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_S = 15  # seconds that a writer waits for the one before it
+BUSY_S = 15  # seconds that a writer waits for its predecessor
 POSTGRESQL = "postgresql+psycopg"
 DRIVERS = {"sqlite": "sqlite", "postgres": POSTGRESQL, "postgresql": POSTGRESQL, POSTGRESQL: POSTGRESQL}
 POOL = {"pool_size": 8, "max_overflow": 16, "pool_timeout": BUSY_S}
@@ -45,7 +45,7 @@ class Database:
 
     def migrate(self) -> None:
         """Upgrade the tables to this version. Several servers may start at once: one upgrades, the others wait."""
-        engine = _engine(self._url, foreign_keys=False)  # else rebuilding a table would delete its child rows
+        engine = _engine(self._url, foreign_keys=False)  # rebuilding a table must not delete its child rows
         try:
             with _migrating, _clear_errors(), engine.execution_options(write=True).begin() as connection:
                 if self.dialect == "postgresql":
@@ -105,8 +105,8 @@ def _checked(given: str | URL) -> URL:
         driver = DRIVERS[url.drivername]
     except (ArgumentError, ValueError, KeyError):
         raise BadInput(
-            "The setting STT_LAB_DATABASE_URL is not a database URL. Write postgresql://user:password@host:5432/name or "
-            "sqlite:////folder/stt_lab.db; percent-encode special characters of the password."
+            "The setting STT_LAB_DATABASE_URL is not a database URL. Write postgresql://user:password@host:5432/name "
+            "or sqlite:////folder/stt_lab.db; percent-encode special characters of the password."
         ) from None
     if driver == "sqlite" and url.database in (None, "", ":memory:"):
         raise BadInput("The setting STT_LAB_DATABASE_URL names no file. Write sqlite:////folder/stt_lab.db.")

@@ -1,4 +1,4 @@
-"""Clean up the entities of a recognizer, and find every further mention of a name. Pure."""
+"""Clean up the entities of a recogniser, and find every further mention of a name. Pure."""
 
 from __future__ import annotations
 
