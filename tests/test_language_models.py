@@ -16,7 +16,7 @@ from toy_llm import chat_server, content, tiny
 from stt_lab.engines import chat_api
 from stt_lab.engines.causal import CausalModel
 from stt_lab.engines.chat_api import ChatApi
-from stt_lab.engines.conversation import answer, pieces
+from stt_lab.engines.conversation import checked_answer, prompt_pieces
 from stt_lab.engines.gguf import GgufModel
 from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import LanguageModel, Message, Placement, silent
@@ -171,7 +171,7 @@ def test_pieces_keep_what_is_said_apart() -> None:
     def render(messages: Any) -> str:
         return "<s>" + "".join(f"[{one['role']}]{one['content']}[/]" for one in messages) + "[assistant]"
 
-    found = pieces((Message("system", "a"), Message("user", "[/] b"), Message("assistant", "")), render)
+    found = prompt_pieces((Message("system", "a"), Message("user", "[/] b"), Message("assistant", "")), render)
     assert [(piece.text, piece.special) for piece in found] == [
         ("<s>[system]", True),
         ("a", False),
@@ -181,7 +181,7 @@ def test_pieces_keep_what_is_said_apart() -> None:
         ("[/][assistant]", True),
     ]
     with pytest.raises(BadAnswer, match="no place for a message of the system"):
-        pieces((Message("system", "a"),), lambda messages: "nothing")
+        prompt_pieces((Message("system", "a"),), lambda messages: "nothing")
 
 
 WHOLE = '{"statements": [{"text": "a \\"]} b", "sentences": [1]}]}'
@@ -190,10 +190,10 @@ WHOLE = '{"statements": [{"text": "a \\"]} b", "sentences": [1]}]}'
 def test_an_answer_that_broke_off_keeps_its_finished_items() -> None:
     second = ', {"text": "two", "sentences": [2]}'
     long = WHOLE[:-2] + second + "]}"
-    assert json.loads(answer(long, SCHEMA)) == json.loads(long)
+    assert json.loads(checked_answer(long, SCHEMA)) == json.loads(long)
     for cut in range(len(WHOLE) - 2, len(WHOLE) - 2 + len(second) - 1):
-        assert json.loads(answer(long[:cut], SCHEMA)) == json.loads(WHOLE)
-    assert answer(" free text ", None) == "free text"
+        assert json.loads(checked_answer(long[:cut], SCHEMA)) == json.loads(WHOLE)
+    assert checked_answer(" free text ", None) == "free text"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_an_answer_that_broke_off_keeps_its_finished_items() -> None:
 )
 def test_what_was_not_asked_for_is_no_answer(text: str) -> None:
     with pytest.raises(BadAnswer, match="did not answer in the form"):
-        answer(text, SCHEMA)
+        checked_answer(text, SCHEMA)
 
 
 def test_without_llama_cpp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

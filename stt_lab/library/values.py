@@ -57,7 +57,7 @@ class SearchPage:
     """One page of search results."""
 
     count: int
-    results: tuple[SearchHit, ...]  # the latest of the library first
+    results: tuple[SearchHit, ...]  # newest first
 
 
 def stored(row: TranscriptHeader) -> StoredTranscript:

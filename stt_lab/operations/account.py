@@ -38,7 +38,7 @@ class AccountInfo:
     id: int
     name: str
     email: str | None
-    preferences: dict[str, Any]  # of e-mail
+    preferences: dict[str, Any]  # e-mail preferences
     plan: str
     credits: int
     quota: Quota | None
@@ -141,7 +141,7 @@ NewName = Annotated[str | None, Field(description="New name")]
 NewEmail = Annotated[str | None, Field(description='New e-mail address; "" removes it')]
 
 
-# One's own account
+# Account
 
 
 @operation("GET", f"{API}/account/", scope="account")
@@ -191,7 +191,7 @@ def revoke_key(id: Annotated[int, Field(description="Number of the key")]) -> Re
     return Removed(id, "revoked")
 
 
-# What was used, and where it runs
+# Usage and devices
 
 
 @operation("GET", f"{API}/usage/", scope="account")
@@ -224,7 +224,7 @@ def cloud() -> Cloud:
     return Cloud(1, (place,))
 
 
-# Parts
+# Helpers
 
 
 def _caller() -> Caller:

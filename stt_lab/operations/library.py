@@ -173,7 +173,7 @@ def transcript_audio(id: Id) -> File:
 
     HTTP also serves parts (`Range`), so that a player can seek without downloading everything before.
     """
-    from stt_lab.library.recordings import kind  # its package is slow to import
+    from stt_lab.library.recordings import kind  # slow to import
 
     stored, path = _library().get(_account(), id), _library().audio(_account(), id)
     suffix, media_type = kind(path)

@@ -137,9 +137,9 @@ def translate_transcript(
     transcript = _library().transcript(_account(), stored.id)
     spoken = transcript.language or AUTO if source == AUTO else source
     made = translate_all([segment.text for segment in transcript.segments], spoken, target, model)
-    told = translated_transcript(transcript, [one.translated_text for one in made], language(target).code)
-    file = export(told, format, stored.title, stored.created)
-    name = f"transcript-{stored.id}-{told.language}{file.suffix}"
+    translated = translated_transcript(transcript, [one.translated_text for one in made], language(target).code)
+    file = export(translated, format, stored.title, stored.created)
+    name = f"transcript-{stored.id}-{translated.language}{file.suffix}"
     warnings = dict.fromkeys(warning for one in made for warning in one.warnings)
     return File(name, file.media_type, file.chunks, (*warnings, *file.warnings))
 

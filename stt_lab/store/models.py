@@ -1,11 +1,11 @@
-"""The tables. Times are UTC, aware; what is secret is stored as a hash only.
+"""The tables. Times are in UTC with a time zone; secrets are stored only as hashes.
 
 tiers ─< accounts ─< api_keys
               ├──< ledger          append-only: the sum of an account's entries is its balance
               ├──< jobs ─< deliveries
               └──< transcripts ─< segments
-                        ├── passages       vectors, to search by meaning
-                        ├──< kept_results  summaries and the like
+                        ├── passages       vectors, for search by meaning
+                        ├──< kept_results  stored summaries, analyses and documents
                         └──< chats ─< chat_messages
 """
 
@@ -51,7 +51,7 @@ class Utc(TypeDecorator[datetime]):
             return None
         return (
             value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        )  # PostgreSQL: in its own zone
+        )  # PostgreSQL uses its own time zone
 
 
 def now() -> datetime:
@@ -132,7 +132,7 @@ class LedgerRow(Base):
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
-    client: Mapped[str] = mapped_column(String(64), default="")  # keyed hash of the address of an anonymous caller
+    client: Mapped[str] = mapped_column(String(64), default="")  # keyed hash of an anonymous caller's address
     job_id: Mapped[str | None] = mapped_column(String(40))
     operation: Mapped[str | None] = mapped_column(String(60))
     kind: Mapped[str] = mapped_column(String(12))
@@ -156,7 +156,7 @@ class Job(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
     client: Mapped[str] = mapped_column(String(64), default="")
     operation: Mapped[str] = mapped_column(String(60))
-    parameters: Mapped[dict[str, Any]]  # without files
+    parameters: Mapped[dict[str, Any]]  # file parameters are not included
     filename: Mapped[str] = mapped_column(String(255), default="")  # as the client named it; never a path on the server
     state: Mapped[str] = mapped_column(String(10), default="queued")
     stage: Mapped[str] = mapped_column(String(20), default="queued")
@@ -207,7 +207,7 @@ class TranscriptRow(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     slug: Mapped[str] = mapped_column(String(60), unique=True)
     title: Mapped[str] = mapped_column(String(255), default="")
-    status: Mapped[str] = mapped_column(String(10), default="queued")  # a job's state
+    status: Mapped[str] = mapped_column(String(10), default="queued")  # state of its job
     error: Mapped[str | None] = mapped_column(Text)
     language: Mapped[str | None] = mapped_column(String(8))
     duration: Mapped[float] = mapped_column(default=0.0)  # seconds
@@ -252,7 +252,7 @@ class PassagesRow(Base):
     revision: Mapped[int] = mapped_column(default=1)  # counts changes of text or names
     due: Mapped[datetime | None] = mapped_column(index=True)  # when to compute vectors; None: they match this revision
     attempts: Mapped[int] = mapped_column(default=0)
-    model: Mapped[str] = mapped_column(String(60), default="")  # that made the vectors
+    model: Mapped[str] = mapped_column(String(60), default="")  # model of the vectors
     places: Mapped[bytes | None]  # int32 (passages, 2): positions of the first and last segment
     vectors: Mapped[bytes | None]  # float16 (passages, dimensions), unit length
 

@@ -91,7 +91,7 @@ def loose(query: str) -> tuple[Term, ...]:
     return tuple(dict.fromkeys(Term((stem(word),), len(stem(word)) < len(word)) for word in chosen))[:MOST_WORDS]
 
 
-# Where a document matches
+# Matches and snippets
 
 
 def best_segment(body: str, terms: Sequence[Term]) -> int | None:
@@ -148,7 +148,7 @@ def _cut(shown: str, spans: Sequence[tuple[int, int]]) -> str:
     return made + shown[done:end] + "…" * (end < len(shown))
 
 
-# The two databases
+# Databases
 
 
 class Index(Protocol):

@@ -25,7 +25,7 @@ CUE_COST = 1.0  # per cue, against the costs of breaks below and of uneven lengt
 CLAUSE_BREAK, WORD_BREAK = 0.3, 0.6  # of ending a line or cue after a comma, or within a clause; after a sentence 0
 
 
-# Pieces, which are never broken
+# Pieces: parts that are never broken
 
 
 @dataclass(frozen=True)

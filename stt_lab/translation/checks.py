@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from stt_lab.translation.cutting import ADDRESS, weight
 
-# The length of a translation, given the other: Gale and Church (1993), "A program for aligning sentences". Their
-# variance grows with the length; that of a language's own length, with its square. Together they call 2 of 10,000
-# translations of Django's sentences into 90 languages too short (eval/LOG.md).
+# Expected length of a translation: Gale and Church (1993), "A program for aligning sentences". Their variance grows
+# with the length; the variance between languages with its square. Together they call 2 of 10,000 translations of
+# Django's messages into 90 languages too short (eval/LOG.md).
 VARIANCE, SPREAD, DEVIATIONS = 6.8, 0.1, 2.0
 COPIES, LOOP = 3, 12  # repetitions, and their characters in total, that make a loop
 NEAR = 0.6  # similarity from which a word counts as a damaged address

@@ -157,7 +157,7 @@ class Grammar:
             marks = {self.word(one) for one in self.under(child, "mark", "advmod")}
             return not (child > clause.verb and marks & LIMITS)
         if token.dep == "npadvmod":
-            return child < clause.head  # "Anna, please send"; behind it a time, "this evening"
+            return child < clause.head  # "Anna, please send"; after the verb it is a time, "this evening"
         if token.dep == "ccomp":
             return child < clause.head
         if token.dep == "cc" or (token.dep == "conj" and self._goes_on(child)):

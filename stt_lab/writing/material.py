@@ -78,8 +78,8 @@ class Material:
     def time(self, offset: int) -> float | None:
         """Return when a character of a transcript was spoken, in seconds; 0.0 for the first one, None for plain
         text."""
-        told = self.annotated.source.time(offset)
-        return told if told is None or offset else 0.0
+        spoken_at = self.annotated.source.time(offset)
+        return spoken_at if spoken_at is None or offset else 0.0
 
     def sentences(self, budget: int, among: range | None = None) -> list[Sentence]:
         """Return the best sentences of a range, in order, within a budget of words."""

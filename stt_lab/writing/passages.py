@@ -62,7 +62,7 @@ def _said(source: SourceText, parts: Sequence[SegmentSpan]) -> Iterator[str]:
         before = part.speaker
 
 
-# By words
+# Search by words
 
 
 def by_words(question: str, texts: Sequence[str]) -> list[float]:
@@ -83,7 +83,7 @@ def _weight(count: int, length: float) -> float:
     return count * (SATURATION + 1) / (count + SATURATION * (1 - LENGTHS + LENGTHS * length))
 
 
-# Several rankings
+# Merging rankings
 
 
 def ranked(scores: Sequence[float], least: float = 0.0) -> list[int]:

@@ -50,10 +50,10 @@ def questions(annotated: AnnotatedText) -> tuple[AskedQuestion, ...]:
     )
     kept = [one for one in asked if not (one.end - 2 in requests and _half(one, requests))]
     replies = {one.number: list(islice(_reply(annotated, one), REPLY)) for one in kept}
-    told = {one.number: answered(one, replies[one.number]) for one in kept}
-    near = _near(annotated, {number: replies[number] for number, verdict in told.items() if verdict is None})
+    verdicts = {one.number: answered(one, replies[one.number]) for one in kept}
+    near = _near(annotated, {number: replies[number] for number, verdict in verdicts.items() if verdict is None})
     return tuple(
-        AskedQuestion(one.text, TextSpan(one.start, one.end), near.get(one.number, bool(told[one.number])))
+        AskedQuestion(one.text, TextSpan(one.start, one.end), near.get(one.number, bool(verdicts[one.number])))
         for one in kept
     )
 
