@@ -453,7 +453,7 @@ def test_a_transcript_is_summarized_and_asked(client: Client, talk: Path) -> Non
     answer = client.transcripts.chat(number, "Which word?")
     assert answer.sources[0].text == "word."
     assert client.transcripts.chat(number, "And then?", session_id=answer.session_id).session_id == answer.session_id
-    with pytest.raises(NotFound, match="no such chat"):
+    with pytest.raises(NotFound, match="chat was not found"):
         client.transcripts.chat(number, "And then?", session_id="chat_of_somebody")
 
 

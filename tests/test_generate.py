@@ -59,7 +59,7 @@ def test_the_documents_that_there_are() -> None:
 
 @pytest.mark.parametrize("name", ["", "poem", "../templates/quiz", "Quiz", "quiz.toml", "a" * 200])
 def test_unknown_kinds_are_named(name: str) -> None:
-    with pytest.raises(BadInput, match="choose one of blog_post, "):
+    with pytest.raises(BadInput, match="Use one of blog_post, "):
         template(name)
 
 
@@ -204,9 +204,9 @@ def test_a_prompt_draws_the_choice() -> None:
 def test_other_languages_say_what_is_left_out() -> None:
     german = SourceText("Der neue Bahnhof kostet viel. Der Bahnhof liegt im Norden, und die Stadt freut sich sehr.")
     found = made("meeting_notes", german)
-    assert found.warnings == (
-        "There is no parser for the language 'de': the document is without decisions, actions, open.",
-    )
+    (warning,) = found.warnings
+    assert "'de'" in warning
+    assert warning.endswith(": decisions, actions, open.")
     assert "Bahnhof" in found.content
     assert made("flashcards", german).items
 

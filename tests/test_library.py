@@ -28,7 +28,7 @@ from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Wor
 
 OWNER, OTHER = ADMINISTRATOR_ID, ANONYMOUS_ID
 ON_BOTH = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-SAID = "There is no such transcript in your library."
+SAID = "The transcript was not found."
 Store = Callable[..., int]
 
 
@@ -330,7 +330,7 @@ def test_an_unknown_speaker_is_told_who_is_known(library: Library, store: Store)
     with pytest.raises(BadInput, match=r'"Bob" is not known: use one of Speaker 1, Speaker 2\.'):
         library.rename_speakers(OWNER, number, {"Speaker 1": "Ada", "Bob": "Eve"})
     assert library.get(OWNER, number).speakers == ("Speaker 1", "Speaker 2")
-    with pytest.raises(BadInput, match="names no speakers"):
+    with pytest.raises(BadInput, match="has no speakers"):
         library.rename_speakers(OWNER, store(), {"Bob": "Eve"})
 
 

@@ -413,7 +413,7 @@ def test_cancel_and_unload(finder: Any) -> None:
     [("Ich heiße Anna und wohne in Ulm.", "de"), ("My name is Анна.", "en"), ("اسمي ليلى", "ar"), ("I am 李明.", "en")],
 )
 def test_names_that_nobody_here_can_read(finder: Any, text: str, language: str) -> None:
-    with pytest.raises(ModelMissing, match="ask only for"):
+    with pytest.raises(ModelMissing, match="Choose only kinds"):
         find(finder, text, language)
     card = f"{text} 4111 1111 1111 1111"
     assert [one.label for one in find(finder, card, language, BY_FORM)] == ["CREDIT_CARD"]
@@ -425,7 +425,7 @@ def test_a_recogniser_that_takes_too_long_is_an_error(finder: Any, monkeypatch: 
     from presidio_analyzer import pattern_recognizer
 
     monkeypatch.setattr(pattern_recognizer, "REGEX_TIMEOUT_SECONDS", 1e-9)
-    with pytest.raises(EngineCrashed, match="not let through"):
+    with pytest.raises(EngineCrashed, match="nothing was returned"):
         find(finder, TEXT * 50)
 
 
@@ -444,7 +444,7 @@ def test_a_recogniser_that_fails_is_an_error(finder: Any, monkeypatch: pytest.Mo
         assert "Mirel" not in str(caught.value)
     registry.recognizers.remove(rule)
     try:
-        with pytest.raises(EngineCrashed, match="not let through"):  # it is missing
+        with pytest.raises(EngineCrashed, match="nothing was returned"):  # it is missing
             find(finder, TEXT)
     finally:
         registry.recognizers.append(rule)

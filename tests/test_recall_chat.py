@@ -133,11 +133,11 @@ def test_a_chat_is_of_one_account_and_one_transcript(
     mine = question("Where does the cat sleep?").session_id
     other, foreign = store(LINES), store(LINES, account=OTHER)
     for wrong in ("chat_" + "0" * 32, "x", "' OR 1=1 --", "chat_" + "F" * 32):
-        with pytest.raises(NotFound, match="no such chat"):
+        with pytest.raises(NotFound, match="chat was not found"):
             question("And now?", wrong)
-    with pytest.raises(NotFound, match="no such chat"):
+    with pytest.raises(NotFound, match="chat was not found"):
         question("And now?", mine, number=other)
-    with pytest.raises(NotFound, match="no such chat"):
+    with pytest.raises(NotFound, match="chat was not found"):
         question("And now?", mine, account=OTHER, number=foreign)
     with pytest.raises(NotFound):
         question("And now?", account=OTHER)
@@ -151,7 +151,7 @@ def test_without_an_embedder_words_decide(pool: ToyPool, question: Ask) -> None:
 
 
 def test_nothing_is_said(question: Ask, store: Callable[..., int]) -> None:
-    with pytest.raises(BadInput, match="Nothing is said"):
+    with pytest.raises(BadInput, match="contains no speech"):
         question("What?", number=store([]))
 
 

@@ -194,7 +194,7 @@ def test_embed() -> None:
         (["a", " "], BadInput, "Text 1 is empty"),
         (["a", None], BadInput, "texts"),
         ([1], BadInput, "texts"),
-        (["a"] * (MAX_TEXTS + 1), TooLarge, "at once"),
+        (["a"] * (MAX_TEXTS + 1), TooLarge, "the limit is 2,048"),
         (["a" * MAX_CHARACTERS, "b"], TooLarge, "parts"),
     ],
 )

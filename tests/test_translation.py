@@ -238,7 +238,7 @@ def test_what_stays_wrong_is_kept_and_named() -> None:
     halves = [span.of(source) for span in smaller(source)]
     made = translate([f"One. {source} Two."], Fake(dict.fromkeys([source, *halves], LOOP)))[0]
     assert made.text == f"ONE. {LOOP.strip()} TWO."
-    assert made.warnings == (f'Look at "{source}": in its translation something is repeated over and over.',)
+    assert made.warnings == (f'Check the translation of "{source}": it repeats something over and over.',)
 
 
 def test_nothing_is_ever_left_empty() -> None:
@@ -395,8 +395,8 @@ def test_another_language_than_was_said(client: httpx.Client) -> None:
     ("body", "status", "says"),
     [
         ({"text": "a"}, 400, "target"),
-        ({"target": "pt"}, 400, "either 'text' or 'texts'"),
-        ({"text": "a", "texts": ["b"], "target": "pt"}, 400, "either 'text' or 'texts'"),
+        ({"target": "pt"}, 400, "either 'text'"),
+        ({"text": "a", "texts": ["b"], "target": "pt"}, 400, "either 'text'"),
         ({"texts": [], "target": "pt"}, 400, "at least one"),
         ({"texts": ["a", None], "target": "pt"}, 400, "texts"),
         ({"texts": ["a", " "], "target": "pt"}, 400, "Text 1 is empty"),

@@ -439,7 +439,7 @@ def test_a_transcript_is_opened_by_its_owner(client: httpx.Client, keys: dict[st
     assert f"recordings/{transcript}" in shown
     for stranger in STRANGERS:
         assert MARK not in join(client, handler(client, "open"), [transcript], **keys[stranger])
-    assert "There is no such transcript" in join(client, handler(client, "open"), [transcript], **keys["bob"])
+    assert "The transcript was not found" in join(client, handler(client, "open"), [transcript], **keys["bob"])
 
 
 CONTROLS: dict[str, list[Any]] = {
@@ -491,11 +491,11 @@ def test_a_pasted_text_is_summarised_for_who_signed_in(client: httpx.Client, key
     ("values", "said"),
     [
         (["library", None, "", "auto", "brief"], "No transcript is chosen"),
-        (["library", "999", "", "auto", "brief"], "There is no such transcript"),
-        (["library", {"a": 1}, "", "auto", "brief"], "There is no such transcript"),
-        (["pasted", None, "", "auto", "brief"], "There are no words"),
-        (["pasted", None, "🙂", "auto", "brief"], "There are no words"),
-        (["pasted", None, "a text", "gigantic", "brief"], "choose one of"),
+        (["library", "999", "", "auto", "brief"], "The transcript was not found"),
+        (["library", {"a": 1}, "", "auto", "brief"], "The transcript was not found"),
+        (["pasted", None, "", "auto", "brief"], "contains no words"),
+        (["pasted", None, "🙂", "auto", "brief"], "contains no words"),
+        (["pasted", None, "a text", "gigantic", "brief"], "Use one of"),
         (["pasted", None, "a text", "auto", "poem"], "'style'"),
         (["pasted", None, ["a", 1], None, {}], "'style'"),
     ],
@@ -511,7 +511,7 @@ def test_an_error_is_a_sentence(client: httpx.Client, keys: dict[str, Any], valu
     [
         ("Translate", [None], "No language is chosen"),
         ("Translate", ["xx"], "cannot be translated"),
-        ("Write", ["sonnet", ""], "There is no kind of document called"),
+        ("Write", ["sonnet", ""], "does not exist. Use one of"),
         ("Ask", ["Who swims?", True], OF_LIBRARY),
         ("Redact", ["wav", "mark", "silence", []], "choose Text and no kinds"),
         ("Redact", ["txt", "mark", "silence", ["PERSON"]], "choose Text and no kinds"),

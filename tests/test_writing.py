@@ -136,7 +136,7 @@ def test_writers_by_name() -> None:
     assert writer(tools(), "auto").model == "extractive"
     made: Writer = writer(tools(), "extractive")
     assert made.model == "extractive"
-    with pytest.raises(BadInput, match="choose one of auto, extractive"):
+    with pytest.raises(BadInput, match="Use one of auto, extractive"):
         writer(tools(), "tiny.en")
 
 

@@ -20,7 +20,7 @@ _LABEL = rf"[ \t]*(?:{_TIME})?[^\W\d_a-z][^\n:.!?;]{{0,39}}:[ \t]+(?=\S)"
 _NUMBERED = re.compile(r"(?:\A|\n)[ \t]*\d{1,2}\.\Z")
 _LABELS = re.compile(rf"^{_LABEL}", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d_]+")
-# Marks with closing quotes and brackets, then white space (nothing in scripts without spaces); or the end of a paragraph.
+# Marks and closing quotes, then white space (none needed in scripts without spaces); or the end of a paragraph.
 # The lookbehinds prevent long runs of marks or spaces from being scanned again from each of their characters.
 _CANDIDATE = re.compile(
     rf"(?<![{_MARKS}])[{_MARKS}]+[\"'”’»)\]}}]*(?=\s|$)|[。．｡？！]+[」』”’）]*"
