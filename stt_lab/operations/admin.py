@@ -20,7 +20,7 @@ from stt_lab.operations.account import (
     shown_key,
     the_store,
 )
-from stt_lab.operations.values import listed
+from stt_lab.operations.values import as_list
 from stt_lab.registry import operation
 
 Id = Annotated[int, Field(description="number of the account", ge=1)]
@@ -65,7 +65,7 @@ def create_account_key(
     id: Id,
     name: Annotated[str, Field(description="to tell it from others")],
     scopes: Annotated[
-        list[str] | None, BeforeValidator(listed), Field(description="without any: all but admin")
+        list[str] | None, BeforeValidator(as_list), Field(description="without any: all but admin")
     ] = None,
 ) -> NewKey:
     """Make a key for any account: for administrators."""

@@ -66,7 +66,7 @@ def _of_text(answer: Wire, source: Source) -> str:
 def _of_transcript(file: File, source: Source) -> str:
     """A translated transcript, which came as JSON: each segment with its place, and the whole as files."""
     told, cited = from_json(json.loads(b"".join(file.chunks))), html.Cited(source)
-    rows = zip(told.segments, source.script.parts, strict=True)
+    rows = zip(told.segments, source.script.segments, strict=True)
     head = html.head(language(told.language or "").name, "", kept(told, f"{source.stem} {told.language}"))
     listed = html.listed((cited.marks([part]), segment.text) for segment, part in rows)
     return head + html.warnings(file.warnings) + listed

@@ -13,7 +13,7 @@ from stt_lab.operations.library import TranscriptDetail
 from stt_lab.transcription.render import from_json
 from stt_lab.types import TextSpan, Transcript, Word
 from stt_lab.ui.html import clock
-from stt_lab.writing.script import Part, Script
+from stt_lab.writing.source_text import SegmentSpan, SourceText
 
 NAME = 80  # characters of a file's name
 
@@ -41,7 +41,7 @@ class Citation:
 class Source:
     """A text as operations see it; of a transcript also what the library tells of it."""
 
-    script: Script
+    script: SourceText
     detail: TranscriptDetail | None = None
     transcript: Transcript | None = None
 
@@ -49,12 +49,12 @@ class Source:
     def pasted(cls, text: object) -> Source:
         """A text with line ends as browsers have them: else places in it would be others there."""
         plain = str(text or "").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
-        return cls(Script(plain))
+        return cls(SourceText(plain))
 
     @classmethod
     def stored(cls, detail: TranscriptDetail) -> Source:
         transcript = from_json(vars(detail))
-        return cls(Script.of(transcript), detail, transcript)
+        return cls(SourceText.of(transcript), detail, transcript)
 
     @property
     def title(self) -> str:
@@ -77,9 +77,9 @@ class Source:
 
     def segment(self, order: int) -> TextSpan | None:
         """Where a segment of the transcript is; None for one that it has not."""
-        if not 0 <= order < len(self.script.parts):
+        if not 0 <= order < len(self.script.segments):
             return None
-        part = self.script.parts[order]
+        part = self.script.segments[order]
         return TextSpan(part.start, part.end)
 
     def stamp(self, span: TextSpan) -> str:
@@ -105,15 +105,15 @@ class Source:
         return next(found, words[-1] if words else None)
 
     def _places(self, span: TextSpan) -> Iterable[Place]:
-        if not self.script.parts:
+        if not self.script.segments:
             yield Place(0, self._units(0, span.start), self._units(0, span.end))
-        for order in self.script.sources([span]):
-            part = self.script.parts[order]
+        for order in self.script.segment_orders([span]):
+            part = self.script.segments[order]
             start, end = max(part.start, span.start), min(part.end, span.end)
             if start < end:
                 yield self._place(part, start, end)
 
-    def _place(self, part: Part, start: int, end: int) -> Place:
+    def _place(self, part: SegmentSpan, start: int, end: int) -> Place:
         return Place(part.order, self._units(part.start, start), self._units(part.start, end))
 
     def _units(self, base: int, offset: int) -> int:
