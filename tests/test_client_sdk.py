@@ -21,7 +21,7 @@ from fakes import KEY, Service, fakes_fixture, served, tone, until  # noqa: F401
 import stt_lab
 from stt_lab import client as client_module
 from stt_lab.client import Client, parts, transport
-from stt_lab.client.parts import Options
+from stt_lab.client.parts import TranscribeOptions
 from stt_lab.client.reading import transcript_of
 from stt_lab.errors import (
     BadInput,
@@ -327,7 +327,7 @@ def test_transcripts_come_back_as_they_were() -> None:
 
 
 def test_options_are_the_parameters_of_the_operation() -> None:
-    options = set(typing.get_type_hints(Options))
+    options = set(typing.get_type_hints(TranscribeOptions))
     ours = {"file", "background", "response_format"}
     assert options | ours == set(OPERATIONS["transcribe"].fields)
 

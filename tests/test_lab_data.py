@@ -22,7 +22,7 @@ from stt_lab.errors import BadInput, Conflict, MissingFile, NotFound
 from stt_lab.lab.data import dataset
 from stt_lab.lab.data.annotations import read_annotation
 from stt_lab.lab.data.dataset import Dataset, Item, Problem, check, read_manifest, write_manifest
-from stt_lab.lab.data.importers import KINDS, Options, import_dataset
+from stt_lab.lab.data.importers import KINDS, ImportOptions, import_dataset
 from stt_lab.lab.data.items import Flaw
 from stt_lab.settings import get_settings
 from stt_lab.text import LANGUAGES
@@ -331,7 +331,7 @@ def test_every_bad_row_is_named(manifest: Write) -> None:
     assert [problem.line for problem in found] == list(range(2, len(WRONG) + 2))
     for problem, (_, says) in zip(found, WRONG.values(), strict=True):
         assert says in problem.what
-        assert problem.mend
+        assert problem.fix
     quick = {problem.id for problem in check(folder)}
     assert set(WRONG) - quick == {"undecodable", "length", "late word, length not told"}
 
@@ -488,7 +488,7 @@ def test_broken_annotations_are_named(name: str, tmp_path: Path) -> None:
 def imported(kind: str, tmp_path: Path, source: Path | str | None = None, **options: Any) -> list[Item]:
     """What an importer makes of tmp_path/source, as the manifest tells it again; nothing in it is bad."""
     target = tmp_path / "made"
-    made = import_dataset(kind, source or tmp_path / "source", target, Options(**options))
+    made = import_dataset(kind, source or tmp_path / "source", target, ImportOptions(**options))
     assert read_manifest(target) == made
     assert check(target) == ()
     return list(made.items)
@@ -531,7 +531,7 @@ def test_audio_is_named_copied_or_linked(tmp_path: Path) -> None:
     assert all(item.audio.parent == tmp_path / "made/audio" and not item.audio.is_symlink() for item in made)
     with pytest.raises(Conflict, match="is there already"):
         import_dataset("folder", folder, tmp_path / "made")
-    linked = import_dataset("folder", folder, tmp_path / "links", Options(audio="link"))
+    linked = import_dataset("folder", folder, tmp_path / "links", ImportOptions(audio="link"))
     assert linked.items[0].audio.readlink() == folder / "a b.wav"
     beside = import_dataset("folder", folder, folder)
     assert json.loads((folder / "manifest.jsonl").read_text().splitlines()[0])["audio"] == "a b.wav"
@@ -548,7 +548,7 @@ def test_a_table(tmp_path: Path) -> None:
     put(folder / "t.csv", text)
     columns = {"audio": "file", "text": "sentence"}
     with pytest.raises(BadInput, match=r"two recordings are called wavs/1; give each a name"):
-        import_dataset("table", folder / "t.csv", tmp_path / "made", Options(columns=columns))
+        import_dataset("table", folder / "t.csv", tmp_path / "made", ImportOptions(columns=columns))
     put(folder / "t.csv", text.replace("wavs/1.wav;;", "wavs/../wavs/1.wav;;"))
     one, two = imported("table", tmp_path, folder / "t.csv", columns=columns)
     assert (one.text, one.extra, one.duration, one.turns) == ("a;\r\nb", {"path_": "x"}, 0.5, (Turn(0, 0.5, "A"),))
@@ -575,7 +575,9 @@ def test_bad_tables_are_named(text: str | bytes, tmp_path: Path) -> None:
         import_dataset("table", tmp_path / "t.csv", tmp_path / "made")
     assert TABLES[text] in str(raised.value)
     with pytest.raises(BadInput, match="no column 'x' for text"):
-        import_dataset("table", put(tmp_path / "u.csv", "audio\n"), tmp_path / "made", Options(columns={"text": "x"}))
+        import_dataset(
+            "table", put(tmp_path / "u.csv", "audio\n"), tmp_path / "made", ImportOptions(columns={"text": "x"})
+        )
     assert not (tmp_path / "made").exists()
 
 
@@ -592,7 +594,7 @@ def test_librispeech(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=says):
         import_dataset("librispeech", tmp_path / "source", tmp_path / "again")
     with pytest.raises(BadInput, match="no recordings of the layout librispeech"):
-        import_dataset("librispeech", tmp_path / "source", tmp_path / "again", Options(split="dev"))
+        import_dataset("librispeech", tmp_path / "source", tmp_path / "again", ImportOptions(split="dev"))
 
 
 def test_common_voice(tmp_path: Path) -> None:
@@ -605,7 +607,7 @@ def test_common_voice(tmp_path: Path) -> None:
     assert (one.id, one.language, one.text) == ("cv_1", "sv", '"Hej", sa han.')
     assert (two.extra, two.audio) == ({"client_id": "c2"}, folder / "clips/cv_2.mp3")
     with pytest.raises(BadInput, match=r"validated\.tsv does not exist"):
-        import_dataset("common_voice", folder, tmp_path / "again", Options(split="validated"))
+        import_dataset("common_voice", folder, tmp_path / "again", ImportOptions(split="validated"))
 
 
 def test_fleurs(tmp_path: Path) -> None:
@@ -643,7 +645,7 @@ def test_ami(tmp_path: Path) -> None:
     assert item.turns == (Turn(0.1, 0.3, "A"), Turn(0.3, 0.6, "A"))
     assert [word.text for word in item.words or ()] == [" Okay", ".", " Yes", " sir"]
     put(folder / "rttms/ES2002a.rttm", "SPEAKER ES2002a 1 0 1 - - FEE005 - -")
-    (array,) = import_dataset("ami", folder, tmp_path / "array", Options(split="Array1-01")).items
+    (array,) = import_dataset("ami", folder, tmp_path / "array", ImportOptions(split="Array1-01")).items
     assert array.turns == (Turn(0, 1, "FEE005"),)
     assert array.segments == item.segments
     put(table, NXT.format('<segment nite:id="s1"><nite:child href="x#id(w9)"/></segment>'))
@@ -706,7 +708,7 @@ def test_hugging_face_from_disk(tmp_path: Path) -> None:
     datasets.DatasetDict({"train": rows, "dev": rows}).save_to_disk(tmp_path / "source")
     with pytest.raises(BadInput, match="has the splits train, dev; choose one with --split"):
         import_dataset("huggingface", tmp_path / "source", tmp_path / "made")
-    made = import_dataset("huggingface", tmp_path / "source", tmp_path / "made", Options(split="dev")).items
+    made = import_dataset("huggingface", tmp_path / "source", tmp_path / "made", ImportOptions(split="dev")).items
     assert [item.id for item in made] == ["dev-000001", "dev-000002"]
 
 
@@ -716,7 +718,7 @@ def test_hugging_face_from_parquet(tmp_path: Path) -> None:
     rows_with_sound(tmp_path).to_parquet(tmp_path / "source/data/test-00000-of-00001.parquet")
     check_rows(imported("huggingface", tmp_path), tmp_path)
     with pytest.raises(BadInput, match="no column 'x' for text; choose from"):
-        import_dataset("huggingface", tmp_path / "source", tmp_path / "again", Options(columns={"text": "x"}))
+        import_dataset("huggingface", tmp_path / "source", tmp_path / "again", ImportOptions(columns={"text": "x"}))
     put(tmp_path / "source/data/test-00000-of-00001.parquet", "no parquet")
     with pytest.raises(BadInput, match="cannot be read as a dataset"):
         import_dataset("huggingface", tmp_path / "source", tmp_path / "again")

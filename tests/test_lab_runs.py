@@ -32,7 +32,7 @@ from stt_lab.lab.runs import meter, predictions, runner, suite
 from stt_lab.lab.runs.predictions import Prediction
 from stt_lab.lab.runs.suite import Suite, read_dict, read_suites
 from stt_lab.lab.runs.systems import child
-from stt_lab.lab.runs.systems.protocol import Bench
+from stt_lab.lab.runs.systems.protocol import SystemContext
 from stt_lab.lab.runs.systems.web import OpenAiService, SttService
 from stt_lab.lab.scoring import scores
 from stt_lab.settings import Settings
@@ -172,7 +172,7 @@ def test_which_recordings(lab: Path, settings: Settings) -> None:
 
 def test_a_run(lab: Path, settings: Settings) -> None:
     run = begin(lab, settings)
-    seen: list[runner.Progress] = []
+    seen: list[runner.RunProgress] = []
     assert runner.predict(run, settings, seen.append) == 9  # "two" is not asked for Portuguese
     assert (seen[-1].done, seen[-1].total, seen[-1].failed) == (9, 9, 2)
     rows = predictions.read(run.predictions)
@@ -233,7 +233,7 @@ def test_a_broken_run_goes_on(lab: Path, settings: Settings) -> None:
     wanted = without_cost(scores.score(whole))
     broken = begin(lab, settings, "broken")
 
-    def stop(progress: runner.Progress) -> None:
+    def stop(progress: runner.RunProgress) -> None:
         if progress.done == 3:
             raise KeyboardInterrupt
 
@@ -273,7 +273,7 @@ def test_rows_that_are_not_whole(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for cut in (1, 20, len(whole) - 1):
         path.write_bytes(whole + whole[:cut])
-        assert predictions.mend(path) == cut
+        assert predictions.repair(path) == cut
         assert path.read_bytes() == whole
     path.write_bytes(b"{}\n" + whole)
     with pytest.raises(BadInput, match="line 1"):
@@ -314,7 +314,7 @@ def test_engines_that_fail(lab: Path, settings: Settings) -> None:
 
 
 def test_a_cancel_ends_a_run(lab: Path, settings: Settings) -> None:
-    def cancel(progress: runner.Progress) -> None:
+    def cancel(progress: runner.RunProgress) -> None:
         if progress.done:
             raise Cancelled("Enough.")
 
@@ -386,7 +386,7 @@ def foreign(
 
     def make(timeout_s: float = 20.0, **options: Any) -> child.ChildSystem:
         wish = child.WhisperX("echo", language="known", options=options)
-        made.append(wish.make(Bench("x", settings, tmp_path / "envs", timeout_s)))
+        made.append(wish.make(SystemContext("x", settings, tmp_path / "envs", timeout_s)))
         return made[-1]
 
     yield make
@@ -450,11 +450,11 @@ def test_a_program_ends_with_who_asked(foreign: Callable[..., child.ChildSystem]
 
 
 def test_weights_for_other_programs_are_converted_first(settings: Settings, tmp_path: Path) -> None:
-    system = child.WhisperCpp("echo").make(Bench("x", settings, tmp_path, 1.0))
+    system = child.WhisperCpp("echo").make(SystemContext("x", settings, tmp_path, 1.0))
     with pytest.raises(ModelMissing, match=r"convert_ggml\.py echo"):
         system.start(silent)
     with pytest.raises(BadInput, match="cannot transcribe"):
-        child.WhisperX("halves").make(Bench("x", settings, tmp_path, 1.0))
+        child.WhisperX("halves").make(SystemContext("x", settings, tmp_path, 1.0))
 
 
 # Services
@@ -487,7 +487,7 @@ def service(answer: dict[str, Any], status: int = 200) -> Iterator[tuple[str, li
 
 
 def ask(wish: OpenAiService | SttService, item: Item, settings: Settings) -> Any:
-    with closing(wish.make(Bench("x", settings, Path(), 10.0))) as system:
+    with closing(wish.make(SystemContext("x", settings, Path(), 10.0))) as system:
         assert "url" not in system.provenance()["settings"]
         return system.transcribe(item, pcm(item.audio.with_suffix(".pcm"), 1), silent)
 

@@ -36,10 +36,10 @@ from toy_server import (
 
 from stt_lab.lab.data.items import Item
 from stt_lab.lab.report.pictures import Picture
-from stt_lab.lab.runs.choices import Choice, Facts
-from stt_lab.lab.runs.evaluations import Status
-from stt_lab.lab.runs.runner import Progress
-from stt_lab.lab.runs.suite import read_entry
+from stt_lab.lab.runs.choices import DatasetFacts, SystemChoice
+from stt_lab.lab.runs.evaluations import EvaluationStatus
+from stt_lab.lab.runs.runner import RunProgress
+from stt_lab.lab.runs.suite import read_system
 from stt_lab.lab.scoring import leaderboard
 from stt_lab.lab.scoring.mistakes import LEGEND, Mistakes
 from stt_lab.ui.lab import gate, html
@@ -305,10 +305,10 @@ def test_many_files_are_the_administrators(served: Served, client: httpx.Client)
 
 
 BOARD = leaderboard.Board("a" * 64, "wer", NASTY, None, NASTY, 3)
-ROW = leaderboard.Row(
+ROW = leaderboard.LeaderboardRow(
     BOARD, NASTY, 0.1, None, None, 3, 3, 0, None, None, 0, NASTY, "2026-11-24", {"processor": NASTY}, "x"
 )
-STATUS = Status(NASTY, "running", Progress(1, 4, 1, NASTY, NASTY), left_s=61.0)
+STATUS = EvaluationStatus(NASTY, "running", RunProgress(1, 4, 1, NASTY, NASTY), left_s=61.0)
 ITEM = Item(NASTY, Path("a.wav"), text="x")
 LAB_TAGS = TAGS | {"caption", "figure", "a", "ol", "del", "ins"}
 
@@ -317,12 +317,12 @@ LAB_TAGS = TAGS | {"caption", "figure", "a", "ol", "del", "ins"}
     "made",
     [
         html.GATE,
-        html.facts(Facts(3, 61.0, {NASTY: 2, "": 1}, 1, 1, 1)),
-        html.lacking([Choice(read_entry(NASTY, {"engine": "stt_lab", "model": "base"}), NASTY)]),
+        html.facts(DatasetFacts(3, 61.0, {NASTY: 2, "": 1}, 1, 1, 1)),
+        html.lacking([SystemChoice(read_system(NASTY, {"engine": "stt_lab", "model": "base"}), NASTY)]),
         html.progress(STATUS),
-        html.ended(Status(NASTY, "done", STATUS.progress)),
-        html.ended(Status(NASTY, "cancelled", STATUS.progress)),
-        html.ended(Status(NASTY, "failed", STATUS.progress, problem=NASTY)),
+        html.ended(EvaluationStatus(NASTY, "done", STATUS.progress)),
+        html.ended(EvaluationStatus(NASTY, "cancelled", STATUS.progress)),
+        html.ended(EvaluationStatus(NASTY, "failed", STATUS.progress, problem=NASTY)),
         html.table(NASTY, (NASTY, NASTY), [(NASTY, NASTY)]),
         html.failures([(NASTY, NASTY, NASTY)]),
         html.figures([Picture(b"png", NASTY, 900)]),
@@ -340,15 +340,19 @@ def test_nothing_hostile_becomes_markup(made: str) -> None:
 
 def test_progress_says_what_and_how_long() -> None:
     shown = " ".join(
-        Outline(html.progress(Status("r", "running", Progress(12, 75, 2, "base", "a/1"), left_s=200))).texts
+        Outline(
+            html.progress(EvaluationStatus("r", "running", RunProgress(12, 75, 2, "base", "a/1"), left_s=200))
+        ).texts
     )
     for wanted in ("12 of 75", "2 failed", "base: a/1", "about 3:20 left"):
         assert wanted in shown
-    waiting = Status("r", "running", Progress(0, 2, 0, "base", "a"), waiting=True)
+    waiting = EvaluationStatus("r", "running", RunProgress(0, 2, 0, "base", "a"), waiting=True)
     assert "Waiting for the device" in html.progress(waiting)
-    assert "Cancelling" in html.progress(Status("r", "stopping", Progress(0, 2, 0, "base", "a"), waiting=True))
+    assert "Cancelling" in html.progress(
+        EvaluationStatus("r", "stopping", RunProgress(0, 2, 0, "base", "a"), waiting=True)
+    )
 
 
 def test_one_is_not_many() -> None:
-    assert "1 recording<" in html.facts(Facts(1, None, {"en": 1}, 1, 0, 0))
-    assert "nothing can be scored but speed" in html.facts(Facts(1, None, {"en": 1}, 0, 0, 0))
+    assert "1 recording<" in html.facts(DatasetFacts(1, None, {"en": 1}, 1, 0, 0))
+    assert "nothing can be scored but speed" in html.facts(DatasetFacts(1, None, {"en": 1}, 0, 0, 0))

@@ -12,7 +12,7 @@ from stt_lab.errors import BadInput
 
 def add_data(command: argparse.ArgumentParser) -> None:
     group = command.add_subparsers(metavar="check | import", required=True)
-    check = group.add_parser("check", help="name every bad row of a manifest, and how to mend it")
+    check = group.add_parser("check", help="name every bad row of a manifest, and how to fix it")
     check.add_argument("path", type=Path, metavar="PATH", help="a manifest (.jsonl), or a folder with manifest.jsonl")
     check.add_argument("--quick", action="store_true", help="do not decode the audio")
     check.set_defaults(run=_check)
@@ -47,7 +47,7 @@ def _check(path: Path, quick: bool, **unused: Any) -> int:
 
 
 def _import(kind: str, source: str, target: Path, columns: str, language: str | None, **options: Any) -> int:
-    from stt_lab.lab.data.importers import Options, import_dataset
+    from stt_lab.lab.data.importers import ImportOptions, import_dataset
     from stt_lab.text import language_code
 
     pairs = [pair.partition("=") for pair in columns.split(",") if pair]
@@ -55,11 +55,11 @@ def _import(kind: str, source: str, target: Path, columns: str, language: str | 
         raise BadInput(f"--columns wants pairs such as text=sentence, not {wrong[0]!r}.")
     code = language_code(language) if language else None
     mapping = {name.strip(): column.strip() for name, _, column in pairs}
-    made = import_dataset(kind, source, target, Options(columns=mapping, language=code, **_known(options)))
+    made = import_dataset(kind, source, target, ImportOptions(columns=mapping, language=code, **_known(options)))
     fields = ("text", "segments", "turns", "words")
     having = Counter(field for item in made.items for field in fields if getattr(item, field) is not None)
-    told = ", ".join(f"{having[field]} with {field}" for field in fields if having[field])
-    print(f"{made.folder}: {len(made.items)} recordings, {told or 'without references'}.")
+    counts = ", ".join(f"{having[field]} with {field}" for field in fields if having[field])
+    print(f"{made.folder}: {len(made.items)} recordings, {counts or 'without references'}.")
     return 0
 
 

@@ -24,8 +24,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from stt_lab.client.parts import Jobs, Keys, Options, Progress, Transcripts
-from stt_lab.client.remote import Remote, Source
+from stt_lab.client.parts import JobsResource, KeysResource, ProgressCallback, TranscribeOptions, TranscriptsResource
+from stt_lab.client.remote import FileSource, Remote
 from stt_lab.client.transport import Transport
 from stt_lab.errors import SttError
 from stt_lab.types import Transcript
@@ -57,9 +57,9 @@ class Client:
     ) -> None:
         self._transport = Transport(base_url, api_key, timeout, patience, transport)
         self._remote = Remote(self._transport)
-        self.jobs = Jobs(self._remote)
-        self.transcripts = Transcripts(self._remote)
-        self.keys = Keys(self._remote)
+        self.jobs = JobsResource(self._remote)
+        self.transcripts = TranscriptsResource(self._remote)
+        self.keys = KeysResource(self._remote)
 
     def __enter__(self) -> Client:
         return self
@@ -73,11 +73,11 @@ class Client:
 
     def transcribe(
         self,
-        file: Source,
+        file: FileSource,
         *,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         idempotency_key: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[TranscribeOptions],
     ) -> Transcript:
         """The transcript of a path or of an open binary file, which is sent from its beginning as it is read.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from stt_lab.client.reading import transcript_of, value_of
-from stt_lab.client.remote import Remote, Source
+from stt_lab.client.remote import FileSource, Remote
 from stt_lab.client.transport import error
 from stt_lab.errors import Cancelled, Unavailable
 from stt_lab.types import JobInfo, Transcript
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 PAGE = 100  # results that are asked for at once
 REOPEN_S = 1.0  # before a stream of events that broke is opened again
-Progress = Callable[[JobInfo], object]
+ProgressCallback = Callable[[JobInfo], object]
 
 
-class Options(TypedDict, total=False):
+class TranscribeOptions(TypedDict, total=False):
     """Parameters of the operation `transcribe`; the server has the defaults."""
 
     model: str
@@ -38,13 +38,15 @@ class Options(TypedDict, total=False):
     webhook_url: str
 
 
-class Jobs:
+class JobsResource:
     """Transcriptions in the background."""
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
 
-    def submit(self, file: Source, *, idempotency_key: str | None = None, **options: Unpack[Options]) -> JobInfo:
+    def submit(
+        self, file: FileSource, *, idempotency_key: str | None = None, **options: Unpack[TranscribeOptions]
+    ) -> JobInfo:
         """Send a recording; the job, as soon as the server has it."""
         wanted: dict[str, Any] = {**options, "background": True, "response_format": "verbose_json"}
         key = idempotency_key or str(uuid.uuid4())
@@ -66,7 +68,7 @@ class Jobs:
         transcript: Transcript = self._remote.call("job_result", id=id)
         return transcript
 
-    def wait(self, id: str, progress: Progress | None = None) -> JobInfo:
+    def wait(self, id: str, progress: ProgressCallback | None = None) -> JobInfo:
         """Wait until a job is done; `progress` is called each time that it changed. Raises its error when it failed."""
         for job in self.follow(id):
             if progress is not None:
@@ -105,7 +107,7 @@ class Jobs:
                     yield value_of(JobInfo, json.loads(value))
 
 
-class Transcripts:
+class TranscriptsResource:
     """The library of the key's account."""
 
     def __init__(self, remote: Remote) -> None:
@@ -220,7 +222,7 @@ class Transcripts:
                 return
 
 
-class Keys:
+class KeysResource:
     """The keys of the account."""
 
     def __init__(self, remote: Remote) -> None:

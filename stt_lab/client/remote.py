@@ -14,7 +14,7 @@ from stt_lab.client.transport import Transport
 from stt_lab.errors import BadInput, MissingFile
 from stt_lab.types import Rendering, Transcript
 
-Source = str | Path | BinaryIO
+FileSource = str | Path | BinaryIO
 
 
 class Remote:
@@ -31,7 +31,7 @@ class Remote:
         body = self.transport.json(method, path, lambda: {place: loose}, key)
         return transcript_of(body) if kind == Transcript | Rendering else value_of(kind, body)
 
-    def upload(self, operation: str, source: Source, key: str, kind: Any, **values: Any) -> Any:
+    def upload(self, operation: str, source: FileSource, key: str, kind: Any, **values: Any) -> Any:
         """The answer to a recording, which is sent as it is read: the memory does not hold it."""
         method, path, loose, _ = self._plan(operation, values)
         with _opened(source) as (name, file):
@@ -66,7 +66,7 @@ class Remote:
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[tuple[str, BinaryIO]]:
+def _opened(source: FileSource) -> Iterator[tuple[str, BinaryIO]]:
     """A recording and its name; a file of the caller's stays open."""
     if not isinstance(source, str | Path):
         yield Path(str(getattr(source, "name", "recording"))).name, source

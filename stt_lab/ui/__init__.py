@@ -47,13 +47,13 @@ def _build(runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> gr
     import gradio as gr
 
     from stt_lab.ui.api import Entrance, add_endpoints
-    from stt_lab.ui.page import Page
+    from stt_lab.ui.page import WebPage
 
     entrance = Entrance(runtime, access, gate, lab)
 
     with gr.Blocks(title="stt_lab", analytics_enabled=False, delete_cache=(SWEEP_S, STALE_S), fill_width=True) as demo:
         add_endpoints(entrance)
-        Page(entrance).draw()
+        WebPage(entrance).draw()
     demo.max_threads = SPARE_THREADS + runtime.settings.queue_size
     demo.queue(api_open=False, default_concurrency_limit=None)
     demo._queue.sleep_when_free = QUEUE_POLL_S

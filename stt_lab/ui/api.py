@@ -18,7 +18,7 @@ from stt_lab.registry import OPERATIONS, Context, Gate, Operation, call
 from stt_lab.runtime import Runtime
 from stt_lab.transcription.render import to_json
 from stt_lab.types import Event, File, Rendering, Transcript
-from stt_lab.ui.work import Tell, Work, handed_out, named, sentence, taken
+from stt_lab.ui.work import BackgroundCall, ReportProgress, handed_out, named, sentence, taken
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Entrance:
         """Who sent a request: a header or the page's cookie says so."""
         return self.access.visitor(request)
 
-    def call(self, name: str, values: dict[str, Any], request: gr.Request, tell: Tell, filename: str = "") -> Any:
+    def call(
+        self, name: str, values: dict[str, Any], request: gr.Request, tell: ReportProgress, filename: str = ""
+    ) -> Any:
         """Run an operation for whoever sent the request."""
         context = Context(self.caller(request), self.runtime, tell, self.gate, filename=filename)
         return call(OPERATIONS[name], values, context)
@@ -50,7 +52,7 @@ def _endpoint(op: Operation, entrance: Entrance) -> Callable[..., Coroutine[Any,
     async def endpoint(request: gr.Request, *args: Any) -> Any:
         values = dict(zip(op.fields, args, strict=False))
 
-        def job(tell: Tell) -> Any:
+        def job(tell: ReportProgress) -> Any:
             name = next((named(values.get(media)) for media in op.media), "")
             with taken(values, op.media) as parsed:
                 return plain(entrance.call(op.name, parsed, request, tell, name))
@@ -67,10 +69,10 @@ def _endpoint(op: Operation, entrance: Entrance) -> Callable[..., Coroutine[Any,
     return endpoint
 
 
-async def _follow(job: Callable[[Tell], Any]) -> Any:
+async def _follow(job: Callable[[ReportProgress], Any]) -> Any:
     """Run a job and pass its progress to the client."""
     progress = gr.Progress()
-    async with Work(job) as work:
+    async with BackgroundCall(job) as work:
         async for told in work.updates():
             for event in told[-1:]:
                 assert isinstance(event, Event)

@@ -8,12 +8,12 @@ import gradio as gr
 
 from stt_lab import __version__
 from stt_lab.ui.api import Entrance
-from stt_lab.ui.lab import Lab
+from stt_lab.ui.lab import LabTab
 from stt_lab.ui.parts import PRIVATE, Tab, html
-from stt_lab.ui.text.tab import Text
-from stt_lab.ui.transcribe import Transcribe
+from stt_lab.ui.text.tab import TextTab
+from stt_lab.ui.transcribe import TranscribeTab
 
-TABS: tuple[type[Tab], ...] = (Transcribe, Text, Lab)
+TABS: tuple[type[Tab], ...] = (TranscribeTab, TextTab, LabTab)
 TITLE = '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with times and speakers, on your own machine.</p>'
 FOOTER = (
     '<footer class="stt-footer"><a href="docs">HTTP API</a>'
@@ -22,7 +22,7 @@ FOOTER = (
 )
 
 
-class Page:
+class WebPage:
     """What all tabs share."""
 
     def __init__(self, entrance: Entrance) -> None:

@@ -16,7 +16,7 @@ from stt_lab.text import LANGUAGES
 from stt_lab.types import Event, Transcript
 from stt_lab.ui import html, parts
 from stt_lab.ui.api import Entrance
-from stt_lab.ui.work import Tell, Work, named, received, sentence
+from stt_lab.ui.work import BackgroundCall, ReportProgress, named, received, sentence
 from stt_lab.weights import catalog
 from stt_lab.weights.pull import pull
 
@@ -26,7 +26,7 @@ EMPTY = (
 )
 
 
-class Transcribe:
+class TranscribeTab:
     """The components of the tab and what they do."""
 
     title: ClassVar[str] = "Transcribe"
@@ -34,7 +34,7 @@ class Transcribe:
     def __init__(self, entrance: Entrance) -> None:
         self.entrance, self.settings = entrance, entrance.runtime.settings
         self.uploads = parts.Uploads()
-        self.working: dict[str, Work[Transcript]] = {}  # by session
+        self.working: dict[str, BackgroundCall[Transcript]] = {}  # by session
 
     def draw(self, tab: gr.Tab) -> None:
         with gr.Row(elem_id="stt-main"):
@@ -134,12 +134,12 @@ class Transcribe:
             path = received(file or spoken)
             self.uploads.add(session, path)
 
-            def job(tell: Tell) -> Transcript:
+            def job(report: ReportProgress) -> Transcript:
                 name = named(file or spoken)
-                made: Transcript = self.entrance.call("transcribe", values | {"file": path}, request, tell, name)
+                made: Transcript = self.entrance.call("transcribe", values | {"file": path}, request, report, name)
                 return made
 
-            async with Work(job) as work:
+            async with BackgroundCall(job) as work:
                 self.working[session] = work
                 async for shown in _watch(work, began, bool(diarize)):
                     yield shown, gr.skip(), gr.skip(), gr.skip()
@@ -159,10 +159,10 @@ class Transcribe:
             if not self.entrance.caller(request).admin:
                 raise Forbidden("Only the administrator can fetch models: sign in first.")
             settings = self.settings
-            async with Work(lambda tell: pull(model, settings, lambda *news: tell(news))) as work:
-                async for told in work.updates():
-                    for news in told[-1:]:
-                        yield html.bar(*news), gr.skip(), gr.skip()
+            async with BackgroundCall(lambda report: pull(model, settings, lambda *progress: report(progress))) as work:
+                async for updates in work.updates():
+                    for progress in updates[-1:]:
+                        yield html.bar(*progress), gr.skip(), gr.skip()
                 work.result()
             done = html.notice(f"{model} is on this machine.", "done")
             yield done, self._table(), gr.update(**self._model_choice())
@@ -182,12 +182,12 @@ class Transcribe:
         return html.model_table((model, catalog.available(model, self.settings)) for model in catalog.models())
 
 
-async def _watch(work: Work[Any], began: float, diarize: bool) -> AsyncIterator[str]:
+async def _watch(work: BackgroundCall[Any], began: float, diarize: bool) -> AsyncIterator[str]:
     """The bar of stages as the work goes on."""
     seen: dict[str, None] = {}
     event = Event("queued")
-    async for told in work.updates():
-        for event in told:
+    async for updates in work.updates():
+        for event in updates:
             seen[event.stage] = None
         yield html.stages(list(seen), event, time.monotonic() - began, diarize)
 

@@ -23,23 +23,23 @@ from stt_lab.errors import BadInput, Cancelled, MissingFile, SttError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Tell = Callable[[Any], None]  # takes news of progress; raises Cancelled when nobody waits any more
+ReportProgress = Callable[[Any], None]  # takes news of progress; raises Cancelled when nobody waits any more
 
 POLL_S = 0.25  # how often progress is looked at
 LENT_BYTES = 256 * 1024 * 1024
 DIGEST = re.compile("[0-9a-f]{64}")  # name of the folder that an upload gets
 
 
-class Work(Generic[T]):
-    """Runs `job(tell)` in a thread while its block is open; leaving the block makes `tell` raise Cancelled."""
+class BackgroundCall(Generic[T]):
+    """Runs `job(report)` in a thread while its block is open; leaving the block makes `report` raise Cancelled."""
 
-    def __init__(self, job: Callable[[Tell], T]) -> None:
+    def __init__(self, job: Callable[[ReportProgress], T]) -> None:
         self._job = job
         self._gone = threading.Event()
         self._outcome: Future[T] = Future()
-        self._news: deque[Any] = deque()
+        self._reported: deque[Any] = deque()
 
-    async def __aenter__(self) -> Work[T]:
+    async def __aenter__(self) -> BackgroundCall[T]:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         threading.Thread(target=self._run, daemon=True).start()
         return self
@@ -52,14 +52,14 @@ class Work(Generic[T]):
         self._gone.set()
         self._loop.call_soon_threadsafe(self._ended.set)
 
-    def _tell(self, news: Any) -> None:
+    def _report(self, progress: Any) -> None:
         if self._gone.is_set():
             raise Cancelled("The work was cancelled.")
-        self._news.append(news)
+        self._reported.append(progress)
 
     def _run(self) -> None:
         try:
-            self._outcome.set_result(self._job(self._tell))
+            self._outcome.set_result(self._job(self._report))
         except BaseException as problem:
             self._outcome.set_exception(problem)
         with contextlib.suppress(RuntimeError):  # the loop has ended before the work
@@ -73,7 +73,7 @@ class Work(Generic[T]):
                     await self._ended.wait()
             if self._gone.is_set() or not listening():
                 raise Cancelled("The work was cancelled.")
-            yield [self._news.popleft() for _ in range(len(self._news))]
+            yield [self._reported.popleft() for _ in range(len(self._reported))]
 
     def result(self) -> T:
         """What the job returned; raises what it raised."""

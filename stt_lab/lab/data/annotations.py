@@ -114,10 +114,12 @@ def _nist(path: Path, name: str, recordings: frozenset[str], form: str, free: bo
         if len(fields) < len(form_fields) - free:
             raise Flaw(f"{where} has {len(fields)} fields", f"write: {form}")
         lines.append(_Line(fields, where))
-    told = {line.fields[file] for line in lines}
-    if len(told) > 1 and not told & recordings:
-        raise Flaw(f"{name} tells of {len(told)} recordings and not of this one", "name them as the audio is named")
-    return [line for line in lines if len(told) == 1 or line.fields[file] in recordings]
+    described = {line.fields[file] for line in lines}
+    if len(described) > 1 and not described & recordings:
+        raise Flaw(
+            f"{name} tells of {len(described)} recordings and not of this one", "name them as the audio is named"
+        )
+    return [line for line in lines if len(described) == 1 or line.fields[file] in recordings]
 
 
 def _rttm(path: Path, name: str, recordings: frozenset[str]) -> Annotation:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from stt_lab.audio import Decoder
 from stt_lab.errors import BadInput, SttError
 from stt_lab.lab.data.items import Flaw, Item
-from stt_lab.lab.data.rows import Row
+from stt_lab.lab.data.rows import ManifestRow
 from stt_lab.lab.noise.sound import own_decoder
 from stt_lab.settings import get_settings
 from stt_lab.text import language_code
@@ -64,7 +64,7 @@ class Audios:
         return self._decoder
 
 
-def flaws(row: Row, audios: Audios) -> Iterator[Flaw]:
+def flaws(row: ManifestRow, audios: Audios) -> Iterator[Flaw]:
     """All that is wrong with a row that could be read."""
     item = row.item
     if row.repeats:
@@ -89,7 +89,7 @@ def _length(item: Item, measured: float | None) -> Iterator[Flaw]:
         yield Flaw("the audio has no samples", "replace the file")
 
 
-def _labels(row: Row) -> Iterator[Flaw]:
+def _labels(row: ManifestRow) -> Iterator[Flaw]:
     for column in ("language", "licence", "license", "source"):
         if row.columns.get(column) == "":
             yield Flaw(f"{column} is empty", "fill it, or leave the column out")
@@ -99,7 +99,7 @@ def _labels(row: Row) -> Iterator[Flaw]:
         yield Flaw(str(problem).split(":")[0], "use a code of ISO 639-1 such as en, or leave it out")
 
 
-def _text(row: Row) -> Iterator[Flaw]:
+def _text(row: ManifestRow) -> Iterator[Flaw]:
     item = row.item
     spoken = item.segments or item.words or item.turns
     if "text" in row.columns and item.text is None:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from stt_lab.errors import BadInput, MissingFile
 from stt_lab.lab.data.checks import Audios, flaws
 from stt_lab.lab.data.items import Dataset, Flaw, Item, Problem
-from stt_lab.lab.data.rows import Row, columns, parse
+from stt_lab.lab.data.rows import ManifestRow, columns, parse
 
 __all__ = ["MANIFEST", "Dataset", "Item", "Problem", "check", "read_manifest", "write_manifest"]
 
@@ -65,7 +65,7 @@ def write_manifest(dataset: Dataset, path: Path) -> None:
 
 
 def check(path: Path, decode: bool = False, inside: Path | None = None) -> tuple[Problem, ...]:
-    """Every bad row of a manifest, in order: what is wrong, and how to mend it.
+    """Every bad row of a manifest, in order: what is wrong, and how to fix it.
 
     `decode` opens all audio too, which says whether it can be decoded and how long it is.
     """
@@ -78,7 +78,7 @@ def check(path: Path, decode: bool = False, inside: Path | None = None) -> tuple
             if isinstance(found, Problem):
                 problems.append(found)
             else:
-                problems += [Problem(line, found.item.id, flaw.what, flaw.mend) for flaw in flaws(found, audios)]
+                problems += [Problem(line, found.item.id, flaw.what, flaw.fix) for flaw in flaws(found, audios)]
     if not lines:
         problems.append(Problem(0, "", "there are no rows", "write one JSON object a line, with audio at least"))
     return tuple(problems)
@@ -95,7 +95,7 @@ def _name(manifest: Path) -> str:
     return (manifest.parent.name if manifest.name == MANIFEST else "") or manifest.stem
 
 
-def _rows(manifest: Path, inside: Path | None) -> Iterator[tuple[int, Row | Problem]]:
+def _rows(manifest: Path, inside: Path | None) -> Iterator[tuple[int, ManifestRow | Problem]]:
     """Line numbers with what stands there; empty lines are passed over."""
     seen: dict[str, int] = {}
     with manifest.open("rb") as file:
@@ -116,7 +116,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
             return
 
 
-def _row(line: int, raw: bytes, folder: Path, inside: Path | None, seen: dict[str, int]) -> Row | Problem:
+def _row(line: int, raw: bytes, folder: Path, inside: Path | None, seen: dict[str, int]) -> ManifestRow | Problem:
     """The row, or what is wrong with it; `seen` has the line of each id so far."""
     if len(raw) > MAX_LINE:
         return Problem(line, "", f"the line is longer than {MAX_LINE >> 20} MB", "write one JSON object a line")
@@ -126,14 +126,14 @@ def _row(line: int, raw: bytes, folder: Path, inside: Path | None, seen: dict[st
         id = found["id"] if isinstance(found.get("id"), str) else ""
         row = parse(found, folder, inside)
     except Flaw as flaw:
-        return Problem(line, id, flaw.what, flaw.mend)
+        return Problem(line, id, flaw.what, flaw.fix)
     return _unique(row, line, seen)
 
 
-def _unique(row: Row, line: int, seen: dict[str, int]) -> Row:
+def _unique(row: ManifestRow, line: int, seen: dict[str, int]) -> ManifestRow:
     """The row, with a number after its id where lines before have that id already."""
     names = chain([row.item.id], (f"{row.item.id}#{number}" for number in count(2)))
     first = seen.get(row.item.id, 0)
     id = next(name for name in names if name not in seen)
     seen[id] = line
-    return Row(replace(row.item, id=id), row.columns, first) if first else row
+    return ManifestRow(replace(row.item, id=id), row.columns, first) if first else row

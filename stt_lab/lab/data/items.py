@@ -96,22 +96,22 @@ def _size(path: Path) -> int | None:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a row of a manifest, and how to mend it."""
+    """What is wrong with a row of a manifest, and how to fix it."""
 
     line: int  # from 1; 0 for the manifest as a whole
     id: str  # "" where the row has none that can be read
     what: str
-    mend: str
+    fix: str
 
     def __str__(self) -> str:
         row = f"line {self.line}" + (f" ({self.id})" if self.id else "")
-        return f"{row if self.line else 'the whole'}: {self.what}; {self.mend}."
+        return f"{row if self.line else 'the whole'}: {self.what}; {self.fix}."
 
 
 class Flaw(Exception):
     """A row or a file of annotations that cannot be used. Readers make a Problem or a BadInput of it."""
 
-    def __init__(self, what: str, mend: str) -> None:
-        super().__init__(f"{what}; {mend}.")
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what}; {fix}.")
         self.what = what
-        self.mend = mend
+        self.fix = fix

@@ -19,7 +19,7 @@ from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.text import language_code
 from stt_lab.types import Segment, Span, Turn, Word
 
-__all__ = ["OWNERS", "Row", "columns", "parse"]
+__all__ = ["OWNERS", "ManifestRow", "columns", "parse"]
 
 NAMES = {  # column: what else it is called, here and elsewhere (NeMo: audio_filepath)
     "audio": ("path", "audio_filepath"),
@@ -85,7 +85,7 @@ OWNERS = {name: name for name in _Columns.model_fields} | {other: name for name 
 
 
 @dataclass(frozen=True)
-class Row:
+class ManifestRow:
     """An item, and the columns that it was made from."""
 
     item: Item
@@ -93,7 +93,7 @@ class Row:
     repeats: int = 0  # line of the first row with the same id
 
 
-def parse(columns: dict[str, Any], folder: Path, inside: Path | None) -> Row:
+def parse(columns: dict[str, Any], folder: Path, inside: Path | None) -> ManifestRow:
     """The item of one line. Raises Flaw, whose sentences name files as the line does.
 
     Where `inside` is given, audio and annotations must lie in that folder, links followed.
@@ -119,7 +119,7 @@ def parse(columns: dict[str, Any], folder: Path, inside: Path | None) -> Row:
         source=row.source or "",
         extra=row.model_extra or {},
     )
-    return Row(item, columns)
+    return ManifestRow(item, columns)
 
 
 def columns(raw: bytes) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import IO
 from stt_lab.errors import BadInput, Conflict, TooLarge, Unavailable
 from stt_lab.lab.data.annotations import READERS
 from stt_lab.lab.data.dataset import MANIFEST, Dataset, read_manifest
-from stt_lab.lab.data.importers import Options, import_dataset
+from stt_lab.lab.data.importers import ImportOptions, import_dataset
 from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, files
 
 KEPT = AUDIO_SUFFIXES | frozenset(READERS) | {".json", ".jsonl"}  # suffixes; a manifest names JSON files
@@ -33,7 +33,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
-class Limits:
+class UploadLimits:
     """What one upload may become."""
 
     bytes: int  # unpacked
@@ -41,7 +41,7 @@ class Limits:
 
 
 def add_dataset(
-    folder: Path, name: str, given: Iterable[tuple[str, Path]], options: Options, limits: Limits
+    folder: Path, name: str, given: Iterable[tuple[str, Path]], options: ImportOptions, limits: UploadLimits
 ) -> Dataset:
     """`folder`/`name` from files as the client names them, and where they lie. It is made whole or not at all.
 
@@ -78,7 +78,7 @@ def _root(stage: Path) -> Path:
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else stage
 
 
-def _read(root: Path, options: Options) -> None:
+def _read(root: Path, options: ImportOptions) -> None:
     """Write the manifest, or read the one that came along."""
     if (root / MANIFEST).is_file():
         missing = [item.id for item in read_manifest(root, inside=root).items if not item.audio.is_file()]
@@ -102,7 +102,7 @@ def _place(root: Path, target: Path) -> None:
 class _Store:
     """Writes files into a folder, and counts what has come."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: UploadLimits) -> None:
         self._folder, self._limits = folder, limits
         self._bytes = self._files = 0
 

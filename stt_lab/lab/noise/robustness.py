@@ -181,8 +181,8 @@ class _Writer:
         except (OSError, subprocess.TimeoutExpired):
             raise Unavailable("The encoder does not work: leave the codecs out.") from None
         if said.returncode:
-            told = (said.stderr.strip().splitlines() or ["no reason"])[-1]
-            raise Unavailable(f"The encoder failed ({told}): leave the codec out.")
+            reason = (said.stderr.strip().splitlines() or ["no reason"])[-1]
+            raise Unavailable(f"The encoder failed ({reason}): leave the codec out.")
 
 
 # What came of it

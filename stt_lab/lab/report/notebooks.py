@@ -119,8 +119,8 @@ def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> Path
 
 def _sentence(problem: Any) -> str:
     """Our own errors are sentences; of others the kind is told too."""
-    told = str(problem.evalue).strip().splitlines()
-    first = told[0] if told else ""
+    lines = str(problem.evalue).strip().splitlines()
+    first = lines[0] if lines else ""
     own = problem.ename in ("BadInput", "MissingFile", "NotFound", "Unavailable", "Conflict", "ModelMissing")
     return first if own else f"{problem.ename}: {first}."
 

@@ -10,10 +10,10 @@ import pandas as pd
 
 from stt_lab.errors import BadInput, MissingFile
 from stt_lab.lab.data.dataset import MANIFEST, Dataset, check, read_manifest
-from stt_lab.lab.data.importers import Options, import_dataset
+from stt_lab.lab.data.importers import ImportOptions, import_dataset
 from stt_lab.lab.runs import runner
 from stt_lab.lab.runs.progress import Line
-from stt_lab.lab.runs.suite import Suite, read_entry
+from stt_lab.lab.runs.suite import Suite, read_system
 from stt_lab.lab.scoring import scores
 from stt_lab.lab.scoring.measures import voices
 from stt_lab.lab.scoring.results import Results, open_results
@@ -31,7 +31,9 @@ def load(recordings: str, target: str, language: str = "") -> Dataset:
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)
     place = Path(target) / f"data-{datetime.now():%Y%m%d-%H%M%S}"
-    made = import_dataset("folder", folder, place, Options(language=language_code(language) if language else None))
+    made = import_dataset(
+        "folder", folder, place, ImportOptions(language=language_code(language) if language else None)
+    )
     if all(item.text is None and item.segments is None and item.turns is None for item in made.items):
         first = made.items[0].audio
         raise BadInput(
@@ -58,8 +60,8 @@ def overview(dataset: Dataset) -> Any:
 def problems(dataset: Dataset) -> Any:
     """A row for each thing that is wrong with the dataset."""
     found = check(dataset.folder, decode=True)
-    rows = [(one.id or "the whole", one.what, one.mend) for one in found] or [("all", "nothing is wrong", "")]
-    return pd.DataFrame(rows, columns=["recording", "what", "how to mend it"])
+    rows = [(one.id or "the whole", one.what, one.fix) for one in found] or [("all", "nothing is wrong", "")]
+    return pd.DataFrame(rows, columns=["recording", "what", "how to fix it"])
 
 
 def evaluate(dataset: Dataset, models: str, target: str, limit: int = 0) -> Results:
@@ -67,7 +69,7 @@ def evaluate(dataset: Dataset, models: str, target: str, limit: int = 0) -> Resu
     language = "known" if all(item.language for item in dataset.items) else "auto"
     names = [name.strip() for name in models.split(",") if name.strip()]
     rows = {name: {"engine": "stt_lab", "model": name, "language": language} for name in names}
-    entries = tuple(read_entry(name, row) for name, row in rows.items())
+    entries = tuple(read_system(name, row) for name, row in rows.items())
     if not entries:
         raise BadInput("Name a model: set `models`, such as base.")
     suite = Suite(name="own", dataset=str(dataset.folder), systems=entries, limit=limit)

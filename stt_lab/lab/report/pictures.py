@@ -29,22 +29,22 @@ class Picture:
 def pictures(results: Results) -> list[Picture]:
     """Errors by system and by language, speakers, speed: as many as the references allow."""
     with _drawing:
-        return [_picture(chart, told) for chart, told in _charts(results)]
+        return [_picture(chart, described) for chart, described in _charts(results)]
 
 
-def _picture(chart: Any, told: str) -> Picture:
+def _picture(chart: Any, described: str) -> Picture:
     png, about = chart._repr_png_()
-    return Picture(png, f"{about['alt']}. {told}", about["width"])
+    return Picture(png, f"{about['alt']}. {described}", about["width"])
 
 
 def _charts(results: Results) -> Iterator[tuple[Any, str]]:
     words = next((measure for measure in ("wer", "cer") if len(tables.rates(results, measure))), "")
     if words:
-        yield plots.by_system(results, words), _told(results, words)
+        yield plots.by_system(results, words), _described(results, words)
         if tables.rates(results, words, "language")["group"].nunique() > 1:
-            yield plots.by_group(results, "language", words), _told(results, words, "language")
+            yield plots.by_group(results, "language", words), _described(results, words, "language")
     if len(tables.rates(results, "der")):
-        yield plots.by_system(results, "der"), _told(results, "der")
+        yield plots.by_system(results, "der"), _described(results, "der")
     try:
         table = tables.speed(results)
     except BadInput:  # nothing was timed
@@ -54,12 +54,12 @@ def _charts(results: Results) -> Iterator[tuple[Any, str]]:
     yield plots.seconds_by_length(results), factors
 
 
-def _told(results: Results, measure: str, by: str = ALL) -> str:
+def _described(results: Results, measure: str, by: str = ALL) -> str:
     """The values of a figure in words."""
     table = tables.rates(results, measure, by)
     rows = [row for _, row in table.iterrows()]
-    told = [f"{_who(row, by)}: {row['value']:.1f}{_interval(row)}" for row in rows[:MOST]]
-    return "; ".join([*told, *(["and more"] if len(rows) > MOST else [])])
+    described = [f"{_who(row, by)}: {row['value']:.1f}{_interval(row)}" for row in rows[:MOST]]
+    return "; ".join([*described, *(["and more"] if len(rows) > MOST else [])])
 
 
 def _who(row: Any, by: str) -> str:

@@ -99,10 +99,10 @@ def recordings(results: Results, measure: str = "wer") -> Any:
     for (system, id), measures in results.counts.items():
         if measure in measures and measures[measure].total:
             item, counts = results.items[id], measures[measure]
-            told = {field.name: getattr(counts, field.name) for field in fields(counts)}
+            parts = {field.name: getattr(counts, field.name) for field in fields(counts)}
             about: dict[str, Any] = {"language": item.language, "source": item.source, "kind": item.kind}
             about["duration"] = seconds[system, id] or item.duration
-            rows.append({"system": system, "item": id, "rate": factor(measure) * counts.rate, **told, **about})
+            rows.append({"system": system, "item": id, "rate": factor(measure) * counts.rate, **parts, **about})
     if not rows:
         raise BadInput(f"No recording of this run has what {NAMES.get(measure, measure)} needs: see docs/lab-data.md.")
     return pd.DataFrame(rows)
@@ -146,7 +146,7 @@ def confusion_pairs(results: Results, system: str, most: int = 15) -> Any:
     """Which words became which, the most frequent first, with a recording in which it happened."""
     pairs: Counter[tuple[str | None, str | None]] = Counter()
     seen: dict[tuple[str | None, str | None], str] = {}
-    for item, row in results.heard(system):
+    for item, row in results.outputs(system):
         if "wer" in results.counts[row.key]:
             found = confusions(align(item.text or "", row.text or "", results.normaliser(item)))
             pairs += found
@@ -208,8 +208,8 @@ def by_speaker(results: Results, most: int = 20) -> Any:
 def _voice(item: Item) -> str:
     """The name of who speaks alone in a recording; "" where that is not known."""
     spans: tuple[Turn | Segment, ...] = item.turns or item.segments or ()
-    told = [item.extra.get("speaker"), *(item.extra.get("speakers") or ())]
-    names = {span.speaker for span in spans if span.speaker} or {str(name) for name in told if name}
+    labels = [item.extra.get("speaker"), *(item.extra.get("speakers") or ())]
+    names = {span.speaker for span in spans if span.speaker} or {str(name) for name in labels if name}
     return min(names) if len(names) == 1 else ""
 
 

@@ -11,7 +11,7 @@ from stt_lab.errors import BadInput, NotFound
 from stt_lab.lab.data.dataset import MANIFEST, Dataset, read_manifest
 from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.lab.runs.runner import Run, create
-from stt_lab.lab.runs.suite import BY_LANGUAGE, SPEECH_DIR, Entry, Suite, read_entry, read_systems
+from stt_lab.lab.runs.suite import BY_LANGUAGE, SPEECH_DIR, Suite, SystemEntry, read_system, read_systems
 from stt_lab.lab.runs.systems.protocol import KNOWN
 from stt_lab.lab.runs.systems.ready import lacks
 from stt_lab.lab.scoring.measures import voices
@@ -26,19 +26,19 @@ LONGEST_NAME = 60  # characters, of up to four bytes each
 
 
 @dataclass(frozen=True)
-class Choice:
+class SystemChoice:
     """A system, and why it cannot be chosen; "" where it can."""
 
-    entry: Entry
+    entry: SystemEntry
     lacks: str
 
 
 @dataclass(frozen=True)
-class Wish:
+class RunRequest:
     """What is to be run."""
 
     dataset: str  # of `datasets`
-    systems: tuple[Entry, ...]
+    systems: tuple[SystemEntry, ...]
     name: str  # of the run
     limit: int = 0  # recordings; 0 is all
     normaliser: str = BY_LANGUAGE
@@ -75,7 +75,7 @@ def dataset_of(lab: Evaluations, name: str) -> Dataset:
 
 
 @dataclass(frozen=True)
-class Facts:
+class DatasetFacts:
     """How large a dataset is, and what can be scored on it."""
 
     recordings: int
@@ -86,10 +86,10 @@ class Facts:
     silent: int  # recordings in which nobody speaks
 
 
-def facts(dataset: Dataset) -> Facts:
+def facts(dataset: Dataset) -> DatasetFacts:
     items = dataset.items
     lengths = [item.duration for item in items if item.duration is not None]
-    return Facts(
+    return DatasetFacts(
         recordings=len(items),
         seconds=sum(lengths) if len(lengths) == len(items) else None,
         languages=dict(Counter(item.language or "" for item in items).most_common()),
@@ -102,14 +102,14 @@ def facts(dataset: Dataset) -> Facts:
 # Systems
 
 
-def systems(lab: Evaluations) -> tuple[Choice, ...]:
+def systems(lab: Evaluations) -> tuple[SystemChoice, ...]:
     """Those of the suites that come along, and of the installation's own suites.toml."""
     shipped = next((path for path in SUITES if path.is_file()), None)
     files = [path for path in (shipped, lab.folder / OWN_SUITES) if path is not None and path.is_file()]
-    entries: dict[str, Entry] = {}
+    entries: dict[str, SystemEntry] = {}
     for path in files:
         entries |= read_systems(path)
-    return tuple(Choice(entry, lacks(entry, lab.settings)) for entry in entries.values())
+    return tuple(SystemChoice(entry, lacks(entry, lab.settings)) for entry in entries.values())
 
 
 def models(settings: Settings) -> tuple[catalog.Model, ...]:
@@ -117,16 +117,16 @@ def models(settings: Settings) -> tuple[catalog.Model, ...]:
     return tuple(model for model in catalog.models("transcribe") if catalog.available(model, settings))
 
 
-def our_system(model: str, language: str, diarize: bool) -> Entry:
+def our_system(model: str, language: str, diarize: bool) -> SystemEntry:
     """Our engine with one of the models; its name says with what. `language`: auto, known, or a code."""
-    told = language if language in ("auto", KNOWN) else language_code(language)
-    name = f"{model}, {told}{', speakers' if diarize else ''}"
-    wish = {"engine": "stt_lab", "model": model, "language": told, "diarize": diarize}
+    spoken = language if language in ("auto", KNOWN) else language_code(language)
+    name = f"{model}, {spoken}{', speakers' if diarize else ''}"
+    row = {"engine": "stt_lab", "model": model, "language": spoken, "diarize": diarize}
     only = {"languages": ["en"]} if catalog.get(model).languages == 1 else {}
-    return read_entry(name, wish | only)
+    return read_system(name, row | only)
 
 
-def chosen(lab: Evaluations, names: Iterable[str], own: Sequence[Entry]) -> tuple[Entry, ...]:
+def chosen(lab: Evaluations, names: Iterable[str], own: Sequence[SystemEntry]) -> tuple[SystemEntry, ...]:
     """Systems by name, then our own. Raises BadInput where one is unknown, cannot start, or where there is none."""
     known = {choice.entry.name: choice for choice in systems(lab)}
     wanted = []
@@ -134,7 +134,7 @@ def chosen(lab: Evaluations, names: Iterable[str], own: Sequence[Entry]) -> tupl
         if name not in known:
             raise BadInput(f"There is no system {name[:60]!r} here: choose from the list.")
         wanted.append(known[name])
-    wanted += [Choice(entry, lacks(entry, lab.settings)) for entry in own]
+    wanted += [SystemChoice(entry, lacks(entry, lab.settings)) for entry in own]
     if not wanted:
         raise BadInput("Choose a system, or a model of this machine, to run.")
     for choice in wanted:
@@ -143,13 +143,15 @@ def chosen(lab: Evaluations, names: Iterable[str], own: Sequence[Entry]) -> tupl
     return tuple({choice.entry.name: choice.entry for choice in wanted}.values())
 
 
-def begin(lab: Evaluations, wish: Wish) -> Run:
+def begin(lab: Evaluations, request: RunRequest) -> Run:
     """A new run, ready to start. Raises BadInput where its name is taken."""
-    name = checked_name(wish.name, "the run")
-    if wish.limit < 0:
+    name = checked_name(request.name, "the run")
+    if request.limit < 0:
         raise BadInput("The number of recordings cannot be negative: 0 takes all.")
     if (lab.runs / name).exists():
         raise BadInput(f"There is a run {name!r}: choose another name, or go on with that one.")
-    dataset = SPEECH_DIR if wish.dataset == SPEECH_DIR else str(_place(lab, wish.dataset))
-    suite = Suite(name=name, dataset=dataset, systems=wish.systems, limit=wish.limit, normaliser=wish.normaliser)
+    dataset = SPEECH_DIR if request.dataset == SPEECH_DIR else str(_place(lab, request.dataset))
+    suite = Suite(
+        name=name, dataset=dataset, systems=request.systems, limit=request.limit, normaliser=request.normaliser
+    )
     return create(suite, lab.runs, lab.settings, lab.folder, name)

@@ -16,7 +16,7 @@ from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import Report
 from stt_lab.errors import Cancelled, Conflict, NotFound, SttError, Unavailable
 from stt_lab.lab.runs import runner
-from stt_lab.lab.runs.runner import SUITE, Progress, Run
+from stt_lab.lab.runs.runner import SUITE, Run, RunProgress
 from stt_lab.lab.runs.systems.protocol import System
 from stt_lab.settings import Settings
 from stt_lab.types import Event
@@ -29,12 +29,12 @@ CRASHED = "The evaluation stumbled over something that nobody foresaw: the serve
 
 
 @dataclass(frozen=True)
-class Status:
+class EvaluationStatus:
     """How far an evaluation is."""
 
     run: str  # name of its folder
     phase: Phase
-    progress: Progress
+    progress: RunProgress
     waiting: bool = False  # for the device, which users have
     left_s: float | None = None  # None: nobody can say yet
     problem: str = ""  # why it failed
@@ -49,7 +49,7 @@ class Evaluation:
         self._settings, self._pool = settings, pool
         self._phase: Phase = "running"
         self._problem = ""
-        self._progress = Progress(0, 0, 0, "", "")
+        self._progress = RunProgress(0, 0, 0, "", "")
         self._first: tuple[float, int] | None = None  # when the first recording was begun, and how many were done then
         self._gone = threading.Event()
         self._waiting = False
@@ -66,10 +66,10 @@ class Evaluation:
         self._thread.join(seconds)
 
     @property
-    def status(self) -> Status:
+    def status(self) -> EvaluationStatus:
         phase: Phase = "stopping" if self._gone.is_set() and self._phase == "running" else self._phase
         name, left = self.run.folder.name, self._left()
-        return Status(name, phase, self._progress, self._waiting, left, self._problem)
+        return EvaluationStatus(name, phase, self._progress, self._waiting, left, self._problem)
 
     def _left(self) -> float | None:
         progress = self._progress
@@ -90,8 +90,8 @@ class Evaluation:
         except Exception as problem:
             if not isinstance(problem, SttError):
                 log.exception("the evaluation %s failed", self.run.folder.name)
-            told = str(problem) if isinstance(problem, SttError) else CRASHED
-            self._problem = told.replace(f"{self.run.folder.parent}{os.sep}", "")  # names, and not where they lie
+            sentence = str(problem) if isinstance(problem, SttError) else CRASHED
+            self._problem = sentence.replace(f"{self.run.folder.parent}{os.sep}", "")  # names, and not where they lie
             self._phase = "failed"
         finally:
             self.ended.set()
@@ -101,7 +101,7 @@ class Evaluation:
 
         score(self.run)
 
-    def _see(self, progress: Progress) -> None:
+    def _see(self, progress: RunProgress) -> None:
         self._progress = progress
         if progress.item and self._first is None:
             self._first = time.monotonic(), progress.done

@@ -54,7 +54,7 @@ def append(path: Path, prediction: Prediction) -> None:
         os.fsync(file.fileno())
 
 
-def mend(path: Path) -> int:
+def repair(path: Path) -> int:
     """Drop what follows the last whole row: a process was killed while it wrote. The bytes that were dropped."""
     if not path.exists():
         return 0

@@ -31,10 +31,10 @@ from stt_lab.errors import BadInput, Cancelled, Conflict, SttError, Unavailable
 from stt_lab.lab.data.dataset import Dataset, Item
 from stt_lab.lab.noise.sound import own_decoder
 from stt_lab.lab.runs.meter import Cost, measured
-from stt_lab.lab.runs.predictions import Prediction, append, done, mend, read, write_json
+from stt_lab.lab.runs.predictions import Prediction, append, done, read, repair, write_json
 from stt_lab.lab.runs.provenance import provenance
 from stt_lab.lab.runs.suite import BY_LANGUAGE, Suite, moved, open_dataset, read_dict
-from stt_lab.lab.runs.systems.protocol import Bench, Heard, System
+from stt_lab.lab.runs.systems.protocol import System, SystemContext, SystemOutput
 from stt_lab.settings import Settings
 from stt_lab.text import find_normaliser
 from stt_lab.types import Audio, Event
@@ -65,7 +65,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far a run is. `system` and `item` are what comes next, or what was done last at the end."""
 
     done: int
@@ -75,7 +75,7 @@ class Progress:
     item: str
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[RunProgress], None]
 Turn = Callable[[System], AbstractContextManager[Report]]  # around all that a system does; its wait is not measured
 
 
@@ -126,7 +126,7 @@ def resume(folder: Path, settings: Settings) -> Run:
 
 def missing(run: Run) -> int:
     """How many rows the run lacks."""
-    return sum(map(len, _Work(run, lambda progress: None, read(run.predictions)).left.values()))
+    return sum(map(len, _PendingWork(run, lambda progress: None, read(run.predictions)).left.values()))
 
 
 def predict(run: Run, settings: Settings, on_progress: OnProgress = lambda progress: None, turn: Turn = at_once) -> int:
@@ -138,9 +138,9 @@ def predict(run: Run, settings: Settings, on_progress: OnProgress = lambda progr
     lock = FileLock(run.folder / ".lock")
     try:
         with lock.acquire(timeout=0):
-            mend(run.predictions)
+            repair(run.predictions)
             before = read(run.predictions)
-            work = _Work(run, on_progress, before, turn)
+            work = _PendingWork(run, on_progress, before, turn)
             if work.left:
                 _predict(work, settings)
             on_progress(work.progress("", ""))
@@ -150,7 +150,7 @@ def predict(run: Run, settings: Settings, on_progress: OnProgress = lambda progr
 
 
 @dataclass
-class _Work:
+class _PendingWork:
     """What is left to do, and where the rows go; used by several threads at once."""
 
     run: Run
@@ -167,19 +167,19 @@ class _Work:
         have = done(self.before)
         self.failed = sum(one.error is not None for one in self.before)
         for turn, item in enumerate(self.run.items):
-            wanted = [entry.name for entry in self.run.suite.systems if entry.hears(item)]
+            wanted = [entry.name for entry in self.run.suite.systems if entry.covers(item)]
             self.total += len(wanted)
             names = tuple(name for name in _rotated(wanted, turn) if (name, item.id) not in have)
             if names:
                 self.left[item.id] = names
 
-    def progress(self, system: str, item: str) -> Progress:
-        return Progress(self.total - self._missing(), self.total, self.failed, system, item)
+    def progress(self, system: str, item: str) -> RunProgress:
+        return RunProgress(self.total - self._missing(), self.total, self.failed, system, item)
 
     def _missing(self) -> int:
         return sum(map(len, self.left.values())) - self.added
 
-    def tell(self, system: str, item: str) -> None:
+    def announce(self, system: str, item: str) -> None:
         with self._lock:
             self.on_progress(self.progress(system, item))
 
@@ -196,7 +196,7 @@ def _rotated(names: Sequence[str], turn: int) -> list[str]:
     return [*names[first:], *names[:first]]
 
 
-def _predict(work: _Work, settings: Settings) -> None:
+def _predict(work: _PendingWork, settings: Settings) -> None:
     suite = work.run.suite
     wanted = {name for names in work.left.values() for name in names}
     with ExitStack() as ends:
@@ -204,8 +204,8 @@ def _predict(work: _Work, settings: Settings) -> None:
         systems: dict[str, System] = {}
         for entry in suite.systems:
             if entry.name in wanted:
-                bench = Bench(entry.name, settings, ENVS, suite.timeout_s)
-                systems[entry.name] = ends.enter_context(closing(entry.wish.make(bench)))
+                context = SystemContext(entry.name, settings, ENVS, suite.timeout_s)
+                systems[entry.name] = ends.enter_context(closing(entry.config.make(context)))
         _warm(work, systems, decoder)
         _note(work.run.folder / PROVENANCE, provenance(settings, systems.values()) | {"seed": suite.seed})
         _all(work, systems, decoder)
@@ -227,20 +227,20 @@ def _note(path: Path, now: dict[str, Any]) -> None:
     write_json(path, now | ({"earlier": earlier} if earlier else {}))
 
 
-def _warm(work: _Work, systems: dict[str, System], decoder: Decoder) -> None:
+def _warm(work: _PendingWork, systems: dict[str, System], decoder: Decoder) -> None:
     """Let every system load, and hear the shortest recording with speech once before anything is measured."""
     suite = work.run.suite
     for entry in suite.systems:
         if entry.name not in systems:
             continue
         system = systems[entry.name]
-        work.tell(system.name, "")
+        work.announce(system.name, "")
         with work.turn(system) as report:
             system.start(report)
-        heard = [item for item in work.run.items if entry.hears(item) and item.id in work.left]
-        if system.remote or not heard:
+        covered = [item for item in work.run.items if entry.covers(item) and item.id in work.left]
+        if system.remote or not covered:
             continue
-        item = min(heard, key=lambda item: (item.text == "", item.duration or 60.0))
+        item = min(covered, key=lambda item: (item.text == "", item.duration or 60.0))
         try:
             with decoder.decode(item.audio) as audio, work.turn(system) as report:
                 system.transcribe(item, audio, _patience(suite.timeout_s, report))
@@ -250,7 +250,7 @@ def _warm(work: _Work, systems: dict[str, System], decoder: Decoder) -> None:
             log.info("%s failed while it was warming up: %s", system.name, problem)
 
 
-def _all(work: _Work, systems: dict[str, System], decoder: Decoder) -> None:
+def _all(work: _PendingWork, systems: dict[str, System], decoder: Decoder) -> None:
     """Recording after recording; several at once where a system works on several devices."""
     threads = max((system.capacity for system in systems.values()), default=1)
     items = [item for item in work.run.items if item.id in work.left]
@@ -262,20 +262,22 @@ def _all(work: _Work, systems: dict[str, System], decoder: Decoder) -> None:
         for item in items:
             hear(item)
         return
-    with ThreadPoolExecutor(threads) as crew:
+    with ThreadPoolExecutor(threads) as executor:
         try:
-            for _ in crew.map(hear, items):
+            for _ in executor.map(hear, items):
                 pass
         except BaseException:
-            crew.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _hear(work: _Work, systems: Sequence[System], item: Item, decoder: Decoder, alone: bool) -> None:
+def _hear(work: _PendingWork, systems: Sequence[System], item: Item, decoder: Decoder, alone: bool) -> None:
     """One recording by all systems that have not heard it."""
     with ExitStack() as ends:
         try:
-            audio = ends.enter_context(decoder.decode(item.audio, lambda event: work.tell(systems[0].name, item.id)))
+            audio = ends.enter_context(
+                decoder.decode(item.audio, lambda event: work.announce(systems[0].name, item.id))
+            )
         except Cancelled:
             raise
         except SttError as problem:
@@ -283,17 +285,17 @@ def _hear(work: _Work, systems: Sequence[System], item: Item, decoder: Decoder, 
                 work.add(Prediction(system.name, item.id, item.duration, error=str(problem)))
             return
         for system in systems:
-            work.tell(system.name, item.id)
+            work.announce(system.name, item.id)
             with work.turn(system) as report:
                 prediction = _one(system, item, audio, alone, _patience(work.run.suite.timeout_s, report))
             work.add(prediction)
 
 
 def _one(system: System, item: Item, audio: Audio, alone: bool, report: Report) -> Prediction:
-    heard, error = Heard(None), None
+    output, error = SystemOutput(None), None
     with measured(system.processes, alone) as cost:
         try:
-            heard = system.transcribe(item, audio, report)
+            output = system.transcribe(item, audio, report)
         except Cancelled:
             raise
         except SttError as problem:
@@ -301,15 +303,15 @@ def _one(system: System, item: Item, audio: Audio, alone: bool, report: Report) 
         except Exception as problem:
             log.exception("%s failed on %s", system.name, item.id)
             error = f"The system failed in a way that nobody foresaw ({type(problem).__name__}): the log says more."
-    return _row(system.name, item.id, audio, heard, cost, error)
+    return _row(system.name, item.id, audio, output, cost, error)
 
 
-def _row(system: str, item: str, audio: Audio, heard: Heard, cost: Cost, error: str | None) -> Prediction:
+def _row(system: str, item: str, audio: Audio, output: SystemOutput, cost: Cost, error: str | None) -> Prediction:
     costs: dict[str, Any] = {"seconds": round(cost.seconds, 4), "busy": cost.busy}
     for name, value in (("cpu", cost.cpu), ("memory_mb", cost.memory_mb), ("joules", cost.joules)):
         costs[name] = None if value is None else round(value, 3)
     return Prediction(
-        system, item, audio.duration, heard.text, heard.language, heard.segments, heard.turns, error=error, **costs
+        system, item, audio.duration, output.text, output.language, output.segments, output.turns, error=error, **costs
     )
 
 

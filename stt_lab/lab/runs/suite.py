@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from stt_lab.errors import BadInput, MissingFile
 from stt_lab.lab.data.dataset import Dataset, Item, read_manifest
 from stt_lab.lab.runs.systems import KINDS
-from stt_lab.lab.runs.systems.protocol import Kind
+from stt_lab.lab.runs.systems.protocol import SystemConfig
 from stt_lab.settings import Settings
 
 SPEECH_DIR = "speech_dir"  # as a dataset: what the setting of that name says
@@ -27,20 +27,20 @@ Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A system of a suite. `wish` is of the class that belongs to the engine."""
+class SystemEntry:
+    """A system of a suite. `config` is of the class that belongs to the engine."""
 
     name: str
     engine: str
-    wish: Kind
+    config: SystemConfig
     languages: tuple[str, ...] = ()  # recordings in other languages are left out for it; () keeps all
 
-    def hears(self, item: Item) -> bool:
+    def covers(self, item: Item) -> bool:
         return not self.languages or item.language is None or item.language in self.languages
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class SuiteOptions:
     """What a suite says besides its systems. Filters that are empty keep everything."""
 
     dataset: str  # a manifest or its folder, or "speech_dir"
@@ -58,11 +58,11 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suite(Plan):
+class Suite(SuiteOptions):
     """What a run does."""
 
     name: str
-    systems: tuple[Entry, ...]
+    systems: tuple[SystemEntry, ...]
 
     def with_systems(self, names: Sequence[str]) -> Suite:
         known = {entry.name: entry for entry in self.systems}
@@ -99,9 +99,9 @@ def _draw(seed: int, id: str) -> bytes:
     return hashlib.sha256(f"{seed} {id}".encode()).digest()
 
 
-def _entry_dict(entry: Entry) -> dict[str, Any]:
-    wish: dict[str, Any] = asdict(entry.wish)  # type: ignore[call-overload]  # every Kind is a dataclass
-    return {"name": entry.name, "engine": entry.engine, "languages": list(entry.languages), **wish}
+def _entry_dict(entry: SystemEntry) -> dict[str, Any]:
+    config: dict[str, Any] = asdict(entry.config)  # type: ignore[call-overload]  # every Kind is a dataclass
+    return {"name": entry.name, "engine": entry.engine, "languages": list(entry.languages), **config}
 
 
 # Reading
@@ -116,7 +116,7 @@ class _File:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Table(Plan):
+class _Table(SuiteOptions):
     """A table of `suites`."""
 
     systems: tuple[str, ...]
@@ -128,12 +128,12 @@ def read_suites(path: Path) -> dict[str, Suite]:
     return {name: _suite(name, row, systems) for name, row in file.suites.items()}
 
 
-def read_systems(path: Path) -> dict[str, Entry]:
+def read_systems(path: Path) -> dict[str, SystemEntry]:
     """The systems of such a file, also those that no suite names."""
     return _read(path)[1]
 
 
-def _read(path: Path) -> tuple[_File, dict[str, Entry]]:
+def _read(path: Path) -> tuple[_File, dict[str, SystemEntry]]:
     if not path.is_file():
         raise MissingFile(f"There is no file of suites at {path}: name one with --suites.")
     try:
@@ -141,18 +141,18 @@ def _read(path: Path) -> tuple[_File, dict[str, Entry]]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise BadInput(f"{path.name} is not TOML: {problem}.") from None
     file = _made(_File, table, path.name)
-    return file, {name: read_entry(name, row) for name, row in file.systems.items()}
+    return file, {name: read_system(name, row) for name, row in file.systems.items()}
 
 
 def read_dict(row: Mapping[str, Any]) -> Suite:
     """The inverse of `Suite.as_dict`."""
     rest = dict(row)
     rows = [dict(one) for one in rest.pop("systems", ())]
-    systems = {(name := one.pop("name", "")): read_entry(name, one) for one in rows}
+    systems = {(name := one.pop("name", "")): read_system(name, one) for one in rows}
     return _suite(rest.pop("name", ""), rest | {"systems": list(systems)}, systems)
 
 
-def _suite(name: str, row: Mapping[str, Any], systems: Mapping[str, Entry]) -> Suite:
+def _suite(name: str, row: Mapping[str, Any], systems: Mapping[str, SystemEntry]) -> Suite:
     where = f"The suite {name!r}"
     made = _made(_Table, row, where)
     if not made.systems:
@@ -161,18 +161,18 @@ def _suite(name: str, row: Mapping[str, Any], systems: Mapping[str, Entry]) -> S
         _known(system, systems, f"{where} names a system that is not there,")
     if min(made.limit, made.longest_s, made.collar_s) < 0 or made.timeout_s <= 0:
         raise BadInput(f"{where} has a negative limit, longest_s, collar_s or timeout_s: give positive numbers.")
-    plain = {field.name: getattr(made, field.name) for field in fields(Plan)}
+    plain = {field.name: getattr(made, field.name) for field in fields(SuiteOptions)}
     return Suite(name=name, systems=tuple(systems[one] for one in dict.fromkeys(made.systems)), **plain)
 
 
-def read_entry(name: str, row: Mapping[str, Any]) -> Entry:
+def read_system(name: str, row: Mapping[str, Any]) -> SystemEntry:
     """A table of `systems`: `engine`, `languages`, and the fields of that engine."""
     where, rest = f"The system {name!r}", dict(row)
     engine = _known(str(rest.pop("engine", "")), KINDS, f"{where} needs an engine that is known; there is no")
     languages = rest.pop("languages", [])
     if not isinstance(languages, list) or not all(isinstance(one, str) for one in languages):
         raise BadInput(f'{where} has languages that are no list of codes: write languages = ["en"].')
-    return Entry(name, engine, _made(KINDS[engine], rest, where), tuple(languages))
+    return SystemEntry(name, engine, _made(KINDS[engine], rest, where), tuple(languages))
 
 
 def _known(name: str, known: Iterable[str], sentence: str) -> str:

@@ -50,7 +50,7 @@ class Board:
 
 
 @dataclass(frozen=True)
-class Row:
+class LeaderboardRow:
     """What one system reached in one run. Rates are as in scores.json: shares, not percent."""
 
     board: Board
@@ -59,7 +59,7 @@ class Row:
     low: float | None  # 95 %, by recording
     high: float | None
     recordings: int  # that the measure could be taken of
-    heard: int  # with those that it failed on, or that have no reference for the measure
+    attempted: int  # with failures, and with recordings that have no reference for the measure
     failures: int
     rtfx: float | None
     memory_mb: float | None
@@ -72,20 +72,20 @@ class Row:
     rank: int | None = None  # 1 is best, equal values share one; None over fewer recordings than others of the board
 
 
-def boards(rows: Iterable[Row]) -> dict[Board, tuple[Row, ...]]:
+def boards(rows: Iterable[LeaderboardRow]) -> dict[Board, tuple[LeaderboardRow, ...]]:
     """The best first on each board, a row for each system; those over fewer recordings come last."""
-    found: dict[Board, dict[str, list[Row]]] = {}
+    found: dict[Board, dict[str, list[LeaderboardRow]]] = {}
     for row in sorted(rows, key=lambda row: (row.made, row.run), reverse=True):  # so the newest names the board
         found.setdefault(row.board, {}).setdefault(row.identity, []).append(row)
     return {board: _ranked(map(_newest, systems.values())) for board, systems in found.items()}
 
 
-def _newest(same: Sequence[Row]) -> Row:
+def _newest(same: Sequence[LeaderboardRow]) -> LeaderboardRow:
     """Of runs of one system, newest first: a run that was broken off does not hide a whole one."""
-    return replace(max(same, key=lambda row: row.heard), runs=len(same))
+    return replace(max(same, key=lambda row: row.attempted), runs=len(same))
 
 
-def _ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
+def _ranked(rows: Iterable[LeaderboardRow]) -> tuple[LeaderboardRow, ...]:
     found = list(rows)
     most = max(row.recordings for row in found)
     sign = -1 if found[0].board.measure in HIGH_IS_GOOD else 1
@@ -97,12 +97,12 @@ def _ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
 # Reading
 
 
-def read(runs: Path) -> tuple[Row, ...]:
+def read(runs: Path) -> tuple[LeaderboardRow, ...]:
     """The rows of every run in a folder that has scores."""
     return tuple(row for path in sorted(runs.glob(f"*/{SCORES}")) for row in _of_run(path.parent))
 
 
-def _of_run(folder: Path) -> tuple[Row, ...]:
+def _of_run(folder: Path) -> tuple[LeaderboardRow, ...]:
     path = folder / SCORES
     try:
         scores = json.loads(path.read_text("utf-8"))
@@ -126,23 +126,23 @@ def _json(path: Path) -> dict[str, Any]:
 
 def rows_of(
     run: str, scores: Mapping[str, Any], suite: Mapping[str, Any], provenance: Mapping[str, Any]
-) -> Iterator[Row]:
+) -> Iterator[LeaderboardRow]:
     """The rows of a run, from its files as they were read."""
     about, made = scores["dataset"], {key: provenance[key] for key in MADE_OF if provenance.get(key) is not None}
-    wishes = {one["name"]: one for one in suite.get("suite", {}).get("systems", ())}
+    configs = {one["name"]: one for one in suite.get("suite", {}).get("systems", ())}
     for system, found in scores["systems"].items():
         cost, details = found["cost"], provenance.get("systems", {}).get(system, {})
         for measure, one in found["quality"][ALL].items():
             rate = one[RATES[measure][0]] if measure in RATES else {"value": None}
             if rate["value"] is None:
                 continue
-            yield Row(
+            yield LeaderboardRow(
                 board=_board(measure, scores, about),
                 system=system, value=rate["value"], low=rate["low"], high=rate["high"],
-                recordings=one["recordings"], heard=found["recordings"], failures=found["failures"],
+                recordings=one["recordings"], attempted=found["recordings"], failures=found["failures"],
                 rtfx=(cost.get("rtfx") or {}).get("value"), memory_mb=cost.get("memory_mb"), busy=cost["busy"],
                 run=run, made=str(provenance["made"]), provenance=made,
-                identity=_identity(system, wishes.get(system), details.get("weights")),
+                identity=_identity(system, configs.get(system), details.get("weights")),
             )  # fmt: skip
 
 
@@ -152,14 +152,14 @@ def _board(measure: str, scores: Mapping[str, Any], about: Mapping[str, Any]) ->
     return Board(about["digest"], measure, normaliser, collar, about["name"], about["recordings"])
 
 
-def _identity(name: str, wish: Any, weights: Any) -> str:
-    return json.dumps([name, wish, weights], sort_keys=True)
+def _identity(name: str, config: Any, weights: Any) -> str:
+    return json.dumps([name, config, weights], sort_keys=True)
 
 
 # For people
 
 
-def table(found: Mapping[Board, Sequence[Row]]) -> str:
+def table(found: Mapping[Board, Sequence[LeaderboardRow]]) -> str:
     """The boards of the usual measures as text, those of one dataset together."""
     chosen = sorted(
         (board for board in found if board.measure in SHOWN),
@@ -171,7 +171,7 @@ def table(found: Mapping[Board, Sequence[Row]]) -> str:
 HEADS = ("#", "system", "value (95 %)", "files", "failed", "RTFx", "MB", "busy", "runs", "run", "date")
 
 
-def _printed(board: Board, rows: Sequence[Row]) -> str:
+def _printed(board: Board, rows: Sequence[LeaderboardRow]) -> str:
     title = f"{board.dataset} ({board.size} recordings, {board.digest[:DIGEST]}): {NAMES[board.measure]}"
     lines = [HEADS, *map(cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADS))]
@@ -180,14 +180,14 @@ def _printed(board: Board, rows: Sequence[Row]) -> str:
     return "\n".join([", ".join(filter(None, (title, board.rule))), *shown, *note])
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: LeaderboardRow) -> tuple[str, ...]:
     """A row under HEADS; the value in percent where it is a share."""
     cost = ("-" if value is None else f"{value:.{digits}f}" for value, digits in ((row.rtfx, 1), (row.memory_mb, 0)))
     counts = (str(row.recordings), str(row.failures), *cost, str(row.busy), str(row.runs))
     return ("-" if row.rank is None else str(row.rank), row.system, value(row), *counts, row.run, row.made[:10])
 
 
-def value(row: Row) -> str:
+def value(row: LeaderboardRow) -> str:
     """12.3 (10.1–14.5)."""
     scale = factor(row.board.measure)
     if row.low is None or row.high is None:

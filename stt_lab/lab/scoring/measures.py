@@ -17,14 +17,14 @@ UNSPACED = frozenset(["zh", "ja", "th", "yue", "lo", "my", "km", "bo"])  # writt
 
 
 @dataclass(frozen=True)
-class Rule:
+class ScoringRule:
     """How predictions are compared."""
 
     normaliser: Callable[[str | None], Normaliser]  # for a language
     collar_s: float = 0.0
 
 
-def measure(item: Item, prediction: Prediction, rule: Rule) -> Mapping[str, Counts]:
+def measure(item: Item, prediction: Prediction, rule: ScoringRule) -> Mapping[str, Counts]:
     """All that the recording's references allow. Empty for a recording that the system failed on."""
     if prediction.error is not None:
         return {}
@@ -43,7 +43,7 @@ def voices(item: Item) -> int:
     return len({span.speaker for span in spans if span.speaker}) or 1
 
 
-def _words(item: Item, prediction: Prediction, rule: Rule) -> Measures:
+def _words(item: Item, prediction: Prediction, rule: ScoringRule) -> Measures:
     """Of recordings of one voice: the words of several have no order of their own, and cpWER is their measure."""
     if not item.text or prediction.text is None or voices(item) > 1:
         return
@@ -53,13 +53,13 @@ def _words(item: Item, prediction: Prediction, rule: Rule) -> Measures:
     yield "cer", metrics.cer([item.text], [prediction.text], normaliser)
 
 
-def _nobody(item: Item, prediction: Prediction, rule: Rule) -> Measures:
+def _nobody(item: Item, prediction: Prediction, rule: ScoringRule) -> Measures:
     seconds = prediction.duration or item.duration
     if item.text == "" and prediction.text is not None and seconds:
         yield "non_speech", metrics.non_speech_words(prediction.text, seconds, rule.normaliser(item.language))
 
 
-def _times(item: Item, prediction: Prediction, rule: Rule) -> Measures:
+def _times(item: Item, prediction: Prediction, rule: ScoringRule) -> Measures:
     heard: tuple[Word, ...] = tuple(word for segment in prediction.segments for word in segment.words)
     if item.words and heard and item.language not in UNSPACED:
         starts, ends = metrics.word_times(item.words, heard, rule.normaliser(item.language))
@@ -67,7 +67,7 @@ def _times(item: Item, prediction: Prediction, rule: Rule) -> Measures:
         yield "word_ends", ends
 
 
-def _speakers(item: Item, prediction: Prediction, rule: Rule) -> Measures:
+def _speakers(item: Item, prediction: Prediction, rule: ScoringRule) -> Measures:
     if prediction.turns is None:
         return
     seconds = prediction.duration or item.duration
@@ -93,7 +93,7 @@ def _said(reference: tuple[Segment, ...], heard: tuple[Segment, ...], normaliser
             continue
 
 
-def _speed(item: Item, prediction: Prediction, rule: Rule) -> Measures:
+def _speed(item: Item, prediction: Prediction, rule: ScoringRule) -> Measures:
     if prediction.duration and prediction.seconds is not None:
         yield "speed", metrics.speed(prediction.seconds, prediction.duration)
     if prediction.duration and prediction.cpu is not None:

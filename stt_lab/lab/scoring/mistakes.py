@@ -37,7 +37,7 @@ class Mistakes:
 def worst(results: Results, system: str = "", most: int = 5) -> Iterator[Mistakes]:
     """Those with the highest WER of a system; "" is the first that wrote words. Raises BadInput where none has one."""
     name = results.system(system)
-    texts = {item.id: (item, row.text or "") for item, row in results.heard(name)}
+    texts = {item.id: (item, row.text or "") for item, row in results.outputs(name)}
     for _, row in tables.worst(results, name, most).iterrows():
         item, heard = texts[row["item"]]
         steps = align(item.text or "", heard, results.normaliser(item))

@@ -16,7 +16,7 @@ from stt_lab.errors import BadInput, MissingFile
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.predictions import Prediction, read
 from stt_lab.lab.runs.runner import PREDICTIONS, PROVENANCE, SUITE, Run, resume
-from stt_lab.lab.scoring.measures import Rule, measure
+from stt_lab.lab.scoring.measures import ScoringRule, measure
 from stt_lab.lab.scoring.scores import SCORES, rule_of, score
 from stt_lab.metrics import Counts
 from stt_lab.settings import Settings, get_settings
@@ -44,7 +44,7 @@ class Results:
         return {item.id: item for item in self.run.items}
 
     @cached_property
-    def rule(self) -> Rule:
+    def rule(self) -> ScoringRule:
         return rule_of(self.run.suite, self.run.folder)
 
     @cached_property
@@ -66,7 +66,7 @@ class Results:
     def normaliser(self, item: Item) -> Normaliser:
         return self.rule.normaliser(item.language)
 
-    def heard(self, system: str) -> Iterator[tuple[Item, Prediction]]:
+    def outputs(self, system: str) -> Iterator[tuple[Item, Prediction]]:
         """What a system made of the recordings that it did not fail on. Raises BadInput for another run's system."""
         if system not in self.systems:
             raise BadInput(f"This run has no system {system!r}: choose from {', '.join(self.systems)}.")
@@ -77,7 +77,7 @@ class Results:
     def pair(self, first: str = "", second: str = "") -> tuple[str, str]:
         """Two systems of this run; the first others for "". Raises BadInput where there are not two."""
         for name in filter(None, (first, second)):
-            next(self.heard(name), None)
+            next(self.outputs(name), None)
         rest = [name for name in self.systems if name not in (first, second)]
         made = first or (rest.pop(0) if rest else ""), second or (rest.pop(0) if rest else "")
         if not all(made) or made[0] == made[1]:
@@ -87,7 +87,7 @@ class Results:
     def system(self, name: str = "") -> str:
         """The name, or for "" the first system that wrote words."""
         if name:
-            next(self.heard(name), None)
+            next(self.outputs(name), None)
             return name
         writers = (row.system for row in self.predictions if row.text is not None and row.system in self.systems)
         return next(writers, self.systems[0])

@@ -17,7 +17,7 @@ from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.predictions import Prediction, read, write_json
 from stt_lab.lab.runs.runner import Run
 from stt_lab.lab.runs.suite import BY_LANGUAGE, Suite, normaliser_of
-from stt_lab.lab.scoring.measures import Rule, measure
+from stt_lab.lab.scoring.measures import ScoringRule, measure
 from stt_lab.metrics import Counts, bootstrap, compare, pool
 from stt_lab.text import Normaliser, find_normaliser, normaliser_name
 
@@ -53,7 +53,7 @@ def factor(measure: str) -> float:
 
 @dataclass(frozen=True)
 class _Plan:
-    rule: Rule
+    rule: ScoringRule
     seed: int
 
 
@@ -81,15 +81,15 @@ def score(run: Run) -> dict[str, Any]:
     return made
 
 
-def rule_of(suite: Suite, folder: Path) -> Rule:
+def rule_of(suite: Suite, folder: Path) -> ScoringRule:
     """A table of replacements is read from `folder`."""
     if suite.normaliser == BY_LANGUAGE:
-        return Rule(normaliser_of, suite.collar_s)
+        return ScoringRule(normaliser_of, suite.collar_s)
     chosen: Normaliser = find_normaliser(suite.normaliser, folder)
-    return Rule(lambda language: chosen, suite.collar_s)
+    return ScoringRule(lambda language: chosen, suite.collar_s)
 
 
-def _counted(system: str, rows: Iterable[Prediction], items: Sequence[Item], rule: Rule) -> Counted:
+def _counted(system: str, rows: Iterable[Prediction], items: Sequence[Item], rule: ScoringRule) -> Counted:
     """In the dataset's order, so that a run that was broken off, or went over several machines, gives the same."""
     found = {row.item: row for row in rows if row.system == system}
     return {item.id: measure(item, found[item.id], rule) for item in items if item.id in found}

@@ -39,7 +39,7 @@ def by_length(results: Results, system: str) -> Any:
     def name(language: str | None, word: str) -> str:
         if _has_digit(word):
             return NUMBER
-        return next(told for limit, told in LENGTHS.items() if len(word) < limit or limit == max(LENGTHS))
+        return next(group for limit, group in LENGTHS.items() if len(word) < limit or limit == max(LENGTHS))
 
     return _table(results, system, name, [NUMBER, *LENGTHS.values()])
 
@@ -60,7 +60,7 @@ def _table(results: Results, system: str, name: Class, order: Sequence[str]) -> 
 
 def _said(results: Results, system: str) -> Iterator[tuple[str | None, str, bool]]:
     """Language, word and whether it was heard right, of every word of the references."""
-    for item, row in results.heard(system):
+    for item, row in results.outputs(system):
         if "wer" in results.counts[row.key]:
             for step in align(item.text or "", row.text or "", results.normaliser(item)):
                 if step.reference is not None:

@@ -12,14 +12,14 @@ import gradio as gr
 from stt_lab.lab.scoring import leaderboard
 from stt_lab.ui import parts
 from stt_lab.ui.lab import html
-from stt_lab.ui.lab.gate import Bench, News, administrator, text
+from stt_lab.ui.lab.gate import LabContext, Updates, administrator, text
 
 
-class Board:
+class LeaderboardPanel:
     """Choose a dataset, then a measure and how it is counted: what is in one table may be compared."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
+    def __init__(self, context: LabContext) -> None:
+        self.context = context
 
     def draw(self) -> None:
         with gr.Row(equal_height=True):
@@ -36,12 +36,12 @@ class Board:
             event(self.compare, [self.dataset, self.rule], self.shown, **parts.RAW)
 
     @administrator("table")
-    async def compare(self, dataset: Any, rule: Any, request: gr.Request) -> AsyncIterator[News]:
-        yield await asyncio.to_thread(self.news, text(dataset), text(rule))
+    async def compare(self, dataset: Any, rule: Any, request: gr.Request) -> AsyncIterator[Updates]:
+        yield await asyncio.to_thread(self.updates_for, text(dataset), text(rule))
 
-    def news(self, digest: str, rule: str) -> News:
+    def updates_for(self, digest: str, rule: str) -> Updates:
         """The board of a dataset and a rule; the first ones where they are not there."""
-        found = leaderboard.boards(leaderboard.read(self.bench.lab.runs))
+        found = leaderboard.boards(leaderboard.read(self.context.lab.runs))
         sets = {board.digest: html.board_name(board) for board in found}
         if not sets:
             return {self.table: html.NO_BOARDS}

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from stt_lab.errors import BadInput, SttError
-from stt_lab.lab.data.importers import Options
-from stt_lab.lab.data.uploaded import Limits, add_dataset
+from stt_lab.lab.data.importers import ImportOptions
+from stt_lab.lab.data.uploaded import UploadLimits, add_dataset
 from stt_lab.lab.runs import choices
 from stt_lab.lab.runs.evaluations import Evaluation
 from stt_lab.lab.runs.suite import BY_LANGUAGE, SPEECH_DIR
@@ -21,8 +21,8 @@ from stt_lab.text import language_code
 from stt_lab.ui import parts
 from stt_lab.ui.html import bar, notice
 from stt_lab.ui.lab import html
-from stt_lab.ui.lab.gate import Bench, News, administrator, done, languages, text, texts, whole
-from stt_lab.ui.lab.results import Results
+from stt_lab.ui.lab.gate import LabContext, Updates, administrator, done, languages, text, texts, whole
+from stt_lab.ui.lab.results import ResultsPanel
 from stt_lab.ui.work import discard, listening, named, received
 
 POLL_S = 0.5  # how often a run is looked at
@@ -33,11 +33,11 @@ NORMALISERS = [
 ]  # fmt: skip
 
 
-class Evaluate:
+class EvaluatePanel:
     """Choose a dataset and systems, and run them."""
 
-    def __init__(self, bench: Bench, results: Results) -> None:
-        self.bench, self.lab, self.results = bench, bench.lab, results
+    def __init__(self, context: LabContext, results: ResultsPanel) -> None:
+        self.context, self.lab, self.results = context, context.lab, results
 
     # How it is laid out
 
@@ -59,11 +59,11 @@ class Evaluate:
         self.add = gr.Button("Add dataset", elem_id="lab-add")
 
     def _draw_systems(self) -> None:
-        told = [("As the reference says", KNOWN), ("Detect automatically", "auto"), *languages()]
+        spoken = [("As the reference says", KNOWN), ("Detect automatically", "auto"), *languages()]
         self.systems = gr.CheckboxGroup([], label="Systems of the suites", elem_id="lab-systems")
         self.lacking = parts.html(elem_id="lab-lacking")
         self.models = gr.CheckboxGroup([], label="Models of this machine", elem_id="lab-models")
-        self.language = gr.Dropdown(told, value=KNOWN, label="Language that they are told", elem_id="lab-language")
+        self.language = gr.Dropdown(spoken, value=KNOWN, label="Language that they are told", elem_id="lab-language")
         self.diarize = gr.Checkbox(False, label="Label speakers with them", elem_id="lab-diarize")
 
     def _draw_run(self) -> None:
@@ -93,12 +93,12 @@ class Evaluate:
 
     def wire(self) -> None:
         raw, results = parts.RAW, self.results
-        wish = [self.dataset, self.systems, self.models, self.language, self.diarize]
-        wish += [self.limit, self.normaliser, self.name]
+        inputs = [self.dataset, self.systems, self.models, self.language, self.diarize]
+        inputs += [self.limit, self.normaliser, self.name]
         upload = [self.files, self.title, self.spoken]
         self.dataset.input(self.describe, self.dataset, [self.facts], **raw)
         self.add.click(self.take, upload, [self.added, self.dataset, self.facts, self.files, self.title], **raw)
-        began = self.go.click(self.run, wish, self.running, **raw)
+        began = self.go.click(self.run, inputs, self.running, **raw)
         again = results.resume.click(self.go_on, results.stored, self.running, **raw)
         for event in (began, again):
             event.then(results.show, results.stored, results.shown, **raw)
@@ -106,22 +106,22 @@ class Evaluate:
 
     # What there is
 
-    def offers(self, dataset: str) -> News:
+    def offers(self, dataset: str) -> Updates:
         found = choices.datasets(self.lab)
         models = [(model.name, model.id) for model in choices.models(self.lab.settings)]
         dataset = dataset if dataset in found else next(iter(found), "")
         return self._datasets(dataset) | self._systems() | {self.models: gr.update(choices=models)}
 
-    def _systems(self) -> News:
+    def _systems(self) -> Updates:
         """A file of suites with a mistake in it keeps nobody from the rest."""
         try:
             found = choices.systems(self.lab)
         except SttError as problem:
-            return {self.lacking: notice(self.bench.sentence(problem), "error")}
+            return {self.lacking: notice(self.context.sentence(problem), "error")}
         able = [one.entry.name for one in found if not one.lacks]
         return {self.systems: gr.update(choices=able), self.lacking: html.lacking(found)}
 
-    def _datasets(self, chosen: str) -> News:
+    def _datasets(self, chosen: str) -> Updates:
         found = [(name, key) for key, name in choices.datasets(self.lab).items()]
         return {self.dataset: gr.update(choices=found, value=chosen or None), self.facts: self._facts(chosen)}
 
@@ -131,29 +131,29 @@ class Evaluate:
         try:
             return html.facts(choices.facts(choices.dataset_of(self.lab, dataset)))
         except SttError as problem:
-            return notice(self.bench.sentence(problem), "error")
+            return notice(self.context.sentence(problem), "error")
 
     @administrator("facts")
-    async def describe(self, dataset: Any, request: gr.Request) -> AsyncIterator[News]:
+    async def describe(self, dataset: Any, request: gr.Request) -> AsyncIterator[Updates]:
         yield {self.facts: await asyncio.to_thread(self._facts, text(dataset))}
 
     @administrator("added")
-    async def take(self, files: Any, title: Any, spoken: Any, request: gr.Request) -> AsyncIterator[News]:
+    async def take(self, files: Any, title: Any, spoken: Any, request: gr.Request) -> AsyncIterator[Updates]:
         """Make a dataset of what was uploaded."""
-        keep = self.bench.keep(request)
+        keep = self.context.keep(request)
         given = [(named(file), received(file)) for file in (files if isinstance(files, list) else [files])]
         for _, path in given:
             keep(path)
         name = choices.checked_name(text(title), "the dataset")
-        options = Options(language=language_code(text(spoken)), source=name)
-        limits = Limits(self.lab.settings.max_upload_mb * MB * UNPACKED)
+        options = ImportOptions(language=language_code(text(spoken)), source=name)
+        limits = UploadLimits(self.lab.settings.max_upload_mb * MB * UNPACKED)
         yield {self.added: bar("Reading what was uploaded …", 0, 0)}
-        made = await done(lambda tell: add_dataset(self.lab.datasets, name, given, options, limits))
+        made = await done(lambda report: add_dataset(self.lab.datasets, name, given, options, limits))
         for _, path in given:
             discard(path)
-        news = await asyncio.to_thread(self._datasets, made.name)
-        told = notice(f"{made.name}: {len(made.items)} recordings were added.", "done")
-        yield news | {self.added: told, self.files: None, self.title: ""}
+        updates = await asyncio.to_thread(self._datasets, made.name)
+        message = notice(f"{made.name}: {len(made.items)} recordings were added.", "done")
+        yield updates | {self.added: message, self.files: None, self.title: ""}
 
     # Runs
 
@@ -161,33 +161,33 @@ class Evaluate:
     async def run(
         self, dataset: Any, systems: Any, models: Any, language: Any, diarize: Any, limit: Any, normaliser: Any,
         name: Any, request: gr.Request,
-    ) -> AsyncIterator[News]:  # fmt: skip
+    ) -> AsyncIterator[Updates]:  # fmt: skip
         """Begin a run, and follow it."""
         own = [choices.our_system(model, text(language), bool(diarize)) for model in texts(models)]
         entries = await asyncio.to_thread(choices.chosen, self.lab, texts(systems), own)
         if normaliser not in [value for _, value in NORMALISERS]:
             raise BadInput(f"There is no normaliser {text(normaliser)[:40]!r}: choose from the list.")
         title = text(name).strip() or _name(text(dataset))
-        wish = choices.Wish(text(dataset), entries, title, whole(limit), text(normaliser))
-        evaluation = await asyncio.to_thread(self.lab.start, lambda: choices.begin(self.lab, wish))
-        async for news in self._follow(evaluation):
-            yield news
+        wanted = choices.RunRequest(text(dataset), entries, title, whole(limit), text(normaliser))
+        evaluation = await asyncio.to_thread(self.lab.start, lambda: choices.begin(self.lab, wanted))
+        async for updates in self._follow(evaluation):
+            yield updates
 
     @administrator("status")
-    async def go_on(self, stored: Any, request: gr.Request) -> AsyncIterator[News]:
+    async def go_on(self, stored: Any, request: gr.Request) -> AsyncIterator[Updates]:
         """Go on with a run that was stopped."""
         evaluation = await asyncio.to_thread(self.lab.start, lambda: self.lab.resume(text(stored)))
-        async for news in self._follow(evaluation):
-            yield news
+        async for updates in self._follow(evaluation):
+            yield updates
 
     @administrator("status", quiet=True)
-    async def watch(self, request: gr.Request) -> AsyncIterator[News]:
+    async def watch(self, request: gr.Request) -> AsyncIterator[Updates]:
         """Follow the run that somebody began, if one is going on."""
         if self.lab.busy and self.lab.last is not None:
-            async for news in self._follow(self.lab.last):
-                yield news
+            async for updates in self._follow(self.lab.last):
+                yield updates
 
-    async def _follow(self, evaluation: Evaluation) -> AsyncIterator[News]:
+    async def _follow(self, evaluation: Evaluation) -> AsyncIterator[Updates]:
         """How far a run is, until it has ended or the visitor has gone; the run goes on without him."""
         name = evaluation.run.folder.name
         yield self._buttons(busy=True) | {self.results.stored: gr.update(choices=list(self.lab.names()), value=name)}
@@ -198,12 +198,12 @@ class Evaluate:
             await asyncio.sleep(POLL_S)
         yield self._buttons(busy=False) | {self.status: html.ended(evaluation.status)}
 
-    def _buttons(self, busy: bool) -> News:
+    def _buttons(self, busy: bool) -> Updates:
         update = {self.go: gr.update(interactive=not busy), self.stop: gr.update(interactive=busy)}
         return update | {self.results.resume: gr.update(interactive=False)}
 
     @administrator("status")
-    async def cancel(self, request: gr.Request) -> AsyncIterator[News]:
+    async def cancel(self, request: gr.Request) -> AsyncIterator[Updates]:
         """Stop the run; whoever follows it is told."""
         if self.lab.last is not None:
             self.lab.last.cancel()

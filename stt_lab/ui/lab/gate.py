@@ -17,16 +17,16 @@ from stt_lab.text import LANGUAGES
 from stt_lab.ui.api import Entrance
 from stt_lab.ui.html import notice
 from stt_lab.ui.parts import Uploads
-from stt_lab.ui.work import Tell, Work, sentence
+from stt_lab.ui.work import BackgroundCall, ReportProgress, sentence
 
 T = TypeVar("T")
-News = dict[Any, Any]  # what components become; all others stay as they are
-Handler = Callable[..., AsyncIterator[News]]
+Updates = dict[Any, Any]  # what components become; all others stay as they are
+Handler = Callable[..., AsyncIterator[Updates]]
 
 PACKAGES = ("pandas", "matplotlib", "jiwer", "meeteval", "psutil", "papermill", "nbconvert")  # of the extra `lab`
 
 
-class Bench:
+class LabContext:
     """What every part of the laboratory works with."""
 
     def __init__(self, entrance: Entrance) -> None:
@@ -44,8 +44,8 @@ class Bench:
         return lambda path: self.uploads.add(session, path)
 
 
-class Part(Protocol):
-    bench: Bench
+class LabPanel(Protocol):
+    context: LabContext
 
 
 def administrator(place: str, quiet: bool = False) -> Callable[[Handler], Handler]:
@@ -58,40 +58,40 @@ def administrator(place: str, quiet: bool = False) -> Callable[[Handler], Handle
 
     def wrap(handler: Handler) -> Handler:
         @functools.wraps(handler)
-        async def guarded(self: Part, *values: Any) -> AsyncIterator[News]:
-            told = getattr(self, place)
+        async def guarded(self: LabPanel, *values: Any) -> AsyncIterator[Updates]:
+            status = getattr(self, place)
             try:
-                authorise(self.bench, values[-1])
+                authorise(self.context, values[-1])
             except SttError as problem:
                 if not quiet:
                     raise gr.Error(str(problem), print_exception=False) from None
-                yield {told: notice(str(problem))}
+                yield {status: notice(str(problem))}
                 return
-            yield {told: gr.skip()}  # of a handler that tells nothing, Gradio would empty all components
+            yield {status: gr.skip()}  # of a handler that yields nothing, Gradio would empty all components
             try:
-                async for news in handler(self, *values):
-                    yield news
+                async for updates in handler(self, *values):
+                    yield updates
             except Cancelled:  # nobody looks any more
                 return
             except Exception as problem:
-                yield {told: notice(self.bench.sentence(problem), "error")}
+                yield {status: notice(self.context.sentence(problem), "error")}
 
         return guarded
 
     return wrap
 
 
-def authorise(bench: Bench, request: gr.Request) -> None:
+def authorise(context: LabContext, request: gr.Request) -> None:
     """Raises Forbidden, Unauthorized, or Unavailable where packages are missing."""
-    if not bench.entrance.caller(request).admin:
+    if not context.entrance.caller(request).admin:
         raise Forbidden("The laboratory is for the administrator: sign in first.")
     if said := missing_extra():
         raise Unavailable(said)
 
 
-def is_admin(bench: Bench, request: gr.Request) -> bool:
+def is_admin(context: LabContext, request: gr.Request) -> bool:
     try:
-        return bench.entrance.caller(request).admin
+        return context.entrance.caller(request).admin
     except SttError:  # a key that is not good
         return False
 
@@ -104,9 +104,9 @@ def missing_extra() -> str:
     return f'The laboratory needs {", ".join(missing)}: run pip install "stt_lab[lab]", then start the server again.'
 
 
-async def done(job: Callable[[Tell], T]) -> T:
+async def done(job: Callable[[ReportProgress], T]) -> T:
     """What a job in a thread returns; Cancelled when nobody waits for it any more."""
-    async with Work(job) as work:
+    async with BackgroundCall(job) as work:
         async for _ in work.updates():
             pass
         return work.result()

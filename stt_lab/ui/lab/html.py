@@ -10,8 +10,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from stt_lab.accounts.access import SIGN_IN_PATH
-from stt_lab.lab.runs.choices import Choice, Facts
-from stt_lab.lab.runs.evaluations import Status
+from stt_lab.lab.runs.choices import DatasetFacts, SystemChoice
+from stt_lab.lab.runs.evaluations import EvaluationStatus
 from stt_lab.lab.scoring import leaderboard
 from stt_lab.lab.scoring.scores import NAMES
 from stt_lab.text import LANGUAGES
@@ -42,17 +42,17 @@ INTERVAL = re.compile(r"([\d.]+) \(([\d.]+–[\d.]+)\)")
 # Before a run
 
 
-def facts(found: Facts) -> str:
+def facts(found: DatasetFacts) -> str:
     """How large a dataset is, and what can be scored on it."""
-    told = [_counted(found.recordings, "recording")]
-    told += [clock(found.seconds)] if found.seconds is not None else []
-    told += [_languages(found.languages)]
-    told += [f"words known of {found.words}"] if found.words else []
-    told += [f"speakers known of {found.speakers}"] if found.speakers else []
-    told += [f"nobody speaks in {found.silent}"] if found.silent else []
+    parts = [_counted(found.recordings, "recording")]
+    parts += [clock(found.seconds)] if found.seconds is not None else []
+    parts += [_languages(found.languages)]
+    parts += [f"words known of {found.words}"] if found.words else []
+    parts += [f"speakers known of {found.speakers}"] if found.speakers else []
+    parts += [f"nobody speaks in {found.silent}"] if found.silent else []
     if not (found.words or found.speakers or found.silent):
-        told += ["no references: nothing can be scored but speed"]
-    return f'<ul class="stt-facts">{"".join(f"<li>{escape(fact)}</li>" for fact in told)}</ul>'
+        parts += ["no references: nothing can be scored but speed"]
+    return f'<ul class="stt-facts">{"".join(f"<li>{escape(fact)}</li>" for fact in parts)}</ul>'
 
 
 def _counted(count: int, what: str) -> str:
@@ -65,7 +65,7 @@ def _languages(counts: Mapping[str, int]) -> str:
     return ", ".join(names[:LANGUAGES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def lacking(choices: Iterable[Choice]) -> str:
+def lacking(choices: Iterable[SystemChoice]) -> str:
     """Systems that cannot run here, and why."""
     rows = [f"<li><b>{escape(one.entry.name)}</b> {escape(one.lacks)}</li>" for one in choices if one.lacks]
     if not rows:
@@ -78,7 +78,7 @@ def lacking(choices: Iterable[Choice]) -> str:
 # While it runs
 
 
-def progress(status: Status) -> str:
+def progress(status: EvaluationStatus) -> str:
     """Which system hears which recording, how far the run is, and how long it may take."""
     now = status.progress
     fraction = now.done / now.total if now.total else 0.0
@@ -92,7 +92,7 @@ def progress(status: Status) -> str:
     )
 
 
-def _doing(status: Status) -> str:
+def _doing(status: EvaluationStatus) -> str:
     now = status.progress
     if status.phase == "scoring":
         return "Counting errors …"
@@ -105,7 +105,7 @@ def _doing(status: Status) -> str:
     return f"{now.system}: {now.item}" if now.item else f"{now.system}: loading …"
 
 
-def ended(status: Status) -> str:
+def ended(status: EvaluationStatus) -> str:
     """How a run ended."""
     now = status.progress
     if status.phase == "done":
@@ -200,7 +200,7 @@ def rule_name(board: leaderboard.Board) -> str:
     return ", ".join(filter(None, (NAMES[board.measure], board.rule)))
 
 
-def board(found: leaderboard.Board, rows: Sequence[leaderboard.Row]) -> str:
+def board(found: leaderboard.Board, rows: Sequence[leaderboard.LeaderboardRow]) -> str:
     """The table of one board, best first."""
     heads = ("System", "Rank", NAMES[found.measure], *leaderboard.HEADS[3:], "machine")
     note = "Intervals are 95 %, by recording. RTFx and memory are those of the run's machine."
@@ -210,12 +210,12 @@ def board(found: leaderboard.Board, rows: Sequence[leaderboard.Row]) -> str:
     return f'{table(caption, heads, map(_standing, rows))}<p class="lab-note">{note}</p>'
 
 
-def _standing(row: leaderboard.Row) -> tuple[str, ...]:
+def _standing(row: leaderboard.LeaderboardRow) -> tuple[str, ...]:
     rank, system, *rest = leaderboard.cells(row)
     return system, rank, *rest, _machine(row)
 
 
-def _machine(row: leaderboard.Row) -> str:
+def _machine(row: leaderboard.LeaderboardRow) -> str:
     known = row.provenance
     threads = _counted(known["threads"], "thread") if "threads" in known else None
     return ", ".join(str(part) for part in (known.get("processor"), known.get("device"), threads) if part)

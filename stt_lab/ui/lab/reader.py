@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from stt_lab.errors import BadInput
-from stt_lab.lab.report import report_process as apart
+from stt_lab.lab.report import report_process
 from stt_lab.lab.runs import runner
 from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.ui.html import notice
@@ -27,16 +27,16 @@ Keep = Callable[[Path], None]  # told of each file that is lent to a visitor
 
 
 @dataclass(frozen=True)
-class Shown:
+class RunView:
     """What the page shows of a run."""
 
     body: str  # HTML
     systems: tuple[str, ...]  # that wrote words
     left: int  # rows that it lacks
-    heard: bool = True  # something, so that there is a report
+    has_predictions: bool = True  # without any there is no report
 
 
-class Reader:
+class RunReader:
     """Opens stored runs, and keeps the one that was opened last."""
 
     def __init__(self, lab: Evaluations) -> None:
@@ -44,19 +44,21 @@ class Reader:
         self._lock = threading.Lock()
         self._kept: tuple[tuple[str, int], Results, str] | None = None  # name and age, run, HTML
 
-    def show(self, name: str, keep: Keep) -> Shown:
+    def show(self, name: str, keep: Keep) -> RunView:
         """Raises BadInput for a run that is going on, or whose recordings have changed."""
         self._check(name)
         run = self._lab.resume(name)
         left = runner.missing(run)
         if not run.predictions.exists():
-            return Shown(notice(f"{name} has heard nothing yet: Resume goes on with it."), (), left, heard=False)
+            return RunView(
+                notice(f"{name} has heard nothing yet: Resume goes on with it."), (), left, has_predictions=False
+            )
         results, body = self._open(name)
         writers = {row.system for row in results.predictions if row.text is not None}
         systems = tuple(system for system in results.systems if system in writers)
         plain = json.dumps(results.scores, ensure_ascii=False, indent=1).encode()
         links = html.links([_link("Scores (JSON)", f"{name}.json", plain, keep)])
-        return Shown(links + body, systems, left)
+        return RunView(links + body, systems, left)
 
     def _check(self, name: str) -> None:
         last = self._lab.last
@@ -85,7 +87,7 @@ class Reader:
 
     def report(self, name: str, keep: Keep, alive: Callable[[], None]) -> str:
         """The notebook and the page of a run, as links."""
-        made = apart.report(self._lab.stored(name), self._lab.settings, alive)
+        made = report_process.report(self._lab.stored(name), self._lab.settings, alive)
         whats = ("Report (notebook)", "Report (HTML)")
         files = [
             _link(what, f"{name}{path.suffix}", path.read_bytes(), keep) for what, path in zip(whats, made, strict=True)

@@ -12,19 +12,19 @@ from stt_lab.errors import BadInput
 from stt_lab.ui import parts
 from stt_lab.ui.html import bar, notice
 from stt_lab.ui.lab import html
-from stt_lab.ui.lab.gate import Bench, News, administrator, done, text, whole
-from stt_lab.ui.lab.reader import Reader
+from stt_lab.ui.lab.gate import LabContext, Updates, administrator, done, text, whole
+from stt_lab.ui.lab.reader import RunReader
 
 FIRST = 5  # recordings whose mistakes are shown at first
 HOW_MANY = [FIRST, 10, 20]
 
 
-class Results:
+class ResultsPanel:
     """Choose a stored run, and see it."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.reader = Reader(bench.lab)
+    def __init__(self, context: LabContext) -> None:
+        self.context = context
+        self.reader = RunReader(context.lab)
 
     def draw(self) -> None:
         self.status = parts.html(elem_id="lab-status")
@@ -52,29 +52,29 @@ class Results:
             change(self.look, [self.stored, self.system, self.most], self.mistakes, **raw)
         self.report.click(self.make_report, self.stored, self.reported, **raw)
 
-    def offers(self, stored: str) -> News:
+    def offers(self, stored: str) -> Updates:
         """The stored runs; the one that was chosen, or else the newest."""
-        names = self.bench.lab.names()
+        names = self.context.lab.names()
         return {
             self.stored: gr.update(choices=list(names), value=stored if stored in names else next(iter(names), None))
         }
 
     @administrator("result", quiet=True)
-    async def show(self, stored: Any, request: gr.Request) -> AsyncIterator[News]:
+    async def show(self, stored: Any, request: gr.Request) -> AsyncIterator[Updates]:
         """The table and the pictures of a run, and what its first system got wrong."""
         idle = gr.update(interactive=False)
         hidden = {self.details: gr.update(visible=False), self.resume: idle, self.report: idle, self.reported: ""}
         if not stored:
             yield hidden | {self.result: html.EMPTY}
             return
-        name, keep = text(stored), self.bench.keep(request)
+        name, keep = text(stored), self.context.keep(request)
         yield hidden | {self.result: bar(f"Reading {name} …", 0, 0)}
-        found = await done(lambda tell: self.reader.show(name, keep))
+        found = await done(lambda report: self.reader.show(name, keep))
         first = next(iter(found.systems), None)
         yield {
             self.result: found.body,
-            self.resume: gr.update(interactive=found.left > 0 and not self.bench.lab.busy),
-            self.report: gr.update(interactive=found.heard),
+            self.resume: gr.update(interactive=found.left > 0 and not self.context.lab.busy),
+            self.report: gr.update(interactive=found.has_predictions),
             self.details: gr.update(visible=bool(found.systems)),
             self.system: gr.update(choices=list(found.systems), value=first),
             self.most: FIRST,
@@ -82,20 +82,20 @@ class Results:
         }
 
     @administrator("mistakes")
-    async def look(self, stored: Any, system: Any, most: Any, request: gr.Request) -> AsyncIterator[News]:
+    async def look(self, stored: Any, system: Any, most: Any, request: gr.Request) -> AsyncIterator[Updates]:
         """What another system got wrong."""
-        keep = self.bench.keep(request)
+        keep = self.context.keep(request)
         yield {self.mistakes: await self._mistakes(text(stored), text(system), whole(most), keep)}
 
     async def _mistakes(self, name: str, system: str, most: int, keep: Callable[[Path], None]) -> str:
         try:
-            return await done(lambda tell: self.reader.mistakes(name, system, most, keep))
+            return await done(lambda report: self.reader.mistakes(name, system, most, keep))
         except BadInput as problem:  # its references have no words
             return notice(str(problem))
 
     @administrator("reported")
-    async def make_report(self, stored: Any, request: gr.Request) -> AsyncIterator[News]:
+    async def make_report(self, stored: Any, request: gr.Request) -> AsyncIterator[Updates]:
         """The notebook of a run, executed, and its page."""
-        name, keep = text(stored), self.bench.keep(request)
+        name, keep = text(stored), self.context.keep(request)
         yield {self.reported: bar("Making the report, which takes half a minute …", 0, 0)}
-        yield {self.reported: await done(lambda tell: self.reader.report(name, keep, lambda: tell(None)))}
+        yield {self.reported: await done(lambda report: self.reader.report(name, keep, lambda: report(None)))}

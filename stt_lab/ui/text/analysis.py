@@ -10,8 +10,8 @@ from typing import Any
 from stt_lab.types import TextSpan
 from stt_lab.ui.text import html
 from stt_lab.ui.text.html import chip, none, table
-from stt_lab.ui.text.moods import moods, scale
-from stt_lab.ui.text.source import Source
+from stt_lab.ui.text.sentiment import scale, sentiment
+from stt_lab.ui.text.source import TextSource
 from stt_lab.ui.text.wire import PLAIN, Wire, plain, saved, spans
 
 ENTITIES = {  # OntoNotes' labels, and those of personal data, as people call them
@@ -26,15 +26,15 @@ ENTITIES = {  # OntoNotes' labels, and those of personal data, as people call th
 
 
 @dataclass(frozen=True)
-class Kind:
+class AnalysisView:
     """A kind of analysis."""
 
     title: str
     show: Callable[[Any, html.Cited], str]
-    write: Callable[[Any, Source], Sequence[str]]  # lines
+    write: Callable[[Any, TextSource], Sequence[str]]  # lines
 
 
-def analysis(made: Any, source: Source) -> str:
+def analysis(made: Any, source: TextSource) -> str:
     answer = plain(made)
     kind, result = KINDS[answer["type"]], answer["result"]
     files = saved(answer, source.stem, answer["type"], "\n".join(kind.write(result, source)), PLAIN)
@@ -46,7 +46,7 @@ def _marks(one: Wire, cited: html.Cited) -> str:
     return cited.marks(spans(one))
 
 
-def _line(one: Wire, text: str, source: Source) -> str:
+def _line(one: Wire, text: str, source: TextSource) -> str:
     """A finding on a line of plain text; of a transcript with its time."""
     return f"- {' '.join(text.split())}{source.stamp(spans(one)[0])}"
 
@@ -62,7 +62,7 @@ def _actions(found: Sequence[Wire], cited: html.Cited) -> str:
     return table(("What", "Who", "By when", "Where"), rows) if rows else none("action items")
 
 
-def _actions_written(found: Sequence[Wire], source: Source) -> list[str]:
+def _actions_written(found: Sequence[Wire], source: TextSource) -> list[str]:
     return [_line(one, ": ".join(filter(None, (one["owner"], one["text"]))), source) for one in found]
 
 
@@ -72,7 +72,7 @@ def _questions(found: Sequence[Wire], cited: html.Cited) -> str:
     return table(("Question", "State", "Where"), rows) if rows else none("questions")
 
 
-def _questions_written(found: Sequence[Wire], source: Source) -> list[str]:
+def _questions_written(found: Sequence[Wire], source: TextSource) -> list[str]:
     return [_line(one, f"{one['text']} ({'answered' if one['answered'] else 'open'})", source) for one in found]
 
 
@@ -85,7 +85,7 @@ def _weight(score: float) -> str:
     return f'<meter min="0" max="1" value="{score:.3f}" aria-label="weight {score:.2f}"></meter>'
 
 
-def _topics_written(found: Sequence[Wire], source: Source) -> list[str]:
+def _topics_written(found: Sequence[Wire], source: TextSource) -> list[str]:
     return [f"- {one['topic']}" for one in found]
 
 
@@ -97,7 +97,7 @@ def kind(label: str) -> str:
     return ENTITIES.get(label, label.replace("_", " ").capitalize())
 
 
-def _places(found: Sequence[Wire], source: Source) -> dict[tuple[str, str], list[TextSpan]]:
+def _places(found: Sequence[Wire], source: TextSource) -> dict[tuple[str, str], list[TextSpan]]:
     """Kind and name, in the order of kinds, with all places of the name."""
     order = [*ENTITIES, *(one["label"] for one in found)]
     places: dict[tuple[str, str], list[TextSpan]] = {}
@@ -114,7 +114,7 @@ def _entities(found: Sequence[Wire], cited: html.Cited) -> str:
     return table(("Kind", "Name", "Where"), rows) if rows else none("names")
 
 
-def _entities_written(found: Sequence[Wire], source: Source) -> list[str]:
+def _entities_written(found: Sequence[Wire], source: TextSource) -> list[str]:
     return [f"- {kind}: {text}" for kind, text in _places(found, source)]
 
 
@@ -123,20 +123,20 @@ def _personal(found: Wire, cited: html.Cited) -> str:
     return (_entities(found["entities"], cited) if found["entities"] else none("personal data")) + text
 
 
-def _personal_written(found: Wire, source: Source) -> list[str]:
+def _personal_written(found: Wire, source: TextSource) -> list[str]:
     return [found["text"]]
 
 
-def _sentiment_written(found: Wire, source: Source) -> list[str]:
+def _sentiment_written(found: Wire, source: TextSource) -> list[str]:
     said = [_line(one, f"{one['score']:+.2f} {one['text']}", source) for one in found["sentences"]]
     return [f"{found['label']}, {scale(found)}", "", *said]
 
 
 KINDS = {
-    "sentiment": Kind("Sentiment", moods, _sentiment_written),
-    "topics": Kind("Topics", _topics, _topics_written),
-    "entities": Kind("Names and numbers", _entities, _entities_written),
-    "action_items": Kind("Action items", _actions, _actions_written),
-    "questions": Kind("Questions", _questions, _questions_written),
-    "pii_redact": Kind("Personal data", _personal, _personal_written),
+    "sentiment": AnalysisView("Sentiment", sentiment, _sentiment_written),
+    "topics": AnalysisView("Topics", _topics, _topics_written),
+    "entities": AnalysisView("Names and numbers", _entities, _entities_written),
+    "action_items": AnalysisView("Action items", _actions, _actions_written),
+    "questions": AnalysisView("Questions", _questions, _questions_written),
+    "pii_redact": AnalysisView("Personal data", _personal, _personal_written),
 }

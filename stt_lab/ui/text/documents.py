@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 from stt_lab.ui.text import html
-from stt_lab.ui.text.prose import Notes, document
-from stt_lab.ui.text.source import Source
+from stt_lab.ui.text.prose import CitationNotes, document
+from stt_lab.ui.text.source import TextSource
 from stt_lab.ui.text.wire import Wire, plain, saved, spans
 
 TITLES = {
@@ -29,7 +29,7 @@ Show = Callable[[Sequence[Wire], html.Cited], str]
 SAID = ("text", "quote", "question", "title", "term", "name", "answer")  # members of an item that stand in its document
 
 
-def generated(made: Any, source: Source) -> str:
+def generated(made: Any, source: TextSource) -> str:
     answer = plain(made)
     files = saved(answer, source.stem, answer["type"], answer["content"])
     cited = html.Cited(source)
@@ -50,7 +50,7 @@ def _alone(items: Sequence[Wire]) -> Show | None:
 
 
 def _markdown(answer: Wire, cited: html.Cited) -> str:
-    return document(answer["content"], Notes((_said(item), _marks(item, cited)) for item in answer["items"]))
+    return document(answer["content"], CitationNotes((_said(item), _marks(item, cited)) for item in answer["items"]))
 
 
 def _said(item: Wire) -> str:

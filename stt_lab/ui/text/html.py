@@ -13,7 +13,7 @@ from html import escape
 
 from stt_lab.types import TextSpan
 from stt_lab.ui.html import Recording, Saved, clock, downloads, notice, player, segments
-from stt_lab.ui.text.source import Citation, Source
+from stt_lab.ui.text.source import Citation, TextSource
 from stt_lab.writing.values import EXTRACTIVE
 
 QUOTE = 160  # characters of what a citation says when it is pointed at
@@ -32,7 +32,7 @@ EMPTY = (
 class Cited:
     """Citations of one result. Those of a pasted text are numbered in the order in which they come."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: TextSource) -> None:
         self.source = source
         self._numbers: dict[TextSpan, int] = {}
 
@@ -66,7 +66,7 @@ def _button(citation: Citation, number: str) -> str:
     )
 
 
-def panel(source: Source) -> str:
+def panel(source: TextSource) -> str:
     """The text itself, which citations mark; of a transcript with its recording."""
     title, sound, duration = escape(source.title), "", 0.0
     if source.detail is None or source.transcript is None:
@@ -82,7 +82,7 @@ def panel(source: Source) -> str:
     )
 
 
-def _recording(source: Source) -> Recording:
+def _recording(source: TextSource) -> Recording:
     """The recording of a transcript, which the server gives to whoever owns it."""
     assert source.detail
     kind = mimetypes.guess_type(source.title)[0] or ""

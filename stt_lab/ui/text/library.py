@@ -6,7 +6,7 @@ from datetime import datetime
 
 from stt_lab.operations.library import Found, TranscriptInfo
 from stt_lab.ui.html import clock
-from stt_lab.ui.text.visit import Visit
+from stt_lab.ui.text.visit import PageRequest
 
 MOST = 100  # transcripts in the list; a search finds the others
 NEAR = 10  # of those that have none of the words
@@ -18,13 +18,13 @@ ONLY_NEAR = "No transcript has all of these words. The list has what comes neare
 Choices = list[tuple[str, str]]
 
 
-def choices(visit: Visit, query: str) -> tuple[Choices, str]:
+def choices(page: PageRequest, query: str) -> tuple[Choices, str]:
     """Labels and ids, newest first, and what is to be said of them. Raises what the operations raise."""
     if not query.strip():
-        listed = visit.call("transcripts", {"status": "done", "limit": MOST}).results
+        listed = page.call("transcripts", {"status": "done", "limit": MOST}).results
         return [(_listed(one), str(one.id)) for one in listed], "" if listed else EMPTY
-    found = visit.call("search_transcripts", {"query": query, "limit": MOST}).results
-    near = () if found else visit.call("search_transcripts", {"query": query, "limit": NEAR, "mode": "meaning"}).results
+    found = page.call("search_transcripts", {"query": query, "limit": MOST}).results
+    near = () if found else page.call("search_transcripts", {"query": query, "limit": NEAR, "mode": "meaning"}).results
     said = "" if found else ONLY_NEAR if near else NOTHING
     return [(_found(one), str(one.id)) for one in found or near], said
 

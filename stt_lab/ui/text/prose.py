@@ -23,7 +23,7 @@ BULLET, BOX = "- ", "[ ] "
 Note = tuple[int, str]  # an offset in a paragraph, and the HTML that belongs there
 
 
-class Notes:
+class CitationNotes:
     """HTML that belongs behind certain texts, which come in the order of the document, as far as they are in it."""
 
     def __init__(self, notes: Iterable[tuple[str, str]]) -> None:
@@ -64,7 +64,7 @@ def _folded(text: str) -> str:
     return "".join(" " if char.isspace() else char for char in same)
 
 
-def paragraphs(text: str, notes: Notes) -> str:
+def paragraphs(text: str, notes: CitationNotes) -> str:
     """Plain paragraphs, between which lines with a dash are lists."""
     blocks = [_lines(block) for block in text.split("\n\n") if block.strip()]
     places = iter(notes.placed([line for lines, _ in blocks for line in lines]))
@@ -72,7 +72,7 @@ def paragraphs(text: str, notes: Notes) -> str:
     return f'<div class="stt-document" dir="auto">{made}</div>{notes.rest()}'
 
 
-def verbatim(text: str, notes: Notes) -> str:
+def verbatim(text: str, notes: CitationNotes) -> str:
     """A text with its spaces and lines as they are."""
     (places,) = notes.placed([text])
     return f'<div class="stt-document stt-kept" dir="auto">{_noted(text, places)}</div>{notes.rest()}'
@@ -101,7 +101,7 @@ def _noted(text: str, notes: Iterable[Note]) -> str:
 # Markdown
 
 
-def document(markdown: str, notes: Notes) -> str:
+def document(markdown: str, notes: CitationNotes) -> str:
     """A document in Markdown."""
     tokens = _parser().parse(markdown)
     inner = [token.children for token in tokens if token.children]

@@ -14,9 +14,9 @@ from stt_lab.types import File
 from stt_lab.ui.html import Saved
 from stt_lab.ui.text import html
 from stt_lab.ui.text.analysis import analysis, kind
-from stt_lab.ui.text.source import Source
-from stt_lab.ui.text.tasks import Component, Task, choice
-from stt_lab.ui.text.visit import Visit
+from stt_lab.ui.text.source import TextSource
+from stt_lab.ui.text.tasks import Component, TextTask, choice
+from stt_lab.ui.text.visit import PageRequest
 
 FORMATS = [
     ("Text", "txt"),
@@ -30,7 +30,7 @@ READABLE = ("txt", "srt", "vtt")
 MODES = [("Its kind, as [PERSON]", "mark"), ("Black, ████", "mask"), ("A hash, the same for the same", "hash")]
 
 
-class Redaction(Task):
+class RedactionTask(TextTask):
     name, title, verb = "redaction", "Redaction", "Redact"
     of_text, of_transcript = "analyze", "redact_transcript"
 
@@ -43,13 +43,13 @@ class Redaction(Task):
             "types": gr.Dropdown(kinds, value=[], multiselect=True, label="Which (none: all)", elem_id="text-kinds"),
         }
 
-    def run(self, visit: Visit, source: Source, values: dict[str, Any]) -> str:
+    def run(self, page: PageRequest, source: TextSource, values: dict[str, Any]) -> str:
         if source.detail is None and (values["format"] != "txt" or values["types"]):
             raise BadInput("Of a pasted text all personal data is taken out, as text: choose Text and no kinds.")
-        made = visit.call(*self.asked(source, values | {"type": "pii_redact"}))
+        made = page.call(*self.asked(source, values | {"type": "pii_redact"}))
         if not isinstance(made, File):
             return analysis(made, source)
-        return _read(made) if values["format"] in READABLE else _lent(visit, made)
+        return _read(made) if values["format"] in READABLE else _lent(page, made)
 
 
 def _read(file: File) -> str:
@@ -58,9 +58,9 @@ def _read(file: File) -> str:
     return _shown(file, shown, [Saved(file.name, file.media_type, text)])
 
 
-def _lent(visit: Visit, file: File) -> str:
+def _lent(page: PageRequest, file: File) -> str:
     """A file under an address that nobody can guess, which goes with the visitor; a recording can be heard."""
-    address, name = escape(f"gradio_api/file={quote(visit.lend(file))}"), escape(file.name)
+    address, name = escape(f"gradio_api/file={quote(page.lend(file))}"), escape(file.name)
     heard = (
         f'<div class="stt-heard"><audio controls preload="metadata" src="{address}" aria-label="Redacted">'
         '</audio><p class="stt-silent" hidden>This browser cannot play it.</p></div>'

@@ -12,14 +12,14 @@ from stt_lab.translation.languages import language
 from stt_lab.types import File
 from stt_lab.ui.html import kept
 from stt_lab.ui.text import html
-from stt_lab.ui.text.prose import Notes, paragraphs, verbatim
-from stt_lab.ui.text.source import Source
+from stt_lab.ui.text.prose import CitationNotes, paragraphs, verbatim
+from stt_lab.ui.text.source import TextSource
 from stt_lab.ui.text.wire import PLAIN, Wire, plain, saved, spans
 
 
-def summary(made: Any, source: Source) -> str:
+def summary(made: Any, source: TextSource) -> str:
     answer, cited = plain(made), html.Cited(source)
-    notes = Notes((said["text"], cited.marks(spans(said), said["sources"])) for said in answer["statements"])
+    notes = CitationNotes((said["text"], cited.marks(spans(said), said["sources"])) for said in answer["statements"])
     files = saved(answer, source.stem, "summary", answer["summary"])
     return (
         html.head("Summary", answer["model"], files)
@@ -28,7 +28,7 @@ def summary(made: Any, source: Source) -> str:
     )
 
 
-def talk(turns: Sequence[tuple[str, Wire]], source: Source) -> str:
+def talk(turns: Sequence[tuple[str, Wire]], source: TextSource) -> str:
     """A conversation, the last question first."""
     cited = html.Cited(source)
     written = "\n\n".join(f"**{question}**\n\n{answer['answer']}" for question, answer in turns)
@@ -44,29 +44,31 @@ def _turn(question: str, answer: Wire, cited: html.Cited) -> str:
     near = cited.marks((), [each["segment_order"] for each in answer["nearest"]])
     return (
         f'<li dir="auto"><p class="stt-asked">{escape(question)}</p>{html.warnings(answer["warnings"])}'
-        f"{paragraphs(answer['answer'], Notes(()))}"
+        f"{paragraphs(answer['answer'], CitationNotes(()))}"
         + (f'<p class="stt-rests">It rests on{sources}</p>' if sources else "")
         + (f'<p class="stt-rests">What comes nearest:{near}</p>' if near else "")
         + "</li>"
     )
 
 
-def translation(made: Any, source: Source) -> str:
+def translation(made: Any, source: TextSource) -> str:
     return _of_transcript(made, source) if isinstance(made, File) else _of_text(plain(made), source)
 
 
-def _of_text(answer: Wire, source: Source) -> str:
+def _of_text(answer: Wire, source: TextSource) -> str:
     cited, text = html.Cited(source), answer["translated_text"]
-    notes = Notes((said["text"], cited.marks(spans(said))) for said in answer["statements"])
+    notes = CitationNotes((said["text"], cited.marks(spans(said))) for said in answer["statements"])
     files = saved(answer, source.stem, answer["target_language"], text, PLAIN)
     head = html.head(language(answer["target_language"]).name, answer["model"] or "", files)
     return head + html.warnings(answer["warnings"]) + verbatim(text, notes)
 
 
-def _of_transcript(file: File, source: Source) -> str:
+def _of_transcript(file: File, source: TextSource) -> str:
     """A translated transcript, which came as JSON: each segment with its place, and the whole as files."""
-    told, cited = from_json(json.loads(b"".join(file.chunks))), html.Cited(source)
-    rows = zip(told.segments, source.script.parts, strict=True)
-    head = html.head(language(told.language or "").name, "", kept(told, f"{source.stem} {told.language}"))
+    translated, cited = from_json(json.loads(b"".join(file.chunks))), html.Cited(source)
+    rows = zip(translated.segments, source.script.parts, strict=True)
+    head = html.head(
+        language(translated.language or "").name, "", kept(translated, f"{source.stem} {translated.language}")
+    )
     listed = html.listed((cited.marks([part]), segment.text) for segment, part in rows)
     return head + html.warnings(file.warnings) + listed

@@ -19,7 +19,7 @@ NAME = 80  # characters of a file's name
 
 
 @dataclass(frozen=True)
-class Place:
+class ParagraphRange:
     """A stretch of a paragraph of the shown text, counted as browsers count: in UTF-16 units."""
 
     paragraph: int  # of a transcript the segment, of a pasted text 0
@@ -31,14 +31,14 @@ class Place:
 class Citation:
     """A place that something rests on."""
 
-    places: tuple[Place, ...]  # () of what does not lie in the text
+    places: tuple[ParagraphRange, ...]  # () of what does not lie in the text
     said: str
     seconds: float | None = None  # of a transcript
     speaker: str | None = None
 
 
 @dataclass(frozen=True)
-class Source:
+class TextSource:
     """A text as operations see it; of a transcript also what the library tells of it."""
 
     script: Script
@@ -46,13 +46,13 @@ class Source:
     transcript: Transcript | None = None
 
     @classmethod
-    def pasted(cls, text: object) -> Source:
+    def pasted(cls, text: object) -> TextSource:
         """A text with line ends as browsers have them: else places in it would be others there."""
         plain = str(text or "").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
         return cls(Script(plain))
 
     @classmethod
-    def stored(cls, detail: TranscriptDetail) -> Source:
+    def stored(cls, detail: TranscriptDetail) -> TextSource:
         transcript = from_json(vars(detail))
         return cls(Script.of(transcript), detail, transcript)
 
@@ -104,17 +104,17 @@ class Source:
         found = (word for word, end in zip(words, islice(ends, 1, None), strict=True) if offset < end)
         return next(found, words[-1] if words else None)
 
-    def _places(self, span: TextSpan) -> Iterable[Place]:
+    def _places(self, span: TextSpan) -> Iterable[ParagraphRange]:
         if not self.script.parts:
-            yield Place(0, self._units(0, span.start), self._units(0, span.end))
+            yield ParagraphRange(0, self._units(0, span.start), self._units(0, span.end))
         for order in self.script.sources([span]):
             part = self.script.parts[order]
             start, end = max(part.start, span.start), min(part.end, span.end)
             if start < end:
                 yield self._place(part, start, end)
 
-    def _place(self, part: Part, start: int, end: int) -> Place:
-        return Place(part.order, self._units(part.start, start), self._units(part.start, end))
+    def _place(self, part: Part, start: int, end: int) -> ParagraphRange:
+        return ParagraphRange(part.order, self._units(part.start, start), self._units(part.start, end))
 
     def _units(self, base: int, offset: int) -> int:
         """UTF-16 units between two offsets."""

@@ -16,30 +16,38 @@ from stt_lab.ui import parts
 from stt_lab.ui.api import Entrance
 from stt_lab.ui.html import notice, working
 from stt_lab.ui.text import library
-from stt_lab.ui.text.asking import Ask
+from stt_lab.ui.text.asking import AskTask
 from stt_lab.ui.text.html import EMPTY, GATE, made, panel
-from stt_lab.ui.text.redacting import Redaction
-from stt_lab.ui.text.source import Source
-from stt_lab.ui.text.tasks import OF_LIBRARY, Analysis, Component, Document, Summary, Task, Translation
-from stt_lab.ui.text.visit import Visit
-from stt_lab.ui.work import Tell, Work, sentence
+from stt_lab.ui.text.redacting import RedactionTask
+from stt_lab.ui.text.source import TextSource
+from stt_lab.ui.text.tasks import (
+    OF_LIBRARY,
+    AnalysisTask,
+    Component,
+    DocumentTask,
+    SummaryTask,
+    TextTask,
+    TranslationTask,
+)
+from stt_lab.ui.text.visit import PageRequest
+from stt_lab.ui.work import BackgroundCall, ReportProgress, sentence
 from stt_lab.writing.values import EXTRACTIVE
 
-TASKS: tuple[type[Task], ...] = (Summary, Analysis, Document, Translation, Ask, Redaction)
+TASKS: tuple[type[TextTask], ...] = (SummaryTask, AnalysisTask, DocumentTask, TranslationTask, AskTask, RedactionTask)
 LIBRARY, PASTED = "library", "pasted"
-News = tuple[Any, ...]  # for the outputs of a button
-Handler = Callable[..., AsyncIterator[News]]
+Updates = tuple[Any, ...]  # for the outputs of a button
+Handler = Callable[..., AsyncIterator[Updates]]
 
 
 @dataclass(frozen=True)
-class Shown:
+class ResultView:
     """What the page shows, as HTML."""
 
     made: str
     panel: str  # the text that it is about
 
 
-class Text:
+class TextTab:
     """The components of the tab and what they do."""
 
     title: ClassVar[str] = "Text"
@@ -48,7 +56,7 @@ class Text:
         self.entrance = entrance
         self.tasks = [task(entrance) for task in TASKS]
         self.uploads = parts.Uploads()
-        self.working: dict[str, Work[Shown]] = {}  # by session
+        self.working: dict[str, BackgroundCall[ResultView]] = {}  # by session
 
     def draw(self, tab: gr.Tab) -> None:
         with gr.Row(elem_id="text-main"):
@@ -116,7 +124,7 @@ class Text:
     def offer(self, query: Any, picked: Any, request: gr.Request) -> tuple[Any, Any]:
         """Fill the list with the visitor's transcripts; what was chosen stays, if it is there."""
         try:
-            found, said = library.choices(self._visit(request), str(query or ""))
+            found, said = library.choices(self._page_request(request), str(query or ""))
         except Exception as problem:
             return _said(problem), gr.update(choices=[], value=None)
         ids = [id for _, id in found]
@@ -128,14 +136,14 @@ class Text:
         if not picked:
             return "", "", EMPTY
         try:
-            return "", "", panel(self._visit(request).stored(picked))
+            return "", "", panel(self._page_request(request).stored(picked))
         except Exception as problem:
             return _said(problem), "", EMPTY
 
     def renew(self, request: gr.Request) -> dict[Component, Any]:
         """Fill the lists whose choices depend on what is here now."""
-        visit = self._visit(request)
-        lists = {control: update for task in self.tasks for control, update in task.renewed(visit).items()}
+        page = self._page_request(request)
+        lists = {control: update for task in self.tasks for control, update in task.renewed(page).items()}
         return lists | {self.model: gr.update(choices=self._writers())}
 
     def end(self, request: gr.Request) -> None:
@@ -151,19 +159,19 @@ class Text:
         if work:
             work.cancel()
 
-    def _handler(self, task: Task) -> Handler:
+    def _handler(self, task: TextTask) -> Handler:
         async def work(
             request: gr.Request, where: Any, picked: Any, pasted: Any, model: Any, *controls: Any
-        ) -> AsyncIterator[News]:
+        ) -> AsyncIterator[Updates]:
             values = dict(zip(self.controls[task.name], controls, strict=True)) | {"model": model}
 
-            def job(tell: Tell) -> Shown:
-                visit = self._visit(request, tell)
-                source = _source(visit, where, picked, pasted)
-                return Shown(made(task.run(visit, source, values)), panel(source))
+            def job(report: ReportProgress) -> ResultView:
+                page = self._page_request(request, report)
+                source = _source(page, where, picked, pasted)
+                return ResultView(made(task.run(page, source, values)), panel(source))
 
-            async for news in self._run(job, str(request.session_hash)):
-                yield news
+            async for updates in self._run(job, str(request.session_hash)):
+                yield updates
 
         return work
 
@@ -173,38 +181,38 @@ class Text:
         models = [(model.name, model.id) for model in here if not model.for_tests]
         return [("The best that is here", AUTO), ("Nobody: the text's own sentences", EXTRACTIVE), *models]
 
-    def _visit(self, request: gr.Request, tell: Tell = lambda news: None) -> Visit:
-        return Visit(self.entrance, request, self.uploads, tell)
+    def _page_request(self, request: gr.Request, report: ReportProgress = lambda event: None) -> PageRequest:
+        return PageRequest(self.entrance, request, self.uploads, report)
 
-    async def _run(self, job: Callable[[Tell], Shown], session: str) -> AsyncIterator[News]:
+    async def _run(self, job: Callable[[ReportProgress], ResultView], session: str) -> AsyncIterator[Updates]:
         """Work, and show how far it is; an answer takes the place of the one before, an error leaves it."""
         began = time.monotonic()
-        yield self._news(working(Event("queued"), 0), busy=True)
+        yield self._updates(working(Event("queued"), 0), busy=True)
         try:
-            async with Work(job) as work:
+            async with BackgroundCall(job) as work:
                 self.working[session] = work
-                async for told in work.updates():
-                    for event in told[-1:]:
-                        yield self._news(working(event, time.monotonic() - began), busy=True)
-                yield self._news("", busy=False, shown=work.result())
+                async for events in work.updates():
+                    for event in events[-1:]:
+                        yield self._updates(working(event, time.monotonic() - began), busy=True)
+                yield self._updates("", busy=False, shown=work.result())
         except Cancelled:
-            yield self._news(notice("Cancelled."), busy=False)
+            yield self._updates(notice("Cancelled."), busy=False)
         except Exception as problem:
-            yield self._news(_said(problem), busy=False)
+            yield self._updates(_said(problem), busy=False)
         finally:
             self.working.pop(session, None)
 
-    def _news(self, status: str, busy: bool, shown: Shown | None = None) -> News:
+    def _updates(self, status: str, busy: bool, shown: ResultView | None = None) -> Updates:
         parts = (shown.made, shown.panel) if shown else (gr.skip(), gr.skip())
         return status, *parts, gr.update(interactive=busy), *(gr.update(interactive=not busy) for _ in self.go)
 
 
-def _source(visit: Visit, where: Any, picked: Any, pasted: Any) -> Source:
+def _source(page: PageRequest, where: Any, picked: Any, pasted: Any) -> TextSource:
     if where != LIBRARY:
-        return Source.pasted(pasted)
+        return TextSource.pasted(pasted)
     if not picked:
         raise BadInput("No transcript is chosen: choose one of the list, or paste a text.")
-    return visit.stored(picked)
+    return page.stored(picked)
 
 
 def _said(problem: Exception) -> str:

@@ -13,8 +13,8 @@ from stt_lab.errors import BadInput
 from stt_lab.registry import OPERATIONS
 from stt_lab.ui.api import Entrance
 from stt_lab.ui.text import analysis, documents, results
-from stt_lab.ui.text.source import Source
-from stt_lab.ui.text.visit import Visit
+from stt_lab.ui.text.source import TextSource
+from stt_lab.ui.text.visit import PageRequest
 from stt_lab.writing.templates import names, shipped
 
 Component: TypeAlias = gr.components.Component
@@ -22,7 +22,7 @@ Choices = list[tuple[str, str]]
 OF_LIBRARY = "This can be done with transcripts of the library only: choose one there."
 
 
-class Task(ABC):
+class TextTask(ABC):
     """Something that can be done. Values of its controls are parameters of its operation, as they came."""
 
     name: ClassVar[str]
@@ -30,7 +30,7 @@ class Task(ABC):
     verb: ClassVar[str]  # on its button
     of_text: ClassVar[str] = ""  # the operation on a text; "": there is none
     of_transcript: ClassVar[str] = ""  # the operation on a transcript of the library; "": its text is sent to the other
-    show: ClassVar[Callable[[Any, Source], str]]
+    show: ClassVar[Callable[[Any, TextSource], str]]
 
     def __init__(self, entrance: Entrance) -> None:
         self.entrance = entrance
@@ -40,7 +40,7 @@ class Task(ABC):
     def draw(self) -> dict[str, Component]:
         """Its controls, by the parameters that they are for."""
 
-    def renewed(self, visit: Visit) -> dict[Component, Any]:
+    def renewed(self, page: PageRequest) -> dict[Component, Any]:
         """What the changing lists become."""
         return {}
 
@@ -48,11 +48,11 @@ class Task(ABC):
         """Forget what a visitor who has gone had; most have nothing."""
         return
 
-    def run(self, visit: Visit, source: Source, values: dict[str, Any]) -> str:
+    def run(self, page: PageRequest, source: TextSource, values: dict[str, Any]) -> str:
         """What is made of the source, as HTML. Raises what the operation raises."""
-        return type(self).show(visit.call(*self.asked(source, values)), source)
+        return type(self).show(page.call(*self.asked(source, values)), source)
 
-    def asked(self, source: Source, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def asked(self, source: TextSource, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """The operation with its parameters; those that it does not have are left out."""
         if source.detail and self.of_transcript:
             name, given = self.of_transcript, values | {"id": str(source.detail.id)}
@@ -67,7 +67,7 @@ def choice(choices: Choices, label: str, elem_id: str, **more: Any) -> gr.Dropdo
     return gr.Dropdown(choices, value=choices[0][1] if choices else None, label=label, elem_id=elem_id, **more)
 
 
-class Summary(Task):
+class SummaryTask(TextTask):
     name, title, verb = "summary", "Summary", "Summarise"
     of_text, of_transcript = "summarize", "summarize_transcript"
     show = results.summary
@@ -82,7 +82,7 @@ class Summary(Task):
         return {"style": choice(styles, "Style", "text-style")}
 
 
-class Analysis(Task):
+class AnalysisTask(TextTask):
     name, title, verb = "analysis", "Analysis", "Analyse"
     of_text, of_transcript = "analyze", "analyze_transcript"
     show = analysis.analysis
@@ -91,7 +91,7 @@ class Analysis(Task):
         return {"type": choice([(one.title, type) for type, one in analysis.KINDS.items()], "Look for", "text-type")}
 
 
-class Document(Task):
+class DocumentTask(TextTask):
     name, title, verb = "document", "Document", "Write"
     of_text, of_transcript = "generate", "generate_transcript"
     show = documents.generated
@@ -102,7 +102,7 @@ class Document(Task):
         prompt = gr.Textbox(label="What it should be about, or be like", lines=2, elem_id="text-prompt")
         return {"type": kinds, "prompt": prompt}
 
-    def renewed(self, visit: Visit) -> dict[Component, Any]:
+    def renewed(self, page: PageRequest) -> dict[Component, Any]:
         return {self.changing[0]: gr.update(choices=self._kinds())}
 
     def _kinds(self) -> Choices:
@@ -112,7 +112,7 @@ class Document(Task):
         return [(documents.title(kind), kind) for kind in known if kind not in aliases]
 
 
-class Translation(Task):
+class TranslationTask(TextTask):
     """Into the languages that this installation writes."""
 
     name, title, verb = "translation", "Translation", "Translate"
@@ -124,11 +124,11 @@ class Translation(Task):
         self.changing = (target,)
         return {"target": target}
 
-    def renewed(self, visit: Visit) -> dict[Component, Any]:
-        known = visit.call("translation_languages", {}).languages
+    def renewed(self, page: PageRequest) -> dict[Component, Any]:
+        known = page.call("translation_languages", {}).languages
         return {self.changing[0]: gr.update(choices=[(one.name, one.code) for one in known if one.available])}
 
-    def asked(self, source: Source, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def asked(self, source: TextSource, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         if not values["target"]:
             raise BadInput("No language is chosen: choose one (`stt-lab models pull` fetches models for more).")
         return super().asked(source, values | {"source": AUTO, "model": AUTO, "format": "json"})

@@ -11,16 +11,16 @@ import gradio as gr
 from stt_lab.types import File
 from stt_lab.ui.api import Entrance
 from stt_lab.ui.parts import Uploads
-from stt_lab.ui.text.source import Source
-from stt_lab.ui.work import Tell, handed_out
+from stt_lab.ui.text.source import TextSource
+from stt_lab.ui.work import ReportProgress, handed_out
 
 
 @dataclass(frozen=True)
-class Visit:
+class PageRequest:
     entrance: Entrance
     request: gr.Request
     uploads: Uploads
-    tell: Tell
+    report: ReportProgress
 
     @property
     def session(self) -> str:
@@ -33,11 +33,11 @@ class Visit:
 
     def call(self, operation: str, values: dict[str, Any]) -> Any:
         """The answer of an operation, which authorises the visitor."""
-        return self.entrance.call(operation, values, self.request, self.tell)
+        return self.entrance.call(operation, values, self.request, self.report)
 
-    def stored(self, id: object) -> Source:
+    def stored(self, id: object) -> TextSource:
         """A transcript of the visitor's library."""
-        return Source.stored(self.call("transcript", {"id": str(id or "")}))
+        return TextSource.stored(self.call("transcript", {"id": str(id or "")}))
 
     def lend(self, file: File) -> str:
         """A file that goes with the visitor; where it lies."""

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from stt_lab.errors import BadInput, Conflict, MissingFile
 from stt_lab.lab.data.dataset import MANIFEST, write_manifest
-from stt_lab.lab.data.importers.options import Options
+from stt_lab.lab.data.importers.options import ImportOptions
 from stt_lab.lab.data.items import Dataset, Flaw, Item
 
-__all__ = ["KINDS", "Options", "import_dataset"]
+__all__ = ["KINDS", "ImportOptions", "import_dataset"]
 
-Importer = Callable[[str, Options], Iterator[Item]]
+Importer = Callable[[str, ImportOptions], Iterator[Item]]
 
 KINDS = {  # name, as the module: what it reads
     "folder": "audio with .txt, .srt, .vtt, .rttm, .stm, .ctm or .TextGrid files of the same names beside it",
@@ -38,12 +38,12 @@ KINDS = {  # name, as the module: what it reads
 AUDIO = "audio"  # folder of copies, beside the manifest
 
 
-def import_dataset(kind: str, source: str | Path, target: Path, options: Options | None = None) -> Dataset:
+def import_dataset(kind: str, source: str | Path, target: Path, options: ImportOptions | None = None) -> Dataset:
     """Write `target`/manifest.jsonl from a source of that kind; nothing is written when that fails.
 
     The manifest names audio where it lies, unless the options want copies or links in `target`/audio.
     """
-    options = options or Options()
+    options = options or ImportOptions()
     target = Path(os.path.abspath(target))
     for name in (MANIFEST, AUDIO)[: 1 if options.audio == "refer" else 2]:
         _check_free(target / name)
@@ -56,7 +56,7 @@ def import_dataset(kind: str, source: str | Path, target: Path, options: Options
             target.rmdir()
 
 
-def _filled(kind: str, source: str | Path, target: Path, options: Options) -> Dataset:
+def _filled(kind: str, source: str | Path, target: Path, options: ImportOptions) -> Dataset:
     with tempfile.TemporaryDirectory(prefix=".import-", dir=target) as name:
         scratch, final = Path(name) / AUDIO, target / AUDIO
         scratch.mkdir()
@@ -82,7 +82,7 @@ def _check_free(path: Path) -> None:
         raise Conflict(f"{path} is there already: remove it, or choose another folder.")
 
 
-def _collected(kind: str, source: str, options: Options) -> Iterator[Item]:
+def _collected(kind: str, source: str, options: ImportOptions) -> Iterator[Item]:
     """The items, each with an id of its own and what the options know of all."""
     seen = set()
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from stt_lab.lab.data.annotations import Annotation, read_annotation, span
-from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, Options, annotated, files, folder_of
+from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, ImportOptions, annotated, files, folder_of
 from stt_lab.lab.data.importers.voxconverse import rttms
 from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.types import Segment, Turn, Word
@@ -26,7 +26,7 @@ RANGE = re.compile(r".*#id\(([^()]*)\)(?:\.\.id\(([^()]*)\))?")
 MIX = "Mix-Headset"
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
     """An item for each meeting, on the mix of its headsets unless --split names another device (Array1-01)."""
     folder = folder_of(source)
     named = {path.name: path for path in files(folder, frozenset([".xml"]))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stt_lab.lab.data.importers.options import Options, code_of, folder_of
+from stt_lab.lab.data.importers.options import ImportOptions, code_of, folder_of
 from stt_lab.lab.data.importers.table import rows
 from stt_lab.lab.data.items import Flaw, Item
 
@@ -13,7 +13,7 @@ __all__ = ["read"]
 KEPT = ("client_id", "age", "gender", "accents", "variant")
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
     """An item for each row of test.tsv, or of the table of another split."""
     folder = folder_of(source)
     table = folder / f"{options.split or 'test'}.tsv"

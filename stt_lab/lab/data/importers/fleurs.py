@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from stt_lab.lab.data.importers.options import Options, code_of, folder_of, lines
+from stt_lab.lab.data.importers.options import ImportOptions, code_of, folder_of, lines
 from stt_lab.lab.data.items import Flaw, Item
 
 __all__ = ["read"]
@@ -13,7 +13,7 @@ __all__ = ["read"]
 FIELDS = ("sentence", "file", "raw_transcription", "transcription", "characters", "samples", "gender")
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
     """The items of one language's folder, or of all below: the text as written, with case and punctuation."""
     folder = folder_of(source)
     split = options.split or "test"

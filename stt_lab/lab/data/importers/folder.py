@@ -9,7 +9,7 @@ from operator import or_
 from pathlib import Path
 
 from stt_lab.lab.data.annotations import Annotation, read_annotation
-from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, Options, annotated, files, folder_of
+from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, ImportOptions, annotated, files, folder_of
 from stt_lab.lab.data.items import Item
 
 __all__ = ["read"]
@@ -17,7 +17,7 @@ __all__ = ["read"]
 ORDER = (".txt", ".rttm", ".stm", ".textgrid", ".vtt", ".srt", ".ctm")  # where several tell the same, the first counts
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
     """An item for each file of sound, also for those without annotations."""
     folder = folder_of(source)
     beside = {(path.with_suffix(""), path.suffix.lower()): path for path in files(folder, frozenset(ORDER))}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stt_lab.errors import NotFound, Unavailable
-from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, Options, files
+from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, ImportOptions, files
 from stt_lab.lab.data.importers.table import mapped, to_item
 from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.settings import get_settings
@@ -22,7 +22,7 @@ __all__ = ["read"]
 TEXTS = ("text", "sentence", "transcription", "transcript", "raw_transcription", "normalized_text")
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
     """An item for each row of the split (default: test, else the only one). The hub's names are USER/NAME[:CONFIG]."""
     path = Path(os.path.abspath(source))
     if not path.exists() and get_settings().offline:
@@ -38,7 +38,7 @@ def read(source: str, options: Options) -> Iterator[Item]:
         raise Flaw(f"{source} cannot be read as a dataset: {reason}", "check its files") from None
 
 
-def _items(found: Any, options: Options) -> Iterator[Item]:
+def _items(found: Any, options: ImportOptions) -> Iterator[Item]:
     if found.features is None:
         raise Flaw("the dataset does not say which columns it has", "save it as parquet")
     rows = _undecoded(found, options)
@@ -89,7 +89,7 @@ def _request(source: str, path: Path) -> dict[str, Any]:
     return {"path": name, "name": config or None}
 
 
-def _split(found: Any, options: Options, source: str) -> Any:
+def _split(found: Any, options: ImportOptions, source: str) -> Any:
     """One split of what may be several."""
     if not isinstance(found, Mapping):
         return found
@@ -99,7 +99,7 @@ def _split(found: Any, options: Options, source: str) -> Any:
     return found[name]
 
 
-def _undecoded(rows: Any, options: Options) -> Any:
+def _undecoded(rows: Any, options: ImportOptions) -> Any:
     """The rows with their columns of sound as bytes and path."""
     from datasets import Audio
 
@@ -109,7 +109,7 @@ def _undecoded(rows: Any, options: Options) -> Any:
     return rows
 
 
-def _columns(rows: Any, options: Options) -> dict[str, str]:
+def _columns(rows: Any, options: ImportOptions) -> dict[str, str]:
     """The manifest's names to the dataset's: as told, else by type for the sound and by usual names for the text."""
     from datasets import Audio
 

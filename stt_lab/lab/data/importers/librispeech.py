@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, Options, files, folder_of, lines
+from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, ImportOptions, files, folder_of, lines
 from stt_lab.lab.data.items import Flaw, Item
 
 __all__ = ["read"]
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
     """An item for each line of each .trans.txt, with the speaker in its extra columns; --split picks test-clean."""
     folder = folder_of(source)
     tables = [path for path in files(folder, frozenset([".txt"])) if path.name.endswith(".trans.txt")]

@@ -14,7 +14,7 @@ from stt_lab.lab.data.annotations import Annotation
 from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.text import language_code
 
-__all__ = ["AUDIO_SUFFIXES", "Options", "annotated", "code_of", "files", "folder_of", "lines"]
+__all__ = ["AUDIO_SUFFIXES", "ImportOptions", "annotated", "code_of", "files", "folder_of", "lines"]
 
 SOUND = ("wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "aac", "wma", "amr", "aif", "aiff", "sph")
 VIDEO = ("mp4", "webm", "mkv", "avi", "mov", "wmv", "mpg", "ts")
@@ -22,7 +22,7 @@ AUDIO_SUFFIXES = frozenset(f".{name}" for name in (*SOUND, *VIDEO))
 
 
 @dataclass(frozen=True)
-class Options:
+class ImportOptions:
     """What a layout does not say of itself."""
 
     language: str | None = None  # of recordings whose layout names none

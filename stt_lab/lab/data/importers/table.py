@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stt_lab.lab.data.importers.options import Options
+from stt_lab.lab.data.importers.options import ImportOptions
 from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.lab.data.rows import OWNERS, parse
 
@@ -18,7 +18,7 @@ MAX_CELL = 64 * 1024 * 1024  # characters
 DELIMITERS = ",;\t|"
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
     """An item for each row. An empty cell says that a value is not known, but for the text of kind non-speech."""
     path = Path(os.path.abspath(source))
     for where, row in rows(path, options.columns):
@@ -47,7 +47,8 @@ def rows(path: Path, columns: Mapping[str, str], quoting: bool = True) -> Iterat
                 where = f"{path.name} line {line}"
                 if None in row or None in row.values():
                     raise Flaw(
-                        f"{where} has not {len(reader.fieldnames or ())} cells as the header has", "mend the row"
+                        f"{where} has not {len(reader.fieldnames or ())} cells as the header has",
+                        "give the row as many cells as the header",
                     )
                 yield where, row
     except UnicodeDecodeError:
@@ -87,7 +88,7 @@ def to_item(columns: dict[str, Any], folder: Path, where: str) -> Item:
                 columns |= {name: _number(columns[name], name)}
         return parse(columns, folder, None).item
     except Flaw as flaw:
-        raise Flaw(f"{where}: {flaw.what}", flaw.mend) from None
+        raise Flaw(f"{where}: {flaw.what}", flaw.fix) from None
 
 
 def _number(cell: str, name: str) -> float:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stt_lab.lab.data.annotations import read_annotation
-from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, Options, annotated, files, folder_of
+from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, ImportOptions, annotated, files, folder_of
 from stt_lab.lab.data.items import Flaw, Item
 
 __all__ = ["read", "rttms"]
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
     """An item for each file of sound; --split dev takes those in folders with dev in their name."""
     folder = folder_of(source)
     turns = rttms(folder)

@@ -21,7 +21,7 @@ KNOWN = "known"  # of `language` and `speakers`: a system is told what the refer
 
 
 @dataclass(frozen=True)
-class Heard:
+class SystemOutput:
     """What a system made of a recording."""
 
     text: str | None  # as it was written, never normalised; None: the system writes nothing
@@ -45,7 +45,7 @@ class System(Protocol):
         """How many recordings it works on at once."""
         ...
 
-    def transcribe(self, item: Item, audio: Audio, report: Report) -> Heard: ...
+    def transcribe(self, item: Item, audio: Audio, report: Report) -> SystemOutput: ...
 
     def processes(self) -> tuple[int, ...]:
         """Its processes on this machine, whose memory is measured; () where it works elsewhere."""
@@ -59,7 +59,7 @@ class System(Protocol):
 
 
 @dataclass(frozen=True)
-class Bench:
+class SystemContext:
     """What systems are made with."""
 
     name: str  # of the system
@@ -68,21 +68,21 @@ class Bench:
     timeout_s: float  # for one recording
 
 
-class Kind(Protocol):
+class SystemConfig(Protocol):
     """The settings of one sort of system, as suites.toml has them."""
 
-    def make(self, bench: Bench) -> System: ...
+    def make(self, context: SystemContext) -> System: ...
 
 
-def told_language(wish: str, item: Item) -> str | None:
+def language_setting(setting: str, item: Item) -> str | None:
     """The language that a system is told: a code, that of the reference ("known"), or None to find it out."""
-    return item.language if wish == KNOWN else language_code(wish)
+    return item.language if setting == KNOWN else language_code(setting)
 
 
-def told_speakers(wish: int | str, item: Item) -> int:
+def speaker_setting(setting: int | str, item: Item) -> int:
     """The number of speakers that a system is told; 0 to find it out."""
-    if wish != KNOWN:
-        return int(wish)
+    if setting != KNOWN:
+        return int(setting)
     spoken = item.turns if item.turns is not None else item.segments
     if not spoken:
         raise BadInput(f"Nobody says how many speak in {item.id!r}: give it turns, or set speakers = 0.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from stt_lab.ui.text.html import Cited, chip, table
-from stt_lab.ui.text.source import Source
+from stt_lab.ui.text.source import TextSource
 from stt_lab.ui.text.wire import Wire, spans
 
 STRONGEST = 6  # sentences of each mood that are shown
@@ -18,14 +18,14 @@ def scale(found: Wire) -> str:
     return f"{found['score']:+.2f} on a scale from −1 to 1"
 
 
-def moods(found: Wire, cited: Cited) -> str:
+def sentiment(found: Wire, cited: Cited) -> str:
     said: Sequence[Wire] = found["sentences"]
     whole = f'<p class="stt-mood">{chip(found["label"], MOODS[found["label"]])} {scale(found)}</p>'
     strongest = "".join(_strongest(said, cited, mood) for mood in ("positive", "negative"))
     return whole + _line(said, cited.source) + strongest
 
 
-def _line(said: Sequence[Wire], source: Source) -> str:
+def _line(said: Sequence[Wire], source: TextSource) -> str:
     """A bar for each sentence, up or down from the middle, along the time; along the text where there is no time."""
     length = source.transcript.duration if source.transcript else float(len(source.script.text))
     bars = "".join(_bar(one, source, length / THIN) for one in said)
@@ -37,7 +37,7 @@ def _line(said: Sequence[Wire], source: Source) -> str:
     )
 
 
-def _bar(one: Wire, source: Source, thin: float) -> str:
+def _bar(one: Wire, source: TextSource, thin: float) -> str:
     span = spans(one)[0]
     begin, end = source.seconds(span.start), source.end(span.end)
     begin, end = (span.start, span.end) if begin is None or end is None else (begin, end)
