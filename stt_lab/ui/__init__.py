@@ -47,6 +47,7 @@ def _build(runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> gr
     import gradio as gr
 
     from stt_lab.ui.api import Entrance, add_endpoints
+    from stt_lab.ui.gradio_private import set_queue_poll
     from stt_lab.ui.page import WebPage
 
     entrance = Entrance(runtime, access, gate, lab)
@@ -56,7 +57,7 @@ def _build(runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> gr
         WebPage(entrance).draw()
     demo.max_threads = SPARE_THREADS + runtime.settings.queue_size
     demo.queue(api_open=False, default_concurrency_limit=None)
-    demo._queue.sleep_when_free = QUEUE_POLL_S
+    set_queue_poll(demo, QUEUE_POLL_S)
     return demo
 
 
@@ -64,7 +65,8 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Eval
     demo = _build(runtime, access, gate, lab)
     import gradio as gr
 
-    from stt_lab.ui.guard import Guard, harden
+    from stt_lab.ui.gradio_private import harden, mark_as_launched
+    from stt_lab.ui.guard import Guard
     from stt_lab.ui.theme import theme
 
     options: dict[str, Any] = {
@@ -85,8 +87,7 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Eval
     }
     harden()
     gr.mount_gradio_app(app, demo, path="/", **options, **look)
-    demo.has_launched = True  # else Gradio lets clients name any file of this machine
-    demo.is_running = True  # else it serves uploaded SVG as if it were its own
+    mark_as_launched(demo)
     route: Any = app.router.routes[-1]
     route.app = Guard(route.app, access)
 

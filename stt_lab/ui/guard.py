@@ -1,4 +1,4 @@
-"""What stands in front of Gradio: an allow-list of its routes, limits of bodies, headers; and repairs inside it.
+"""What stands in front of Gradio: an allow-list of its routes, limits on bodies, and headers.
 
 Gradio serves more than this page needs (a proxy, monitoring, recordings cut by ffmpeg, links to saved states), and new
 releases add to it. So only what the page and gradio_client use is let through, and the rest is 404.
@@ -9,13 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import secrets
-from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
 
-import gradio as gr
-from gradio import processing_utils, route_utils
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
@@ -24,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stt_lab.accounts.access import Access
 from stt_lab.errors import NotFound, SttError, TooLarge
 from stt_lab.settings import MB
+from stt_lab.ui.gradio_private import upload_files
 from stt_lab.ui.work import is_upload
 
 API = "/gradio_api"
@@ -38,7 +34,6 @@ BODY_LIMIT = MB  # bytes of a body that is not an upload
 FORM_SLACK = 64 * 1024  # bytes of a form around its file
 PART_SLACK = 1024  # bytes of a form for each file of it
 DATASET_FILES = 1000  # that an administrator may send at once, as many as Gradio's page puts into a form
-_files: ContextVar[int] = ContextVar("files of the upload that is received", default=1)
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -76,7 +71,7 @@ class Guard:
                 limit, files = await asyncio.to_thread(self._upload_limits, Request(scope))
             except SttError as problem:
                 return await _refuse(problem, scope, receive, send)
-            _files.set(files)  # of this request alone: each is a task with a context of its own
+            upload_files.set(files)  # of this request alone: each is a task with a context of its own
         headers = FILE_HEADERS if path.startswith(FILE) else HEADERS
         await _Exchange(self.app, limit, headers).run(scope, receive, send)
 
@@ -152,44 +147,3 @@ class _Exchange:
 
         with contextlib.suppress(_Overflow, ClientDisconnect):
             await self.app(scope, counted, answered)
-
-
-# Repairs
-
-
-def harden() -> None:
-    """Repair Gradio in this process. Harmless when repeated."""
-    processing_utils.async_ssrf_protected_get = refuse_address
-    processing_utils.async_ssrf_protected_download = refuse_address
-    route_utils.GradioUploadFile = UnguessableFile
-    route_utils.GradioMultiPartParser = TidyParser
-
-
-async def refuse_address(*args: Any, **kwargs: Any) -> Any:
-    """Instead of a fetch: a FileData with an address would make this server read other servers."""
-    raise gr.Error("Addresses are not fetched here: send the file itself.", print_exception=False)
-
-
-class UnguessableFile(route_utils.GradioUploadFile):  # type: ignore[misc]
-    """An upload whose folder has a random name. Gradio names it by content: equal uploads of two people would share
-    one file, and the first to finish would remove it."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.sha.update(secrets.token_bytes(32))
-
-
-class TidyParser(route_utils.GradioMultiPartParser):  # type: ignore[misc]
-    """A parser of uploads that takes as many files as the guard allows, and leaves none behind when it ends early."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **(kwargs | {"max_files": _files.get()}))
-
-    async def parse(self) -> Any:
-        try:
-            return await super().parse()
-        except BaseException:
-            for file in self._files_to_close_on_error:
-                file.close()
-                Path(file.name).unlink(missing_ok=True)
-            raise

@@ -8,6 +8,7 @@ import gradio as gr
 
 from stt_lab import __version__
 from stt_lab.ui.api import Entrance
+from stt_lab.ui.gradio_private import root_blocks
 from stt_lab.ui.lab import LabTab
 from stt_lab.ui.parts import PRIVATE, Tab, html
 from stt_lab.ui.text.tab import TextTab
@@ -36,7 +37,7 @@ class WebPage:
                 with gr.Tab(kind.title, elem_id=f"stt-tab-{kind.title.lower()}") as tab:
                     kind(self.entrance).draw(tab)
         html(FOOTER)
-        gr.context.Context.root_block.load(self.greet, None, title, **PRIVATE)
+        root_blocks().load(self.greet, None, title, **PRIVATE)
 
     def greet(self, request: gr.Request) -> str:
         """Say who has signed in."""

@@ -16,6 +16,7 @@ from stt_lab.text import LANGUAGES
 from stt_lab.types import Event, Transcript
 from stt_lab.ui import html, parts
 from stt_lab.ui.api import Entrance
+from stt_lab.ui.gradio_private import root_blocks
 from stt_lab.ui.work import BackgroundCall, ReportProgress, named, received, sentence
 from stt_lab.weights import catalog
 from stt_lab.weights.pull import pull
@@ -94,7 +95,7 @@ class TranscribeTab:
             listen = mine.upload if mine is self.file else mine.stop_recording
             listen(self.arrived, mine, other, **parts.RAW)
         self.fetch.click(self.pull, self.wanted, [self.fetched, self.table, self.model], **parts.RAW)
-        blocks = gr.context.Context.root_block
+        blocks = root_blocks()
         blocks.load(self.greet, None, [self.model, self.models, self.table], **parts.PRIVATE)
         blocks.unload(self.leave)
 

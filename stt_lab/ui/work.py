@@ -16,9 +16,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from gradio.context import LocalContext
-
 from stt_lab.errors import BadInput, Cancelled, MissingFile, SttError
+from stt_lab.ui.gradio_private import client_listens
 
 log = logging.getLogger(__name__)
 
@@ -71,20 +70,13 @@ class BackgroundCall(Generic[T]):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._ended.wait()
-            if self._gone.is_set() or not listening():
+            if self._gone.is_set() or not client_listens():
                 raise Cancelled("The work was cancelled.")
             yield [self._reported.popleft() for _ in range(len(self._reported))]
 
     def result(self) -> T:
         """What the job returned; raises what it raised."""
         return self._outcome.result()
-
-
-def listening() -> bool:
-    """Whether the client of the running Gradio event still listens for its answer."""
-    blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
-    event = blocks._queue.event_ids_to_events.get(event_id) if blocks and event_id else None
-    return event is None or event.alive
 
 
 def sentence(problem: Exception) -> str:

@@ -13,6 +13,7 @@ import gradio as gr
 
 from stt_lab.ui import parts
 from stt_lab.ui.api import Entrance
+from stt_lab.ui.gradio_private import root_blocks
 from stt_lab.ui.html import notice
 from stt_lab.ui.lab import html
 from stt_lab.ui.lab.board import LeaderboardPanel
@@ -49,7 +50,7 @@ class LabTab:
 
     def _wire(self, tab: gr.Tab) -> None:
         raw, evaluate, results = parts.RAW, self.evaluate, self.results
-        blocks = gr.context.Context.root_block
+        blocks = root_blocks()
         blocks.load(self.greet, None, [self.gate, self.behind], **parts.PRIVATE)
         blocks.unload(self.leave)
         offered = [*evaluate.offered, results.stored, results.status]

@@ -19,11 +19,12 @@ from stt_lab.lab.runs.systems.protocol import KNOWN
 from stt_lab.settings import MB
 from stt_lab.text import language_code
 from stt_lab.ui import parts
+from stt_lab.ui.gradio_private import client_listens
 from stt_lab.ui.html import bar, notice
 from stt_lab.ui.lab import html
 from stt_lab.ui.lab.gate import LabContext, Updates, administrator, done, languages, text, texts, whole
 from stt_lab.ui.lab.results import ResultsPanel
-from stt_lab.ui.work import discard, listening, named, received
+from stt_lab.ui.work import discard, named, received
 
 POLL_S = 0.5  # how often a run is looked at
 UNPACKED = 10  # an upload may become so many times the largest upload
@@ -192,7 +193,7 @@ class EvaluatePanel:
         name = evaluation.run.folder.name
         yield self._buttons(busy=True) | {self.results.stored: gr.update(choices=list(self.lab.names()), value=name)}
         while not evaluation.ended.is_set():
-            if not listening():
+            if not client_listens():
                 return
             yield {self.status: html.progress(evaluation.status)}
             await asyncio.sleep(POLL_S)

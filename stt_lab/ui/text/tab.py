@@ -14,6 +14,7 @@ from stt_lab.errors import BadInput, Cancelled, Unauthorized
 from stt_lab.types import Event
 from stt_lab.ui import parts
 from stt_lab.ui.api import Entrance
+from stt_lab.ui.gradio_private import root_blocks
 from stt_lab.ui.html import notice, working
 from stt_lab.ui.text import library
 from stt_lab.ui.text.asking import AskTask
@@ -114,7 +115,7 @@ class TextTab:
                 **parts.RAW,
             )
         self.stop.click(self.stopped, **parts.PRIVATE)
-        blocks = gr.context.Context.root_block
+        blocks = root_blocks()
         changing = [self.model, *(control for task in self.tasks for control in task.changing)]
         blocks.load(self.renew, None, changing, **parts.PRIVATE)
         blocks.unload(self.end)
