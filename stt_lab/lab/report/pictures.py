@@ -1,7 +1,6 @@
-"""The figures of a run for a page: PNG, each with a text for those who cannot see it.
+"""Draw the figures of a run for the page: PNG with alternative text.
 
-Drawn on figures of their own, without pyplot's state, so any thread may ask; one draws at a time, for the sake of the
-fonts that all share.
+Figures do not use pyplot's global state, so that any thread may draw; a lock protects the shared fonts.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from stt_lab.errors import BadInput
 from stt_lab.lab.report import plots, tables
 from stt_lab.lab.scoring.results import ALL, Results
 
-MOST = 24  # values that a text tells
+MOST = 24  # maximum values in an alternative text
 _drawing = threading.Lock()
 
 
@@ -23,11 +22,11 @@ _drawing = threading.Lock()
 class Picture:
     png: bytes
     alt: str
-    width: int  # pixels of a screen at which its texts have their size
+    width: int  # display width in pixels, at which fonts have their nominal size
 
 
 def pictures(results: Results) -> list[Picture]:
-    """Errors by system and by language, speakers, speed: as many as the references allow."""
+    """Draw errors by system and language, speakers and speed, as far as the references allow."""
     with _drawing:
         return [_picture(chart, described) for chart, described in _charts(results)]
 
@@ -55,7 +54,7 @@ def _charts(results: Results) -> Iterator[tuple[Any, str]]:
 
 
 def _described(results: Results, measure: str, by: str = ALL) -> str:
-    """The values of a figure in words."""
+    """Describe the values of a figure in words."""
     table = tables.rates(results, measure, by)
     rows = [row for _, row in table.iterrows()]
     described = [f"{_who(row, by)}: {row['value']:.1f}{_interval(row)}" for row in rows[:MOST]]

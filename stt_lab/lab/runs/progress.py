@@ -1,4 +1,4 @@
-"""How far a run is, for whoever waits for it."""
+"""Show the progress of a run on the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stt_lab.lab.runs.runner import RunProgress
 
 
 class Line:
-    """How far the run is: a bar on a terminal, else a line for each tenth."""
+    """Prints progress: a bar on a terminal, otherwise a line per 10 %."""
 
     def __init__(self) -> None:
         self._bar: Any = None

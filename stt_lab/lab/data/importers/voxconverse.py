@@ -1,4 +1,4 @@
-"""VoxConverse (Chung et al. 2020): WAV files of one download, RTTM files of another."""
+"""Import VoxConverse (Chung et al. 2020): WAV files of one download, RTTM files of another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["read", "rttms"]
 
 
 def read(source: str, options: ImportOptions) -> Iterator[Item]:
-    """An item for each file of sound; --split dev takes those in folders with dev in their name."""
+    """Yield an item per audio file; --split dev selects those in folders with dev in their name."""
     folder = folder_of(source)
     turns = rttms(folder)
     for audio in files(folder, AUDIO_SUFFIXES):
@@ -28,5 +28,5 @@ def read(source: str, options: ImportOptions) -> Iterator[Item]:
 
 
 def rttms(folder: Path) -> dict[str, Path]:
-    """RTTM files of the folder and those below, by name of the recording."""
+    """Return RTTM files, searched recursively, by recording name."""
     return {path.stem: path for path in files(folder, frozenset([".rttm"]))}

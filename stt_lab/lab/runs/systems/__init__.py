@@ -1,4 +1,4 @@
-"""Systems under test: ours, programs of others in processes of their own, and services behind a URL."""
+"""Systems under test: our engines, external programs in child processes, and services behind a URL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from stt_lab.lab.runs.systems.ours import OwnConfig
 from stt_lab.lab.runs.systems.protocol import SystemConfig
 from stt_lab.lab.runs.systems.web import OpenAiService, SttService
 
-KINDS: dict[str, type[SystemConfig]] = {  # `engine` in suites.toml -> its settings
+KINDS: dict[str, type[SystemConfig]] = {  # `engine` in suites.toml -> its config
     "stt_lab": OwnConfig,
     "faster-whisper": FasterWhisper,
     "openai-whisper": OpenAiWhisper,

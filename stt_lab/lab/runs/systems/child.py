@@ -1,7 +1,7 @@
-"""Programs of others, each in a process of its own and, where one is there, a Python environment of its own.
+"""External programs, each in a child process and, if there is one, in its own Python environment.
 
-The process is `drivers/loop.py DRIVER`; JSON lines go both ways, and sound crosses as the file of decoded samples. An
-environment is a folder `eval/envs/ENGINE`, or what the system's `python` names; else this Python is tried.
+The child is `drivers/loop.py DRIVER`; messages are JSON lines, and audio is passed as a file of decoded samples. The
+environment is the folder `eval/envs/ENGINE` or the system's `python`; otherwise this Python is tried.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from stt_lab.types import Audio, Event, Segment, Turn, Word
 from stt_lab.weights import catalog
 
 DRIVERS = Path(__file__).with_name("drivers")
-LOAD_S = 600.0  # a cold disk and the import of torch
+LOAD_S = 600.0  # a cold disk, and importing torch
 POLL_S = 0.2
-CONVERTED = {"ggml": "{}.ggml", "pt": "{}.pt"}  # of eval/convert_ggml.py, in models_dir/converted
+CONVERTED = {"ggml": "{}.ggml", "pt": "{}.pt"}  # written by eval/convert_ggml.py to models_dir/converted
 
 
 @dataclass(frozen=True)
 class Program:
-    """What differs between the programs."""
+    """What differs between external programs."""
 
     driver: str
-    requirement: str  # what pip installs
-    weights: str = "ct2"  # form that it reads: ct2, ggml or pt
+    requirement: str  # of pip
+    weights: str = "ct2"  # format that it reads: ct2, ggml or pt
     task: str = "transcribe"
-    module: str = ""  # what its driver imports of it
+    module: str = ""  # that its driver imports
 
 
 PROGRAMS = {
@@ -57,15 +57,15 @@ PROGRAMS = {
 
 @dataclass(frozen=True)
 class ExternalConfig:
-    """`engine` = one of PROGRAMS. `options` go to the program as they are."""
+    """Settings of a program in PROGRAMS. `options` are passed to it unchanged."""
 
     engine: ClassVar[str]
 
-    model: str  # of the catalog: the weights are the same ones that our engines read
+    model: str  # of the catalog: the same weights as for our engines
     language: str = "auto"  # auto, known, or a code
-    speakers: int | Literal["known"] = 0  # known: as many as the reference has
+    speakers: int | Literal["known"] = 0  # known: as many as in the reference
     options: Mapping[str, Any] = field(default_factory=dict)
-    python: str = ""  # an interpreter that has the program; relative to the working directory
+    python: str = ""  # interpreter with the program; relative to the working directory
 
     def make(self, context: SystemContext) -> ChildSystem:
         return ChildSystem(self, context, PROGRAMS[self.engine])
@@ -105,7 +105,9 @@ class ChildSystem:
         self._config, self._context, self._program = config, context, program
         self._model = catalog.get(config.model)
         if self._model.task != program.task:
-            raise BadInput(f"The model '{config.model}' cannot {program.task}: give {context.name!r} another one.")
+            raise BadInput(
+                f"The model '{config.model}' cannot {program.task}. Choose another one for {context.name!r}."
+            )
         self._weights = Path()
         self._python = interpreter(config, context)
         self._child: Child | None = None
@@ -120,9 +122,7 @@ class ChildSystem:
             raise
         except SttError as problem:
             remedy = install(self._config, self._context.envs)
-            why = (
-                f"The system {self.name!r} does not start. {problem} {remedy}, or leave the system out with --systems."
-            )
+            why = f"The system {self.name!r} cannot start. {problem} {remedy}, or exclude it with --systems."
             raise Unavailable(why) from None
 
     def transcribe(self, item: Item, audio: Audio, report: Report) -> SystemOutput:
@@ -177,34 +177,36 @@ class ChildSystem:
 
 
 def install(config: ExternalConfig, envs: Path) -> str:
-    """How to get a program, without a full stop."""
+    """Say how to install a program, without a full stop."""
     folder = (envs / config.engine).as_posix()
     requirement = PROGRAMS[config.engine].requirement
     return f"Install it with `python -m venv {folder} && {folder}/bin/pip install '{requirement}'`"
 
 
 def weights_for(model: catalog.Model, program: Program, settings: Settings) -> Path:
-    """The file or folder that the program reads. Raises ModelMissing, which says how to get it."""
+    """Return the file or folder that the program reads. Raises ModelMissing with the command that fetches it."""
     if program.weights == "ct2":
         folder = catalog.locate(model, settings)
         if folder is None:
-            raise ModelMissing(f"The model '{model.id}' is not here: fetch it with `stt-lab models pull {model.id}`.")
+            raise ModelMissing(
+                f"The model '{model.id}' is not installed. Fetch it with `stt-lab models pull {model.id}`."
+            )
         return folder
     path = settings.models_dir / "converted" / CONVERTED[program.weights].format(model.id)
     if not path.is_file():
         raise ModelMissing(
-            f"The weights of '{model.id}' in the form of {program.weights} are not here:"
-            f" make them with `python eval/convert_ggml.py {model.id}`."
+            f"The weights of '{model.id}' in the format {program.weights} do not exist."
+            f" Convert them with `python eval/convert_ggml.py {model.id}`."
         )
     return path
 
 
 def interpreter(config: ExternalConfig, context: SystemContext) -> Path:
-    """The interpreter for the program, links not followed: a link in an environment is what makes it one."""
+    """Return the program's interpreter without resolving links, which would leave the virtual environment."""
     own = context.envs / config.engine / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     chosen = Path(config.python).absolute() if config.python else own if own.exists() else Path(sys.executable)
     if not chosen.exists():
-        raise BadInput(f"There is no Python at {config.python!r}: set `python` of the system {context.name!r} to one.")
+        raise BadInput(f"No Python was found at {config.python!r}. Correct `python` of the system {context.name!r}.")
     return chosen
 
 
@@ -316,6 +318,6 @@ def _segment(row: dict[str, Any]) -> Segment:
 
 
 def _times(row: dict[str, Any]) -> tuple[float, float]:
-    """Start and end as a Span wants them: other programs' segments may end before they start."""
+    """Return valid start and end times: segments of other programs may end before they start."""
     start = max(0.0, float(row["start"]))
     return start, max(start, float(row["end"]))

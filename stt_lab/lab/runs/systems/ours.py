@@ -1,4 +1,4 @@
-"""Our own engines, through the same pool and host as every request: this process, a worker, or a Ray cluster."""
+"""Our own engines, run by the same pool and host as a request: this process, a worker, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stt_lab.transcription.join import join, name_turns
 from stt_lab.types import Audio
 from stt_lab.weights import catalog
 
-NEVER_S = 30 * 86400.0  # an engine that unloads while others take their turns would load again within a measurement
+NEVER_S = 30 * 86400.0  # an engine that unloads while other systems run would reload within a measurement
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class OwnConfig:
     model: str  # of the catalog
     language: str = "auto"  # auto, known, or a code
     diarize: bool = False
-    diarizer: str = ""  # of the catalog; the best one that is here
+    diarizer: str = ""  # of the catalog; "" = the best installed one
     speakers: int | Literal["known"] = 0
 
     def make(self, context: SystemContext) -> OwnSystem:
@@ -39,7 +39,7 @@ class OwnSystem:
     def __init__(self, config: OwnConfig, context: SystemContext) -> None:
         self.name = context.name
         self._config = config
-        # a run is about the model that was named, never about the best one that is here
+        # a run uses exactly the named model, never a substitute
         more = {"strict_models": True, "idle_unload_s": NEVER_S}
         self._settings = context.settings.model_copy(update=more)
         self._model = catalog.get(config.model)
@@ -47,7 +47,7 @@ class OwnSystem:
 
     def start(self, report: Report) -> None:
         config, pool = self._config, self._runtime.pool
-        pool.resolve("transcribe", config.model)  # strict: raises where it is not here
+        pool.resolve("transcribe", config.model)  # strict: raises if it is not installed
         if config.diarize:
             self._diarizer = pool.resolve("diarize", config.diarizer)[0] if config.diarizer else pool.best("diarize")
 
@@ -63,7 +63,9 @@ class OwnSystem:
         config, pool = self._config, self._runtime.pool
         language = language_setting(config.language, item)
         if language not in (None, "en") and self._model.languages == 1:
-            raise BadInput(f"The model '{self._model.id}' knows English only: give the system languages = [\"en\"].")
+            raise BadInput(
+                f"The model '{self._model.id}' supports English only. Set languages = [\"en\"] for the system."
+            )
         with pool.slot(report):
             recognition = pool.transcribe(self._model, audio, language, report)
             found = None
@@ -96,6 +98,6 @@ class OwnSystem:
 
 
 def weights_of(model: catalog.Model, folder: Any) -> dict[str, str]:
-    """sha256 of the files of a model, by name."""
+    """Return the SHA-256 of each file of a model by name."""
     paths = sorted({path for pattern in model.files for path in folder.glob(pattern)})
     return {path.relative_to(folder).as_posix(): catalog.sha256(path) for path in paths}

@@ -1,4 +1,4 @@
-"""Whether a system could start here, without starting anything."""
+"""Check whether a system can start here, without starting it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from stt_lab.weights import catalog
 
 
 def lacks(entry: SystemEntry, settings: Settings) -> str:
-    """What a system needs and this machine has not, in a sentence or two; "" where it can start.
+    """Say what a system needs that is missing on this machine; "" if it can start.
 
-    Of a service behind a URL nothing is known before its first recording.
+    A service behind a URL is not checked.
     """
     try:
         if isinstance(entry.config, OwnConfig):
@@ -34,9 +34,9 @@ def _ours(config: OwnConfig, settings: Settings) -> str:
     needed = [config.model, config.diarizer] if config.diarize and config.diarizer else [config.model]
     missing = [one for one in needed if not catalog.available(catalog.get(one), settings)]
     if missing:
-        return f"Its model is not on this machine: fetch it with `stt-lab models pull {' '.join(missing)}`."
+        return f"Its model is not installed. Fetch it with `stt-lab models pull {' '.join(missing)}`."
     if config.diarize and catalog.best("diarize", settings) is None:
-        return "No model that tells speakers apart is on this machine: fetch one with `stt-lab models pull`."
+        return "No diarization model is installed. Fetch one with `stt-lab models pull`."
     return ""
 
 
@@ -44,12 +44,12 @@ def _foreign(config: ExternalConfig, context: SystemContext) -> str:
     program = PROGRAMS[config.engine]
     if str(interpreter(config, context)) == sys.executable and not _installed(program.module):
         return f"Its program is not installed. {install(config, context.envs)}."
-    weights_for(catalog.get(config.model), program, context.settings)  # raises where they are not here
+    weights_for(catalog.get(config.model), program, context.settings)  # raises if they are missing
     return ""
 
 
 def _installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # not even the package around it
+    except (ImportError, ValueError):  # its parent package is missing
         return False

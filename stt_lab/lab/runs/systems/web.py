@@ -1,6 +1,6 @@
-"""Services behind a URL: those that speak OpenAI's audio API, and those that speak STT.ai's, ours among them.
+"""Services behind a URL: OpenAI's audio API, and STT.ai's API, which our server implements.
 
-They get the file itself. The key is read from the environment variable that `key_env` names, and written nowhere.
+They get the file itself. The key is read from the environment variable `key_env` and never stored.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ class WebSystem:
         import httpx
 
         if not config.url.startswith(("http://", "https://")):
-            raise BadInput(
-                f"The url of the system {context.name!r} must begin with http:// or https://: {config.url!r}."
-            )
+            raise BadInput(f"The system {context.name!r} has an invalid url {config.url!r}. Use http:// or https://.")
         self.name = context.name
         self._config, self._fields = config, fields
         key = os.environ.get(config.key_env, "")
@@ -86,7 +84,7 @@ class WebSystem:
         self._http = httpx.Client(timeout=httpx.Timeout(context.timeout_s, connect=20), headers=headers)
 
     def start(self, report: Report) -> None:
-        """Whether the service is there shows with the first recording."""
+        """Do nothing: the first recording shows whether the service answers."""
 
     def transcribe(self, item: Item, audio: Audio, report: Report) -> SystemOutput:
         import httpx
@@ -97,7 +95,9 @@ class WebSystem:
                 parts = {"file": (item.audio.name, file, "application/octet-stream")}
                 answer = self._http.post(self._url, data=self._fields(item), files=parts)
         except httpx.HTTPError as problem:
-            raise Unavailable(f"The service did not answer ({type(problem).__name__}): see whether it runs.") from None
+            raise Unavailable(
+                f"The service did not answer ({type(problem).__name__}). Check that it is running."
+            ) from None
         if answer.is_error:
             raise _refusal(answer)
         return _output_of(answer.json(), isinstance(self._config, SttService) and self._config.diarize)
@@ -120,13 +120,13 @@ def _refusal(answer: Any) -> SttError:
         said = body.get("error", body)
         said = said.get("message", said) if isinstance(said, dict) else said
     except (ValueError, AttributeError):
-        said = "no more is said"
+        said = "no message"
     kind = RateLimited if answer.status_code == 429 else SttError
     return kind(f"The service answered {answer.status_code}: {str(said)[:300]}")
 
 
 def _output_of(body: dict[str, Any], diarized: bool) -> SystemOutput:
-    """Both APIs' verbose_json; OpenAI's own has its words beside the segments instead of in them."""
+    """Parse verbose_json of both APIs; OpenAI puts words beside the segments, not into them."""
     segments = tuple(_segment(row) for row in body.get("segments") or ())
     words = tuple(_word(row) for row in body.get("words") or ())
     if words and not any(one.words for one in segments):
@@ -137,14 +137,14 @@ def _output_of(body: dict[str, Any], diarized: bool) -> SystemOutput:
 
 
 def _turns(body: dict[str, Any], segments: tuple[Segment, ...]) -> tuple[Turn, ...]:
-    """Overlapping ones where the service tells them, else what its segments say."""
+    """Return the turns of the answer, which may overlap; without them derive turns from segments."""
     if "turns" in body:
         return tuple(Turn(row["start"], row["end"], row["speaker"]) for row in body["turns"])
     return tuple(Turn(one.start, one.end, one.speaker) for one in segments if one.speaker)
 
 
 def _language(name: str | None) -> str | None:
-    """Its code: OpenAI writes "english"."""
+    """Return the code of a language name: OpenAI writes "english"."""
     try:
         return language_code(name or "")
     except BadInput:
