@@ -49,7 +49,7 @@ class Transport:
 
     @contextmanager
     def open(self, method: str, path: str, request: Request = dict, key: str | None = None) -> Iterator[httpx.Response]:
-        """Stream the answer. Transient errors are retried; a POST only with a key, by which the server recognises it."""
+        """Stream the answer. Transient errors are retried; a POST only with a key, which identifies the request."""
         answer = self._insist(method, path, request, key)
         try:
             yield answer

@@ -1,4 +1,4 @@
-"""The page and Gradio's API. Gradio is imported here only, and only after its environment is set."""
+"""The web page and Gradio's API. Gradio is imported only in this package, after its environment is set."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ T = TypeVar("T")
 __all__ = ["build", "mount"]
 
 HERE = Path(__file__).parent
-SWEEP_S = 300  # how often stale uploads are looked for
-STALE_S = 12 * 3600  # age of an upload that nobody removed; long enough to correct a long transcript on the page
-QUEUE_POLL_S = 0.05  # Gradio's own, a thousand looks a second, takes 6 to 10 % of a core from an idle server
-SPARE_THREADS = 40  # events at once beside those that wait for the device, whose number the pool limits
+SWEEP_S = 300  # between sweeps for stale uploads
+STALE_S = 12 * 3600  # age of a stale upload; long enough to correct a long transcript on the page
+QUEUE_POLL_S = 0.05  # Gradio's default polls 1,000 times a second: 6 to 10 % of a core on an idle server
+SPARE_THREADS = 40  # concurrent events besides those that wait for the device, which the pool limits
 
 
 def build(runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> gr.Blocks:
-    """The Blocks of the page, with an API endpoint for every operation."""
+    """Build the Blocks of the page, with an API endpoint for every operation."""
     _set_environ(runtime.gradio_dir)
     return _in_loop(lambda: _build(runtime, access, gate, lab))
 
 
 def mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> FastAPI:
-    """Put the page at "/", behind the routes that the application already has."""
+    """Mount the page at "/", after the existing routes of the application."""
     _set_environ(runtime.gradio_dir)
     _in_loop(lambda: _mount(app, runtime, access, gate, lab))
     return app
@@ -76,7 +76,7 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Eval
         "ssr_mode": False,
         "pwa": False,
         "mcp_server": False,
-        "footer_links": ["api"],  # without it Gradio shows no page about its clients; ours links to it
+        "footer_links": ["api"],  # needed for Gradio's page about API clients, which ours links to
         "max_file_size": runtime.settings.max_upload_mb * MB,
     }
     look: dict[str, Any] = {
@@ -93,7 +93,7 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Eval
 
 
 def _in_loop(make: Callable[[], T]) -> T:
-    """Call `make` while an event loop runs: where none does, Gradio makes one for each of its locks and closes none."""
+    """Call `make` in an event loop: without one, Gradio creates a loop for each of its locks and never closes it."""
 
     async def made() -> T:
         return make()
@@ -106,7 +106,7 @@ def _in_loop(make: Callable[[], T]) -> T:
 
 
 def _set_environ(folder: Path) -> None:
-    """Gradio reads these when it is imported, and the folder again whenever it stores a file."""
+    """Set Gradio's environment, which it reads on import; it reads the folder again for every file."""
     folder = folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -114,7 +114,7 @@ def _set_environ(folder: Path) -> None:
         "GRADIO_TEMP_DIR": str(folder),
         "GRADIO_EXAMPLES_CACHE": str(folder / "examples"),
         "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(2**62),  # else a table of past calls is summed up after every call
+        "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(2**62),  # otherwise a table of past calls is summed after every call
         "GRADIO_ANALYTICS_MAX_EVENTS": "1",
         "GRADIO_MCP_SERVER": "False",
     }

@@ -1,7 +1,7 @@
-"""What stands in front of Gradio: an allow-list of its routes, limits on bodies, and headers.
+"""Guard Gradio: an allow-list of its routes, limits on request bodies, and security headers.
 
-Gradio serves more than this page needs (a proxy, monitoring, recordings cut by ffmpeg, links to saved states), and new
-releases add to it. So only what the page and gradio_client use is let through, and the rest is 404.
+Gradio serves more than this page needs (a proxy, monitoring, audio trimming by ffmpeg, links to saved states), and new
+releases add routes. Only what the page and gradio_client use is allowed; everything else is 404.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ READS = re.compile(
     rf"|{API}/(info/?|app_id/?|startup-events|theme\.css|queue/data|upload_progress|heartbeat/\w+|call/(v2/)?\w+/\w+)"
 )
 WRITES = re.compile(rf"{API}/(queue/join|cancel|reset/?|upload|call/(v2/)?\w+/?)")
-BODY_LIMIT = MB  # bytes of a body that is not an upload
-FORM_SLACK = 64 * 1024  # bytes of a form around its file
-PART_SLACK = 1024  # bytes of a form for each file of it
-DATASET_FILES = 1000  # that an administrator may send at once, as many as Gradio's page puts into a form
+BODY_LIMIT = MB  # bytes of a body, except uploads
+FORM_SLACK = 64 * 1024  # bytes of a form besides its files
+PART_SLACK = 1024  # bytes of a form per file
+DATASET_FILES = 1000  # of one upload by an administrator, the maximum of Gradio's page
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
-    # Gradio's page needs inline and evaluated scripts; what it must not do is to talk to other hosts.
+    # Gradio's page needs inline and evaluated scripts, but must not contact other hosts.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
@@ -63,7 +63,7 @@ class Guard:
             return await send({"type": "websocket.close", "code": 1008})
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         if not _open(scope["method"], path):
-            problem = NotFound(f"There is no {scope['method']} {path[:80]} here: /docs lists what there is.")
+            problem = NotFound(f"{scope['method']} {path[:80]} was not found. See /docs for the API.")
             return await _refuse(problem, scope, receive, send)
         limit = BODY_LIMIT
         if path == UPLOAD:
@@ -71,19 +71,19 @@ class Guard:
                 limit, files = await asyncio.to_thread(self._upload_limits, Request(scope))
             except SttError as problem:
                 return await _refuse(problem, scope, receive, send)
-            upload_files.set(files)  # of this request alone: each is a task with a context of its own
+            upload_files.set(files)  # only for this request, which is a task with its own context
         headers = FILE_HEADERS if path.startswith(FILE) else HEADERS
         await _Exchange(self.app, limit, headers).run(scope, receive, send)
 
     def _upload_limits(self, request: Request) -> tuple[int, int]:
-        """Bytes, of the visitor's tier, and files: one recording, or an administrator's dataset."""
+        """Return the limits of an upload: bytes by the caller's tier, and files: 1, or more for an administrator."""
         caller = self.access.visitor(request)
         files = DATASET_FILES if caller.admin else 1
         return self.access.upload_limit(caller) + FORM_SLACK + files * PART_SLACK, files
 
 
 def _open(method: str, path: str) -> bool:
-    """Whether Gradio may answer. Of files only uploads, which have names that nobody can guess."""
+    """Return whether Gradio may answer. Only uploads are served as files; their names cannot be guessed."""
     if path.startswith(FILE):
         return method in ("GET", "HEAD") and _is_upload(path.removeprefix(FILE))
     reads = method in ("GET", "HEAD", "OPTIONS") and READS.fullmatch(path)
@@ -102,11 +102,11 @@ async def _refuse(problem: SttError, scope: Scope, receive: Receive, send: Send)
 
 
 class _Overflow(Exception):
-    """More bytes came than the limit allows."""
+    """The body exceeds the limit."""
 
 
 class _Exchange:
-    """One request and its answer: the body counted, headers added."""
+    """One request and its answer: counts the body, adds headers."""
 
     def __init__(self, app: ASGIApp, limit: int, headers: dict[str, str]) -> None:
         self.app, self.limit, self.headers = app, limit, headers
@@ -124,7 +124,7 @@ class _Exchange:
             await self._pass(scope, receive, send)
         if self.over and not self.started:
             size = self.limit // MB
-            problem = TooLarge(f"The request is larger than {size} MB: send a shorter recording, or a text in parts.")
+            problem = TooLarge(f"The request is larger than {size} MB. Send a shorter recording, or split the text.")
             await _refuse(problem, scope, receive, send)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,10 +136,10 @@ class _Exchange:
             return message
 
         async def answered(message: Message) -> None:
-            if message.get("status") == 413:  # Gradio's own limit of a file came first, and its answer is not JSON
+            if message.get("status") == 413:  # Gradio's own file limit came first, whose answer is not JSON
                 self.received = self.limit + 1
             if self.over:
-                return  # Gradio's own answer to the overflow
+                return  # drop Gradio's own answer to the overflow
             if message["type"] == "http.response.start":
                 self.started = True
                 MutableHeaders(scope=message).update(self.headers)

@@ -1,4 +1,4 @@
-"""The page: a title with who has signed in, a tab for each kind of work, and where else to go."""
+"""Lay out the page: title with the signed-in account, tabs, and footer links."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from stt_lab.ui.text.tab import TextTab
 from stt_lab.ui.transcribe import TranscribeTab
 
 TABS: tuple[type[Tab], ...] = (TranscribeTab, TextTab, LabTab)
-TITLE = '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with times and speakers, on your own machine.</p>'
+TITLE = (
+    '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with timestamps and speakers, on your own machine.</p>'
+)
 FOOTER = (
     '<footer class="stt-footer"><a href="docs">HTTP API</a>'
     '<a href="?view=api" data-clients="1">Python and JavaScript clients</a>'
@@ -24,13 +26,13 @@ FOOTER = (
 
 
 class WebPage:
-    """What all tabs share."""
+    """The page around all tabs."""
 
     def __init__(self, entrance: Entrance) -> None:
         self.entrance = entrance
 
     def draw(self) -> None:
-        """Lay the page out on the Blocks that is being built."""
+        """Add the page to the Blocks that is being built."""
         title = html(TITLE)
         with gr.Tabs(elem_id="stt-tabs"):
             for kind in TABS:
@@ -40,7 +42,7 @@ class WebPage:
         root_blocks().load(self.greet, None, title, **PRIVATE)
 
     def greet(self, request: gr.Request) -> str:
-        """Say who has signed in."""
+        """Show who has signed in."""
         caller = self.entrance.caller(request)
         badge = "" if caller.anonymous else f'<span class="stt-badge">Signed in as {escape(caller.name)}</span>'
         return f"{TITLE}{badge}</header>"

@@ -12,7 +12,7 @@ from stt_lab.lab.scoring.results import Results
 from stt_lab.metrics import Aligned, align
 
 LEGEND = (
-    '<p class="stt-words"><del>struck through</del> was said and is missing, <ins>underlined</ins> was written and '
+    '<p class="stt-words"><del>struck through</del>: said, but missing. <ins>underlined</ins>: written, but not said. '
     "Side by side: one word was replaced by the other.</p>"
 )
 

@@ -1,6 +1,6 @@
-"""The laboratory: choose recordings and systems, run them, look at what they got wrong, and see who is best.
+"""The Lab tab: evaluate systems on recordings, look at their errors, and compare them on a leaderboard.
 
-For the administrator only: an evaluation takes the machine, and its recordings are shown.
+Only for the administrator: an evaluation occupies the machine, and the page plays its recordings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["LabTab"]
 
 
 class LabTab:
-    """The tab: its gate, and the parts behind it."""
+    """The tab: an access notice, and the panels behind it."""
 
     title: ClassVar[str] = "Lab"
 
@@ -61,14 +61,14 @@ class LabTab:
         results.wire()
 
     def greet(self, request: gr.Request) -> tuple[Any, Any]:
-        """Let the administrator in, and tell everybody else how to become one."""
+        """Show the panels to the administrator, and a notice to everybody else."""
         admin = is_admin(self.context, request)
         missing = missing_extra() if admin else ""
         shut = notice(missing, "warning") if missing else "" if admin else html.GATE
         return gr.update(value=shut, visible=bool(shut)), gr.update(visible=not shut)
 
     def leave(self, request: gr.Request) -> None:
-        """Remove what a visitor who has gone had uploaded or was lent."""
+        """Delete the uploads and shared files of a closed page session."""
         self.context.uploads.end(text(request.session_hash))
 
     @property
@@ -77,6 +77,6 @@ class LabTab:
 
     @administrator("status", quiet=True)
     async def refresh(self, dataset: Any, stored: Any, request: gr.Request) -> AsyncIterator[Updates]:
-        """Fill the lists with what is here now; what was chosen stays."""
+        """Refresh the lists, and keep the selection."""
         offers = await asyncio.to_thread(self.evaluate.offers, text(dataset))
         yield offers | await asyncio.to_thread(self.results.offers, text(stored))

@@ -1,4 +1,4 @@
-"""The leaderboard of the stored runs."""
+"""The leaderboard of stored runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stt_lab.ui.lab.gate import LabContext, Updates, administrator, text
 
 
 class LeaderboardPanel:
-    """Choose a dataset, then a measure and how it is counted: what is in one table may be compared."""
+    """Shows one board by dataset, measure and rule; scores of one board are comparable."""
 
     def __init__(self, context: LabContext) -> None:
         self.context = context
@@ -24,7 +24,7 @@ class LeaderboardPanel:
     def draw(self) -> None:
         with gr.Row(equal_height=True):
             self.dataset = gr.Dropdown([], label="Dataset", min_width=240, elem_id="lab-board-set")
-            self.rule = gr.Dropdown([], label="Measure, and how it is counted", min_width=240, elem_id="lab-board-rule")
+            self.rule = gr.Dropdown([], label="Measure and rule", min_width=240, elem_id="lab-board-rule")
         self.table = parts.html(html.NO_BOARDS, elem_id="lab-board")
 
     @property
@@ -40,7 +40,7 @@ class LeaderboardPanel:
         yield await asyncio.to_thread(self.updates_for, text(dataset), text(rule))
 
     def updates_for(self, digest: str, rule: str) -> Updates:
-        """The board of a dataset and a rule; the first ones where they are not there."""
+        """Return the board of a dataset and a rule; the first ones if they do not exist."""
         found = leaderboard.boards(leaderboard.read(self.context.lab.runs))
         sets = {board.digest: html.board_name(board) for board in found}
         if not sets:
@@ -57,5 +57,5 @@ class LeaderboardPanel:
 
 
 def _key(board: leaderboard.Board) -> str:
-    """A board of a dataset as a value of a list."""
+    """Return the list value of a board within its dataset."""
     return json.dumps([board.measure, board.normaliser, board.collar_s])

@@ -1,4 +1,4 @@
-"""What to evaluate, on which recordings; the run as it goes on."""
+"""Choose dataset and systems, start a run and follow it."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from stt_lab.ui.lab.gate import LabContext, Updates, administrator, done, langua
 from stt_lab.ui.lab.results import ResultsPanel
 from stt_lab.ui.work import discard, named, received
 
-POLL_S = 0.5  # how often a run is looked at
-UNPACKED = 10  # an upload may become so many times the largest upload
+POLL_S = 0.5  # between looks at a run
+UNPACKED = 10  # unpacked size of a dataset, as a multiple of the upload limit
 NORMALISERS = [
-    ("Whisper's, by language", BY_LANGUAGE), ("Whisper's for English", "whisper_en"),
-    ("Whisper's for all languages", "whisper"), ("case and punctuation", "basic"), ("none", "none"),
+    ("Whisper, by language", BY_LANGUAGE), ("Whisper, English", "whisper_en"),
+    ("Whisper, all languages", "whisper"), ("Case and punctuation only", "basic"), ("None", "none"),
 ]  # fmt: skip
 
 
 class EvaluatePanel:
-    """Choose a dataset and systems, and run them."""
+    """The controls of an evaluation and their event handlers."""
 
     def __init__(self, context: LabContext, results: ResultsPanel) -> None:
         self.context, self.lab, self.results = context, context.lab, results
 
-    # How it is laid out
+    # Layout
 
     def draw(self) -> None:
         self.dataset = gr.Dropdown([], label="Dataset", elem_id="lab-dataset")
@@ -52,29 +52,29 @@ class EvaluatePanel:
         self._draw_run()
 
     def _draw_upload(self) -> None:
-        several = [("Unknown, or several", ""), *languages()]
+        several = [("Unknown or several", ""), *languages()]
         parts.html(html.HOW_TO_UPLOAD)
         self.files = gr.File(label="Files", file_count="multiple", height=140, elem_id="lab-files")
-        self.title = gr.Textbox(label="Name of the dataset", max_lines=1, elem_id="lab-title")
+        self.title = gr.Textbox(label="Dataset name", max_lines=1, elem_id="lab-title")
         self.spoken = gr.Dropdown(several, value="", label="Language", elem_id="lab-spoken")
         self.add = gr.Button("Add dataset", elem_id="lab-add")
 
     def _draw_systems(self) -> None:
-        spoken = [("As the reference says", KNOWN), ("Detect automatically", "auto"), *languages()]
-        self.systems = gr.CheckboxGroup([], label="Systems of the suites", elem_id="lab-systems")
+        spoken = [("From the reference", KNOWN), ("Detect automatically", "auto"), *languages()]
+        self.systems = gr.CheckboxGroup([], label="Systems", elem_id="lab-systems")
         self.lacking = parts.html(elem_id="lab-lacking")
-        self.models = gr.CheckboxGroup([], label="Models of this machine", elem_id="lab-models")
-        self.language = gr.Dropdown(spoken, value=KNOWN, label="Language that they are told", elem_id="lab-language")
-        self.diarize = gr.Checkbox(False, label="Label speakers with them", elem_id="lab-diarize")
+        self.models = gr.CheckboxGroup([], label="Installed models", elem_id="lab-models")
+        self.language = gr.Dropdown(spoken, value=KNOWN, label="Language for these models", elem_id="lab-language")
+        self.diarize = gr.Checkbox(False, label="Label speakers", elem_id="lab-diarize")
 
     def _draw_run(self) -> None:
-        self.limit = gr.Number(0, label="How many recordings (0 = all)", precision=0, minimum=0, elem_id="lab-limit")
-        with gr.Accordion("Normaliser and name", open=False, elem_id="lab-more"):
+        self.limit = gr.Number(0, label="Number of recordings (0 = all)", precision=0, minimum=0, elem_id="lab-limit")
+        with gr.Accordion("Normaliser and run name", open=False, elem_id="lab-more"):
             self.normaliser = gr.Dropdown(
                 NORMALISERS, value=BY_LANGUAGE, label="Text normaliser", elem_id="lab-normaliser"
             )
             self.name = gr.Textbox(
-                label="Name of the run", placeholder="dataset and time", max_lines=1, elem_id="lab-name"
+                label="Run name", placeholder="default: dataset and time", max_lines=1, elem_id="lab-name"
             )
         with gr.Row():
             self.go = gr.Button("Run", variant="primary", elem_id="lab-go", min_width=100)
@@ -105,7 +105,7 @@ class EvaluatePanel:
             event.then(results.show, results.stored, results.shown, **raw)
         self.stop.click(self.cancel, None, [self.status, self.stop], **raw)
 
-    # What there is
+    # Choices
 
     def offers(self, dataset: str) -> Updates:
         found = choices.datasets(self.lab)
@@ -114,7 +114,7 @@ class EvaluatePanel:
         return self._datasets(dataset) | self._systems() | {self.models: gr.update(choices=models)}
 
     def _systems(self) -> Updates:
-        """A file of suites with a mistake in it keeps nobody from the rest."""
+        """Return the systems; an error in a suites file does not block the other controls."""
         try:
             found = choices.systems(self.lab)
         except SttError as problem:
@@ -128,7 +128,7 @@ class EvaluatePanel:
 
     def _facts(self, dataset: str) -> str:
         if not dataset:
-            return notice("There are no recordings yet: upload a dataset, or set STT_LAB_SPEECH_DIR.")
+            return notice("There are no datasets. Upload one, or set STT_LAB_SPEECH_DIR.")
         try:
             return html.facts(choices.facts(choices.dataset_of(self.lab, dataset)))
         except SttError as problem:
@@ -140,7 +140,7 @@ class EvaluatePanel:
 
     @administrator("added")
     async def take(self, files: Any, title: Any, spoken: Any, request: gr.Request) -> AsyncIterator[Updates]:
-        """Make a dataset of what was uploaded."""
+        """Create a dataset from the uploaded files."""
         keep = self.context.keep(request)
         given = [(named(file), received(file)) for file in (files if isinstance(files, list) else [files])]
         for _, path in given:
@@ -148,12 +148,12 @@ class EvaluatePanel:
         name = choices.checked_name(text(title), "the dataset")
         options = ImportOptions(language=language_code(text(spoken)), source=name)
         limits = UploadLimits(self.lab.settings.max_upload_mb * MB * UNPACKED)
-        yield {self.added: bar("Reading what was uploaded …", 0, 0)}
+        yield {self.added: bar("Reading the uploaded files …", 0, 0)}
         made = await done(lambda report: add_dataset(self.lab.datasets, name, given, options, limits))
         for _, path in given:
             discard(path)
         updates = await asyncio.to_thread(self._datasets, made.name)
-        message = notice(f"{made.name}: {len(made.items)} recordings were added.", "done")
+        message = notice(f"Added {made.name} with {html.counted(len(made.items), 'recording')}.", "done")
         yield updates | {self.added: message, self.files: None, self.title: ""}
 
     # Runs
@@ -163,11 +163,11 @@ class EvaluatePanel:
         self, dataset: Any, systems: Any, models: Any, language: Any, diarize: Any, limit: Any, normaliser: Any,
         name: Any, request: gr.Request,
     ) -> AsyncIterator[Updates]:  # fmt: skip
-        """Begin a run, and follow it."""
+        """Start a run, and follow it."""
         own = [choices.our_system(model, text(language), bool(diarize)) for model in texts(models)]
         entries = await asyncio.to_thread(choices.chosen, self.lab, texts(systems), own)
         if normaliser not in [value for _, value in NORMALISERS]:
-            raise BadInput(f"There is no normaliser {text(normaliser)[:40]!r}: choose from the list.")
+            raise BadInput(f"Unknown normaliser {text(normaliser)[:40]!r}. Choose one from the list.")
         title = text(name).strip() or _name(text(dataset))
         wanted = choices.RunRequest(text(dataset), entries, title, whole(limit), text(normaliser))
         evaluation = await asyncio.to_thread(self.lab.start, lambda: choices.begin(self.lab, wanted))
@@ -176,20 +176,20 @@ class EvaluatePanel:
 
     @administrator("status")
     async def go_on(self, stored: Any, request: gr.Request) -> AsyncIterator[Updates]:
-        """Go on with a run that was stopped."""
+        """Resume a run that was stopped."""
         evaluation = await asyncio.to_thread(self.lab.start, lambda: self.lab.resume(text(stored)))
         async for updates in self._follow(evaluation):
             yield updates
 
     @administrator("status", quiet=True)
     async def watch(self, request: gr.Request) -> AsyncIterator[Updates]:
-        """Follow the run that somebody began, if one is going on."""
+        """Follow the current run, if there is one."""
         if self.lab.busy and self.lab.last is not None:
             async for updates in self._follow(self.lab.last):
                 yield updates
 
     async def _follow(self, evaluation: Evaluation) -> AsyncIterator[Updates]:
-        """How far a run is, until it has ended or the visitor has gone; the run goes on without him."""
+        """Show the progress of a run until it ends or the client leaves, which does not stop the run."""
         name = evaluation.run.folder.name
         yield self._buttons(busy=True) | {self.results.stored: gr.update(choices=list(self.lab.names()), value=name)}
         while not evaluation.ended.is_set():
@@ -205,13 +205,13 @@ class EvaluatePanel:
 
     @administrator("status")
     async def cancel(self, request: gr.Request) -> AsyncIterator[Updates]:
-        """Stop the run; whoever follows it is told."""
+        """Cancel the current run; `_follow` shows that it ended."""
         if self.lab.last is not None:
             self.lab.last.cancel()
         yield {self.stop: gr.update(interactive=False)}
 
 
 def _name(dataset: str) -> str:
-    """Of a run that nobody named."""
+    """Return the default name of a run."""
     what = "recordings" if dataset == SPEECH_DIR else dataset[:38]
     return f"{what} {datetime.now():%Y-%m-%d %H.%M.%S}"
