@@ -121,7 +121,7 @@ class TranscribeTab:
             raise gr.Error(sentence(problem), print_exception=False) from None
 
     def cancel(self, request: gr.Request) -> None:
-        """Cancel the session's transcription; `run` reports it. Gradio's own cancel would let late progress overwrite that."""
+        """Cancel the session's job; `run` reports it. After Gradio's own cancel, late progress could show up."""
         work = self.working.get(str(request.session_hash))
         if work:
             work.cancel()

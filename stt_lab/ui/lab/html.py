@@ -55,6 +55,7 @@ def facts(found: DatasetFacts) -> str:
 
 
 def counted(count: int, what: str) -> str:
+    """Format a count with its noun in the right number."""
     return f"{count} {what}{'s' * (count != 1)}"
 
 

@@ -1,4 +1,4 @@
-"""Analyses as HTML, each finding with its places in the text, and as plain text to copy and to save."""
+"""Render analyses as HTML, each finding with citations, and as plain text to copy and save."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from stt_lab.ui.text.sentiment import scale, sentiment
 from stt_lab.ui.text.source import TextSource
 from stt_lab.ui.text.wire import PLAIN, Wire, plain, saved, spans
 
-ENTITIES = {  # OntoNotes' labels, and those of personal data, as people call them
+ENTITIES = {  # labels of OntoNotes and of personal data: display names
     "PERSON": "People", "ORG": "Organisations", "GPE": "Places", "LOC": "Places", "FAC": "Buildings and roads",
     "NORP": "Nationalities and groups", "DATE": "Dates", "TIME": "Times", "MONEY": "Amounts of money",
-    "PERCENT": "Shares", "QUANTITY": "Quantities", "CARDINAL": "Numbers", "ORDINAL": "Ranks", "EVENT": "Events",
-    "PHONE_NUMBER": "Phone numbers", "EMAIL_ADDRESS": "E-mail addresses", "ADDRESS": "Addresses",
-    "DATE_OF_BIRTH": "Dates of birth", "CREDIT_CARD": "Card numbers", "IBAN_CODE": "Bank accounts",
-    "IP_ADDRESS": "IP addresses", "PRODUCT": "Products", "WORK_OF_ART": "Works", "LAW": "Laws",
+    "PERCENT": "Percentages", "QUANTITY": "Quantities", "CARDINAL": "Numbers", "ORDINAL": "Ordinal numbers",
+    "EVENT": "Events", "PHONE_NUMBER": "Phone numbers", "EMAIL_ADDRESS": "E-mail addresses",
+    "ADDRESS": "Addresses", "DATE_OF_BIRTH": "Dates of birth", "CREDIT_CARD": "Credit cards", "IBAN_CODE": "IBANs",
+    "IP_ADDRESS": "IP addresses", "PRODUCT": "Products", "WORK_OF_ART": "Works of art", "LAW": "Laws",
     "LANGUAGE": "Languages",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class AnalysisView:
-    """A kind of analysis."""
+    """How one type of analysis is rendered."""
 
     title: str
     show: Callable[[Any, html.Cited], str]
@@ -35,6 +35,7 @@ class AnalysisView:
 
 
 def analysis(made: Any, source: TextSource) -> str:
+    """Render the result of `analyze`."""
     answer = plain(made)
     kind, result = KINDS[answer["type"]], answer["result"]
     files = saved(answer, source.stem, answer["type"], "\n".join(kind.write(result, source)), PLAIN)
@@ -47,19 +48,19 @@ def _marks(one: Wire, cited: html.Cited) -> str:
 
 
 def _line(one: Wire, text: str, source: TextSource) -> str:
-    """A finding on a line of plain text; of a transcript with its time."""
+    """Render a finding as a line of plain text, with its time in a transcript."""
     return f"- {' '.join(text.split())}{source.stamp(spans(one)[0])}"
 
 
-# What is to be done, what was asked, what it is about
+# Action items, questions, topics
 
 
 def _actions(found: Sequence[Wire], cited: html.Cited) -> str:
     rows = [
-        (escape(one["text"]), escape(one["owner"] or "nobody named"), escape(one["due"] or ""), _marks(one, cited))
+        (escape(one["text"]), escape(one["owner"] or "not named"), escape(one["due"] or ""), _marks(one, cited))
         for one in found
     ]
-    return table(("What", "Who", "By when", "Where"), rows) if rows else none("action items")
+    return table(("Action", "Owner", "Due", "Where"), rows) if rows else none("action items")
 
 
 def _actions_written(found: Sequence[Wire], source: TextSource) -> list[str]:
@@ -93,12 +94,12 @@ def _topics_written(found: Sequence[Wire], source: TextSource) -> list[str]:
 
 
 def kind(label: str) -> str:
-    """What people call a kind of name."""
+    """Return the display name of an entity label."""
     return ENTITIES.get(label, label.replace("_", " ").capitalize())
 
 
 def _places(found: Sequence[Wire], source: TextSource) -> dict[tuple[str, str], list[TextSpan]]:
-    """Kind and name, in the order of kinds, with all places of the name."""
+    """Group entities by kind and name, in the order of ENTITIES, with all spans of a name."""
     order = [*ENTITIES, *(one["label"] for one in found)]
     places: dict[tuple[str, str], list[TextSpan]] = {}
     for one in sorted(found, key=lambda one: order.index(one["label"])):

@@ -1,4 +1,4 @@
-"""Questions about a transcript of the library, in a conversation that goes on."""
+"""Ask questions about a transcript of the library, in a conversation."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from stt_lab.ui.text.tasks import Component, TextTask
 from stt_lab.ui.text.visit import PageRequest
 from stt_lab.ui.text.wire import Wire, plain
 
-TURNS = 20  # questions and answers that are shown
-MOST_CONVERSATIONS = 1000  # that are remembered, of all visitors; then the oldest goes
+TURNS = 20  # displayed questions and answers
+MOST_CONVERSATIONS = 1000  # kept in memory; then the oldest is dropped
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """A conversation of a visitor about a transcript."""
+    """A conversation of one account about one transcript."""
 
     account: int
     transcript: int
@@ -35,13 +35,13 @@ class AskTask(TextTask):
 
     def __init__(self, entrance: Entrance) -> None:
         super().__init__(entrance)
-        self._conversations: dict[str, Conversation] = {}  # by session of the page
+        self._conversations: dict[str, Conversation] = {}  # by page session
         self._lock = threading.Lock()
 
     def draw(self) -> dict[str, Component]:
         return {
-            "question": gr.Textbox(label="What do you want to know?", elem_id="text-question"),
-            "goes_on": gr.Checkbox(True, label="Go on from the last answer", elem_id="text-goes-on"),
+            "question": gr.Textbox(label="Question", elem_id="text-question"),
+            "goes_on": gr.Checkbox(True, label="Continue the conversation", elem_id="text-goes-on"),
         }
 
     def run(self, page: PageRequest, source: TextSource, values: dict[str, Any]) -> str:
@@ -53,7 +53,7 @@ class AskTask(TextTask):
         return results.talk(turns, source)
 
     def _before(self, page: PageRequest, source: TextSource, goes_on: bool) -> Conversation:
-        """The conversation that goes on, if it is this account's about this transcript; else a new one."""
+        """Return the session's conversation if it matches account and transcript, otherwise a new one."""
         assert source.detail
         new = Conversation(page.account, source.detail.id)
         with self._lock:
@@ -68,6 +68,6 @@ class AskTask(TextTask):
                 del self._conversations[next(iter(self._conversations))]
 
     def end(self, session: str) -> None:
-        """Forget what a visitor who has gone had asked."""
+        """Forget the conversation of a closed page session."""
         with self._lock:
             self._conversations.pop(session, None)

@@ -1,4 +1,4 @@
-"""Summaries, conversations and translations as HTML, with their citations."""
+"""Render summaries, conversations and translations as HTML with citations."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from stt_lab.ui.text.wire import PLAIN, Wire, plain, saved, spans
 
 
 def summary(made: Any, source: TextSource) -> str:
+    """Render the result of `summarize`."""
     answer, cited = plain(made), html.Cited(source)
     notes = CitationNotes((said["text"], cited.marks(spans(said), said["sources"])) for said in answer["statements"])
     files = saved(answer, source.stem, "summary", answer["summary"])
@@ -29,7 +30,7 @@ def summary(made: Any, source: TextSource) -> str:
 
 
 def talk(turns: Sequence[tuple[str, Wire]], source: TextSource) -> str:
-    """A conversation, the last question first."""
+    """Render a conversation, latest question first."""
     cited = html.Cited(source)
     written = "\n\n".join(f"**{question}**\n\n{answer['answer']}" for question, answer in turns)
     whole = {"questions": [{"question": question, **answer} for question, answer in turns]}
@@ -39,19 +40,20 @@ def talk(turns: Sequence[tuple[str, Wire]], source: TextSource) -> str:
 
 
 def _turn(question: str, answer: Wire, cited: html.Cited) -> str:
-    """A question, what was answered, and what that rests on, or comes nearest to it."""
+    """Render a question and its answer, with sources or the closest passages."""
     sources = cited.marks((), [each["segment_order"] for each in answer["sources"]])
     near = cited.marks((), [each["segment_order"] for each in answer["nearest"]])
     return (
         f'<li dir="auto"><p class="stt-asked">{escape(question)}</p>{html.warnings(answer["warnings"])}'
         f"{paragraphs(answer['answer'], CitationNotes(()))}"
-        + (f'<p class="stt-rests">It rests on{sources}</p>' if sources else "")
-        + (f'<p class="stt-rests">What comes nearest:{near}</p>' if near else "")
+        + (f'<p class="stt-rests">Sources:{sources}</p>' if sources else "")
+        + (f'<p class="stt-rests">Closest passages:{near}</p>' if near else "")
         + "</li>"
     )
 
 
 def translation(made: Any, source: TextSource) -> str:
+    """Render the result of `translate`."""
     return _of_transcript(made, source) if isinstance(made, File) else _of_text(plain(made), source)
 
 
@@ -64,7 +66,7 @@ def _of_text(answer: Wire, source: TextSource) -> str:
 
 
 def _of_transcript(file: File, source: TextSource) -> str:
-    """A translated transcript, which came as JSON: each segment with its place, and the whole as files."""
+    """Render a translated transcript from its JSON: each segment with its citation, and downloads."""
     translated, cited = from_json(json.loads(b"".join(file.chunks))), html.Cited(source)
     rows = zip(translated.segments, source.script.parts, strict=True)
     head = html.head(

@@ -1,4 +1,4 @@
-"""What can be done with a text: for each kind its operations, its controls, and how its answer is shown."""
+"""Tasks of the tab: for each, its operations, controls and rendering."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ from stt_lab.writing.templates import names, shipped
 
 Component: TypeAlias = gr.components.Component
 Choices = list[tuple[str, str]]
-OF_LIBRARY = "This can be done with transcripts of the library only: choose one there."
+OF_LIBRARY = "This task needs a transcript of the library. Choose one there."
 
 
 class TextTask(ABC):
-    """Something that can be done. Values of its controls are parameters of its operation, as they came."""
+    """A task. The values of its controls are passed to its operation unchanged."""
 
     name: ClassVar[str]
     title: ClassVar[str]
-    verb: ClassVar[str]  # on its button
-    of_text: ClassVar[str] = ""  # the operation on a text; "": there is none
-    of_transcript: ClassVar[str] = ""  # the operation on a transcript of the library; "": its text is sent to the other
+    verb: ClassVar[str]  # label of its button
+    of_text: ClassVar[str] = ""  # operation on a text; "" = none
+    of_transcript: ClassVar[str] = ""  # operation on a transcript; "" = send its text to `of_text`
     show: ClassVar[Callable[[Any, TextSource], str]]
 
     def __init__(self, entrance: Entrance) -> None:
         self.entrance = entrance
-        self.changing: tuple[Component, ...] = ()  # lists whose choices depend on what is here now
+        self.changing: tuple[Component, ...] = ()  # lists that depend on installed models and templates
 
     @abstractmethod
     def draw(self) -> dict[str, Component]:
-        """Its controls, by the parameters that they are for."""
+        """Create the controls, by parameter."""
 
     def renewed(self, page: PageRequest) -> dict[Component, Any]:
-        """What the changing lists become."""
+        """Return updates of the changing lists."""
         return {}
 
     def end(self, session: str) -> None:
-        """Forget what a visitor who has gone had; most have nothing."""
+        """Forget the state of a closed page session; most tasks have none."""
         return
 
     def run(self, page: PageRequest, source: TextSource, values: dict[str, Any]) -> str:
-        """What is made of the source, as HTML. Raises what the operation raises."""
+        """Run the task and render its result. Raises the errors of the operation."""
         return type(self).show(page.call(*self.asked(source, values)), source)
 
     def asked(self, source: TextSource, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """The operation with its parameters; those that it does not have are left out."""
+        """Return the operation and its parameters; drop values that it does not accept."""
         if source.detail and self.of_transcript:
             name, given = self.of_transcript, values | {"id": str(source.detail.id)}
         elif self.of_text:
@@ -64,6 +64,7 @@ class TextTask(ABC):
 
 
 def choice(choices: Choices, label: str, elem_id: str, **more: Any) -> gr.Dropdown:
+    """Create a dropdown with its first choice selected."""
     return gr.Dropdown(choices, value=choices[0][1] if choices else None, label=label, elem_id=elem_id, **more)
 
 
@@ -88,7 +89,7 @@ class AnalysisTask(TextTask):
     show = analysis.analysis
 
     def draw(self) -> dict[str, Component]:
-        return {"type": choice([(one.title, type) for type, one in analysis.KINDS.items()], "Look for", "text-type")}
+        return {"type": choice([(one.title, type) for type, one in analysis.KINDS.items()], "Type", "text-type")}
 
 
 class DocumentTask(TextTask):
@@ -97,30 +98,30 @@ class DocumentTask(TextTask):
     show = documents.generated
 
     def draw(self) -> dict[str, Component]:
-        kinds = choice(self._kinds(), "Kind", "text-kind")
+        kinds = choice(self._kinds(), "Type", "text-kind")
         self.changing = (kinds,)
-        prompt = gr.Textbox(label="What it should be about, or be like", lines=2, elem_id="text-prompt")
+        prompt = gr.Textbox(label="Instructions (topic, style)", lines=2, elem_id="text-prompt")
         return {"type": kinds, "prompt": prompt}
 
     def renewed(self, page: PageRequest) -> dict[Component, Any]:
         return {self.changing[0]: gr.update(choices=self._kinds())}
 
     def _kinds(self) -> Choices:
-        """Ours and the administrator's."""
+        """Return the choices of built-in and custom templates."""
         aliases = {alias for template in shipped() for alias in template.aliases}
         known = names(self.entrance.runtime.settings.templates_dir)
         return [(documents.title(kind), kind) for kind in known if kind not in aliases]
 
 
 class TranslationTask(TextTask):
-    """Into the languages that this installation writes."""
+    """Translate into the languages with installed models."""
 
     name, title, verb = "translation", "Translation", "Translate"
     of_text, of_transcript = "translate", "translate_transcript"
     show = results.translation
 
     def draw(self) -> dict[str, Component]:
-        target = choice([], "Into", "text-target")
+        target = choice([], "Target language", "text-target")
         self.changing = (target,)
         return {"target": target}
 
@@ -130,5 +131,5 @@ class TranslationTask(TextTask):
 
     def asked(self, source: TextSource, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         if not values["target"]:
-            raise BadInput("No language is chosen: choose one (`stt-lab models pull` fetches models for more).")
+            raise BadInput("No target language is selected. Select one, or download more with `stt-lab models pull`.")
         return super().asked(source, values | {"source": AUTO, "model": AUTO, "format": "json"})

@@ -1,4 +1,4 @@
-"""A press of a button while it is worked on: who pressed, and where progress is told."""
+"""A request of the tab: its caller, and where it reports progress."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from stt_lab.ui.work import ReportProgress, handed_out
 
 @dataclass(frozen=True)
 class PageRequest:
+    """A request of the tab while it is processed."""
+
     entrance: Entrance
     request: gr.Request
     uploads: Uploads
@@ -24,7 +26,7 @@ class PageRequest:
 
     @property
     def session(self) -> str:
-        """Of the page that is open in a browser."""
+        """Id of the page session in the browser."""
         return str(self.request.session_hash)
 
     @property
@@ -32,15 +34,15 @@ class PageRequest:
         return self.entrance.caller(self.request).account_id
 
     def call(self, operation: str, values: dict[str, Any]) -> Any:
-        """The answer of an operation, which authorises the visitor."""
+        """Call an operation, which authorises the caller."""
         return self.entrance.call(operation, values, self.request, self.report)
 
     def stored(self, id: object) -> TextSource:
-        """A transcript of the visitor's library."""
+        """Open a transcript of the caller's library."""
         return TextSource.stored(self.call("transcript", {"id": str(id or "")}))
 
-    def lend(self, file: File) -> str:
-        """A file that goes with the visitor; where it lies."""
+    def share(self, file: File) -> str:
+        """Store a file until the page session ends, and return its path."""
         path: str = handed_out(file.name, file.chunks)["path"]
         self.uploads.add(self.session, Path(path))
         return path
