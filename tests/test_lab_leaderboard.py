@@ -127,7 +127,7 @@ def test_over_fewer_recordings_there_is_no_rank() -> None:
     assert standing(found) == [("base", "full", 1), ("lucky", "some", 1)]
     ((first, last),) = found.values()
     assert (first.rank, last.rank, last.failures) == (1, None, 1)
-    assert "without a rank" in table(found)
+    assert "not ranked" in table(found)
 
 
 @pytest.mark.parametrize(

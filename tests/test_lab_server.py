@@ -96,7 +96,7 @@ def test_a_manifest_that_comes_along_is_taken(tmp_path: Path, sound: bytes) -> N
     (item,) = add(tmp_path / "sets", archive("x/a.wav")).items
     assert (item.id, item.kind, item.language) == ("one", "odd", "de")
     for audio, said in (
-        ("../../mine/x/a.wav", "outside of the dataset"),
+        ("../../mine/x/a.wav", "outside the dataset"),
         ("/etc/passwd", "outside"),
         ("b.wav", "send it"),
     ):
@@ -154,7 +154,7 @@ def test_archives_are_limited(tmp_path: Path, sound: bytes) -> None:
     assert bomb.stat().st_size < 10_000
     many = packed(tmp_path / "many.zip", {f"{n}.wav": b"x" for n in range(21)})
     skipped = packed(tmp_path / "skipped.zip", {f"{n}.pdf": b"x" for n in range(21)})
-    for path, said in ((bomb, "more than 0 MB"), (many, "more than 20 files"), (skipped, "more than 20 files")):
+    for path, said in ((bomb, "exceed 0 MB"), (many, "limit of 20 files"), (skipped, "limit of 20 files")):
         with pytest.raises(TooLarge, match=said):
             add(tmp_path / "sets", path)
     with pytest.raises(SttError):
@@ -196,10 +196,10 @@ def test_names_of_datasets_are_theirs_alone(tmp_path: Path, sound: bytes) -> Non
     with pytest.raises(Conflict, match="already"):
         add(tmp_path / "sets", path)
     (tmp_path / "notes.pdf").write_bytes(b"%PDF")
-    with pytest.raises(BadInput, match="neither audio nor"):
+    with pytest.raises(BadInput, match="Upload audio, or one of"):
         add(tmp_path / "sets", path, tmp_path / "notes.pdf", name="other")
     (tmp_path / "a.wav").write_bytes(sound)
-    with pytest.raises(BadInput, match="comes twice"):
+    with pytest.raises(BadInput, match="uploaded twice"):
         add(tmp_path / "sets", path, tmp_path / "a.wav", name="other")
     left = tmp_path / "sets" / ".new-left"
     left.mkdir()
@@ -210,7 +210,7 @@ def test_names_of_datasets_are_theirs_alone(tmp_path: Path, sound: bytes) -> Non
 
 @pytest.mark.parametrize("name", ["", " ", "..", ".x", "a/b", "a\\b", "-x", "a" * 61, "a\0b", "a\nb", "<b>"])
 def test_names_that_are_no_folders(name: str) -> None:
-    with pytest.raises(BadInput, match="Name the run with"):
+    with pytest.raises(BadInput, match="not a valid name for the run"):
         choices.checked_name(name, "the run")
     assert choices.checked_name(" Größe 2.1_x-y. ", "it") == "Größe 2.1_x-y"
 
@@ -281,7 +281,11 @@ def test_systems_say_what_they_lack(lab: Evaluations, monkeypatch: pytest.Monkey
         "here",
         "mute, auto",
     ]
-    for names, said in ((["away"], "away cannot run here"), ([], "Choose a system"), (["x"], "no system 'x'")):
+    for names, said in (
+        (["away"], "away cannot run here"),
+        ([], "No system is selected"),
+        (["x"], "Unknown system 'x'"),
+    ):
         with pytest.raises(BadInput, match=said):
             choices.chosen(lab, names, [])
     with pytest.raises(BadInput, match="absent, de, speakers cannot run"):
@@ -321,7 +325,7 @@ def test_a_run_from_begin_to_end(lab: Evaluations, dataset: str) -> None:
     assert len(rows(lab)) == 7  # the English model is not asked for Portuguese
     assert json.loads((lab.runs / "run" / "scores.json").read_text("utf-8"))["dataset"]["recordings"] == 4
     assert str(lab.folder) not in (lab.runs / "run" / "suite.json").read_text("utf-8")
-    with pytest.raises(BadInput, match="There is a run 'run'"):
+    with pytest.raises(BadInput, match="A run called 'run' already exists"):
         run(lab, request_for(dataset, "echo"))
     assert run(lab, request_for(dataset, "echo", name="two", limit=2)).progress.total == 2
     assert lab.names() == ("two", "run")
@@ -427,7 +431,7 @@ def test_the_end_of_the_server_ends_a_run(lab: Evaluations, dataset: str) -> Non
     lab.close()
     assert evaluation.ended.is_set()
     assert rows(lab) == []  # no failure was written down for what the end broke off
-    with pytest.raises(Unavailable, match="ending"):
+    with pytest.raises(Unavailable, match="shutting down"):
         lab.start(lambda: lab.resume("run"))
     lab.close()
 

@@ -136,7 +136,7 @@ def test_without_the_extra_it_says_what_to_do(
 ) -> None:
     monkeypatch.setattr(gate, "PACKAGES", ("pandas", "no_such_package"))
     said = gate.missing_extra()
-    assert said.startswith("The laboratory needs no_such_package: run pip install")
+    assert said.startswith("The laboratory needs no_such_package. Run pip install")
     assert "stt_lab[lab]" in said
     assert "no_such_package" in handlers.call(client, "run", SECRET, [], ["base"], "auto", False, 0, "none", "x")
 
@@ -176,14 +176,14 @@ def test_a_run_is_begun_cancelled_resumed_and_shown(
             assert other.post(f"{API}/queue/join", json=body, headers=ADMIN).status_code == 200
             until(lambda: lab.busy, 20)
             assert "is running" in handlers.call(client, "run", *data[:-1], "Second")
-            assert "is going on" in handlers.call(client, "show", "First run")
+            assert "is in progress" in handlers.call(client, "show", "First run")
             handlers.call(client, "cancel")
             until(lambda: not lab.busy, 10)
     finally:
         Toy.seconds = 0.0
     assert lab.last.status.phase == "cancelled"
     told = handlers.call(client, "show", "First run")
-    assert "has heard nothing yet" in told
+    assert "has no predictions yet" in told
     assert "First run is done" in handlers.call(client, "go_on", "First run")
     told = handlers.call(client, "show", "First run")
     for wanted in ("WER (%)", "base, auto", "data:image/png;base64", "lab-mistake", "<audio", "evening", ".json"):
@@ -204,7 +204,7 @@ def test_a_server_path_is_no_upload(client: httpx.Client, handlers: Handlers) ->
     told = handlers.call(client, "take", [file_data("/etc/passwd")], "x", "")
     assert '"success":false' in told
     told = handlers.call(client, "take", [file_data("/etc/passwd", meta=False)], "x", "")
-    assert "Only uploaded files are read here" in told or '"success":false' in told
+    assert "Only uploaded files are accepted" in told or '"success":false' in told
     assert "root:" not in told
 
 
@@ -237,27 +237,27 @@ def test_a_server_ends_with_its_evaluation(tmp_path: Path) -> None:
         assert not [line for line in server.errors if "Traceback" in line]
     with serving(tmp_path, **mine) as server:
         told = Handlers(server.client).call(server.client, "show", "one")
-        assert "has heard nothing yet: Resume goes on" in told
+        assert "has no predictions yet. Press Resume" in told
 
 
 @pytest.mark.parametrize(
     ("name", "values", "said"),
     [
-        ("run", [SECRET, [], [], "auto", False, 0, "none", "x"], "Choose a system"),
-        ("run", [SECRET, ["nope"], [], "auto", False, 0, "none", "x"], "no system"),
+        ("run", [SECRET, [], [], "auto", False, 0, "none", "x"], "No system is selected"),
+        ("run", [SECRET, ["nope"], [], "auto", False, 0, "none", "x"], "Unknown system"),
         ("run", [SECRET, [], ["nope"], "auto", False, 0, "none", "x"], "no model"),
         ("run", [SECRET, [], ["base"], "klingon", False, 0, "none", "x"], "klingon"),
         ("run", [SECRET, [], ["base"], "auto", False, "many", "none", "x"], "whole number"),
-        ("run", [SECRET, [], ["base"], "auto", False, -1, "none", "x"], "negative"),
+        ("run", [SECRET, [], ["base"], "auto", False, -1, "none", "x"], "cannot be -1"),
         ("run", [SECRET, [], ["base"], "auto", False, 0, "nope", "x"], "nope"),
-        ("run", [SECRET, [], ["base"], "auto", False, 0, "none", "../x"], "Name the run"),
-        ("run", ["../datasets", [], ["base"], "auto", False, 0, "none", "x"], "not here any more"),
-        ("run", [{"a": 1}, 7, 7, None, None, None, None, None], "Choose a system"),
-        ("go_on", ["../datasets"], "no run"),
-        ("show", ["../datasets"], "no run"),
-        ("look", ["..", "base", 1], "no run"),
-        ("make_report", ["/etc"], "no run"),
-        ("describe", ["../runs"], "not here any more"),
+        ("run", [SECRET, [], ["base"], "auto", False, 0, "none", "../x"], "is not a valid name for the run"),
+        ("run", ["../datasets", [], ["base"], "auto", False, 0, "none", "x"], "was not found"),
+        ("run", [{"a": 1}, 7, 7, None, None, None, None, None], "No system is selected"),
+        ("go_on", ["../datasets"], "was not found"),
+        ("show", ["../datasets"], "was not found"),
+        ("look", ["..", "base", 1], "was not found"),
+        ("make_report", ["/etc"], "was not found"),
+        ("describe", ["../runs"], "was not found"),
         ("take", [None, "x", ""], "No recording was sent"),
     ],
 )
@@ -278,7 +278,7 @@ def test_an_upload_becomes_a_dataset(served: Served, client: httpx.Client, handl
         archive.writestr("a.txt", "Good morning.")
     given = file_data(upload(client, path.read_bytes(), "talks.zip")) | {"orig_name": "talks.zip"}
     told = handlers.call(client, "take", [given], "From a <b>", "")
-    assert "Name the dataset" in told
+    assert "is not a valid name for the dataset" in told
     told = handlers.call(client, "take", [given], "Talks", "en")
     assert "Talks: 1 recordings were added" in told
     assert "English" in told
@@ -356,4 +356,4 @@ def test_progress_says_what_and_how_long() -> None:
 
 def test_one_is_not_many() -> None:
     assert "1 recording<" in html.facts(DatasetFacts(1, None, {"en": 1}, 1, 0, 0))
-    assert "nothing can be scored but speed" in html.facts(DatasetFacts(1, None, {"en": 1}, 0, 0, 0))
+    assert "only speed can be measured" in html.facts(DatasetFacts(1, None, {"en": 1}, 0, 0, 0))

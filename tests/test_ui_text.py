@@ -276,7 +276,7 @@ def test_a_conversation_has_the_last_question_first() -> None:
     assert outline.open == []
     assert [one["data-marks"] for one in buttons(made)] == ["1:0-6", "0:0-8"]
     shown = made.partition("stt-talk")[2]
-    assert shown.index("What comes nearest") < shown.index("first?") < shown.index("It rests on")
+    assert shown.index("Closest passages") < shown.index("first?") < shown.index("Sources:")
 
 
 def translation(source: TextSource, *said: tuple[str, str], between: str = " ") -> str:
@@ -357,7 +357,7 @@ def test_moods_are_drawn_along_the_time() -> None:
     )
     bars = re.findall(r'<rect class="(\w+)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', made)
     assert bars == [("bad", "0.00", "0.500", "4.00", "0.250"), ("good", "4.00", "0.100", "4.00", "0.400")]
-    assert 'aria-label="Mood from beginning to end: 1 positive, 1 negative, 0 neutral sentences"' in made
+    assert 'aria-label="Sentiment over time: 1 positive, 1 negative, 0 neutral sentences"' in made
 
 
 def test_a_result_carries_its_files() -> None:
@@ -430,9 +430,9 @@ def test_a_list_has_the_visitors_own_transcripts(client: httpx.Client, keys: dic
         assert f"{MARK} talk.wav" in join(client, offer, [query, None], **keys["ada"])
         for stranger in STRANGERS:
             assert f"{MARK} talk" not in join(client, offer, [query, transcript], **keys[stranger])
-    assert "signed in" in join(client, offer, ["", None])
+    assert "sign in" in join(client, offer, ["", None])
     assert "scope" in join(client, offer, ["", None], **keys["speech"])
-    assert "what comes nearest" in join(client, offer, ["unheard", None], **keys["ada"])
+    assert "the closest matches" in join(client, offer, ["unheard", None], **keys["ada"])
     assert "No transcript speaks of this" in join(client, offer, [MARK, None], **keys["bob"])
     assert "transcribe a recording first" in join(client, offer, ["", None], **keys["bob"])
 
@@ -486,15 +486,15 @@ def test_a_key_is_for_the_library_or_for_texts(
 def test_a_pasted_text_is_summarised_for_who_signed_in(client: httpx.Client, keys: dict[str, Any]) -> None:
     summarise, asked = button(client, "Summarise"), ["pasted", None, "One 🙂 sentence. Another one.", "auto", "brief"]
     assert 'data-marks=\\"0:0-16\\"' in join(client, summarise, asked, **keys["text"])
-    assert "signed in" in join(client, summarise, asked)
-    assert "signed in" in join(client, summarise, asked, **keys["wrong"])
+    assert "sign in" in join(client, summarise, asked)
+    assert "sign in" in join(client, summarise, asked, **keys["wrong"])
     assert "Another one" not in join(client, summarise, asked)
 
 
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (["library", None, "", "auto", "brief"], "No transcript is chosen"),
+        (["library", None, "", "auto", "brief"], "No transcript is selected"),
         (["library", "999", "", "auto", "brief"], "There is no such transcript"),
         (["library", {"a": 1}, "", "auto", "brief"], "There is no such transcript"),
         (["pasted", None, "", "auto", "brief"], "There are no words"),
@@ -513,12 +513,12 @@ def test_an_error_is_a_sentence(client: httpx.Client, keys: dict[str, Any], valu
 @pytest.mark.parametrize(
     ("verb", "controls", "said"),
     [
-        ("Translate", [None], "No language is chosen"),
+        ("Translate", [None], "No target language is selected"),
         ("Translate", ["xx"], "cannot be translated"),
         ("Write", ["sonnet", ""], "There is no kind of document called"),
         ("Ask", ["Who swims?", True], OF_LIBRARY),
-        ("Redact", ["wav", "mark", "silence", []], "choose Text and no kinds"),
-        ("Redact", ["txt", "mark", "silence", ["PERSON"]], "choose Text and no kinds"),
+        ("Redact", ["wav", "mark", "silence", []], "Choose Text and no kinds"),
+        ("Redact", ["txt", "mark", "silence", ["PERSON"]], "Choose Text and no kinds"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -557,7 +557,7 @@ def test_cancel_stops_the_work(client: httpx.Client, keys: dict[str, Any]) -> No
         client.post(f"{API}/queue/join", json=body, headers=keys["ada"])
         with client.stream("GET", f"{API}/queue/data", params={"session_hash": "mine"}) as stream:
             lines = stream.iter_lines()
-            assert any("Reading the text" in line for line in lines)
+            assert any("Analysing the text" in line for line in lines)
             client.post(f"{API}/queue/join", json=stop | {"session_hash": "another"})
             client.post(f"{API}/queue/join", json=stop)
             assert any("Cancelled." in line for line in lines)

@@ -48,7 +48,7 @@ def rows(path: Path, columns: Mapping[str, str], quoting: bool = True) -> Iterat
                 if None in row or None in row.values():
                     raise Flaw(
                         f"{where} does not have {len(reader.fieldnames or ())} cells like the header",
-                        "give the row as many cells as the header",
+                        "correct the row",
                     )
                 yield where, row
     except UnicodeDecodeError:

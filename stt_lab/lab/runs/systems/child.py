@@ -121,8 +121,9 @@ class ChildSystem:
         except Cancelled:
             raise
         except SttError as problem:
+            reason = str(problem).rstrip(".")
             remedy = install(self._config, self._context.envs)
-            why = f"The system {self.name!r} cannot start. {problem} {remedy}, or exclude it with --systems."
+            why = f"The system {self.name!r} cannot start. {reason}. {remedy}, or exclude it with --systems."
             raise Unavailable(why) from None
 
     def transcribe(self, item: Item, audio: Audio, report: Report) -> SystemOutput:
