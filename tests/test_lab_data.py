@@ -706,7 +706,7 @@ def test_hugging_face_from_disk(tmp_path: Path) -> None:
 
     rows = rows_with_sound(tmp_path)
     datasets.DatasetDict({"train": rows, "dev": rows}).save_to_disk(tmp_path / "source")
-    with pytest.raises(BadInput, match="has the splits train, dev. Choose one with --split"):
+    with pytest.raises(BadInput, match=r"has the splits train, dev\. Choose one with --split"):
         import_dataset("huggingface", tmp_path / "source", tmp_path / "made")
     made = import_dataset("huggingface", tmp_path / "source", tmp_path / "made", ImportOptions(split="dev")).items
     assert [item.id for item in made] == ["dev-000001", "dev-000002"]
@@ -717,7 +717,7 @@ def test_hugging_face_from_disk(tmp_path: Path) -> None:
 def test_hugging_face_from_parquet(tmp_path: Path) -> None:
     rows_with_sound(tmp_path).to_parquet(tmp_path / "source/data/test-00000-of-00001.parquet")
     check_rows(imported("huggingface", tmp_path), tmp_path)
-    with pytest.raises(BadInput, match="no column 'x' for text. Choose from"):
+    with pytest.raises(BadInput, match=r"no column 'x' for text\. Choose from"):
         import_dataset("huggingface", tmp_path / "source", tmp_path / "again", ImportOptions(columns={"text": "x"}))
     put(tmp_path / "source/data/test-00000-of-00001.parquet", "no parquet")
     with pytest.raises(BadInput, match="cannot be read as a dataset"):

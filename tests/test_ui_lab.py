@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 from conftest import ROOT
-from fakes import TESTS
-from test_server import gone, serving
-from test_ui import NASTY, TAGS, Outline
+from fakes import PATHS
+from outline import NASTY, TAGS, Outline
+from serving import gone, serving
 from toy_server import (
     API,
     KEY,
@@ -102,7 +101,7 @@ def test_no_handler_answers_strangers(served: Served, client: httpx.Client, hand
     _, key = served.accounts.create_key(account.id, "a", ["speech", "library", "account"])
     ways: list[dict[str, str]] = [
         {}, {"authorization": "Bearer wrong"}, {"authorization": f"Bearer {key}"}, {"cookie": "stt_lab_session=wrong"},
-        {"cookie": f"stt_lab_session={served.access.session_of(key)}"},
+        {"cookie": f"stt_lab_session={served.access.begin_session(served.access.identify_key(key))}"},
     ]  # fmt: skip
     assert len(handlers.every) >= 14
     files = file_inputs(client)
@@ -164,7 +163,7 @@ def test_the_extra_is_not_imported_before_it_is_needed() -> None:
 def test_a_run_is_begun_cancelled_resumed_and_shown(
     served: Served, client: httpx.Client, handlers: Handlers, tmp_path: Path
 ) -> None:
-    lab = served.app.state.parts.lab
+    lab = served.app.state.installation.lab
     assert SECRET in handlers.call(client, "refresh", None, None)
     assert "2 recordings" in handlers.call(client, "describe", SECRET)
     Toy.seconds = 30.0
@@ -224,7 +223,7 @@ def test_a_mistake_in_a_file_of_suites_keeps_nobody_out(
 def test_a_server_ends_with_its_evaluation(tmp_path: Path) -> None:
     """Within ten seconds, although the engine is deaf; no process is left, and no failure was written down."""
     dataset(tmp_path / "data" / "lab" / "datasets" / "talks")
-    mine = {"STT_LAB_ADMIN_KEY": KEY, "PYTHONPATH": os.pathsep.join([str(TESTS), str(ROOT)])}
+    mine = {"STT_LAB_ADMIN_KEY": KEY, "PYTHONPATH": PATHS}
     with serving(tmp_path, **mine) as server:
         handlers = Handlers(server.client)
         data = ["talks", [], ["deaf"], "auto", False, 0, "basic", "one"]

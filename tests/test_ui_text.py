@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from test_ui import NASTY, TAGS, Outline
+from outline import NASTY, TAGS, Outline
 from toy_server import API, Served, Toy, button, functions, join, serve, settings_for, until, wav
 
 from stt_lab.documents import export
@@ -373,7 +373,7 @@ def test_a_result_carries_its_files() -> None:
 
 def test_the_panel_plays_the_recording_and_shows_the_text() -> None:
     made = html.panel(stored("One two.", "Three."))
-    assert '<audio controls playsinline preload="metadata" src="recordings/7"' in made
+    assert '<audio controls playsinline preload="metadata" src="api/v1/transcripts/7/audio/"' in made
     assert re.findall(r'<p data-from="([\d.]+)">([^<]*)</p>', made) == [("0.000", "One two."), ("2.000", "Three.")]
     assert "<video" in html.panel(stored("One.", title="a.mp4"))
     assert "<audio" not in html.panel(stored("One.", has_audio=False))
@@ -440,7 +440,7 @@ def test_a_list_has_the_visitors_own_transcripts(client: httpx.Client, keys: dic
 def test_a_transcript_is_opened_by_its_owner(client: httpx.Client, keys: dict[str, Any], transcript: str) -> None:
     shown = join(client, handler(client, "open"), [transcript], **keys["ada"])
     assert f"The {MARK} swims" in shown
-    assert f"recordings/{transcript}" in shown
+    assert f"api/v1/transcripts/{transcript}/audio/" in shown
     for stranger in STRANGERS:
         assert MARK not in join(client, handler(client, "open"), [transcript], **keys[stranger])
     assert "There is no such transcript" in join(client, handler(client, "open"), [transcript], **keys["bob"])

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from stt_lab.client.reading import transcript_of, value_of
 from stt_lab.client.transport import Transport
 from stt_lab.errors import BadInput, MissingFile
-from stt_lab.types import Rendering, Transcript
+from stt_lab.types import Transcript
 
 FileSource = str | Path | BinaryIO
 
@@ -29,7 +29,7 @@ class Remote:
         place = "params" if method in ("GET", "DELETE") else "json"
         key = str(uuid.uuid4()) if method == "POST" and not once else None
         body = self.transport.json(method, path, lambda: {place: loose}, key)
-        return transcript_of(body) if kind == Transcript | Rendering else value_of(kind, body)
+        return transcript_of(body) if kind is Transcript else value_of(kind, body)
 
     def upload(self, operation: str, source: FileSource, key: str, kind: Any, **values: Any) -> Any:
         """Call an operation with a file, which is streamed and never held in memory."""
@@ -60,9 +60,9 @@ class Remote:
         if operation not in known:
             raise BadInput(f"Unknown operation {operation[:80]!r}. Choose from {', '.join(known)}.")
         op = OPERATIONS[operation]
-        path = op.path.format(**{name: quote(str(values[name]), safe="") for name in op.placed})
-        loose = {name: value for name, value in values.items() if value is not None and name not in op.placed}
-        return op.method, path, loose, op.signature.return_annotation
+        path = op.path.format(**{name: quote(str(values[name]), safe="") for name in op.path_params})
+        loose = {name: value for name, value in values.items() if value is not None and name not in op.path_params}
+        return op.method, path, loose, op.result
 
 
 @contextmanager

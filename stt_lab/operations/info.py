@@ -49,7 +49,7 @@ class Health:
     missing: tuple[str, ...] = ()  # what is down, and what mends it
 
 
-@operation("GET", "/v1/models")
+@operation("GET", "/v1/models", anonymous=True)
 def models() -> ModelList:
     """List the transcribers, and which of them are on this machine."""
     settings = current().runtime.settings
@@ -62,13 +62,13 @@ def models() -> ModelList:
     )
 
 
-@operation("GET", "/v1/languages")
+@operation("GET", "/v1/languages", anonymous=True)
 def languages() -> LanguageList:
     """List the languages that can be transcribed."""
     return LanguageList(tuple(LanguageInfo(code, name) for code, name in LANGUAGES.items()))
 
 
-@operation("GET", "/health")
+@operation("GET", "/health", anonymous=True)
 def health() -> Health:
     """Say whether everything is there that transcriptions and texts need."""
     settings = current().runtime.settings

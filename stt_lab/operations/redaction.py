@@ -45,7 +45,7 @@ def chosen(kinds: list[str] | None) -> tuple[PiiKind, ...]:
     return cast(tuple[PiiKind, ...], tuple(kinds)) if kinds else PII
 
 
-@operation("POST", f"{PATH}/{{id}}/redact/", scope="library", kept=False)
+@operation("POST", f"{PATH}/{{id}}/redact/", scope="library", replayable=False)
 def redact_transcript(
     id: Id,
     format: Annotated[Format, Field(description="of the file; wav is the recording itself, 16 kHz, mono")] = "txt",

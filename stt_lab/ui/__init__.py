@@ -14,10 +14,7 @@ if TYPE_CHECKING:
     import gradio as gr
     from fastapi import FastAPI
 
-    from stt_lab.accounts.access import Access
-    from stt_lab.lab.runs.evaluations import Evaluations
-    from stt_lab.registry import Gate
-    from stt_lab.runtime import Runtime
+    from stt_lab.installation import Installation
 
 T = TypeVar("T")
 
@@ -30,39 +27,39 @@ QUEUE_POLL_S = 0.05  # Gradio's default polls 1,000 times a second: 6 to 10 % of
 SPARE_THREADS = 40  # concurrent events besides those that wait for the device, which the pool limits
 
 
-def build(runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> gr.Blocks:
+def build(installation: Installation) -> gr.Blocks:
     """Build the Blocks of the page, with an API endpoint for every operation."""
-    _set_environ(runtime.gradio_dir)
-    return _in_loop(lambda: _build(runtime, access, gate, lab))
+    _set_environ(installation.runtime.gradio_dir)
+    return _in_loop(lambda: _build(installation))
 
 
-def mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> FastAPI:
+def mount(app: FastAPI, installation: Installation) -> FastAPI:
     """Mount the page at "/", after the existing routes of the application."""
-    _set_environ(runtime.gradio_dir)
-    _in_loop(lambda: _mount(app, runtime, access, gate, lab))
+    _set_environ(installation.runtime.gradio_dir)
+    _in_loop(lambda: _mount(app, installation))
     return app
 
 
-def _build(runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> gr.Blocks:
+def _build(installation: Installation) -> gr.Blocks:
     import gradio as gr
 
     from stt_lab.ui.api import Entrance, add_endpoints
     from stt_lab.ui.gradio_private import set_queue_poll
     from stt_lab.ui.page import WebPage
 
-    entrance = Entrance(runtime, access, gate, lab)
+    entrance = Entrance(installation)
 
     with gr.Blocks(title="stt_lab", analytics_enabled=False, delete_cache=(SWEEP_S, STALE_S), fill_width=True) as demo:
         add_endpoints(entrance)
         WebPage(entrance).draw()
-    demo.max_threads = SPARE_THREADS + runtime.settings.queue_size
+    demo.max_threads = SPARE_THREADS + installation.settings.queue_size
     demo.queue(api_open=False, default_concurrency_limit=None)
     set_queue_poll(demo, QUEUE_POLL_S)
     return demo
 
 
-def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> None:
-    demo = _build(runtime, access, gate, lab)
+def _mount(app: FastAPI, installation: Installation) -> None:
+    demo = _build(installation)
     import gradio as gr
 
     from stt_lab.ui.gradio_private import harden, mark_as_launched
@@ -77,7 +74,7 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Eval
         "pwa": False,
         "mcp_server": False,
         "footer_links": ["api"],  # needed for Gradio's page about API clients, which ours links to
-        "max_file_size": runtime.settings.max_upload_mb * MB,
+        "max_file_size": installation.settings.max_upload_mb * MB,
     }
     look: dict[str, Any] = {
         "theme": theme(),
@@ -89,7 +86,7 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Eval
     gr.mount_gradio_app(app, demo, path="/", **options, **look)
     mark_as_launched(demo)
     route: Any = app.router.routes[-1]
-    route.app = Guard(route.app, access)
+    route.app = Guard(route.app, installation.access)
 
 
 def _in_loop(make: Callable[[], T]) -> T:

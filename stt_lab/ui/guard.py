@@ -65,19 +65,20 @@ class Guard:
         if not _open(scope["method"], path):
             problem = NotFound(f"{scope['method']} {path[:80]} was not found. See /docs for the API.")
             return await _refuse(problem, scope, receive, send)
-        limit = BODY_LIMIT
-        if path == UPLOAD:
-            try:
-                limit, files = await asyncio.to_thread(self._upload_limits, Request(scope))
-            except SttError as problem:
-                return await _refuse(problem, scope, receive, send)
-            upload_files.set(files)  # only for this request, which is a task with its own context
+        limit, request = BODY_LIMIT, Request(scope)
+        try:
+            self.access.check_origin(request)
+            if path == UPLOAD:
+                limit, files = await asyncio.to_thread(self._upload_limits, request)
+                upload_files.set(files)  # only for this request, which is a task with its own context
+        except SttError as problem:
+            return await _refuse(problem, scope, receive, send)
         headers = FILE_HEADERS if path.startswith(FILE) else HEADERS
         await _Exchange(self.app, limit, headers).run(scope, receive, send)
 
     def _upload_limits(self, request: Request) -> tuple[int, int]:
         """Return the limits of an upload: bytes by the caller's tier, and files: 1, or more for an administrator."""
-        caller = self.access.visitor(request)
+        caller = self.access.identify(request)
         files = DATASET_FILES if caller.admin else 1
         return self.access.upload_limit(caller) + FORM_SLACK + files * PART_SLACK, files
 

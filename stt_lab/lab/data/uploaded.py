@@ -1,6 +1,6 @@
 """Turn uploaded files into a dataset: archives, or audio with annotations, checked file by file.
 
-dataset = add_dataset(datasets, "my set", [("my set.zip", path)], Options(language="de"), Limits(10**9))
+dataset = add_dataset(datasets, "my set", [("my set.zip", path)], ImportOptions(language="de"), UploadLimits(10**9))
 """
 
 from __future__ import annotations

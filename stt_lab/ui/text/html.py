@@ -85,7 +85,7 @@ def _recording(source: TextSource) -> Recording:
     """Return the recording of a transcript, which the server gives only to its owner."""
     assert source.detail
     kind = mimetypes.guess_type(source.title)[0] or ""
-    return Recording(source.title, f"recordings/{source.detail.id}", kind.startswith("video/"))
+    return Recording(source.title, f"api/v1/transcripts/{source.detail.id}/audio/", kind.startswith("video/"))
 
 
 def made(shown: str) -> str:

@@ -126,7 +126,7 @@ class TranslationTask(TextTask):
         return {"target": target}
 
     def renewed(self, page: PageRequest) -> dict[Component, Any]:
-        known = page.call("translation_languages", {}).languages
+        known = () if page.anonymous else page.call("translation_languages", {}).languages
         return {self.changing[0]: gr.update(choices=[(one.name, one.code) for one in known if one.available])}
 
     def asked(self, source: TextSource, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -33,6 +33,10 @@ class PageRequest:
     def account(self) -> int:
         return self.entrance.caller(self.request).account_id
 
+    @property
+    def anonymous(self) -> bool:
+        return self.entrance.caller(self.request).anonymous
+
     def call(self, operation: str, values: dict[str, Any]) -> Any:
         """Call an operation, which authorises the caller."""
         return self.entrance.call(operation, values, self.request, self.report)

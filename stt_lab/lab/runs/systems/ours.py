@@ -11,8 +11,8 @@ from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting, speaker_setting
+from stt_lab.pipeline import Models, listen
 from stt_lab.runtime import Runtime, private_runtime
-from stt_lab.transcription.join import join, name_turns
 from stt_lab.types import Audio
 from stt_lab.weights import catalog
 
@@ -66,15 +66,10 @@ class OwnSystem:
             raise BadInput(
                 f"The model '{self._model.id}' supports English only. Set languages = [\"en\"] for the system."
             )
-        with pool.slot(report):
-            recognition = pool.transcribe(self._model, audio, language, report)
-            found = None
-            if self._diarizer and recognition.segments:
-                found = pool.diarize(self._diarizer, audio, speaker_setting(config.speakers, item), report)
-        segments, _ = join(recognition, found, audio.duration)
-        turns = name_turns(recognition, found, audio.duration) if found else ()
-        text = " ".join(segment.text for segment in segments)
-        return SystemOutput(text, recognition.language, segments, turns if self._diarizer else None)
+        models = Models(self._model, self._diarizer, language)
+        transcript = listen(pool, audio, models, speaker_setting(config.speakers, item), report)
+        turns = transcript.turns if self._diarizer else None
+        return SystemOutput(transcript.text, transcript.language, transcript.segments, turns)
 
     def processes(self) -> tuple[int, ...]:
         if self._settings.engine_host == "ray":
