@@ -79,7 +79,7 @@ def test_a_server_path_is_refused_by_every_function_with_a_file(served: Served, 
             for meta in (True, False):
                 data: list[Any] = [file_data(path, meta) if i in slots else None for i in range(counts[index])]
                 told = join(client, index, data)
-                assert '"success":false' in told or "Only uploaded files are read here" in told
+                assert '"success":false' in told or "Only uploaded files are accepted" in told
                 assert not any(word in told for word in (SECRET, "root:x:", "Traceback"))
     assert served.uploads == before  # nor was one copied to where it could be fetched
     assert (served.settings.data_dir / "private.txt").read_text() == SECRET  # nor were they removed
@@ -298,12 +298,12 @@ def test_a_malformed_call_shows_no_trace(client: httpx.Client, content: bytes) -
 def test_only_the_administrator_pulls(served: Served, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     pulled: list[str] = []
     monkeypatch.setattr("stt_lab.ui.transcribe.pull", lambda model, settings, report: pulled.append(model))
-    index = button(client, "Pull")
+    index = button(client, "Download")
     assert "sign in first" in join(client, index, ["base"])
     assert "not valid here" in join(client, index, ["base"], authorization="Bearer wrong")
     assert "sign in first" in join(client, index, ["base"], cookie="stt_lab_session=wrong")
     assert pulled == []
-    assert "is on this machine" in join(client, index, ["base"], authorization=f"Bearer {KEY}")
+    assert "is installed" in join(client, index, ["base"], authorization=f"Bearer {KEY}")
     assert pulled == ["base"]
 
 

@@ -16,7 +16,7 @@ from stt_lab.presentation import body
 from stt_lab.registry import OPERATIONS, Context, Operation, call
 from stt_lab.runtime import Runtime
 from stt_lab.types import Event, File
-from stt_lab.ui.work import Tell, Work, handed_out, named, sentence, taken
+from stt_lab.ui.work import BackgroundCall, ReportProgress, handed_out, named, sentence, taken
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class Entrance:
         """Identify the caller of a request."""
         return self.installation.access.identify(request.request)  # Starlette's, which Gradio's own wraps
 
-    def call(self, name: str, values: dict[str, Any], request: gr.Request, tell: Tell, filename: str = "") -> Any:
+    def call(
+        self, name: str, values: dict[str, Any], request: gr.Request, tell: ReportProgress, filename: str = ""
+    ) -> Any:
         """Run an operation for whoever sent the request."""
         gate = self.installation.jobs
         context = Context(self.caller(request), self.runtime, tell, gate, filename=filename)
@@ -54,7 +56,7 @@ def _endpoint(op: Operation, entrance: Entrance) -> Callable[..., Coroutine[Any,
     async def endpoint(request: gr.Request, *args: Any) -> Any:
         values = dict(zip(op.fields, args, strict=False))
 
-        def job(tell: Tell) -> Any:
+        def job(tell: ReportProgress) -> Any:
             name = next((named(values.get(media)) for media in op.file_params), "")
             with taken(values, op.file_params) as parsed:
                 return plain(entrance.call(op.name, parsed, request, tell, name))
@@ -71,10 +73,10 @@ def _endpoint(op: Operation, entrance: Entrance) -> Callable[..., Coroutine[Any,
     return endpoint
 
 
-async def _follow(job: Callable[[Tell], Any]) -> Any:
+async def _follow(job: Callable[[ReportProgress], Any]) -> Any:
     """Run a job and pass its progress to the client."""
     progress = gr.Progress()
-    async with Work(job) as work:
+    async with BackgroundCall(job) as work:
         async for told in work.updates():
             for event in told[-1:]:
                 assert isinstance(event, Event)
