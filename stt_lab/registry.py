@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from stt_lab.caller import LOCAL, Caller
-from stt_lab.engines.protocols import Report, silent
 from stt_lab.errors import BadInput, Forbidden, MissingFile, Unauthorized
 from stt_lab.runtime import Runtime, local_runtime
+from stt_lab.types import Report, silent
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 Price = Callable[[float], int]  # of seconds of sound, in credits (1 credit = 1 minute)

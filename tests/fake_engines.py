@@ -10,9 +10,9 @@ import threading
 import time
 from typing import ClassVar
 
-from stt_lab.engines.protocols import Goal, Placement, Report
+from stt_lab.engines.protocols import EngineSpec, Goal
 from stt_lab.errors import RateLimited
-from stt_lab.types import Audio, Diarization, Event, Provenance, Recognition, Segment, Turn, Word
+from stt_lab.types import Audio, Diarization, Event, Provenance, Recognition, Report, Segment, Turn, Word
 
 
 class Fake:
@@ -23,8 +23,8 @@ class Fake:
     loads: ClassVar[int] = 0
     unloads: ClassVar[int] = 0
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
 
     def load(self) -> None:
         type(self).loads += 1
@@ -41,7 +41,7 @@ class Fake:
         step = audio.duration / max(1, len(texts))
         words = tuple(Word(i * step, (i + 1) * step, f" {text}", 0.9) for i, text in enumerate(texts))
         segments = (Segment(0.0, audio.duration, " ".join(texts), words),) if texts else ()
-        made = Provenance(type(self).__name__, self.placement.model, self.placement.device, "1")
+        made = Provenance(type(self).__name__, self.spec.model, self.spec.device, "1")
         return Recognition(language or "en", segments, made)
 
 
@@ -140,7 +140,7 @@ class Halves(Fake):
         report(Event("diarizing", 0.0))
         half = audio.duration / 2
         turns = (Turn(0.0, half, "a"), Turn(half, audio.duration, "b"))
-        return Diarization(turns, turns, Provenance("Halves", self.placement.model, "cpu", "1"))
+        return Diarization(turns, turns, Provenance("Halves", self.spec.model, "cpu", "1"))
 
 
 TRANSCRIBERS: tuple[type[Fake], ...] = (Echo, Mute, Endless, Deaf, Crash, Broken, Refusing, Chatty, Reveal, Gated)

@@ -40,6 +40,7 @@ ROW = """
 [[model]]
 id = "{id}"
 task = "{task}"
+lane = "speech"
 engine = "{engine}"
 name = "Fake {id}"
 languages = {languages}

@@ -18,10 +18,10 @@ from fake_engines import ENGINES, Echo
 from fakes import TESTS, pcm, started, until
 
 from stt_lab.engines import hosts as host_module
-from stt_lab.engines.hosts import InProcessHost, Task, WorkerHost, has_avx512, worker_environ
-from stt_lab.engines.protocols import Placement, Report, silent
+from stt_lab.engines.hosts import EngineCall, InProcessHost, WorkerHost, has_avx512, worker_environ
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import Cancelled, EngineCrashed, RateLimited, SttError, Unavailable
-from stt_lab.types import Audio, Event, Recognition
+from stt_lab.types import Audio, Event, Recognition, Report, silent
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerHost]:
     host.close()
 
 
-def task(engine: str, audio: Audio, model: str = "m") -> Task:
-    place = Placement(audio.path.parent, model)
-    return Task(ENGINES[engine], place, "transcribe", {"audio": audio, "language": None})
+def task(engine: str, audio: Audio, model: str = "m") -> EngineCall:
+    place = EngineSpec(audio.path.parent, model)
+    return EngineCall(ENGINES[engine], place, "transcribe", {"audio": audio, "language": None})
 
 
 def text(result: Any) -> str:
@@ -237,15 +237,15 @@ import sys
 from pathlib import Path
 from fake_engines import ENGINES
 from fakes import pcm
-from stt_lab.engines.hosts import Task, WorkerHost, worker_environ
-from stt_lab.engines.protocols import Placement
+from stt_lab.engines.hosts import EngineCall, WorkerHost, worker_environ
+from stt_lab.engines.protocols import EngineSpec
 audio = pcm(Path(sys.argv[1]))
 host = WorkerHost(worker_environ("cpu", 1, "off"), 60)
 def report(event):
     if event.stage == "transcribing":
         print(host.pid, flush=True)
-place = Placement(Path("."), "m")
-host.run(Task(ENGINES[sys.argv[2]], place, "transcribe", {"audio": audio, "language": None}), report)
+place = EngineSpec(Path("."), "m")
+host.run(EngineCall(ENGINES[sys.argv[2]], place, "transcribe", {"audio": audio, "language": None}), report)
 """
 
 

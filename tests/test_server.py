@@ -23,12 +23,12 @@ import pytest
 from fakes import environ, files, pcm, program, tone, until
 
 from stt_lab.accounts.access import Access
-from stt_lab.engines.protocols import silent
 from stt_lab.errors import Busy, Unavailable
 from stt_lab.runtime import Runtime
 from stt_lab.scratch import prepare
 from stt_lab.server import _welcome, create_app
 from stt_lab.settings import Settings, get_settings
+from stt_lab.types import silent
 from stt_lab.weights import catalog
 
 MINE = {"Authorization": "Bearer my-very-own-key"}

@@ -15,12 +15,12 @@ from itertools import islice
 from typing import Any
 
 from stt_lab.engines import chat_api
-from stt_lab.engines.hosts import Host, InProcessHost, Task, WorkerHost, worker_environ
-from stt_lab.engines.protocols import Goal, Placement, Report
+from stt_lab.engines.hosts import EngineCall, Host, InProcessHost, WorkerHost, worker_environ
+from stt_lab.engines.protocols import EngineSpec, Goal
 from stt_lab.errors import BadInput, Busy, ModelMissing
 from stt_lab.settings import Settings
-from stt_lab.types import Audio, Diarization, Event, Recognition
-from stt_lab.weights import catalog
+from stt_lab.types import Audio, Diarization, Event, Recognition, Report
+from stt_lab.weights import catalog, devices
 
 ENGINES = {  # engine of the catalog -> class; imported where it works
     "faster-whisper": "stt_lab.engines.whisper:WhisperTranscriber",
@@ -88,7 +88,7 @@ def _missing(model_id: str) -> ModelMissing:
 
 
 def _none(task: str, work: str = "") -> ModelMissing:
-    model = catalog.surest(task)
+    model = catalog.easiest_to_install(task)
     pull = f"stt-lab models pull {model.id if model else ''}".rstrip()
     return ModelMissing(f"No model that can {work or task} is on this machine: fetch one there with `{pull}`.")
 
@@ -115,7 +115,7 @@ class Pool:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.device = catalog.device(settings)
+        self.device = devices.device(settings)
         self._speech = self._lane()
         one = settings.engine_host == "ray"  # a cluster places tasks itself
         self._text = self._speech if one else self._lane()
@@ -195,7 +195,11 @@ class Pool:
         Raises BadInput where the wanted one cannot, ModelMissing where none that can is here.
         """
         work = f"translate from {source or 'any language'} into {target}"
-        able = [model for model in catalog.models("translate") if model.turns(source, target) and not model.for_tests]
+        able = [
+            model
+            for model in catalog.models("translate")
+            if model.translates_pair(source, target) and not model.for_tests
+        ]
         if wanted != AUTO and catalog.get(wanted) not in able:
             raise _unable(wanted, work, able)
         here = {model.id: model for model in able if catalog.available(model, self._settings)}
@@ -231,9 +235,9 @@ class Pool:
         if folder is None:
             raise _missing(model.id)
         extra = catalog.extra(model, self._settings)
-        placement = Placement(folder, model.id, self.device, self._settings.threads, extra)
+        spec = EngineSpec(folder, model.id, self.device, self._settings.threads, extra)
         lane = self._speech if model.task in SPEECH else self._text
-        return lane.host.run(Task(ENGINES[model.engine], placement, method, arguments), report)
+        return lane.host.run(EngineCall(ENGINES[model.engine], spec, method, arguments), report)
 
     def close(self) -> None:
         self._speech.host.close()

@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.engines.protocols import Goal, Placement, Report
+from stt_lab.engines.protocols import EngineSpec, Goal
 from stt_lab.engines.regions import Speech, find_speech
-from stt_lab.types import SAMPLE_RATE, Audio, Event, Provenance, Recognition, Segment, Suppressed, Word
+from stt_lab.types import SAMPLE_RATE, Audio, Event, Provenance, Recognition, Report, Segment, Suppressed, Word
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -52,20 +52,20 @@ class WhisperTranscriber:
 
     supports_words = True
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self.languages: tuple[str, ...] = ()
         self._model: WhisperModel | None = None
 
     def load(self) -> None:
         from faster_whisper import WhisperModel
 
-        cpu = self.placement.device == "cpu"
+        cpu = self.spec.device == "cpu"
         self._model = WhisperModel(
-            str(self.placement.folder),
-            device=self.placement.device,
+            str(self.spec.folder),
+            device=self.spec.device,
             compute_type="int8" if cpu else "float16",
-            cpu_threads=self.placement.threads if cpu else 0,
+            cpu_threads=self.spec.threads if cpu else 0,
             local_files_only=True,
         )
         self.languages = tuple(self._model.supported_languages)
@@ -101,7 +101,7 @@ class WhisperTranscriber:
             "beam_size": OPTIONS["beam_size"],
             "task": goal,
         }
-        place = self.placement
+        place = self.spec
         return Provenance("faster-whisper", place.model, place.device, __version__, options, elapsed)
 
 

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field
 
-from stt_lab.engines.protocols import Goal, Report
+from stt_lab.engines.protocols import Goal
 from stt_lab.errors import BadInput
 from stt_lab.registry import Media, current, operation, per_minute
 from stt_lab.text import language_code
 from stt_lab.transcription.join import join, name_turns
 from stt_lab.transcription.render import render
-from stt_lab.types import Audio, Diarization, Event, Provenance, Rendering, Transcript
+from stt_lab.types import Audio, Diarization, Event, Provenance, Rendering, Report, Transcript
 from stt_lab.weights.catalog import Model
 
 ResponseFormat = Literal["json", "txt", "text", "srt", "vtt", "verbose_json"]

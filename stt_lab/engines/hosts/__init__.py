@@ -1,6 +1,6 @@
 """Where engines run: in this process, or in a worker process per device; `ray_host` is a third, on a cluster.
 
-A task names an engine's class, its placement and one method; its arguments and result are frozen dataclasses, audio
+A task names an engine's class, its spec and one method; its arguments and result are frozen dataclasses, audio
 crosses as a file, progress as events. `report` may raise `Cancelled` at any time: a host then stops the work.
 """
 
@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stt_lab.audio import INHERITED, PACKAGES
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import EngineCrashed, SttError, Unavailable
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +38,11 @@ MALLOC_TUNABLES = (  # keep freed memory: the encoder's buffers are allocated an
 
 
 @dataclass(frozen=True)
-class Task:
+class EngineCall:
     """One call of one engine."""
 
     engine: str  # "module:Class", imported where it works
-    placement: Placement
+    spec: EngineSpec
     method: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
@@ -53,7 +53,7 @@ class Host(Protocol):
         """How many tasks run at once; more wait in the pool."""
         ...
 
-    def run(self, task: Task, report: Report) -> Any: ...
+    def run(self, task: EngineCall, report: Report) -> Any: ...
 
     def close(self) -> None: ...
 
@@ -64,20 +64,20 @@ class InProcessHost:
     capacity = 1
 
     def __init__(self) -> None:
-        self._engines: dict[tuple[str, Placement], Any] = {}
+        self._engines: dict[tuple[str, EngineSpec], Any] = {}
 
-    def run(self, task: Task, report: Report) -> Any:
+    def run(self, task: EngineCall, report: Report) -> Any:
         return getattr(self.engine(task, report), task.method)(**task.arguments, report=report)
 
-    def engine(self, task: Task, report: Report) -> Any:
+    def engine(self, task: EngineCall, report: Report) -> Any:
         """The engine of a task, loaded."""
-        engine = self._engines.get((task.engine, task.placement))
+        engine = self._engines.get((task.engine, task.spec))
         if engine is None:
             report(Event("loading"))
             module, _, name = task.engine.partition(":")
-            engine = getattr(importlib.import_module(module), name)(task.placement)
+            engine = getattr(importlib.import_module(module), name)(task.spec)
             engine.load()
-            self._engines[task.engine, task.placement] = engine
+            self._engines[task.engine, task.spec] = engine
         return engine
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class WorkerHost:
         self._task = threading.Lock()  # one at a time; the pool's slot already sees to that
         self._state = threading.Lock()  # so that nothing starts after `close`
 
-    def run(self, task: Task, report: Report) -> Any:
+    def run(self, task: EngineCall, report: Report) -> Any:
         """The result of a task. Raises what the engine raised, EngineCrashed, or Unavailable after `close`."""
         with self._task:
             worker = self._ready()

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from stt_lab.audio import PACKAGES
-from stt_lab.engines.hosts import POLL_S, Child, Task, ending, worker_environ
-from stt_lab.engines.protocols import Report
+from stt_lab.engines.hosts import POLL_S, Child, EngineCall, ending, worker_environ
 from stt_lab.errors import BadInput, SttError, Unavailable
 from stt_lab.settings import Settings
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 
 PROGRAM = "stt_lab.engines.hosts.ray_driver"
 FOLDERS = ("models_dir", "model_paths")
@@ -68,7 +67,7 @@ class RayHost:
         """The devices of the cluster; 1 before the first task has connected."""
         return max(1, self._driver.devices) if self._driver is not None else 1
 
-    def run(self, task: Task, report: Report) -> Any:
+    def run(self, task: EngineCall, report: Report) -> Any:
         """The result of a task. Raises what the engine raised, EngineCrashed, Unavailable without a cluster."""
         with self._connected() as driver, driver.call(task) as (number, messages):
             try:
@@ -153,7 +152,7 @@ class _Driver(Child):
         self.send("connect", plan)
 
     @contextmanager
-    def call(self, task: Task) -> Iterator[tuple[int, Messages]]:
+    def call(self, task: EngineCall) -> Iterator[tuple[int, Messages]]:
         """Have a task done: its number and its messages, which end with "done" or "failed"."""
         number, messages = next(self._numbers), Messages()
         with self._sorting:

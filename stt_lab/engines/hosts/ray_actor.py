@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from stt_lab.engines.hosts import InProcessHost, Task, worker_environ
+from stt_lab.engines.hosts import EngineCall, InProcessHost, worker_environ
 from stt_lab.engines.hosts.worker import Reporter, outcome
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import ModelMissing
 from stt_lab.settings import Settings, get_settings
+from stt_lab.types import Report
 from stt_lab.weights import catalog
 
 
@@ -56,7 +57,7 @@ class NodeEngines:
             written = os.pwrite(self._sounds[name].fileno(), view, start)
             start, view = start + written, view[written:]
 
-    def start(self, task: Task) -> None:
+    def start(self, task: EngineCall) -> None:
         """Begin a task, whose sounds have been written."""
         sounds, self._sounds = self._sounds, {}
         self._box = _Box()
@@ -78,7 +79,7 @@ class NodeEngines:
             self._thread.join(patience_s)
         return self._thread is None or not self._thread.is_alive()
 
-    def _work(self, task: Task, sounds: dict[str, IO[bytes]], box: _Box) -> None:
+    def _work(self, task: EngineCall, sounds: dict[str, IO[bytes]], box: _Box) -> None:
         with ExitStack() as stack:
             for file in sounds.values():
                 stack.enter_context(file)
@@ -104,10 +105,10 @@ class _NodeHost(InProcessHost):
         super().__init__()
         self._equipment, self._settings = equipment, settings
 
-    def run(self, task: Task, report: Report) -> Any:
-        return super().run(replace(task, placement=self._placement(task.placement.model)), report)
+    def run(self, task: EngineCall, report: Report) -> Any:
+        return super().run(replace(task, spec=self._spec(task.spec.model)), report)
 
-    def _placement(self, model_id: str) -> Placement:
+    def _spec(self, model_id: str) -> EngineSpec:
         model = catalog.get(model_id)
         folder, extra = catalog.locate(model, self._settings), catalog.extra(model, self._settings)
         if folder is None or len(extra) < len(model.needs):
@@ -115,7 +116,7 @@ class _NodeHost(InProcessHost):
                 f"The model '{model_id}' is not on a node of the cluster: "
                 f"fetch it on every node with `stt-lab models pull {model_id}`."
             )
-        return Placement(folder, model_id, self._equipment.device, self._equipment.threads, extra)
+        return EngineSpec(folder, model_id, self._equipment.device, self._equipment.threads, extra)
 
 
 def node_settings(folders: Mapping[str, Any]) -> Settings:
@@ -133,7 +134,7 @@ def clean_environ(equipment: Equipment) -> None:
     os.environ.update(kept)
 
 
-def _with_sounds(task: Task, sounds: Mapping[str, IO[bytes]]) -> Task:
+def _with_sounds(task: EngineCall, sounds: Mapping[str, IO[bytes]]) -> EngineCall:
     """The task over this node's files. They have no names; Linux, which Ray's nodes run, opens them by number."""
     paths = {name: Path(f"/proc/self/fd/{file.fileno()}") for name, file in sounds.items()}
     local = {name: replace(task.arguments[name], path=path) for name, path in paths.items()}

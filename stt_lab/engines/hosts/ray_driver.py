@@ -1,7 +1,7 @@
 """The process that speaks with a Ray cluster for a server: `python -m stt_lab.engines.hosts.ray_driver`.
 
 Ray ends the process that it is used in when the cluster is lost, so that is not the server's. Pickled messages cross
-stdin and stdout. In: ("connect", Plan), then ("run", (number, Task)) and ("cancel", (number, None)).
+stdin and stdout. In: ("connect", Plan), then ("run", (number, EngineCall)) and ("cancel", (number, None)).
 Out: ("devices", how many there are), ("lost", SttError), and a task's ("event" | "done" | "failed", (number, value)).
 """
 
@@ -22,7 +22,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from stt_lab.engines.hosts import CANCEL_GRACE_S, POLL_S, Task, tuning
+from stt_lab.engines.hosts import CANCEL_GRACE_S, POLL_S, EngineCall, tuning
 from stt_lab.engines.hosts.ray import Plan, lost
 from stt_lab.engines.hosts.ray_actor import Equipment, NodeEngines
 from stt_lab.engines.hosts.worker import message_pipe
@@ -84,7 +84,7 @@ class Replies:
 class Call:
     """A task that the server waits for."""
 
-    def __init__(self, number: int, task: Task, replies: Replies) -> None:
+    def __init__(self, number: int, task: EngineCall, replies: Replies) -> None:
         self.task = task
         self.cancelled = threading.Event()
         self._number, self._replies = number, replies

@@ -1,6 +1,6 @@
 """The worker process: `python -m stt_lab.engines.hosts.worker`. Pickled messages over stdin and stdout.
 
-In: ("run", Task), ("cancel", None). Out: ("event", Event), ("done", value), ("failed", SttError).
+In: ("run", EngineCall), ("cancel", None). Out: ("event", Event), ("done", value), ("failed", SttError).
 It ends when stdin closes: its server is gone, by whatever means.
 """
 
@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Any, BinaryIO, Protocol
 
-from stt_lab.engines.hosts import InProcessHost, Task
+from stt_lab.engines.hosts import EngineCall, InProcessHost
 from stt_lab.errors import Cancelled, SttError
 from stt_lab.types import Event
 
@@ -35,7 +35,7 @@ class Messages:
     """Both pipes: a thread reads tasks and cancels, writes are serialised."""
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
-        self.tasks: queue.Queue[Task] = queue.Queue()
+        self.tasks: queue.Queue[EngineCall] = queue.Queue()
         self.cancelled = threading.Event()
         self._source, self._sink = source, sink
         threading.Thread(target=self._read, daemon=True).start()
@@ -74,7 +74,7 @@ class Reporter:
             self._last = (event.stage, now)
 
 
-def outcome(host: InProcessHost, task: Task, report: Reporter) -> tuple[str, Any]:
+def outcome(host: InProcessHost, task: EngineCall, report: Reporter) -> tuple[str, Any]:
     try:
         return "done", host.run(task, report)
     except SttError as problem:

@@ -21,13 +21,12 @@ from typing import Any, ClassVar, Literal
 
 from stt_lab.audio import INHERITED
 from stt_lab.engines.hosts import LIBRARIES, tuning
-from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, Cancelled, EngineCrashed, ModelMissing, SttError, Unavailable
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.systems.protocol import Bench, Heard, told_language, told_speakers
 from stt_lab.settings import Settings
-from stt_lab.types import Audio, Event, Segment, Turn, Word
-from stt_lab.weights import catalog
+from stt_lab.types import Audio, Event, Report, Segment, Turn, Word
+from stt_lab.weights import catalog, devices
 
 DRIVERS = Path(__file__).with_name("drivers")
 LOAD_S = 600.0  # a cold disk and the import of torch
@@ -149,7 +148,7 @@ class ChildSystem:
             "weights": str(self._weights),
             "extra": {name: str(path) for name, path in extra},
             "threads": self._bench.settings.threads,
-            "device": catalog.device(self._bench.settings),
+            "device": devices.device(self._bench.settings),
             "options": dict(self._wish.options),
         }
 
@@ -206,7 +205,7 @@ def _environ(bench: Bench) -> dict[str, str]:
     """What Python and the libraries need, without our PYTHONPATH and without secrets; as tuned as for our engines."""
     kept = {name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED + LIBRARIES)}
     kept = {name: value for name, value in kept.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
-    device, settings = catalog.device(bench.settings), bench.settings
+    device, settings = devices.device(bench.settings), bench.settings
     return kept | tuning(device, settings.threads, "off") | {"TRANSFORMERS_OFFLINE": "1"}
 
 

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.systems.protocol import Bench, Heard, told_language, told_speakers
 from stt_lab.runtime import Runtime, private_runtime
 from stt_lab.transcription.join import join, name_turns
-from stt_lab.types import Audio
+from stt_lab.types import Audio, Report
 from stt_lab.weights import catalog
 
 NEVER_S = 30 * 86400.0  # an engine that unloads while others take their turns would load again within a measurement
