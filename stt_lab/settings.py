@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     cpu_profile: Literal["fast", "avx512", "off"] = Field(
         "fast", description="of CPU workers: fast keeps memory between windows; avx512 also forces that instruction set"
     )
+    recordings_at_once: int = Field(
+        3, ge=1, description="recordings that a device works on by turns, so that short ones do not wait for long ones"
+    )
     idle_unload_s: float = Field(900, gt=0, description="seconds after which an unused model gives its memory back")
     queue_size: int = Field(8, ge=0, description="requests that may wait for a device; more get 503")
     queue_timeout_s: float = Field(600, gt=0, description="seconds a request may wait for a device")

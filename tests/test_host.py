@@ -17,8 +17,7 @@ import pytest
 from fake_engines import ENGINES, Echo
 from fakes import TESTS, pcm, started, until
 
-from stt_lab.engines import hosts as host_module
-from stt_lab.engines.hosts import EngineCall, InProcessHost, WorkerHost, has_avx512, worker_environ
+from stt_lab.engines.hosts import CANCEL_GRACE_S, EngineCall, InProcessHost, WorkerHost, environment, worker_environ
 from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import Cancelled, EngineCrashed, RateLimited, SttError, Unavailable
 from stt_lab.types import Audio, Event, Recognition, Report, silent
@@ -156,7 +155,7 @@ def test_cancel_keeps_a_worker_that_reacts(worker: WorkerHost, audio: Audio) -> 
     stop = Stop()
     with pytest.raises(Cancelled):
         worker.run(task("endless", audio), stop)
-    assert time.monotonic() - stop.at < host_module.CANCEL_GRACE_S
+    assert time.monotonic() - stop.at < CANCEL_GRACE_S
     pid = worker.pid
     assert pid is not None
     assert text(worker.run(task("echo", audio), silent)) == "word. word. word."  # and not what was cancelled
@@ -167,7 +166,7 @@ def test_cancel_kills_a_worker_that_does_not_react(worker: WorkerHost, audio: Au
     stop = Stop()
     with pytest.raises(Cancelled):
         worker.run(task("deaf", audio), stop)
-    assert time.monotonic() - stop.at < host_module.CANCEL_GRACE_S + 1
+    assert time.monotonic() - stop.at < CANCEL_GRACE_S + 1
     assert worker.pid is None
     assert text(worker.run(task("echo", audio), silent)) == "word. word. word."
 
@@ -307,14 +306,14 @@ def test_the_fast_profile_is_for_the_cpu(
     device: str, profile: str, tuned: bool, forced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CT2_FORCE_CPU_ISA", raising=False)
-    monkeypatch.setattr(host_module, "has_avx512", lambda: True)
+    monkeypatch.setattr(environment, "has_avx512", lambda: True)
     environ = worker_environ(device, 1, profile)
     assert ("GLIBC_TUNABLES" in environ, "CT2_FORCE_CPU_ISA" in environ) == (tuned, forced)
 
 
 def test_avx512_is_not_forced_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CT2_FORCE_CPU_ISA", raising=False)
-    monkeypatch.setattr(host_module, "has_avx512", lambda: False)
+    monkeypatch.setattr(environment, "has_avx512", lambda: False)
     environ = worker_environ("cpu", 1, "avx512")
     assert ("GLIBC_TUNABLES" in environ, "CT2_FORCE_CPU_ISA" in environ) == (True, False)
 
@@ -322,16 +321,14 @@ def test_avx512_is_not_forced_where_it_is_missing(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="needs /proc/cpuinfo, which is Linux's")
 def test_avx512_is_what_the_processor_says() -> None:
     flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")).split()
-    assert has_avx512() == all(f"avx512{part}" in flags for part in ("f", "cd", "bw", "dq", "vl"))
+    assert environment.has_avx512() == all(f"avx512{part}" in flags for part in ("f", "cd", "bw", "dq", "vl"))
 
 
 def test_half_a_message_is_a_crash(worker: WorkerHost, audio: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import sys; sys.stdout.buffer.write(b'\\x80\\x04\\x95\\xff'); sys.stdout.flush(); sys.stdin.read(1)"
 
-    def popen(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", code], **options)
-
-    monkeypatch.setattr(host_module, "subprocess", type("S", (), {"Popen": popen, "PIPE": subprocess.PIPE}))
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **how: popen([sys.executable, "-c", code], **how))
     with pytest.raises(EngineCrashed):
         worker.run(task("echo", audio), silent)
 

@@ -19,7 +19,7 @@ from stt_lab.engines.doctor import Finding, doctor
 from stt_lab.errors import BadInput, Unavailable
 from stt_lab.settings import Settings, get_settings
 from stt_lab.weights import catalog, devices
-from stt_lab.weights.catalog import Gpu
+from stt_lab.weights.devices import Gpu
 from stt_lab.weights.pull import embedded, pull
 
 __all__ = ["toy"]  # a fixture
@@ -82,7 +82,7 @@ def test_import_and_lookup_are_light() -> None:
     heavy = ["torch", "ctranslate2", "faster_whisper", "pyannote", "pip", "httpx", "numpy", "huggingface_hub.hf_api"]
     code = f"""
 import sys
-from stt_lab.engines import catalog
+from stt_lab.weights import catalog, devices
 from stt_lab.settings import Settings
 settings = Settings()
 catalog.best("transcribe", settings), devices.device(settings), devices.gpu()

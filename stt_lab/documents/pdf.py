@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import base64
 import logging
-import os
 import re
-import subprocess
 import sys
 import unicodedata
 from dataclasses import dataclass
@@ -14,13 +12,12 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
+from stt_lab.child import Child, clean_environ
 from stt_lab.documents.content import CREATOR, Document, Name, Paragraph, right_to_left
 from stt_lab.errors import SttError
 
 FOLDER = Path(__file__).parent
-INHERITED = (  # what Python and the search for fonts need; no secret
-    "PATH", "HOME", "XDG_", "SYSTEMROOT", "WINDIR", "USERPROFILE", "LOCALAPPDATA", "LD_LIBRARY_PATH", "DYLD_", "PYTHON",
-)  # fmt: skip
+FONTS = ("HOME", "XDG_", "WINDIR", "USERPROFILE", "LOCALAPPDATA")  # variables that the search for fonts reads
 LIMIT = 120  # s; two hours of speech take 2 s
 BY_ITSELF = "\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4ff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U0001f000-\U0003ffff"
 UNBROKEN = rf"[^\s{BY_ITSELF}]"  # by a space or a rule of its script
@@ -40,22 +37,18 @@ class Pdf:
 def write(document: Document) -> Pdf:
     """Raises SttError when the typesetter fails, which no text should make it do."""
     command = [sys.executable, "-P", "-m", "stt_lab.documents.typesetter"]
-    data = json.dumps(_data(document)).encode()
+    child = Child(command, clean_environ(*FONTS), folder=FOLDER, stderr="keep")
     try:
-        ended = subprocess.run(command, input=data, capture_output=True, env=_environment(), cwd=FOLDER, timeout=LIMIT)
-    except subprocess.TimeoutExpired as problem:
-        raise SttError(f"Setting this transcript as PDF took more than {LIMIT} s; export it as docx.") from problem
-    if ended.returncode:
-        log.error("The typesetter ended with %d: %s", ended.returncode, ended.stderr[-2000:].decode(errors="replace"))
-        raise SttError("This transcript could not be set as PDF; export it as docx, and report this.")
-    warnings, _, content = ended.stdout.partition(b"\n")
-    return Pdf(content, tuple(json.loads(warnings)))
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED)}
-    paths = [str(FOLDER.parent.parent), *filter(None, [kept.get("PYTHONPATH")])]  # the first has stt_lab
-    return kept | {"PYTHONPATH": os.pathsep.join(paths)}
+        child.send(_data(document))
+        answer = child.receive(LIMIT)
+    except EOFError:
+        log.error("The typesetter ended with %d: %s", child.process.wait(), child.last_words())
+        raise SttError("This transcript could not be set as PDF; export it as docx, and report this.") from None
+    finally:
+        child.end()
+    if answer is None:
+        raise SttError(f"Setting this transcript as PDF took more than {LIMIT} s; export it as docx.")
+    return Pdf(base64.b64decode(answer["content"]), tuple(answer["warnings"]))
 
 
 # Data of the template

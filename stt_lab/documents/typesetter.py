@@ -1,4 +1,4 @@
-"""The process that sets a PDF: data of transcript.typ in, a line with warnings and the file out.
+"""The process that sets a PDF: a line of JSON in, the data of transcript.typ; a line out, {"warnings", "content"}.
 
 Typst shapes every script, breaks its lines, and asks nothing of the system. The file is PDF/A-2a and PDF/UA-1, for
 archives and for screen readers, where this machine's fonts have all characters. Where they lack some, boxes stand for
@@ -7,6 +7,7 @@ those, and a note in the document says what to install.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
@@ -35,9 +36,8 @@ def main() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    data = json.load(sys.stdin.buffer)
-    content, warnings = typeset(data)
-    sys.stdout.buffer.write(json.dumps(warnings).encode() + b"\n" + content)
+    content, warnings = typeset(json.loads(sys.stdin.buffer.readline()))
+    print(json.dumps({"warnings": warnings, "content": base64.b64encode(content).decode()}), flush=True)
 
 
 def typeset(data: dict[str, Any]) -> tuple[bytes, list[str]]:

@@ -124,7 +124,7 @@ class Evaluation:
             yield self._report
             return
         try:
-            with self._pool.slot(self._queue):
+            with self._pool.slot(self._queue, alone=True):
                 self._waiting = False
                 yield self._report
         finally:

@@ -56,7 +56,7 @@ class OurSystem:
 
     @property
     def capacity(self) -> int:
-        return self._runtime.pool.capacity
+        return self._runtime.pool.devices
 
     def transcribe(self, item: Item, audio: Audio, report: Report) -> Heard:
         wish, pool = self._wish, self._runtime.pool
