@@ -133,6 +133,33 @@ class Gated(Fake):
         return "done"
 
 
+class Steps(Fake):
+    """Works a window for each second of sound, and notes each beside the weights as the language that it was asked for.
+
+    Before the window after the first it waits until a file called "go" is there.
+    """
+
+    def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
+        for window in range(math.ceil(audio.duration)):
+            report(Event("transcribing", window / audio.duration))
+            with (self.spec.folder / "windows").open("a", encoding="utf-8") as file:
+                file.write(f"{language}\n")
+            while not (self.spec.folder / "go").exists():
+                time.sleep(0.01)  # deaf, as inside a window
+        return super().transcribe(audio, language, report, goal)
+
+
+class Meeting(Fake):
+    """Ends when another call of it is under way too."""
+
+    def work(self, audio: Audio, report: Report) -> str:
+        (self.spec.folder / f"met-{threading.get_ident()}").touch()
+        while len(list(self.spec.folder.glob("met-*"))) < 2:
+            report(Event("transcribing", 0.5))
+            time.sleep(0.01)
+        return "met"
+
+
 class Halves(Fake):
     """A diarizer: the first speaker has the first half."""
 
@@ -143,7 +170,10 @@ class Halves(Fake):
         return Diarization(turns, turns, Provenance("Halves", self.spec.model, "cpu", "1"))
 
 
-TRANSCRIBERS: tuple[type[Fake], ...] = (Echo, Mute, Endless, Deaf, Crash, Broken, Refusing, Chatty, Reveal, Gated)
+TRANSCRIBERS: tuple[type[Fake], ...] = (
+    *(Echo, Mute, Endless, Deaf, Crash, Broken, Refusing, Chatty, Reveal, Gated),
+    *(Steps, Meeting),
+)
 ENGINES = {kind.__name__.lower(): f"fake_engines:{kind.__name__}" for kind in (*TRANSCRIBERS, Halves)}
 
 

@@ -18,8 +18,8 @@ from fake_engines import ENGINES
 from fakes import TESTS, pcm, started, tone, until
 
 import stt_lab.operations  # noqa: F401  declares them
-from stt_lab.audio import PACKAGES
 from stt_lab.caller import ADMINISTRATOR, ADMINISTRATOR_ID
+from stt_lab.child import PACKAGES
 from stt_lab.engines import pool
 from stt_lab.engines.hosts import CANCEL_GRACE_S, EngineCall, Host, InProcessHost, WorkerHost, worker_environ
 from stt_lab.engines.hosts import ray as ray_host

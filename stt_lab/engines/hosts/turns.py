@@ -70,7 +70,7 @@ class Turns:
             interrupted = any(other.urgent for other in self._ready())
             turn.held, turn.spent = False, self._spent(turn) if interrupted else 0.0
             self._waiting.insert(0 if interrupted else len(self._waiting), turn)  # it goes on with its round
-            self._grant()
+            self._grant(last=None if interrupted else turn)
         self._wait(turn)
 
     def wake(self) -> None:
@@ -121,9 +121,9 @@ class Turns:
     def _spent(turn: Turn) -> float:
         return turn.spent + time.monotonic() - turn.since
 
-    def _grant(self) -> None:
-        """Give turns to whoever may have one. Needs the lock."""
-        while (turn := self._next()) is not None:
+    def _grant(self, last: Turn | None = None) -> None:
+        """Give turns to whoever may have one, to the `last` only if nobody else wants it. Needs the lock."""
+        while (turn := self._next(last)) is not None:
             self._waiting.remove(turn)
             if not turn.begun:
                 self._under_way.append(turn)
@@ -137,7 +137,7 @@ class Turns:
             self._changed(numbers)
         self._change.notify_all()
 
-    def _next(self) -> Turn | None:
+    def _next(self, last: Turn | None) -> Turn | None:
         working, ready = self._working, self._ready()
         if any(not turn.urgent for turn in working):
             return None
@@ -147,8 +147,8 @@ class Turns:
         if working:
             return None
         new = next((turn for turn in ready if not turn.begun), None)
-        older = next((turn for turn in ready if turn.begun), None)
-        return (older or new) if self._newest else (new or older)
+        older = next((turn for turn in ready if turn.begun and turn is not last), None)
+        return ((older or new) if self._newest else (new or older)) or (last if last in ready else None)
 
 
 def _age(turn: Turn) -> float:
