@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from conftest import Choose
 from fakes import started, until
 
+from stt_lab.audio import DecodeLimits, Decoder
+from stt_lab.engines import whisper
+from stt_lab.engines.hosts import EngineCall, InProcessHost
 from stt_lab.engines.hosts import turns as turns_module
 from stt_lab.engines.hosts.turns import Turn, Turns
+from stt_lab.engines.pool import ENGINES, Pool
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import Cancelled
+from stt_lab.settings import Settings
+from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Event, Recognition, Report, silent
+from stt_lab.weights import catalog
 
 
 class Play:
@@ -22,6 +33,7 @@ class Play:
         self.turns = Turns(self._note)
         self.working: tuple[int, ...] = ()
         self.begun: list[int] = []  # the numbers of calls, in the order in which they got a turn
+        self.windows: list[int] = []  # the numbers of calls, for each window after their first
         self.cancelled: set[int] = set()
         self._threads = threads
         self._steps: dict[int, threading.Semaphore] = {}
@@ -46,25 +58,20 @@ class Play:
             with self.turns.taking(turn):
                 while go.acquire() and number not in self._over:
                     self.turns.pause(turn)
+                    self.windows.append(number)
 
         raised = self._threads.enter_context(started(work))
         until(lambda: waits.is_set() or number in self.working)
         return raised
 
-    def step(self, number: int) -> tuple[int, ...]:
-        """End the window that a call works on; who works then."""
-        return self._after(number)
+    def step(self, number: int) -> None:
+        """End the window that a call works on."""
+        self._steps[number].release()
 
-    def end(self, number: int) -> tuple[int, ...]:
+    def end(self, number: int) -> None:
         """End a call after its window."""
         self._over.add(number)
-        return self._after(number)
-
-    def _after(self, number: int) -> tuple[int, ...]:
-        before = len(self.begun), self.working
-        self._steps[number].release()
-        until(lambda: (len(self.begun), self.working) != before or number not in self._over)
-        return self.working
+        self.step(number)
 
     def finish(self) -> None:
         for number, go in self._steps.items():
@@ -103,17 +110,18 @@ def test_calls_go_round(play: Play) -> None:
 
 def test_a_call_alone_keeps_its_turn(play: Play) -> None:
     play.call(1)
-    for _ in range(3):
-        play.step(1)
-    assert play.begun == [1]
+    play.step(1)
+    play.step(1)
+    ended(play, 1, ())
+    assert (play.windows, play.begun) == ([1, 1], [1])
 
 
 def test_a_call_keeps_its_turn_for_a_while(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "SLICE_S", 60.0)
     play.call(1)
     play.call(2)
-    monkeypatch.setattr(turns_module, "SLICE_S", 60.0)
     play.step(1)
-    play.step(1)
+    until(lambda: play.windows == [1])
     assert play.working == (1,)
     ended(play, 1, (2,))
 
@@ -188,6 +196,7 @@ def test_a_call_that_pauses_may_leave(play: Play) -> None:
     play.cancelled.add(1)
     until(lambda: raised)
     play.step(2)
+    until(lambda: play.windows == [2])
     assert play.working == (2,)
 
 
@@ -199,3 +208,91 @@ def test_calls_that_share_what_cannot_be_shared_follow_each_other(play: Play) ->
     stepped(play, 3, (1,))
     ended(play, 1, (2,))
     ended(play, 2, (3,))
+
+
+# Real recordings
+
+
+@pytest.fixture(scope="module")
+def sounds(made_data: Choose, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Audio]:
+    """A recording of a few seconds, and the same ones end to end for more than two windows."""
+    folder = tmp_path_factory.mktemp("sounds")
+    raw: list[bytes] = []
+    with closing(Decoder(folder, DecodeLimits(SAMPLE_RATE * 600, 60))) as decoder:
+        for recording in made_data(kind="utterance", language="en"):
+            with decoder.decode(recording.path) as audio:
+                raw.append(audio.path.read_bytes())
+    short, long = min(raw, key=len), b"".join(raw)
+    long *= -(-70 * SAMPLE_RATE * SAMPLE_BYTES // len(long))
+    made = {}
+    for name, samples in (("short", short), ("long", long)):
+        path = folder / name
+        path.write_bytes(samples)
+        made[name] = Audio(path, len(samples) // SAMPLE_BYTES)
+    return made
+
+
+def heard(pool: Pool, audio: Audio, report: Report = silent, session: float | None = None) -> Recognition:
+    found = pool.transcribe(catalog.get("base"), audio, "en", report, session=session)
+    return replace(found, provenance=replace(found.provenance, elapsed=0.0))
+
+
+@pytest.mark.truth
+@pytest.mark.timeout(900)
+def test_a_short_recording_beside_a_long_one_and_both_as_alone(sounds: dict[str, Audio], tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, device="cpu", threads=1)
+    with closing(Pool(settings)) as pool, ExitStack() as threads:
+        alone = {name: heard(pool, audio) for name, audio in sounds.items()}
+        together: dict[str, Recognition] = {}
+        order: list[str] = []
+        begun = threading.Event()
+
+        def work(name: str, session: float | None = None) -> None:
+            def report(event: Event) -> None:
+                if name == "long" and event.fraction:
+                    begun.set()
+
+            together[name] = heard(pool, sounds[name.partition(" ")[0]], report, session)
+            order.append(name)
+
+        raised = [threads.enter_context(started(lambda: work("long")))]
+        assert begun.wait(300)  # its second window
+        raised.append(threads.enter_context(started(lambda: work("short"))))
+        raised.append(threads.enter_context(started(lambda: work("short urgent", 1.0))))
+        until(lambda: len(order) == 3 or any(raised), 600)
+        process = pool.process
+    assert raised == [[], [], []]
+    assert order[-1] == "long"
+    assert process is not None
+    assert together["long"] == alone["long"]
+    assert together["short"] == together["short urgent"] == alone["short"]
+    assert len(alone["long"].segments) > 4
+
+
+@pytest.mark.truth
+@pytest.mark.timeout(900)
+def test_samples_depend_on_no_other_recording(
+    sounds: dict[str, Audio], models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same text when a recording falls back to sampling alone, once more, and by turns with another one."""
+    monkeypatch.setitem(whisper.OPTIONS, "temperatures", [1.0])
+    monkeypatch.setattr(turns_module, "SLICE_S", 0.0)
+    spec = EngineSpec(models_dir / "base", "base")
+
+    def run(host: InProcessHost, name: str) -> list[str]:
+        arguments = {"audio": sounds[name], "language": "en"}
+        call = EngineCall(ENGINES["faster-whisper"], spec, "transcribe", arguments, interleaved=True)
+        return [segment.text for segment in host.run(call, silent).segments]
+
+    host = InProcessHost()
+    first, again = run(host, "short"), run(host, "short")
+    with closing(InProcessHost()) as other:
+        alone = run(other, "long")
+    together: dict[str, list[str]] = {}
+    with started(lambda: together.update(long=run(host, "long"))) as raised:
+        together["short"] = run(host, "short")
+    host.close()
+    assert raised == []
+    assert first
+    assert first == again == together["short"]
+    assert together["long"] == alone
