@@ -27,6 +27,7 @@ CALLERS = ("owner", "other", "revoked", "nobody", "unscoped", "administrator")
 Statuses = tuple[int, int, int, int, int, int]  # of the callers, in their order
 
 OPEN: Statuses = (200, 200, 401, 200, 200, 200)  # a key that is not good is refused everywhere
+KEYED: Statuses = (200, 200, 401, 401, 200, 200)  # any key will do
 SPEECH: Statuses = (200, 200, 401, 200, 403, 200)
 OWN: Statuses = (200, 200, 401, 401, 403, 200)  # what each account has for itself
 OWNERS: Statuses = (200, 404, 401, 401, 403, 404)  # what is the owner's alone: the administrator reads it as little
@@ -45,7 +46,7 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "POST /v1/generate": (OWN, {"text": "a text", "type": "blog_post"}),
     "POST /v1/embed": (OWN, {"texts": ["a text"]}),
     "POST /v1/translate": (OWN, {"text": "a text", "target": "pt"}),
-    "GET /v1/translate/languages": (OPEN, {}),
+    "GET /v1/translate/languages": (KEYED, {}),
     "GET /v1/models": (OPEN, {}),
     "GET /v1/languages": (OPEN, {}),
     "GET /health": (OPEN, {}),
@@ -196,7 +197,7 @@ def values(name: str, names: dict[str, Any], path: str) -> list[Any]:
     ids = {"accounts": "account", "keys": "key", "transcripts": "transcript", "jobs": "job"}
     given: dict[str, Any] = {"format": "srt", "query": MARK} | (body if body is not RECORDING else {"model": "base"})
     given["id"] = names[ids[next(part for part in op.path.split("/") if part in ids)]] if "id" in op.fields else None
-    given |= {media: file_data(path) for media in op.media}
+    given |= {media: file_data(path) for media in op.file_params}
     return [given.get(field, None if info.is_required() else info.default) for field, info in op.fields.items()]
 
 
@@ -233,7 +234,7 @@ def test_gradio(name: str, world: World) -> None:
     names = world.names() if "id" in OPERATIONS[name].fields else {}
     with httpx.Client(base_url=world.served.url, timeout=30) as client:
         for caller, status in reversed(list(zip(CALLERS, statuses, strict=True))):
-            path = upload(client, world.recording) if OPERATIONS[name].media else ""
+            path = upload(client, world.recording) if OPERATIONS[name].file_params else ""
             data = values(name, names, path)
             if name == "create_account":
                 data[0] = f"{caller} by Gradio"
