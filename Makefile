@@ -18,10 +18,10 @@ run: .venv/.product  ## serve the page and the API at http://127.0.0.1:7860
 test: .venv/.tools  ## the tests that need neither a browser nor much time
 	$(PULL)
 	$(PY) -m stt_lab models pull smollm2-135m
-	$(PY) -m pytest --durations=20 -m "not slow and not browser"
+	$(TESTS) -m "not slow and not browser"
 
 test-all: test  ## the same, then the slow ones and those in a browser
-	$(PY) -m pytest --durations=20 -m "slow or browser"
+	$(TESTS) -m "slow or browser"
 
 check: .venv/.tools  ## style, types, and who imports whom
 	$(PY) -m ruff check
@@ -50,6 +50,9 @@ lab: .venv/.tools  ## notebooks in JupyterLab
 eval: .venv/.tools  ## measure every number of README again (hours; make eval ONLY=words,short) and compare
 	$(PULL)
 	$(PY) eval/claims.py --only "$(ONLY)"
+
+# a process of tests for each processor (tests/conftest.py); each takes neighbours, which share servers and models
+TESTS = $(PY) -m pytest -n auto --dist worksteal --durations=20
 
 # about a second where the weights are here
 PULL = $(PY) -m stt_lab models pull --embedded

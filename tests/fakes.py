@@ -30,6 +30,7 @@ from stt_lab.web.routes import add_routes
 from stt_lab.weights import catalog
 
 TESTS = Path(__file__).parent
+PATHS = os.pathsep.join([str(TESTS), str(TESTS.parent)])  # PYTHONPATH of programs that import these and this checkout
 KEY = "the-key-of-the-administrator"
 
 
@@ -68,7 +69,7 @@ def fakes_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     monkeypatch.setattr(catalog, "CATALOG", write_catalog(tmp_path))
     for name, place in ENGINES.items():
         monkeypatch.setitem(pool.ENGINES, name, place)
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))  # for worker processes
+    monkeypatch.setenv("PYTHONPATH", PATHS)  # for worker processes
     reset()
 
     def settings(**more: Any) -> Settings:
@@ -83,7 +84,8 @@ def environ(folder: Path, **more: str) -> dict[str, str]:
     """Environment of a program that runs as a user's own: with a catalog of fakes in `folder`, and nothing of ours."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("STT_LAB_", "GRADIO_"))}
     given = {"STT_LAB_DATA_DIR": str(folder / "data"), "STT_LAB_MODELS_DIR": str(folder / "models")}
-    return plain | given | {"STT_LAB_DEVICE": "cpu", "PYTHONPATH": str(TESTS), "PYTHONUNBUFFERED": "1"} | more
+    machine = {"STT_LAB_DEVICE": "cpu", "STT_LAB_THREADS": "1"}
+    return plain | given | machine | {"PYTHONPATH": PATHS, "PYTHONUNBUFFERED": "1"} | more
 
 
 def program(folder: Path, *arguments: str) -> list[str]:

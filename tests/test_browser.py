@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,21 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from browsing import Browser, Page, browser_fixture, expect  # noqa: F401
 from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
 
 from stt_lab.caller import ADMINISTRATOR_ID
 
 pytestmark = pytest.mark.browser
-pytest.importorskip("playwright", reason="the python package playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("Debian's chromium is not installed", allow_module_level=True)
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402  # after the skips
-
-FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-FLAGS += ["--disable-component-update", "--no-first-run"]
-FLAGS += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a microphone that beeps
 NASTY = "<img src=x onerror=alert(1)> ${document.title='pwned'} {{value}}"
 
 
@@ -32,14 +23,6 @@ NASTY = "<img src=x onerror=alert(1)> ${document.title='pwned'} {{value}}"
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serve(settings_for(tmp_path_factory.mktemp("browser"))) as running:
         yield running
-
-
-@pytest.fixture(scope="module", name="browser")
-def browser_fixture() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def error(answer: httpx.Response, status: int, *words: str) -> str:
     assert isinstance(sentence, str)
     assert isinstance(body["code"], str)
     assert sentence.endswith(".")
-    assert ". " not in sentence
+    assert sentence.count(". ") <= 1
     assert "\n" not in sentence
     for secret in (KEY, "Traceback", "/etc", "/tmp", str(Path.home()), "stt_lab/"):
         assert secret not in answer.text
@@ -272,7 +272,7 @@ BAD: list[tuple[dict[str, str], list[str]]] = [
     ({"model": "halves"}, ["transcribe"]),
     ({"language": "xx"}, ["language"]),
     ({"model": "english", "language": "pt"}, ["English"]),
-    ({"speakers": "-1"}, ["'speakers'", "expected number"]),
+    ({"speakers": "-1"}, ["'speakers'", "Number of speakers"]),
     ({"speakers": "21"}, ["'speakers'"]),
     ({"speakers": "many"}, ["'speakers'", "'many'"]),
     ({"diarize": "perhaps"}, ["'diarize'"]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 from conftest import ROOT
-from fakes import TESTS
-from test_server import gone, serving
-from test_ui import NASTY, TAGS, Outline
+from fakes import PATHS
+from outline import NASTY, TAGS, Outline
+from serving import gone, serving
 from toy_server import (
     API,
     KEY,
@@ -223,7 +222,7 @@ def test_a_mistake_in_a_file_of_suites_keeps_nobody_out(
 def test_a_server_ends_with_its_evaluation(tmp_path: Path) -> None:
     """Within ten seconds, although the engine is deaf; no process is left, and no failure was written down."""
     dataset(tmp_path / "data" / "lab" / "datasets" / "talks")
-    mine = {"STT_LAB_ADMIN_KEY": KEY, "PYTHONPATH": os.pathsep.join([str(TESTS), str(ROOT)])}
+    mine = {"STT_LAB_ADMIN_KEY": KEY, "PYTHONPATH": PATHS}
     with serving(tmp_path, **mine) as server:
         handlers = Handlers(server.client)
         data = ["talks", [], ["deaf"], "auto", False, 0, "basic", "one"]

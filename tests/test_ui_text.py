@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from test_ui import NASTY, TAGS, Outline
+from outline import NASTY, TAGS, Outline
 from toy_server import API, Served, Toy, button, functions, join, serve, settings_for, until, wav
 
 from stt_lab.documents import export

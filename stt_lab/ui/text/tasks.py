@@ -125,7 +125,7 @@ class Translation(Task):
         return {"target": target}
 
     def renewed(self, visit: Visit) -> dict[Component, Any]:
-        known = visit.call("translation_languages", {}).languages
+        known = () if visit.anonymous else visit.call("translation_languages", {}).languages
         return {self.changing[0]: gr.update(choices=[(one.name, one.code) for one in known if one.available])}
 
     def asked(self, source: Source, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:

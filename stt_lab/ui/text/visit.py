@@ -31,6 +31,10 @@ class Visit:
     def account(self) -> int:
         return self.entrance.caller(self.request).account_id
 
+    @property
+    def anonymous(self) -> bool:
+        return self.entrance.caller(self.request).anonymous
+
     def call(self, operation: str, values: dict[str, Any]) -> Any:
         """The answer of an operation, which authorises the visitor."""
         return self.entrance.call(operation, values, self.request, self.tell)
