@@ -105,7 +105,7 @@ class Access:
         return ADMINISTRATOR if key is None else _caller(account, key)
 
     def _session_digest(self, session_id: str) -> str:
-        """Digest a session's id for the store. A new administrator's key makes other digests, so it ends all sessions."""
+        """Digest a session's id for the store. A new administrator's key makes other digests and ends all sessions."""
         return self._derive(f"session {session_id}")
 
     @property
