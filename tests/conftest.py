@@ -17,11 +17,13 @@ import hypothesis
 import platformdirs
 import pytest
 
-from stt_lab.settings import PREFIX, get_settings
+from stt_lab.settings import PREFIX, Settings, get_settings
 from stt_lab.types import Segment, Turn
+from stt_lab.weights import catalog
 
 ROOT = Path(__file__).parents[1]
 KEPT = {f"{PREFIX}MODELS_DIR", f"{PREFIX}SPEECH_DIR"}  # all other settings of whoever runs the tests stay outside
+MOST = 8  # processes of tests; each may hold 2 GB of models
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,11 +32,32 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job: children would too
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault(f"{PREFIX}SPEECH_DIR", str(ROOT / "data" / "speech"))
-    folder = tempfile.mkdtemp(prefix="stt_lab-tests-")
-    os.environ[f"{PREFIX}DATA_DIR"] = folder
+    os.environ[f"{PREFIX}THREADS"] = "1"  # several processes of tests share the processors
+    folder = Path(tempfile.mkdtemp(prefix="stt_lab-tests-"))  # of each process of tests
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    (folder / "data").mkdir()
+    os.environ[f"{PREFIX}MODELS_DIR"] = str(link_models(folder / "models"))
+    os.environ[f"{PREFIX}DATA_DIR"] = str(folder / "data")
+    os.environ["HF_HUB_CACHE"] = str(folder / "hub")
     hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine fails nobody
     hypothesis.settings.load_profile("patient")
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """As many processes as this one may use processors; `auto` itself would count cores without their threads."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cpus, MOST)
+
+
+def link_models(folder: Path) -> Path:
+    """A folder with links to the weights that `make test` has pulled, and to nothing else that lies beside them."""
+    folder.mkdir()
+    here = Settings().models_dir
+    for model in catalog.models():
+        if model.packages and not model.by_name and (here / model.id).exists():
+            (folder / model.id).symlink_to((here / model.id).resolve())
+    return folder
 
 
 @dataclass(frozen=True)

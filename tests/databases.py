@@ -1,6 +1,6 @@
 """Databases for tests: a copy of a migrated SQLite file, and a database of a throw-away PostgreSQL cluster.
 
-A test that takes `database` (or `database_url`) runs once on each; PostgreSQL's half skips where its binaries are not.
+A test that takes `database` (or `database_url`) runs once on each; PostgreSQL's half needs its binaries (`needs`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from needs import missing, needs
 
 from stt_lab.store.database import Database
 
@@ -54,7 +55,7 @@ class Cluster:
 
 @functools.cache
 def cluster() -> Cluster:
-    """The cluster of this test session, started by the first test that wants it; skips where there are no binaries."""
+    """The cluster of this test session, started by the first test that wants it."""
     binaries = _binaries()
     folder = Path(tempfile.mkdtemp(prefix="stt_lab-pg-", dir="/tmp"))  # a socket's path has at most 107 characters
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -76,11 +77,11 @@ def cluster() -> Cluster:
 
 def _binaries() -> Path:
     """The newest server of Debian's packages, else the one on the path."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed (the extra postgres)")
+    needs("psycopg")
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
     found = debian[-1] if debian else shutil.which("initdb")
     if not found:
-        pytest.skip("PostgreSQL's binaries are not installed (Debian: postgresql)")
+        missing("PostgreSQL's binaries are not installed (Debian: postgresql)")
     return Path(found).parent
 
 
@@ -89,8 +90,7 @@ def _unprivileged(folder: Path) -> list[str | Path]:
     setpriv = shutil.which("setpriv")
     if os.geteuid() != 0:
         return [setpriv, "--pdeathsig", "INT"] if setpriv else []
-    if not setpriv:
-        pytest.skip("PostgreSQL does not run as root, and setpriv (util-linux) is not installed")
+    needs("setpriv")
     names = {user.pw_name for user in pwd.getpwall()}
     user = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
     os.chown(folder, user.pw_uid, user.pw_gid)
@@ -125,7 +125,8 @@ def _migrate(url: str) -> None:
 
 
 @functools.cache
-def _sqlite_template() -> Path:
+def sqlite_template() -> Path:
+    """A migrated file to copy."""
     folder = Path(tempfile.mkdtemp(prefix="stt_lab-sqlite-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _migrate(f"sqlite:///{folder / 'template.db'}")
@@ -136,7 +137,7 @@ def _sqlite_template() -> Path:
 def database_url_fixture(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Address of a migrated database, of each kind."""
     if request.param == "sqlite":
-        shutil.copy(_sqlite_template(), tmp_path / "stt_lab.db")
+        shutil.copy(sqlite_template(), tmp_path / "stt_lab.db")
         yield f"sqlite:///{tmp_path / 'stt_lab.db'}"
         return
     name = f"test_{next(_numbers)}"

@@ -22,17 +22,15 @@ import uvicorn
 from fake_engines import ENGINES, TRANSCRIBERS, reset
 from fastapi import FastAPI
 
-from stt_lab.accounts.access import Access
 from stt_lab.engines import pool
-from stt_lab.jobs import Jobs
-from stt_lab.runtime import Runtime
-from stt_lab.server import OPTIONS
+from stt_lab.server import OPTIONS, compose
 from stt_lab.settings import Settings
 from stt_lab.types import SAMPLE_RATE, Audio
 from stt_lab.web.routes import add_routes
 from stt_lab.weights import catalog
 
 TESTS = Path(__file__).parent
+PATHS = os.pathsep.join([str(TESTS), str(TESTS.parent)])  # PYTHONPATH of programs that import these and this checkout
 KEY = "the-key-of-the-administrator"
 
 
@@ -71,7 +69,7 @@ def fakes_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     monkeypatch.setattr(catalog, "CATALOG", write_catalog(tmp_path))
     for name, place in ENGINES.items():
         monkeypatch.setitem(pool.ENGINES, name, place)
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))  # for worker processes
+    monkeypatch.setenv("PYTHONPATH", PATHS)  # for worker processes
     reset()
 
     def settings(**more: Any) -> Settings:
@@ -86,7 +84,8 @@ def environ(folder: Path, **more: str) -> dict[str, str]:
     """Environment of a program that runs as a user's own: with a catalog of fakes in `folder`, and nothing of ours."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("STT_LAB_", "GRADIO_"))}
     given = {"STT_LAB_DATA_DIR": str(folder / "data"), "STT_LAB_MODELS_DIR": str(folder / "models")}
-    return plain | given | {"STT_LAB_DEVICE": "cpu", "PYTHONPATH": str(TESTS), "PYTHONUNBUFFERED": "1"} | more
+    machine = {"STT_LAB_DEVICE": "cpu", "STT_LAB_THREADS": "1"}
+    return plain | given | machine | {"PYTHONPATH": PATHS, "PYTHONUNBUFFERED": "1"} | more
 
 
 def program(folder: Path, *arguments: str) -> list[str]:
@@ -152,14 +151,15 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.runtime = Runtime(settings)
-        for folder in (self.runtime.uploads_dir, self.runtime.work_dir):
-            folder.mkdir(parents=True, exist_ok=True)
+        self.installation = compose(settings)
+        self.runtime, self.access, self.jobs = (
+            self.installation.runtime,
+            self.installation.access,
+            self.installation.jobs,
+        )
         self.accounts, self.library = self.runtime.accounts, self.runtime.library
-        self.access = Access(settings, self.accounts)
-        self.jobs = Jobs(self.runtime, self.runtime.database, self.accounts, self.library, settings)
         self.app = app = FastAPI()
-        add_routes(app, self.runtime, self.access, self.jobs)
+        add_routes(app, self.installation)
         self.server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, **OPTIONS | {"log_level": "error"}))
 
     @property
@@ -181,8 +181,7 @@ def served(settings: Settings) -> Iterator[Service]:
             yield service
         finally:
             service.server.should_exit = True
-            service.jobs.close()
-            service.runtime.close()
+            service.installation.close()
     assert raised == []
 
 

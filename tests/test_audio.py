@@ -18,6 +18,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import stt_lab.audio
 from stt_lab.audio import DecodeLimits, Decoder
@@ -656,7 +657,7 @@ sys.stdin.read() if sys.argv[3] == "wait" else None
 def test_the_child_ends_with_its_parent(tmp_path: Path, endless: Path, moment: str) -> None:
     source = endless if moment == "busy" else make(tmp_path / "upload", "wav", 1.0)
     command = [sys.executable, "-c", ORPHAN, str(tmp_path / "pcm"), str(source), "exit" if moment == "exit" else "wait"]
-    root = {"PYTHONPATH": str(Path(stt_lab.audio.__file__).parent.parent)}
+    root = {"PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=os.environ | root) as parent:
         assert parent.stdout

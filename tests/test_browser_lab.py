@@ -9,19 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsing import Browser, Page, browser_fixture, expect  # noqa: F401
 from conftest import Choose
 from toy_server import Served, serve, until
 
 from stt_lab.settings import Settings, get_settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.truth]
-pytest.importorskip("playwright", reason="the python package playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("Debian's chromium is not installed", allow_module_level=True)
-
-from playwright.sync_api import Browser, Page, expect  # noqa: E402  # after the skips
-from test_browser import browser_fixture  # noqa: E402, F401
 
 OFTEN_MS = 5_000  # playwright's own
 SLOW_MS = 120_000  # for what a model or the importing of libraries does on a busy machine

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from browsing import Browser, Page, browser_fixture, expect  # noqa: F401
 from conftest import Choose
 from toy_server import Served, Toy, serve, settings_for, wav
 
 from stt_lab.settings import Settings, get_settings
 
 pytestmark = pytest.mark.browser
-pytest.importorskip("playwright", reason="the python package playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("Debian's chromium is not installed", allow_module_level=True)
-
-from playwright.sync_api import Browser, Page, expect  # noqa: E402  # after the skips
-from test_browser import browser_fixture  # noqa: E402, F401
 
 SLOW_MS = 120_000  # for what a model or the importing of libraries does on a busy machine
 MODELS = ("tiny.en", "all-MiniLM-L6-v2-int8", "all-MiniLM-L6-v2", "en_core_web_sm")

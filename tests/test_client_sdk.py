@@ -21,7 +21,7 @@ from fakes import KEY, Service, fakes_fixture, served, tone, until  # noqa: F401
 import stt_lab
 from stt_lab import client as client_module
 from stt_lab.client import Client, parts, transport
-from stt_lab.client.parts import Options
+from stt_lab.client.parts import TranscribeOptions
 from stt_lab.client.reading import transcript_of
 from stt_lab.errors import (
     BadInput,
@@ -152,9 +152,9 @@ def test_errors_are_ours(answer: httpx.Response, kind: type[SttError], words: st
 
 def test_answers_that_are_not_understood() -> None:
     server = Scripted(httpx.Response(200, json={"status": "ok"}))
-    with server.client() as client, pytest.raises(SttError, match=r"not understood \(gpu_available\)"):
+    with server.client() as client, pytest.raises(SttError, match=r"is invalid \(gpu_available\)"):
         client.health()
-    with pytest.raises(SttError, match="not understood"):
+    with pytest.raises(SttError, match="is invalid"):
         transcript_of({"text": "only"})
 
 
@@ -283,7 +283,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_an_unknown_operation() -> None:
-    with Scripted().client() as client, pytest.raises(BadInput, match="no operation 'dance'"):
+    with Scripted().client() as client, pytest.raises(BadInput, match="Unknown operation 'dance'"):
         client.call("dance")
 
 
@@ -327,7 +327,7 @@ def test_transcripts_come_back_as_they_were() -> None:
 
 
 def test_options_are_the_parameters_of_the_operation() -> None:
-    options = set(typing.get_type_hints(Options))
+    options = set(typing.get_type_hints(TranscribeOptions))
     ours = {"file", "background", "response_format"}
     assert options | ours == set(OPERATIONS["transcribe"].fields)
 
@@ -491,7 +491,7 @@ def test_the_example_of_the_documentation(
     service: Service, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = client_module.__doc__ or ""
-    example = textwrap.dedent(text[text.index("    from") : text.index("Answers are")])
+    example = textwrap.dedent(text[text.index("    from") : text.index("Methods return")])
     talk.rename(tmp_path / "meeting.mp3")
     monkeypatch.chdir(tmp_path)
     address = f"http://127.0.0.1:{service.port}"

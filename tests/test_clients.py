@@ -22,7 +22,8 @@ import pytest
 import sttai
 from conftest import Choose
 from fakes import KEY
-from test_server import Server, serving
+from needs import missing, needs
+from serving import Server, serving
 
 from stt_lab.metrics import wer
 
@@ -267,17 +268,16 @@ def test_openai_routes_keep_our_one_shape_for_all_others(server: Server) -> None
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the programs and the packages that they use."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("Node.js with npm is not on this machine")
+    needs("node", "npm")
     folder = tmp_path_factory.mktemp("node")
     shutil.copytree(CLIENTS, folder, dirs_exist_ok=True)
     install = ["npm", "install", "--no-audit", "--no-fund", "--no-update-notifier", "--prefer-offline"]
     try:
         done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     except subprocess.TimeoutExpired:
-        pytest.skip("npm fetched nothing within two minutes")
+        missing("npm fetched nothing within two minutes")
     if done.returncode:
-        pytest.skip(f"npm cannot install form-data and node-fetch here: {done.stderr.strip()[-200:]}")
+        missing(f"npm cannot install form-data and node-fetch here: {done.stderr.strip()[-200:]}")
     return folder
 
 
@@ -313,8 +313,7 @@ def test_node_with_the_wrong_form_is_told_so(node: Path, server: Server, key: st
 
 
 def curl(*arguments: str) -> str:
-    if not shutil.which("curl"):
-        pytest.skip("curl is not on this machine")
+    needs("curl")
     done = subprocess.run(["curl", "-sS", *arguments], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

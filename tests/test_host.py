@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from fake_engines import ENGINES, Echo
-from fakes import TESTS, pcm, started, until
+from fakes import PATHS, pcm, started, until
 
 from stt_lab.engines import hosts as host_module
 from stt_lab.engines.hosts import InProcessHost, Task, WorkerHost, has_avx512, worker_environ
@@ -31,7 +31,7 @@ def audio(tmp_path: Path) -> Audio:
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerHost]:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", PATHS)
     host = WorkerHost(worker_environ("cpu", 1, "off"), idle_s=60)
     yield host
     host.close()
@@ -182,7 +182,7 @@ def test_a_report_that_fails_in_any_way_stops_the_work(worker: WorkerHost, audio
 
 
 def test_an_idle_worker_is_ended(audio: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", PATHS)
     host = WorkerHost(worker_environ("cpu", 1, "off"), idle_s=0.2)
     assert text(host.run(task("echo", audio), silent)) == "word. word. word."
     until(lambda: host.pid is None)
@@ -191,7 +191,7 @@ def test_an_idle_worker_is_ended(audio: Audio, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_worker_that_works_is_not_idle(audio: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", PATHS)
     host = WorkerHost(worker_environ("cpu", 1, "off"), idle_s=0.05)
     host.run(task("echo", audio), silent)
     began: list[float] = []
@@ -251,7 +251,7 @@ host.run(Task(ENGINES[sys.argv[2]], place, "transcribe", {"audio": audio, "langu
 
 @pytest.mark.parametrize("engine", ["endless", "deaf"])
 def test_a_worker_ends_with_a_parent_that_is_killed(engine: str, tmp_path: Path) -> None:
-    environ = os.environ | {"PYTHONPATH": str(TESTS)}
+    environ = os.environ | {"PYTHONPATH": PATHS}
     command = [sys.executable, "-c", PARENT, str(tmp_path / "a.pcm"), engine]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
         assert parent.stdout is not None
@@ -276,7 +276,7 @@ def reveal(host: WorkerHost, audio: Audio, report: Report = silent) -> dict[str,
 
 
 def test_the_environment_of_a_worker_holds_no_secrets(audio: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", PATHS)
     secrets = ("STT_LAB_ADMIN_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "PGPASSWORD", "SMTP_PASS")
     for name in secrets:
         monkeypatch.setenv(name, "s3cret")

@@ -10,27 +10,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from meeteval.wer import cp_word_error_rate
-from pyannote.core import Annotation, Timeline
-from pyannote.core import Segment as Stretch
+from pyannote.core import Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
+from talks import Stretch, annotation, diarizations, distance, pairs, segments_of, talks
 
 from stt_lab.errors import BadInput
 from stt_lab.metrics import DiarizationErrors, SpeakerErrors, WordErrors, bootstrap, cer, cpwer, der, rtf, wder, wer
 from stt_lab.types import Segment, Turn, Word
-
-sentences = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=8).map(" ".join)
-pairs = st.lists(st.tuples(sentences, sentences), min_size=1, max_size=5)
-
-
-def distance(reference: list[str], hypothesis: list[str]) -> int:
-    """Levenshtein's distance by the textbook's table."""
-    row = list(range(len(hypothesis) + 1))
-    for i, mine in enumerate(reference, 1):
-        diagonal, row[0] = row[0], i
-        for j, theirs in enumerate(hypothesis, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (mine != theirs))
-    return row[-1]
-
 
 # Words
 
@@ -83,25 +69,6 @@ def test_cer_ignores_the_spaces_of_chinese() -> None:
 # Speakers
 
 
-def annotation(turns: list[Turn]) -> Annotation:
-    made = Annotation()
-    for track, turn in enumerate(turns):
-        made[Stretch(turn.start, turn.end), track] = turn.speaker
-    return made
-
-
-@st.composite
-def diarizations(draw: st.DrawFn) -> list[Turn]:
-    """Turns that overlap between speakers; those of one speaker are at least a second apart."""
-    turns: list[Turn] = []
-    for speaker in draw(st.sampled_from(["", "a", "ab", "abc"])):
-        now = 0.0
-        for gap, length in draw(st.lists(st.tuples(st.integers(10, 40), st.integers(1, 50)), max_size=3)):
-            turns.append(Turn(now + gap / 10, now + gap / 10 + length / 10, speaker))
-            now = turns[-1].end
-    return turns
-
-
 @given(diarizations(), diarizations(), st.sampled_from([0.0, 0.25]), st.booleans())
 def test_der_is_pyannotes(reference: list[Turn], hypothesis: list[Turn], collar: float, skip: bool) -> None:
     found = der(reference, hypothesis, 15.0, collar, skip)
@@ -138,13 +105,6 @@ def test_der_of_silence() -> None:
     assert der([], [], 5).rate == 0.0
     assert der([], [Turn(0, 1, "x")], 5).rate == math.inf
     assert der([], [], 0) == DiarizationErrors()
-
-
-def segments_of(said: list[tuple[str, str]]) -> list[Segment]:
-    return [Segment(i, i + 1, text, (), speaker) for i, (speaker, text) in enumerate(said)]
-
-
-talks = st.lists(st.tuples(st.sampled_from("xyz"), sentences), max_size=6)
 
 
 @given(talks, talks)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from meeteval.io import STM
 from pyannote.core import Timeline
 from pyannote.metrics.diarization import JaccardErrorRate
-from test_metrics import Stretch, annotation, diarizations, distance, segments_of, talks
+from talks import Stretch, annotation, diarizations, distance, segments_of, talks
 
 from stt_lab.errors import BadInput
 from stt_lab.metrics import SpeakerCounts, WordErrors, cpwer, der, jer, orcwer, pool, speaker_count, tcpwer, wder

@@ -82,7 +82,7 @@ def test_import_and_lookup_are_light() -> None:
     heavy = ["torch", "ctranslate2", "faster_whisper", "pyannote", "pip", "httpx", "numpy", "huggingface_hub.hf_api"]
     code = f"""
 import sys
-from stt_lab.engines import catalog
+from stt_lab.weights import catalog
 from stt_lab.settings import Settings
 settings = Settings()
 catalog.best("transcribe", settings), catalog.device(settings), catalog.gpu()

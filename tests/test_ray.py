@@ -6,27 +6,28 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pytest
 from conftest import Choose
 from fake_engines import ENGINES
-from fakes import TESTS, pcm, started, tone, until
+from fakes import PATHS, pcm, started, tone, until
+from nodes import Nodes
 
 import stt_lab.operations  # noqa: F401  declares them
-from stt_lab.audio import PACKAGES
 from stt_lab.caller import ADMINISTRATOR, ADMINISTRATOR_ID
 from stt_lab.engines import pool
 from stt_lab.engines.hosts import CANCEL_GRACE_S, Host, InProcessHost, Task, WorkerHost, worker_environ
 from stt_lab.engines.hosts import ray as ray_host
 from stt_lab.engines.hosts.ray import RayHost
+from stt_lab.engines.hosts.ray_driver import CHUNK, find_devices
 from stt_lab.engines.protocols import Placement, silent
 from stt_lab.errors import BadInput, Cancelled, EngineCrashed, ModelMissing, SttError, Unavailable
-from stt_lab.jobs import Jobs
+from stt_lab.jobs import JobQueue
 from stt_lab.registry import OPERATIONS, Context, call
 from stt_lab.runtime import Runtime, local_runtime
 from stt_lab.settings import Settings, get_settings
@@ -34,64 +35,10 @@ from stt_lab.store import queue
 from stt_lab.types import SAMPLE_BYTES, Audio, Event, JobInfo
 from stt_lab.weights import catalog
 
-pytest.importorskip("ray", reason="the extra ray is not installed")
-from stt_lab.engines.hosts.ray_driver import CHUNK, find_devices
-
 slow = pytest.mark.slow
 IDLE_S = 5.0
 SECRETS = {"STT_LAB_ADMIN_KEY": "s3cret", "HF_TOKEN": "s3cret", "PGPASSWORD": "s3cret"}
 PLACES = ENGINES | {"heavy": "ray_engines:Heavy", "second": "ray_engines:Second"}
-T = TypeVar("T")
-NODE = {"object_store_memory": 80 * 2**20, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
-
-
-def patiently(start: Callable[[], T]) -> T:
-    """A node of Ray ends itself when its helpers need 15 s to start, as on a machine with other work: try again."""
-    for _ in range(2):
-        with suppress(Exception):
-            return start()
-    return start()
-
-
-class Nodes:
-    """A cluster of this machine: a head that only keeps it together, and two nodes that work and may be removed."""
-
-    def __init__(self) -> None:
-        from ray.cluster_utils import Cluster
-
-        self._cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0}))
-        self._workers: list[Any] = []
-
-    @property
-    def address(self) -> str:
-        return str(self._cluster.address)
-
-    def complete(self, count: int = 2) -> None:
-        while len(self._workers) < count:
-            self._workers.append(patiently(lambda: self._cluster.add_node(**NODE, num_cpus=1)))
-
-    def remove(self, index: int) -> None:
-        """A node dies, with all that runs on it."""
-        self._cluster.remove_node(self._workers.pop(index), allow_graceful=False)
-
-    def behead(self) -> None:
-        """What knows all nodes dies."""
-        self._cluster.head_node.kill_gcs_server(check_alive=False)
-
-    def engines(self) -> list[list[int]]:
-        """Processes of the actors, node by node."""
-        return [_actors(node.all_processes["raylet"][0].process.pid) for node in self._workers]
-
-    def close(self) -> None:
-        self._cluster.shutdown()
-
-
-def _actors(raylet: int) -> list[int]:
-    found = []
-    for process in psutil.Process(raylet).children():
-        with suppress(psutil.Error):
-            found += [process.pid] if "NodeEngines" in " ".join(process.cmdline()) else []
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +50,7 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     lighter = tmp_path_factory.mktemp("lighter")
     (lighter / "rfc3987_syntax.py").write_text("raise ImportError\n")  # jsonschema does without
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(lighter), str(PACKAGES), str(TESTS)]))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(lighter), PATHS]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_health_check_period_ms", "500")  # a node that has gone is noticed in 5 s, not 15
         patch.setenv("RAY_health_check_failure_threshold", "10")
@@ -325,15 +272,15 @@ def runtime(settings: Settings, tmp_path: Path) -> Iterator[Runtime]:
 
 
 @pytest.fixture
-def jobs(runtime: Runtime) -> Iterator[Jobs]:
-    with closing(Jobs(runtime, runtime.database, runtime.accounts, runtime.library, runtime.settings)) as made:
+def jobs(runtime: Runtime) -> Iterator[JobQueue]:
+    with closing(JobQueue(runtime, runtime.database, runtime.accounts, runtime.library, runtime.settings)) as made:
         made.start()
         yield made
 
 
 @slow
 def test_jobs_spread_over_the_nodes_and_survive_one(
-    nodes: Nodes, runtime: Runtime, jobs: Jobs, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nodes: Nodes, runtime: Runtime, jobs: JobQueue, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(pool.ENGINES, "faster-whisper", PLACES["second"])
     note, talk = weights / "runs", tone(tmp_path / "talk.wav", 1.0)

@@ -44,7 +44,7 @@ def talk(client: httpx.Client, folder: Path) -> int:
 
 
 def library(served: Served) -> Library:
-    found: Library = served.app.state.parts.runtime.library
+    found: Library = served.app.state.installation.runtime.library
     return found
 
 
@@ -188,7 +188,7 @@ def test_the_index_is_made_after_a_restart(folder: Path) -> None:
     """A server that ended before its index was made makes it when it is back."""
     settings = settings_for(folder / "again")
     with serve(settings) as first:
-        parts = first.app.state.parts
+        parts = first.app.state.installation
         parts.indexer.close()
         files = {"file": ("talk.wav", wav(folder / "again.wav").read_bytes())}
         fields = {"model": "base", "diarize": "false"}

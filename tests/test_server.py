@@ -7,95 +7,24 @@ import importlib.util
 import re
 import signal
 import subprocess
-import sys
 import threading
-import time
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import httpx
 import numpy as np
-import psutil
 import pytest
 from fakes import environ, files, pcm, program, tone, until
+from serving import Server, gone, serving
 
-from stt_lab.accounts.access import Access
 from stt_lab.engines.protocols import silent
 from stt_lab.errors import Busy, Unavailable
-from stt_lab.runtime import Runtime
 from stt_lab.scratch import prepare
-from stt_lab.server import _welcome, create_app
+from stt_lab.server import _welcome, compose, create_app
 from stt_lab.settings import Settings, get_settings
 from stt_lab.weights import catalog
 
 MINE = {"Authorization": "Bearer my-very-own-key"}
-
-
-class Server:
-    """A running server, and what it has printed."""
-
-    def __init__(self, folder: Path, command: list[str], env: dict[str, str]) -> None:
-        self.folder = folder
-        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.lines: list[str] = []
-        self.errors: list[str] = []
-        self._readers = [
-            threading.Thread(target=self._read, args=(self.process.stdout, self.lines)),
-            threading.Thread(target=self._read, args=(self.process.stderr, self.errors)),
-        ]
-        for reader in self._readers:
-            reader.start()
-        until(lambda: self.lines or self.process.poll() is not None, 60)
-        assert self.lines, self.errors
-        until(lambda: "ranscribe" in self.lines[-1] or "No model" in self.lines[-1])
-        self.url = self.lines[0].rpartition(" ")[2]
-        self.client = httpx.Client(base_url=self.url, timeout=60)
-
-    @staticmethod
-    def _read(pipe: IO[str], lines: list[str]) -> None:
-        lines.extend(line.rstrip("\n") for line in pipe)  # one by one, as they come
-
-    def children(self) -> list[psutil.Process]:
-        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
-        return found
-
-    def end(self, number: int = signal.SIGTERM) -> float:
-        """Seconds that the server and all that share its pipes needed to end."""
-        began = time.monotonic()
-        self.process.send_signal(number)
-        self.process.wait(15)
-        for reader in self._readers:
-            reader.join(15)
-            assert not reader.is_alive(), "a child still has the server's pipes"
-        return time.monotonic() - began
-
-    def leftovers(self) -> list[Path]:
-        return [path for name in ("uploads", "work", "gradio") for path in files(self.folder / "data" / name)]
-
-
-@contextmanager
-def serving(folder: Path, fakes: bool = True, **more: str) -> Iterator[Server]:
-    command = program(folder, "serve") if fakes else [sys.executable, "-m", "stt_lab", "serve"]
-    server = Server(folder, [*command, "--port", "0"], environ(folder, **more))
-    try:
-        yield server
-    finally:
-        server.client.close()
-        if server.process.poll() is None:
-            server.process.kill()
-        for reader in server._readers:
-            reader.join(15)
-        for pipe in (server.process.stdout, server.process.stderr):
-            if pipe:
-                pipe.close()
-        server.process.wait()
-
-
-def gone(children: list[psutil.Process]) -> bool:
-    return not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
 
 
 def test_from_the_first_start_to_the_end(tmp_path: Path) -> None:
@@ -255,16 +184,18 @@ def test_kill_9_leaves_no_process_and_the_next_start_no_file(tmp_path: Path) -> 
 
 def test_without_models(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, models_dir=tmp_path / "none", device="cpu", admin_key="mine")
-    welcome = _welcome(settings, Access(settings, Runtime(settings).accounts), "http://host:1")
+    installation = compose(settings)
+    welcome = _welcome(installation, "http://host:1")
+    installation.close()
     assert "stt-lab models pull" in welcome
     assert "mine" not in welcome
 
 
 def test_the_application_over_one_data_directory(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models", device="cpu")
-    app = create_app(settings)
+    app = create_app(compose(settings))
     with pytest.raises(Busy, match="STT_LAB_DATA_DIR"):
-        create_app(settings)
+        create_app(compose(settings))
 
     async def live() -> None:
         async with app.router.lifespan_context(app):
@@ -273,7 +204,7 @@ def test_the_application_over_one_data_directory(tmp_path: Path) -> None:
     asyncio.run(live())
     prepare(settings).lock.release()  # its end freed the directory
     with pytest.raises(Unavailable):
-        app.state.parts.runtime.pool.transcribe(catalog.get("base"), pcm(tmp_path / "a.pcm"), None, silent)
+        app.state.installation.runtime.pool.transcribe(catalog.get("base"), pcm(tmp_path / "a.pcm"), None, silent)
 
 
 def test_a_sqlite_file_elsewhere_has_one_server(tmp_path: Path) -> None:

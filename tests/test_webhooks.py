@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 
 import httpcore
 import pytest
+from house import House, both, client, house_fixture, operations, until  # noqa: F401
 from sqlalchemy import update
-from test_jobs import House, both, client, house_fixture, operations, until  # noqa: F401
 
 import stt_lab.operations  # noqa: F401  declares them
 from stt_lab.errors import BadInput, NotFound

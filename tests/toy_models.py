@@ -121,7 +121,7 @@ class Toy:
         code = f"""
 import os, signal
 from pathlib import Path
-from stt_lab.engines import catalog
+from stt_lab.weights import catalog
 from stt_lab.weights.pull import pull
 from stt_lab.errors import Cancelled
 from stt_lab.settings import Settings

@@ -15,6 +15,7 @@ values.py      values made of the store's rows
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
@@ -66,8 +67,10 @@ class Library:
         said = packing.storable(error)[:ERROR]
         transcripts.change(session, transcript_id, status=status, error=said, finished=now())
 
-    def complete(self, session: Session, transcript_id: int, transcript: Transcript, audio: str | None = None) -> None:
-        """Store a result, in place of any earlier one. `audio` names the recording in `audio_dir`.
+    def complete(
+        self, session: Session, transcript_id: int, transcript: Transcript, audio: str | None = None
+    ) -> Transcript:
+        """Store a result in the place of any earlier one; returns it with its id. `audio` names its recording.
 
         Raises NotFound if the transcript was deleted meanwhile.
         """
@@ -82,6 +85,7 @@ class Library:
         spoken = ((segment.speaker, packing.storable(segment.text)) for segment in transcript.segments)
         self._index.put(session, row.id, document(row.account_id, row.title, spoken))
         await_vectors(session, row.id, row.account_id)
+        return replace(transcript, id=transcript_id)
 
     # Read
 
@@ -101,6 +105,10 @@ class Library:
             details = transcripts.details(session, row.id)
             found = transcripts.segments(session, row.id, limit=None)
         return packing.transcript(row, details, (packing.segment(each, row.names) for each in found))
+
+    def result(self, account_id: int, transcript_id: int) -> Transcript:
+        """What `complete` stored, with its id."""
+        return replace(self.transcript(account_id, transcript_id), id=transcript_id)
 
     def segment_ids(self, transcript_id: int, positions: Sequence[int]) -> dict[int, int]:
         """Return the ids of segments by position."""

@@ -27,7 +27,14 @@ from stt_lab.operations.recall import (
 )
 from stt_lab.operations.redaction import redact_transcript
 from stt_lab.operations.account import account, cloud, create_key, keys, revoke_key, update_account, usage
-from stt_lab.operations.admin import change_account, create_account, create_account_key, grant_credits, list_accounts
+from stt_lab.operations.admin import (
+    change_account,
+    create_account,
+    create_account_key,
+    end_sessions,
+    grant_credits,
+    list_accounts,
+)
 # isort: on
 
 __all__ = [
@@ -43,6 +50,7 @@ __all__ = [
     "create_key",
     "delete_transcript",
     "embed",
+    "end_sessions",
     "export_transcript",
     "generate",
     "generate_transcript",

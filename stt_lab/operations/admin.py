@@ -38,6 +38,11 @@ class Granted:
     credits: int  # the new balance
 
 
+@dataclass(frozen=True)
+class EndedSessions:
+    ended: int
+
+
 @operation("GET", f"{API}/accounts/", scope="admin")
 def list_accounts() -> AccountList:
     """List all accounts: for administrators."""
@@ -91,3 +96,11 @@ def grant_credits(
 ) -> Granted:
     """Give credits to an account: for administrators."""
     return Granted(id, the_store().grant(id, credits, note))
+
+
+@operation("DELETE", f"{API}/sessions/", scope="admin")
+def end_sessions(
+    account: Annotated[int | None, Field(description="number of the account; without it, all accounts", ge=1)] = None,
+) -> EndedSessions:
+    """End the sessions of everybody who has signed in on the page: for administrators. Keys stay valid."""
+    return EndedSessions(the_store().end_sessions(account))

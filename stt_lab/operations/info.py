@@ -59,7 +59,7 @@ class Health:
     missing: tuple[str, ...] = ()  # what is missing, and the command that fixes it
 
 
-@operation("GET", "/v1/models")
+@operation("GET", "/v1/models", anonymous=True)
 def models() -> ModelList:
     """List the speech recognition models, and which of them are installed."""
     settings = current().runtime.settings
@@ -72,13 +72,13 @@ def models() -> ModelList:
     )
 
 
-@operation("GET", "/v1/languages")
+@operation("GET", "/v1/languages", anonymous=True)
 def languages() -> LanguageList:
     """List the languages that can be transcribed."""
     return LanguageList(tuple(LanguageInfo(code, name) for code, name in LANGUAGES.items()))
 
 
-@operation("GET", "/health")
+@operation("GET", "/health", anonymous=True)
 def health() -> Health:
     """Report whether the server can transcribe: models, device, database."""
     settings = current().runtime.settings

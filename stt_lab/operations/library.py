@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from stt_lab.library import Library, SearchHit, StoredTranscript
 
 PATH = "/api/v1/transcripts"
-CHUNK = 1024 * 1024  # bytes of a recording in memory at once
 
 
 @dataclass(frozen=True)
@@ -177,7 +174,7 @@ def transcript_audio(id: Id) -> File:
 
     stored, path = _library().get(_account(), id), _library().audio(_account(), id)
     suffix, media_type = kind(path)
-    return File(_file_name(stored.title) + suffix, media_type, _read(path), path=path)
+    return File.on_disk(path, _file_name(stored.title) + suffix, media_type)
 
 
 @operation("GET", "/api/v1/search/", scope="library")
@@ -235,12 +232,6 @@ def _detail(stored: StoredTranscript) -> TranscriptDetail:
     return TranscriptDetail(
         **vars(stored), text=shown["text"], segments=tuple(shown["segments"]), warnings=whole.warnings
     )
-
-
-def _read(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
 
 
 def _file_name(title: str) -> str:

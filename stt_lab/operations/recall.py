@@ -121,7 +121,7 @@ def chat_transcript(
     return ask(_library(), tools(), _account(), number, question, session_id, model)
 
 
-@operation("POST", f"{PATH}/{{id}}/translate/", scope="library", kept=False)
+@operation("POST", f"{PATH}/{{id}}/translate/", scope="library", replayable=False)
 def translate_transcript(
     id: Id,
     target: TargetLanguage,

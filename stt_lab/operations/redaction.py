@@ -47,7 +47,7 @@ def chosen(kinds: list[str] | None) -> tuple[PiiKind, ...]:
     return cast(tuple[PiiKind, ...], tuple(kinds)) if kinds else PII
 
 
-@operation("POST", f"{PATH}/{{id}}/redact/", scope="library", kept=False)
+@operation("POST", f"{PATH}/{{id}}/redact/", scope="library", replayable=False)
 def redact_transcript(
     id: Id,
     format: Annotated[Format, Field(description="File format; `wav` is the redacted recording, 16 kHz mono")] = "txt",

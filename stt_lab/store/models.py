@@ -1,6 +1,6 @@
 """The tables. Times are in UTC with a time zone; secrets are stored only as hashes.
 
-tiers ─< accounts ─< api_keys
+tiers ─< accounts ─< api_keys ─< sessions   browsers that have signed in
               ├──< ledger          append-only: the sum of an account's entries is its balance
               ├──< jobs ─< deliveries
               └──< transcripts ─< segments
@@ -115,8 +115,22 @@ class ApiKeyRow(Base):
     revoked: Mapped[datetime | None]
 
 
+class SessionRow(Base):
+    """A browser that has signed in on the page."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)  # keyed SHA-256 of the id, which has 256 random bits
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    key_id: Mapped[int | None] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))  # None: administrator's
+    created: Mapped[datetime] = mapped_column(default=now)
+    used: Mapped[datetime] = mapped_column(default=now)
+    expires: Mapped[datetime]
+
+
 class LedgerRow(Base):
-    """A change of credits and used minutes. Rows are never changed or deleted.
+    """A change of credits and of used minutes. Never changed, never deleted.
 
     Kinds: grant (+credits), reserve (-credits, +minutes), settle (0 and 0: the work succeeded), release (returns what
     was reserved).
@@ -156,8 +170,9 @@ class Job(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
     client: Mapped[str] = mapped_column(String(64), default="")
     operation: Mapped[str] = mapped_column(String(60))
-    parameters: Mapped[dict[str, Any]]  # file parameters are not included
-    filename: Mapped[str] = mapped_column(String(255), default="")  # as the client named it; never a path on the server
+    parameters: Mapped[dict[str, Any]]  # without files
+    caller: Mapped[dict[str, Any] | None]  # who submitted it, with scopes
+    filename: Mapped[str] = mapped_column(String(255), default="")  # as the client named it; never a path of ours
     state: Mapped[str] = mapped_column(String(10), default="queued")
     stage: Mapped[str] = mapped_column(String(20), default="queued")
     percent: Mapped[float] = mapped_column(default=0.0)  # of the whole job

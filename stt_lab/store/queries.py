@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -129,8 +129,8 @@ def counted_jobs(session: Session, account_id: int, client: str, since: datetime
 
 
 def minutes(session: Session, account_id: int, since: datetime) -> int:
-    """Return the minutes used since then, reservations included."""
-    return session.scalar(_reserved(account_id, since, func.sum(LedgerRow.minutes))) or 0
+    """Minutes taken since then, reserved ones included."""
+    return session.scalar(_reserved(account_id, since, func.sum(_taken("minutes")))) or 0
 
 
 def usage(session: Session, account_id: int, since: datetime) -> list[Used]:
@@ -138,9 +138,11 @@ def usage(session: Session, account_id: int, since: datetime) -> list[Used]:
     postgresql = session.get_bind().dialect.name == "postgresql"
     created: ColumnElement[datetime] = LedgerRow.created.expression
     day = func.date(func.timezone("UTC", created) if postgresql else created)
-    columns = (day, LedgerRow.operation, func.sum(LedgerRow.minutes), -func.sum(LedgerRow.credits), func.count())
-    rows = session.execute(_reserved(account_id, since, *columns).group_by(day, LedgerRow.operation))
-    return [Used(date.fromisoformat(str(day)), operation or "", *sums) for day, operation, *sums in rows]
+    sums = func.sum(_taken("minutes")), -func.sum(_taken("credits")), func.count()
+    rows = session.execute(
+        _reserved(account_id, since, day, LedgerRow.operation, *sums).group_by(day, LedgerRow.operation)
+    )
+    return [Used(date.fromisoformat(str(day)), operation or "", *taken) for day, operation, *taken in rows]
 
 
 def _active(account_id: int, client: str | None) -> Select[str]:
@@ -148,9 +150,19 @@ def _active(account_id: int, client: str | None) -> Select[str]:
     return own if client is None else own.where(Job.client == client)
 
 
+_settled = aliased(LedgerRow)
+
+
+def _taken(column: str) -> ColumnElement[int]:
+    """Minutes or credits of a reservation as they were settled, where they were."""
+    difference: ColumnElement[int] = func.coalesce(getattr(_settled, column), 0)
+    return getattr(LedgerRow, column) + difference  # type: ignore[no-any-return]
+
+
 def _reserved(account_id: int, since: datetime, *columns: Any) -> Select[*tuple[Any, ...]]:
-    """Select reservations since then that were not released. A release counts on the day of its reservation."""
+    """Reservations since then that were not given back. A release or a settlement counts on their day."""
     release = aliased(LedgerRow)
     given_back = select(release.id).where(release.job_id == LedgerRow.job_id, release.kind == "release").exists()
     own = (LedgerRow.account_id == account_id, LedgerRow.kind == "reserve", LedgerRow.created >= since)
-    return select(*columns).where(*own, ~given_back)
+    end = and_(_settled.job_id == LedgerRow.job_id, _settled.kind == "settle")
+    return select(*columns).select_from(LedgerRow).outerjoin(_settled, end).where(*own, ~given_back)

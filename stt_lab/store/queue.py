@@ -32,6 +32,7 @@ class JobRow:
     client: str
     operation: str
     parameters: dict[str, Any]
+    caller: dict[str, Any] | None = None  # who submitted it: `Caller` as JSON
     filename: str = ""
     state: str = "queued"
     stage: str = "queued"
@@ -235,6 +236,11 @@ def remove(session: Session, job_id: str) -> None:
 def active(session: Session) -> set[str]:
     """Return the ids of jobs whose files are still needed."""
     return set(session.scalars(select(Job.id).where(Job.state.in_(ACTIVE))))
+
+
+def with_result(session: Session) -> set[str]:
+    """Ids of the jobs whose result is kept."""
+    return set(session.scalars(select(Job.id).where(Job.result.is_not(None))))
 
 
 def tidy(session: Session, *, results: timedelta, keys: timedelta, rows: timedelta) -> None:
