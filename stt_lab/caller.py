@@ -27,6 +27,6 @@ class Caller:
         return scope is None or self.admin or scope in self.scopes
 
 
-ANONYMOUS = Caller("anonymous", frozenset({"speech"}))
+ANONYMOUS = Caller("anonymous")  # may use the operations that are declared so
 ADMINISTRATOR = Caller("administrator", admin=True, account_id=ADMINISTRATOR_ID)
 LOCAL = Caller("local", admin=True, account_id=ADMINISTRATOR_ID)  # Python functions and the command line

@@ -9,7 +9,6 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -20,11 +19,12 @@ from starlette.responses import HTMLResponse
 from stt_lab import __version__
 from stt_lab.accounts.access import Access
 from stt_lab.errors import BadInput
-from stt_lab.jobs import Jobs
+from stt_lab.installation import Installation
+from stt_lab.jobs import JobQueue
 from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.recall.indexing import Indexer
 from stt_lab.runtime import Runtime
-from stt_lab.scratch import Scratch, prepare
+from stt_lab.scratch import prepare
 from stt_lab.settings import Settings, get_settings
 from stt_lab.web import reference
 from stt_lab.web.routes import add_routes
@@ -41,65 +41,39 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The whole application over one data directory, with its `Parts` as `state.parts`.
+def create_app(installation: Installation) -> FastAPI:
+    """The whole application of an installation, which is its `state.installation`.
 
-    Works on jobs while its lifespan lasts, and ends its children with it. Raises Busy when another server has the
-    directory and the database is not one that servers share.
+    It works on jobs while its lifespan lasts, and closes the installation with it.
     """
-    parts = _compose(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        parts.jobs.start()
-        parts.indexer.start()
+        installation.start()
         yield
-        parts.close()
+        installation.close()
 
     app = FastAPI(title="stt_lab", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_api_route("/docs", _reference, include_in_schema=False)
-    add_routes(app, parts.runtime, parts.access, parts.jobs)
-    app.state.parts = parts
+    add_routes(app, installation)
+    app.state.installation = installation
     from stt_lab import ui  # after the settings are known: Gradio reads its environment when it is imported
 
-    return ui.mount(app, parts.runtime, parts.access, parts.jobs, parts.lab)
+    return ui.mount(app, installation)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What an application is made of."""
+def compose(settings: Settings) -> Installation:
+    """Everything that serves a data directory.
 
-    scratch: Scratch
-    runtime: Runtime
-    access: Access
-    jobs: Jobs
-    indexer: Indexer
-    lab: Evaluations
-
-    def stop(self) -> None:
-        """End all work: jobs go back to the queue, evaluations can be resumed, requests in flight end with an error.
-
-        Harmless when repeated.
-        """
-        self.lab.stop()  # and goes on to end while the others do
-        self.indexer.close()
-        self.jobs.close()
-        self.lab.close()
-        self.runtime.close()
-
-    def close(self) -> None:
-        self.stop()
-        self.scratch.release()
-
-
-def _compose(settings: Settings) -> Parts:
+    Raises Busy when another server has the directory and the database is not one that servers share.
+    """
     scratch = prepare(settings)
     try:
         runtime = Runtime(settings, scratch.folder)
         access = Access(settings, runtime.accounts)
-        jobs = Jobs(runtime, runtime.database, runtime.accounts, runtime.library, settings)
+        jobs = JobQueue(runtime, runtime.database, runtime.accounts, runtime.library, settings)
         indexer, lab = Indexer(runtime.library, runtime.pool), Evaluations(settings, runtime.pool)
-        return Parts(scratch, runtime, access, jobs, indexer, lab)
+        return Installation(settings, scratch, runtime, access, jobs, indexer, lab)
     except BaseException:
         scratch.release()
         raise
@@ -115,7 +89,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel("WARNING")  # else each new installation begins with a page of it
     listening = _listen(host or os.environ.get("GRADIO_SERVER_NAME", HOST), _port() if port is None else port)
-    _Server(uvicorn.Config(create_app(settings), **OPTIONS)).run([listening])
+    _Server(uvicorn.Config(create_app(compose(settings)), **OPTIONS)).run([listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -140,11 +114,11 @@ class _Server(uvicorn.Server):
     """Says where it is once it listens, and stops the engines as soon as it is told to end."""
 
     @property
-    def _parts(self) -> Parts:
+    def _installation(self) -> Installation:
         app = self.config.app
         assert isinstance(app, FastAPI)
-        parts: Parts = app.state.parts
-        return parts
+        installation: Installation = app.state.installation
+        return installation
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         assert sockets
@@ -152,18 +126,18 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-            print(_welcome(self._parts.runtime.settings, self._parts.access, address), flush=True)
+            print(_welcome(self._installation, address), flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        threading.Thread(target=self._parts.stop, daemon=True).start()  # requests in flight end with an error
+        threading.Thread(target=self._installation.stop, daemon=True).start()  # requests in flight end with an error
         super().handle_exit(sig, frame)
 
 
-def _welcome(settings: Settings, access: Access, address: str) -> str:
+def _welcome(installation: Installation, address: str) -> str:
     lines = [f"stt_lab {__version__} is ready at {address}"]
-    if access.made_key:
-        lines.append(f"Sign in as administrator: {access.sign_in_address(address)}")
-    model = catalog.best("transcribe", settings)
+    if installation.access.made_key:
+        lines.append(f"Sign in as administrator: {installation.access.sign_in_address(address)}")
+    model = catalog.best("transcribe", installation.settings)
     lines.append(
         f"Transcribes with {model.name}." if model else "No model is here yet: run `stt-lab models pull base`."
     )

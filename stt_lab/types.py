@@ -7,7 +7,7 @@ checked where a value is made, and the message carries the numbers that broke th
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 SAMPLE_RATE = 16_000  # Hz, of all decoded sound
+CHUNK_BYTES = 1024 * 1024  # of a file that are in memory at once
 SAMPLE_BYTES = 2  # signed 16-bit little-endian, mono
 
 
@@ -261,6 +262,19 @@ class File:
     chunks: Iterator[bytes]
     warnings: tuple[str, ...] = ()
     path: Path | None = None  # on the disk; then HTTP also gives parts of it
+    headers: Mapping[str, str] = field(default_factory=dict)  # of its answer on HTTP, such as X-Duration
+
+    @classmethod
+    def on_disk(
+        cls,
+        path: Path,
+        name: str,
+        media_type: str,
+        warnings: Iterable[str] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> File:
+        """A file whose bytes are read from a path."""
+        return cls(name, media_type, _chunks(path), tuple(warnings), path, headers or {})
 
     def save(self, folder: Path) -> Path:
         """Write it into a folder, under its name."""
@@ -268,6 +282,12 @@ class File:
         with path.open("wb") as file:
             file.writelines(self.chunks)
         return path
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,8 @@ import uvicorn
 from fake_engines import ENGINES, TRANSCRIBERS, reset
 from fastapi import FastAPI
 
-from stt_lab.accounts.access import Access
 from stt_lab.engines import pool
-from stt_lab.jobs import Jobs
-from stt_lab.runtime import Runtime
-from stt_lab.server import OPTIONS
+from stt_lab.server import OPTIONS, compose
 from stt_lab.settings import Settings
 from stt_lab.types import SAMPLE_RATE, Audio
 from stt_lab.web.routes import add_routes
@@ -154,14 +151,15 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.runtime = Runtime(settings)
-        for folder in (self.runtime.uploads_dir, self.runtime.work_dir):
-            folder.mkdir(parents=True, exist_ok=True)
+        self.installation = compose(settings)
+        self.runtime, self.access, self.jobs = (
+            self.installation.runtime,
+            self.installation.access,
+            self.installation.jobs,
+        )
         self.accounts, self.library = self.runtime.accounts, self.runtime.library
-        self.access = Access(settings, self.accounts)
-        self.jobs = Jobs(self.runtime, self.runtime.database, self.accounts, self.library, settings)
         self.app = app = FastAPI()
-        add_routes(app, self.runtime, self.access, self.jobs)
+        add_routes(app, self.installation)
         self.server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, **OPTIONS | {"log_level": "error"}))
 
     @property
@@ -183,8 +181,7 @@ def served(settings: Settings) -> Iterator[Service]:
             yield service
         finally:
             service.server.should_exit = True
-            service.jobs.close()
-            service.runtime.close()
+            service.installation.close()
     assert raised == []
 
 

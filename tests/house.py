@@ -28,15 +28,15 @@ from stt_lab.errors import (
     BadInput,
     EngineCrashed,
 )
-from stt_lab.jobs import Jobs
+from stt_lab.jobs import JobQueue
 from stt_lab.library import Library
-from stt_lab.registry import OPERATIONS, Context, Media, Operation, call, current, per_minute
+from stt_lab.operations.speech import TEXTS, formatted
+from stt_lab.registry import OPERATIONS, Charge, Context, JobSpec, Media, Operation, Presentation, call, current
 from stt_lab.settings import Settings
 from stt_lab.store import queue
 from stt_lab.store.database import Database
-from stt_lab.store.models import Job, LedgerEntry
-from stt_lab.transcription.render import render
-from stt_lab.types import Event, Rendering, Segment, Transcript
+from stt_lab.store.models import Job, LedgerRow
+from stt_lab.types import Event, File, Segment, Transcript
 
 TESTS = Path(__file__).parent
 
@@ -68,11 +68,8 @@ class Stage:
 def hum(
     file: Media,
     act: str = "",
-    background: bool = False,
-    store: bool = True,
-    webhook_url: str = "",
     response_format: Annotated[str, Field()] = "json",
-) -> Transcript | Rendering:
+) -> Transcript:
     """Say what is in the file."""
     context = current()
     text = file.read_text()
@@ -90,8 +87,25 @@ def hum(
         raise EngineCrashed("The engine stopped.")
     if act == "broken":
         raise RuntimeError("a secret in /etc/passwd")
-    made = Transcript("en", 61.0, (Segment(0.0, 61.0, text),), model="hum")
-    return made if response_format == "json" else render(made, response_format)
+    return Transcript("en", 61.0, (Segment(0.0, 61.0, text),), model="hum")
+
+
+def sing(file: Media, act: str = "") -> File:
+    """Make a sound of what is in the file: two minutes, and three are expected."""
+    text = file.read_text()
+    Stage.began.append(f"{text} of {current().caller.name} for {','.join(sorted(current().caller.scopes))}")
+    while act == "wait" and not Stage.open.is_set():
+        current().report(Event("singing", 0.5))
+        time.sleep(0.01)
+    current().meter(120.0)
+
+    def chunks() -> Iterator[bytes]:
+        yield text.encode()
+        if act == "broken":
+            raise BadInput("No sound comes out of this.")
+        yield b" sung"
+
+    return File("song.wav", "audio/wav", chunks(), ("It is loud.",), headers={"X-Duration": "120.0"})
 
 
 def note(name: str) -> dict[str, str]:
@@ -104,13 +118,32 @@ def note(name: str) -> dict[str, str]:
     return {"name": name, "key": f"secret-{len(Stage.began)}"}
 
 
+STAGES = {"decoding": 5.0, "transcribing": 60.0, "diarizing": 32.0, "joining": 3.0}
+
+
+def declared() -> Iterator[Operation]:
+    kinds: dict[Callable[..., Any], dict[str, Any]] = {
+        hum: {
+            "charge": Charge("input"),
+            "job": JobSpec(lambda **values: STAGES, library=True),
+            "presentation": Presentation(formatted, TEXTS),
+            "anonymous": True,
+        },
+        sing: {
+            "charge": Charge("output", estimate=lambda **values: 180.0),
+            "job": JobSpec(lambda **values: {"singing": 1.0}),
+        },
+        note: {},
+    }
+    for fn, more in kinds.items():
+        yield Operation(fn=fn, method="POST", path=f"/v1/{fn.__name__}", scope="speech", **more)
+
+
 @pytest.fixture(autouse=True)
 def operations(monkeypatch: pytest.MonkeyPatch) -> None:
     Stage.reset()
-    kinds: dict[str, Any] = {"hum": {"price": per_minute, "long": True}, "note": {}}
-    for fn in (hum, note):
-        op = Operation(fn=fn, method="POST", path=f"/v1/{fn.__name__}", scope="speech", **kinds[fn.__name__])
-        monkeypatch.setitem(OPERATIONS, fn.__name__, op)
+    for op in declared():
+        monkeypatch.setitem(OPERATIONS, op.name, op)
 
 
 @dataclass
@@ -122,14 +155,14 @@ class House:
     accounts: Accounts
     library: Library
     ada: Caller
-    servers: list[Jobs]
+    servers: list[JobQueue]
     name: str  # of the database
     pool: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(capacity=1))
 
-    def server(self, *, start: bool = True, **settings: Any) -> Jobs:
+    def server(self, *, start: bool = True, **settings: Any) -> JobQueue:
         plain: dict[str, Any] = {"data_dir": self.folder / "data", "device": "cpu", "webhook_allow_private": True}
         runtime: Any = SimpleNamespace(pool=self.pool)
-        jobs = Jobs(runtime, self.database, self.accounts, self.library, Settings(**plain | settings))
+        jobs = JobQueue(runtime, self.database, self.accounts, self.library, Settings(**plain | settings))
         self.servers.append(jobs)
         if start:
             jobs.start()
@@ -141,23 +174,25 @@ class House:
             path.write_text(text)
         return path
 
-    def ask(self, jobs: Jobs, text: str = "hello", caller: Caller | None = None, **more: Any) -> Any:
+    def ask(self, jobs: JobQueue, text: str = "hello", caller: Caller | None = None, **more: Any) -> Any:
         """What a surface does for a request."""
         context = {name: more.pop(name) for name in ("report", "idempotency_key") if name in more}
         who = Context(caller or self.ada, None, gate=jobs, filename="talk.wav", **context)  # type: ignore[arg-type]
-        return call(OPERATIONS["hum"], {"file": self.file(text), **more}, who)
+        return call(OPERATIONS[more.pop("operation", "hum")], {"file": self.file(text), **more}, who)
 
-    def note(self, jobs: Jobs, name: str, key: str | None, caller: Caller | None = None) -> Any:
+    def note(self, jobs: JobQueue, name: str, key: str | None, caller: Caller | None = None) -> Any:
         context = Context(caller or self.ada, None, gate=jobs, idempotency_key=key)  # type: ignore[arg-type]
         return call(OPERATIONS["note"], {"name": name}, context)
 
-    def rows(self) -> list[queue.Row]:
+    def rows(self) -> list[queue.JobRow]:
         with self.database.read() as session:
-            return [queue.Row(**row._mapping) for row in session.execute(select(*queue.COLUMNS).order_by(Job.created))]
+            return [
+                queue.JobRow(**row._mapping) for row in session.execute(select(*queue.COLUMNS).order_by(Job.created))
+            ]
 
     def entries(self, job_id: str) -> list[str]:
         with self.database.read() as session:
-            return sorted(session.scalars(select(LedgerEntry.kind).where(LedgerEntry.job_id == job_id)))
+            return sorted(session.scalars(select(LedgerRow.kind).where(LedgerRow.job_id == job_id)))
 
     def spent(self) -> int:
         return 100 - self.accounts.balance(self.ada.account_id)
@@ -213,12 +248,14 @@ def client(name: str) -> Caller:
 
 def serve(url: str, folder: str) -> None:
     """A server of the test above; prints what it worked on."""
-    OPERATIONS["hum"] = Operation(fn=hum, method="POST", path="/v1/hum", scope="speech", price=per_minute, long=True)
+    OPERATIONS.update((op.name, op) for op in declared())
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     database = Database(url)
     runtime: Any = SimpleNamespace(pool=SimpleNamespace(capacity=1))
-    jobs = Jobs(runtime, database, Accounts(database), Library(database, Path(folder)), Settings(data_dir=Path(folder)))
+    jobs = JobQueue(
+        runtime, database, Accounts(database), Library(database, Path(folder)), Settings(data_dir=Path(folder))
+    )
     jobs.start()
     over.wait(60)
     jobs.close()

@@ -152,7 +152,7 @@ def test_a_transcript_from_the_recording_to_its_end(ada: Ada, talk: Path) -> Non
     assert (found["count"], found["results"][0]["id"]) == (1, answer["id"])
     assert ok(ada.get("/api/v1/search/", params={"query": "talk"}))["count"] == 1
     assert ok(ada.delete(f"/api/v1/transcripts/{answer['id']}/")) == {"id": answer["id"], "status": "deleted"}
-    refused(ada.get(f"/api/v1/transcripts/{answer['id']}/"), 404, "no such transcript")
+    refused(ada.get(f"/api/v1/transcripts/{answer['id']}/"), 404, "transcript was not found")
     assert ok(ada.get("/api/v1/transcripts/")) == {"count": 0, "results": []}
 
 
@@ -248,7 +248,7 @@ def test_a_job_in_the_background(ada: Ada, talk: Path) -> None:
     until(lambda: ok(ada.get(job["url"]))["status"] == "done")
     assert ada.get(f"{job['url']}/result").text.startswith("1\n00:00:00,000")
     assert ok(ada.delete(job["url"]))["status"] == "done"  # it has ended
-    refused(ada.get("/v1/jobs/job_0"), 404, "no job")
+    refused(ada.get("/v1/jobs/job_0"), 404, "not found")
 
 
 def test_bad_input_is_refused_before_there_is_a_job(ada: Ada, talk: Path) -> None:

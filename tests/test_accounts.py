@@ -21,12 +21,12 @@ from databases import database_fixture, database_url_fixture  # noqa: F401
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from stt_lab.accounts.accounts import ADMINISTRATOR_ID, ANONYMOUS_ID, Account, Accounts, Tier
 from stt_lab.errors import BadInput, Cancelled, NoCredits, NotFound, RateLimited, SttError, Unauthorized
 from stt_lab.store.database import Database
-from stt_lab.store.models import Job
+from stt_lab.store.models import Job, SessionRow
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)  # the last day of a month
 SQL_ID = 2**63
@@ -298,6 +298,105 @@ def test_an_account_has_a_bounded_number_of_keys(
         accounts.create_key(free.id, "third", ["speech"])
     accounts.revoke_key(free.id, keys[0].id)
     accounts.create_key(free.id, "third", ["speech"])
+
+
+# -- sessions of the page
+
+
+def begin_sessions(accounts: Accounts, account_id: int, *digests: str, key_id: int | None = None) -> None:
+    for digest in digests:
+        accounts.begin_session(digest, account_id, key_id)
+
+
+def rows_of_sessions(database: Database) -> list[str]:
+    with database.read() as session:
+        return list(session.scalars(select(SessionRow.digest).order_by(SessionRow.digest)))
+
+
+def test_a_session_is_its_accounts_and_its_keys(accounts: Accounts, free: Account) -> None:
+    key, _ = accounts.create_key(free.id, "laptop", ["speech"])
+    begin_sessions(accounts, free.id, "a", key_id=key.id)
+    begin_sessions(accounts, ADMINISTRATOR_ID, "b")
+    assert accounts.find_session("a") == (free, key)
+    assert accounts.find_session("b") == (accounts.get(ADMINISTRATOR_ID), None)
+    assert accounts.find_session("c") is None
+
+
+def test_a_session_expires(accounts: Accounts, free: Account, clock: Clock) -> None:
+    begin_sessions(accounts, free.id, "a")
+    for day in range(0, 30, 10):
+        clock.time = NOON + timedelta(days=day)
+        assert accounts.find_session("a"), day
+    clock.time = NOON + timedelta(days=30, seconds=-1)
+    assert accounts.find_session("a")
+    clock.time = NOON + timedelta(days=30)
+    assert accounts.find_session("a") is None
+
+
+def test_a_session_that_nobody_uses_expires_sooner(accounts: Accounts, free: Account, clock: Clock) -> None:
+    begin_sessions(accounts, free.id, "a")
+    clock.time = NOON + timedelta(days=14)
+    assert accounts.find_session("a") is None
+
+
+def test_the_last_use_of_a_session_is_noted_once_an_hour(
+    accounts: Accounts, free: Account, clock: Clock, database: Database
+) -> None:
+    begin_sessions(accounts, free.id, "a")
+    for minutes, noted in ((0, 0), (59, 0), (60, 60), (61, 60)):
+        clock.time = NOON + timedelta(minutes=minutes)
+        assert accounts.find_session("a")
+        with database.read() as session:
+            assert session.scalar(select(SessionRow.used)) == NOON + timedelta(minutes=noted)
+
+
+def test_old_sessions_are_removed(
+    accounts: Accounts, free: Account, paid: Account, clock: Clock, database: Database
+) -> None:
+    begin_sessions(accounts, free.id, "a", "b")
+    clock.time = NOON + timedelta(days=10)
+    begin_sessions(accounts, free.id, "c")
+    assert accounts.find_session("b")
+    clock.time = NOON + timedelta(days=15)
+    begin_sessions(accounts, paid.id, "d")
+    assert rows_of_sessions(database) == ["b", "c", "d"]
+
+
+def test_an_account_has_a_bounded_number_of_sessions(
+    accounts: Accounts, free: Account, paid: Account, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stt_lab.accounts.accounts.MOST_SESSIONS", 2)
+    begin_sessions(accounts, paid.id, "z")
+    begin_sessions(accounts, free.id, "c", "b", "a")
+    assert rows_of_sessions(database) == ["a", "b", "z"]  # the oldest has ended
+
+
+def test_sessions_are_ended(accounts: Accounts, free: Account, paid: Account, database: Database) -> None:
+    key, _ = accounts.create_key(free.id, "laptop", ["speech"])
+    begin_sessions(accounts, free.id, "a", "b", "c")
+    begin_sessions(accounts, free.id, "k", key_id=key.id)
+    begin_sessions(accounts, paid.id, "p")
+    accounts.end_session("a")
+    accounts.end_session("unknown")
+    assert rows_of_sessions(database) == ["b", "c", "k", "p"]
+    accounts.revoke_key(free.id, key.id)
+    assert rows_of_sessions(database) == ["b", "c", "p"]
+    assert accounts.end_sessions(free.id) == 2
+    assert accounts.end_sessions() == 1
+    assert accounts.end_sessions() == 0
+    with pytest.raises(NotFound):
+        accounts.end_sessions(SQL_ID)
+
+
+def test_a_session_that_begins_after_its_key_was_revoked_opens_nothing(accounts: Accounts, free: Account) -> None:
+    """Somebody signs in while the administrator revokes the key or switches the account off."""
+    key, _ = accounts.create_key(free.id, "laptop", ["speech"])
+    accounts.revoke_key(free.id, key.id)
+    begin_sessions(accounts, free.id, "a", key_id=key.id)
+    assert accounts.find_session("a") is None
+    accounts.update(free.id, disabled=True)
+    begin_sessions(accounts, free.id, "b")
+    assert accounts.find_session("b") is None
 
 
 # -- credits

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from browsing import Browser, Page, browser_fixture, expect  # noqa: F401
-from toy_server import Served, Toy, serve, settings_for, until, wav
+from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
+
+from stt_lab.caller import ADMINISTRATOR_ID
 
 pytestmark = pytest.mark.browser
 
@@ -106,7 +111,7 @@ def test_silence_and_bad_files_are_said_in_words(page: Page, tmp_path: Path) -> 
     Toy.lines = ()
     choose(page, wav(tmp_path / "quiet.wav"))
     page.click("#stt-go")
-    expect(page.locator(".stt-result")).to_contain_text("No speech was found")
+    expect(page.locator(".stt-result")).to_contain_text("contains no speech")
     Toy.lines = ("Good morning.", "Hello there, friend.")
     (tmp_path / "words.mp3").write_bytes(b"these are words" * 50)
     page.click("#stt-file [aria-label*='Clear' i], #stt-file [title*='Clear' i]")
@@ -134,9 +139,63 @@ def test_the_administrator_sees_the_models(page: Page, browser: Browser, served:
     mine.goto(served.access.sign_in_address(served.url))
     expect(mine.locator(".stt-badge")).to_have_text("Signed in as administrator")
     mine.click("#stt-models button")
-    expect(mine.locator(".stt-models")).to_contain_text("on this machine")
+    expect(mine.locator(".stt-models")).to_contain_text("installed")
     expect(mine.locator("#stt-pull")).to_be_visible()
     mine.context.close()
+
+
+def test_signing_in_calling_the_api_and_signing_out(browser: Browser, served: Served) -> None:
+    """The page calls the API with its session; a page of another port of this machine, to which the cookie goes too,
+    cannot."""
+    context = browser.new_context()
+    mine = context.new_page()
+    mine.goto(f"{served.url}/sign-in")
+    mine.fill("#key", KEY)
+    mine.get_by_role("button", name="Sign in").click()
+    expect(mine.locator(".stt-badge")).to_have_text("Signed in as administrator")
+    assert mine.evaluate("fetch('/api/v1/account/').then(answer => answer.json())")["name"] == "administrator"
+    status = "fetch('/v1/embed', {method: 'POST', body: '{\"texts\": [\"a\"]}'}).then(answer => answer.status)"
+    assert mine.evaluate(status) == 200
+    with elsewhere() as address:
+        other = context.new_page()
+        statuses: list[int] = []
+        other.on(
+            "response", lambda answer: statuses.append(answer.status) if answer.url.startswith(served.url) else None
+        )
+        other.goto(address)
+        for how in ("'GET'", "'POST', body: '{\"name\": \"of a stranger\"}'"):
+            other.evaluate(
+                f"fetch('{served.url}/api/v1/keys/', {{mode: 'no-cors', credentials: 'include', method: {how}}})"
+            )
+        until(lambda: len(statuses) == 2)
+        assert statuses == [403, 403]
+        other.evaluate(f"document.body.innerHTML = '<a href=\"{served.url}/\">here</a>'")
+        other.click("a")  # a link is no attack
+        expect(other.locator(".stt-badge")).to_have_text("Signed in as administrator")
+    assert served.accounts.keys(ADMINISTRATOR_ID) == ()
+    mine.goto(f"{served.url}/sign-in")
+    mine.get_by_role("button", name="Sign out").click()
+    mine.wait_for_selector("#stt-go")
+    assert mine.evaluate("fetch('/api/v1/account/').then(answer => answer.status)") == 401
+    context.close()
+
+
+@contextmanager
+def elsewhere() -> Iterator[str]:
+    """The address of another server of this machine."""
+
+    class Empty(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><body></body>")
+
+        def log_message(self, *unused: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Empty) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
 
 
 def test_the_footer_explains_the_clients(browser: Browser, served: Served) -> None:

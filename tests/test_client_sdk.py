@@ -21,7 +21,7 @@ from fakes import KEY, Service, fakes_fixture, served, tone, until  # noqa: F401
 import stt_lab
 from stt_lab import client as client_module
 from stt_lab.client import Client, parts, transport
-from stt_lab.client.parts import Options
+from stt_lab.client.parts import TranscribeOptions
 from stt_lab.client.reading import transcript_of
 from stt_lab.errors import (
     BadInput,
@@ -152,9 +152,9 @@ def test_errors_are_ours(answer: httpx.Response, kind: type[SttError], words: st
 
 def test_answers_that_are_not_understood() -> None:
     server = Scripted(httpx.Response(200, json={"status": "ok"}))
-    with server.client() as client, pytest.raises(SttError, match=r"not understood \(gpu_available\)"):
+    with server.client() as client, pytest.raises(SttError, match=r"is invalid \(gpu_available\)"):
         client.health()
-    with pytest.raises(SttError, match="not understood"):
+    with pytest.raises(SttError, match="is invalid"):
         transcript_of({"text": "only"})
 
 
@@ -283,7 +283,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_an_unknown_operation() -> None:
-    with Scripted().client() as client, pytest.raises(BadInput, match="no operation 'dance'"):
+    with Scripted().client() as client, pytest.raises(BadInput, match="Unknown operation 'dance'"):
         client.call("dance")
 
 
@@ -327,7 +327,7 @@ def test_transcripts_come_back_as_they_were() -> None:
 
 
 def test_options_are_the_parameters_of_the_operation() -> None:
-    options = set(typing.get_type_hints(Options))
+    options = set(typing.get_type_hints(TranscribeOptions))
     ours = {"file", "background", "response_format"}
     assert options | ours == set(OPERATIONS["transcribe"].fields)
 
@@ -432,8 +432,8 @@ def test_the_library(client: Client, talk: Path, tmp_path: Path, monkeypatch: py
     assert client.transcripts.get(first.slug).id == first.id
     read = client.transcripts.read(first.id)
     assert (read.id, read.text) == (first.id, "word. word.")
-    assert client.transcripts.rename_speakers(first.id, {"Speaker 1": "Ada"}).speakers == ("Ada", "Speaker 2")
-    assert client.transcripts.retitle(first.id, "Of words").title == "Of words"
+    assert client.transcripts.update(first.id, speakers={"Speaker 1": "Ada"}).speakers == ("Ada", "Speaker 2")
+    assert client.transcripts.update(first.id, title="Of words").title == "Of words"
     assert {one.id for one in client.transcripts.search("word")} == {one.id for one in listed}
     assert [one.id for one in client.transcripts.search("ada")] == [first.id]
     assert {one.id for one in client.transcripts.search("a word", mode="meaning")} == {one.id for one in listed}
@@ -453,7 +453,7 @@ def test_a_transcript_is_summarized_and_asked(client: Client, talk: Path) -> Non
     answer = client.transcripts.chat(number, "Which word?")
     assert answer.sources[0].text == "word."
     assert client.transcripts.chat(number, "And then?", session_id=answer.session_id).session_id == answer.session_id
-    with pytest.raises(NotFound, match="no such chat"):
+    with pytest.raises(NotFound, match="chat was not found"):
         client.transcripts.chat(number, "And then?", session_id="chat_of_somebody")
 
 
@@ -491,7 +491,7 @@ def test_the_example_of_the_documentation(
     service: Service, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = client_module.__doc__ or ""
-    example = textwrap.dedent(text[text.index("    from") : text.index("Answers are")])
+    example = textwrap.dedent(text[text.index("    from") : text.index("Methods return")])
     talk.rename(tmp_path / "meeting.mp3")
     monkeypatch.chdir(tmp_path)
     address = f"http://127.0.0.1:{service.port}"

@@ -270,7 +270,7 @@ def test_pdf_shows_boxes_where_no_font_is() -> None:
     (warning,) = made.warnings
     assert "no font (symbols)" in warning
     shown = pages(b"".join(made.chunks))[0]
-    assert "Boxes stand for characters" in shown
+    assert "Boxes replace characters" in shown
     assert "Private" in shown
 
 
@@ -302,12 +302,12 @@ def test_long_words_stay_on_the_page() -> None:
 
 def test_a_failure_of_the_typesetter_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf, "LIMIT", 0.01)
-    with pytest.raises(SttError, match="export it as docx"):
+    with pytest.raises(SttError, match="as docx"):
         made(saying("Hello."), "pdf")
     monkeypatch.undo()
     failed = subprocess.CompletedProcess([], -9, b"", b"/secret/path")
     monkeypatch.setattr(pdf.subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(SttError, match="export it as docx") as problem:
+    with pytest.raises(SttError, match="as docx") as problem:
         made(saying("Hello."), "pdf")
     assert "secret" not in str(problem.value)
 

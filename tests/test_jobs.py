@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +18,10 @@ from typing import Any
 import pytest
 from databases import cluster
 from fakes import PATHS
-from house import TESTS, House, Stage, both, client, house_fixture, house_on, operations, until  # noqa: F401
+from house import STAGES, TESTS, House, Stage, both, client, house_fixture, house_on, operations, until  # noqa: F401
 from sqlalchemy import select
 
+import stt_lab.jobs
 from stt_lab.caller import Caller
 from stt_lab.errors import (
     BadInput,
@@ -30,8 +35,9 @@ from stt_lab.errors import (
     SttError,
     Unavailable,
 )
-from stt_lab.jobs import Jobs
+from stt_lab.jobs import JobQueue
 from stt_lab.jobs.progress import Progress
+from stt_lab.registry import OPERATIONS, Charge, Operation
 from stt_lab.store import queue
 from stt_lab.store.models import ADMINISTRATOR_ID, Job, now
 from stt_lab.types import Event, JobInfo, Transcript
@@ -85,7 +91,7 @@ def test_a_background_job_goes_its_way(house: House) -> None:
         jobs.result(house.ada, info.id)
     Stage.open.set()
     until(lambda: jobs.get(house.ada, info.id).status == "done")
-    assert jobs.result(house.ada, info.id).text == "hello"
+    assert jobs.result(house.ada, info.id).value.text == "hello"
 
 
 @both
@@ -93,14 +99,14 @@ def test_who_does_not_store_gets_the_result_for_a_day(house: House) -> None:
     jobs = house.server()
     info = house.ask(jobs, store=False, background=True)
     until(lambda: jobs.get(house.ada, info.id).status == "done")
-    assert jobs.result(house.ada, info.id).text == "hello"
+    assert jobs.result(house.ada, info.id).value.text == "hello"
     assert jobs.get(house.ada, info.id).transcript_id is None
     house.change(info.id, finished=now() - timedelta(days=1, minutes=1))
-    jobs._desk.tidy()
+    jobs._lifecycle.tidy()
     with pytest.raises(NotFound):
         jobs.result(house.ada, info.id)
     house.change(info.id, finished=now() - timedelta(days=31))
-    jobs._desk.tidy()
+    jobs._lifecycle.tidy()
     assert house.rows() == []
 
 
@@ -144,7 +150,7 @@ def test_progress_reaches_who_waits_and_the_store(house: House) -> None:
 
 def test_progress_is_of_the_whole_job() -> None:
     clock = [0.0]
-    progress = Progress((), lambda: clock[0])
+    progress = Progress(STAGES, lambda: clock[0])
     shown = []
     for moment, stage, fraction in [
         (0, "queued", 0), (1, "decoding", 0), (2, "decoding", 1), (3, "queued", 0), (9, "transcribing", 0),
@@ -158,12 +164,12 @@ def test_progress_is_of_the_whole_job() -> None:
     assert shown[2] == 5
     assert shown[5] == 35
     assert shown[-1] == 97
-    assert Progress(("diarizing",)).eta_s is None
+    assert Progress(STAGES).eta_s is None
 
 
 def test_the_rest_is_expected_at_the_speed_so_far() -> None:
     clock = [0.0]
-    progress = Progress((), lambda: clock[0])
+    progress = Progress(STAGES, lambda: clock[0])
     progress.see(Event("transcribing", 0.0))
     assert progress.eta_s is None
     clock[0] = 30.0
@@ -172,7 +178,7 @@ def test_the_rest_is_expected_at_the_speed_so_far() -> None:
 
 
 def test_there_is_a_runner_for_each_device(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stt_lab.jobs.crew.LOOK_S", 0.02)
+    monkeypatch.setattr("stt_lab.jobs.workers.LOOK_S", 0.02)
     jobs = house.server()
     ids = [house.ask(jobs, f"text {number}", act="wait", background=True).id for number in range(8)]
     until(lambda: len(Stage.began) == 2)  # one decodes ahead
@@ -406,8 +412,8 @@ def test_short_operations_have_keys_too(house: House) -> None:
 @both
 def test_the_lease_of_a_short_operation(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its key stays taken as long as it works, and is free when the server ends before it does."""
-    monkeypatch.setattr("stt_lab.jobs.crew.RENEW_S", 0.02)
-    monkeypatch.setattr("stt_lab.jobs.crew.LOOK_S", 0.02)
+    monkeypatch.setattr("stt_lab.jobs.workers.RENEW_S", 0.02)
+    monkeypatch.setattr("stt_lab.jobs.workers.LOOK_S", 0.02)
     jobs = house.server()
     thread = threading.Thread(target=house.note, args=(jobs, "slow", "k"))
     thread.start()
@@ -442,7 +448,7 @@ def test_a_server_that_ends_leaves_its_jobs_to_the_next(house: House) -> None:
 
 
 def test_a_deaf_engine_does_not_hold_the_end_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stt_lab.jobs.crew.STOP_S", 0.3)
+    monkeypatch.setattr("stt_lab.jobs.workers.STOP_S", 0.3)
     jobs = house.server()
     info = house.ask(jobs, act="deaf", background=True)
     until(lambda: Stage.began)
@@ -479,7 +485,7 @@ def test_who_waits_is_told_that_the_server_ends(house: House) -> None:
 
 @both
 def test_after_a_crash_jobs_run_again_or_fail_clearly(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stt_lab.jobs.desk.STRAY_S", 0.0)
+    monkeypatch.setattr("stt_lab.jobs.lifecycle.STRAY_S", 0.0)
     jobs = house.server(start=False)
     again, hopeless = house.ask(jobs, "again", background=True), house.ask(jobs, "hopeless", background=True)
     alone = house.ask(jobs, "alone", background=True, caller=client("a"))
@@ -509,13 +515,13 @@ def test_after_a_crash_jobs_run_again_or_fail_clearly(house: House, monkeypatch:
 
 @both
 def test_a_lease_that_ends_frees_the_job_while_servers_run(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stt_lab.jobs.crew.RENEW_S", 0.1)
-    monkeypatch.setattr("stt_lab.jobs.crew.LOOK_S", 0.1)
+    monkeypatch.setattr("stt_lab.jobs.workers.RENEW_S", 0.1)
+    monkeypatch.setattr("stt_lab.jobs.workers.LOOK_S", 0.1)
     jobs = house.server(start=False)
     info = house.ask(jobs, background=True)
     with house.database.write() as session:
         queue.claim(session, "a server that is gone")
-    jobs._crew.start()
+    jobs._workers.start()
     time.sleep(0.4)
     assert jobs.get(house.ada, info.id).status == "running"  # its lease holds
     house.change(info.id, lease_until=now() - timedelta(seconds=1))
@@ -525,15 +531,15 @@ def test_a_lease_that_ends_frees_the_job_while_servers_run(house: House, monkeyp
 
 @both
 def test_leases_are_renewed_and_their_loss_is_noticed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stt_lab.jobs.crew.RENEW_S", 0.1)
-    monkeypatch.setattr("stt_lab.jobs.crew.LOOK_S", 0.1)
+    monkeypatch.setattr("stt_lab.jobs.workers.RENEW_S", 0.1)
+    monkeypatch.setattr("stt_lab.jobs.workers.LOOK_S", 0.1)
     jobs = house.server()
     info = house.ask(jobs, act="wait", background=True)
     until(lambda: Stage.began)
     first = house.rows()[0].lease_until
     until(lambda: (house.rows()[0].lease_until or now()) > (first or now()))
     house.change(info.id, worker="another server", attempts=2)
-    until(lambda: not jobs._crew.works_on(info.id))
+    until(lambda: not jobs._workers.works_on(info.id))
     assert jobs.get(house.ada, info.id).status == "running"
     assert house.spent() == 2  # reserved, by whoever has it now
     assert len(house.stray()) == 1
@@ -545,11 +551,11 @@ def test_a_slow_worker_does_not_end_a_job_twice(house: House) -> None:
     info = house.ask(jobs, act="deaf", background=True)
     until(lambda: Stage.began)
     house.change(info.id, state="queued", worker=None)  # its lease was lost
-    jobs._crew.ring()
+    jobs._workers.notify()
     until(lambda: len(Stage.began) == 2)  # the same server's other runner has it now
     Stage.open.set()
     until(lambda: jobs.get(house.ada, info.id).status == "done")
-    until(lambda: not jobs._crew.works_on(info.id))
+    until(lambda: not jobs._workers.works_on(info.id))
     assert house.entries(info.id) == ["reserve", "settle"]
     assert house.spent() == 2
 
@@ -558,11 +564,11 @@ def test_the_end_waits_for_a_database_that_is_away(house: House, monkeypatch: py
     jobs, tries = house.server(), []
     complete = house.library.complete
 
-    def flaky(*arguments: Any) -> None:
+    def flaky(*arguments: Any) -> Transcript:
         tries.append(1)
         if len(tries) < 2:
             raise Unavailable("The database is away.")
-        complete(*arguments)
+        return complete(*arguments)
 
     monkeypatch.setattr(house.library, "complete", flaky)
     assert house.ask(jobs).text == "hello"
@@ -572,7 +578,7 @@ def test_the_end_waits_for_a_database_that_is_away(house: House, monkeypatch: py
 @both
 def test_a_job_whose_end_could_not_be_written_runs_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {"RENEW_S": 0.02, "LOOK_S": 0.02, "PATIENCE_S": 0.0}.items():
-        monkeypatch.setattr(f"stt_lab.jobs.crew.{name}", seconds)
+        monkeypatch.setattr(f"stt_lab.jobs.workers.{name}", seconds)
     jobs, complete = house.server(), house.library.complete
 
     def away(*arguments: Any) -> None:
@@ -580,10 +586,10 @@ def test_a_job_whose_end_could_not_be_written_runs_again(house: House, monkeypat
         raise Unavailable("The database is away.")
 
     monkeypatch.setattr(house.library, "complete", away)
-    monkeypatch.setattr(jobs._desk, "failed", away)
+    monkeypatch.setattr(jobs._lifecycle, "failed", away)
     house.ask(jobs, "other", act="deaf", background=True)  # while its server renews other leases
     info = house.ask(jobs, background=True)
-    until(lambda: "hello" in Stage.began and not jobs._crew.works_on(info.id))
+    until(lambda: "hello" in Stage.began and not jobs._workers.works_on(info.id))
     assert jobs.get(house.ada, info.id).status == "running"
     house.change(info.id, lease_until=now() - timedelta(seconds=1))
     until(lambda: jobs.get(house.ada, info.id).status == "done")
@@ -605,7 +611,136 @@ def test_a_full_disk_is_said(house: House, monkeypatch: pytest.MonkeyPatch) -> N
 # -- several servers
 
 
-def sixty(house: House, jobs: Jobs, **more: Any) -> list[str]:
+# -- what knows no operation: artifacts, charges by output, callers
+
+
+@both
+def test_a_file_is_kept_beside_its_job_and_deleted_with_its_result(house: House) -> None:
+    jobs = house.server()
+    made = house.ask(jobs, "la", operation="sing")
+    assert (made.name, made.media_type, made.warnings, made.headers) == (
+        "song.wav", "audio/wav", ("It is loud.",), {"X-Duration": "120.0"},
+    )  # fmt: skip
+    assert b"".join(made.chunks) == b"la sung"
+    (row,) = house.rows()
+    again = jobs.result(house.ada, row.id).value
+    assert (again.name, again.headers, b"".join(again.chunks)) == (made.name, made.headers, b"la sung")
+    assert (again.path, house.stray()) == (house.folder / "data" / "artifacts" / row.id, [])
+    house.change(row.id, finished=now() - timedelta(days=1, seconds=1))
+    jobs._lifecycle.tidy()
+    jobs._lifecycle.sweep(0.0)
+    assert not again.path.exists()
+    with pytest.raises(NotFound, match="no longer kept"):
+        jobs.result(house.ada, row.id)
+
+
+def test_a_file_that_cannot_be_made_leaves_nothing(house: House) -> None:
+    jobs = house.server()
+    with pytest.raises(BadInput, match="No sound"):
+        house.ask(jobs, "la", operation="sing", act="broken")
+    assert list((house.folder / "data" / "artifacts").iterdir()) == house.stray() == []
+    assert house.spent() == 0
+
+
+@both
+def test_output_is_reserved_by_an_estimate_and_charged_as_it_is(house: House) -> None:
+    jobs = house.server()
+    info = house.ask(jobs, "la", operation="sing", act="wait", background=True)
+    until(lambda: len(Stage.began) == 1)
+    assert house.spent() == 3
+    Stage.open.set()
+    until(lambda: jobs.get(house.ada, info.id).status == "done")
+    assert (house.spent(), house.entries(info.id)) == (2, ["reserve", "settle"])
+    used = house.accounts.usage(house.ada.account_id)[-1]
+    assert (used.minutes, used.credits, used.jobs) == (2, 2, 1)
+
+
+def test_more_output_than_was_expected_takes_what_the_balance_has(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    op = OPERATIONS["sing"]
+    monkeypatch.setitem(OPERATIONS, "sing", replace_charge(op, lambda **values: 60.0))
+    house.accounts.grant(house.ada.account_id, -99)
+    house.ask(house.server(), "la", operation="sing")
+    assert house.accounts.balance(house.ada.account_id) == 0
+
+
+def replace_charge(op: Operation, estimate: Callable[..., float]) -> Operation:
+    return Operation(
+        fn=op.fn, method=op.method, path=op.path, scope=op.scope, job=op.job, charge=Charge("output", estimate)
+    )
+
+
+def test_a_job_runs_as_its_caller_after_a_restart_too(house: House) -> None:
+    caller = replace(house.ada, scopes=frozenset({"speech", "text"}), key_id=5)
+    house.ask(house.server(start=False), "here", caller, operation="sing", background=True)
+    house.server()
+    until(lambda: len(Stage.began) == 1)
+    assert Stage.began == ["here of ada for speech,text"]
+    assert house.rows()[0].caller == {
+        "name": "ada", "scopes": ["speech", "text"], "admin": False, "account_id": caller.account_id, "key_id": 5,
+        "client": "",
+    }  # fmt: skip
+
+
+def test_a_request_is_prepared_once_on_its_way(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[str] = []
+
+    def plan(act: str, **others: object) -> str:
+        plans.append(act)
+        return act
+
+    op = OPERATIONS["hum"]
+    monkeypatch.setitem(OPERATIONS, "hum", replace_plan(op, plan))
+    house.ask(house.server(), "one")
+    assert plans == [""]
+    house.ask(house.server(start=False), "two", background=True)
+    house.server()
+    until(lambda: Stage.began == ["one", "two"])
+    assert plans == ["", "", ""]  # the second was taken up after a restart
+
+
+def replace_plan(op: Operation, plan: Callable[..., Any]) -> Operation:
+    return Operation(fn=op.fn, method=op.method, path=op.path, scope=op.scope, job=op.job, charge=op.charge, plan=plan)
+
+
+def test_an_operation_of_another_version_fails_clearly(house: House) -> None:
+    jobs = house.server(start=False)
+    info = house.ask(jobs, "old", background=True)
+    house.change(info.id, operation="whistle")
+    jobs.start()
+    until(lambda: jobs.get(house.ada, info.id).status == "failed")
+    assert "no operation 'whistle'" in (jobs.get(house.ada, info.id).error or {})["error"]
+
+
+FOREIGN = {"diarize", "response_format", "background", "store", "webhook_url", "transcribing", "diarizing"}
+
+
+def test_jobs_know_no_operation() -> None:
+    """No parameter, stage or type of one operation stands in the package; attributes of the job options may."""
+    sources = list((Path(stt_lab.jobs.__file__).parent).glob("*.py"))
+    assert len(sources) >= 6
+    for path in sources:
+        tree = ast.parse(path.read_text("utf-8"))
+        documented = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, DOCUMENTED)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in documented:
+                found = FOREIGN & set(re.findall(r"\w+", node.value))
+                assert not found, f"{path.name}:{node.lineno} {found}"
+            names = (
+                [node.id]
+                if isinstance(node, ast.Name)
+                else [a.name for a in getattr(node, "names", ())]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            assert not {"Transcript", "Rendering"} & set(names), f"{path.name}:{node.lineno}"
+
+
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def sixty(house: House, jobs: JobQueue, **more: Any) -> list[str]:
     """Put sixty jobs into the queue; their ids."""
     house.accounts.grant(house.ada.account_id, 100)  # 2 credits each
     return [house.ask(jobs, f"text {number}", background=True, **more).id for number in range(60)]

@@ -32,7 +32,7 @@ from stt_lab.lab.runs import meter, predictions, runner, suite
 from stt_lab.lab.runs.predictions import Prediction
 from stt_lab.lab.runs.suite import Suite, read_dict, read_suites
 from stt_lab.lab.runs.systems import child
-from stt_lab.lab.runs.systems.protocol import Bench
+from stt_lab.lab.runs.systems.protocol import SystemContext
 from stt_lab.lab.runs.systems.web import OpenAiService, SttService
 from stt_lab.lab.scoring import scores
 from stt_lab.settings import Settings
@@ -116,21 +116,21 @@ def read(lab: Path, old: str, new: str) -> dict[str, Suite]:
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ('dataset = "speech"', 'datset = "speech"', "suite 'small' has a field that is not known, 'datset'.*'dataset'"),
-        ('model = "echo"', 'modl = "echo"', "system 'one' has a field that is not known, 'modl': did you mean 'model'"),
+        ('dataset = "speech"', 'datset = "speech"', "suite 'small' has an unknown field 'datset'.*'dataset'"),
+        ('model = "echo"', 'modl = "echo"', "system 'one' has an unknown field 'modl'. Did you mean 'model'"),
         (
             'engine = "stt_lab"',
             'engine = "stt-lab"',
-            "system 'one' needs an engine that is known.*did you mean 'stt_lab'",
+            "system 'one' has an unknown engine.*Did you mean 'stt_lab'",
         ),
         ('model = "echo"', "", "system 'one' lacks the field 'model'"),
         ("diarize = true", 'diarize = "yes"', "system 'one' cannot have diarize = 'yes'"),
         ("diarize = true", "speakers = -1.5", "system 'one' cannot have speakers"),
-        ('["one", "two"]', '["one", "too"]', "suite 'small' names a system that is not there, 'too'.*'two'"),
-        ('["one", "two"]', "[]", "names no system"),
+        ('["one", "two"]', '["one", "too"]', "suite 'small' has an unknown system 'too'.*'two'"),
+        ('["one", "two"]', "[]", "has no systems"),
         ('dataset = "speech"', 'dataset = "speech"\nlimit = -1', "negative limit"),
-        ('languages = ["en"]', 'languages = "en"', "system 'two' has languages that are no list"),
-        ("[suites.small]", "[suits.small]", "has a field that is not known, 'suits': did you mean 'suites'"),
+        ('languages = ["en"]', 'languages = "en"', "system 'two' has languages that are not a list"),
+        ("[suites.small]", "[suits.small]", "has an unknown field 'suits'. Did you mean 'suites'"),
         ("[suites.small]", "[suites.small", "is not TOML"),
     ],
 )
@@ -162,7 +162,7 @@ def test_which_recordings(lab: Path, settings: Settings) -> None:
     assert [len(one) for one in drawn] == [1, 2, 3, 4, 5]
     assert all(less < more for less, more in pairwise(drawn))  # a larger limit only adds some
     assert any(ids(limit=2, seed=seed) != ids(limit=2) for seed in range(1, 9))
-    with pytest.raises(BadInput, match="leaves no recording"):
+    with pytest.raises(BadInput, match="exclude every recording"):
         ids(languages=("xx",))
     assert suite.own_dataset(replace(plan, kinds=("x",)), lab).kinds == ()
 
@@ -172,7 +172,7 @@ def test_which_recordings(lab: Path, settings: Settings) -> None:
 
 def test_a_run(lab: Path, settings: Settings) -> None:
     run = begin(lab, settings)
-    seen: list[runner.Progress] = []
+    seen: list[runner.RunProgress] = []
     assert runner.predict(run, settings, seen.append) == 9  # "two" is not asked for Portuguese
     assert (seen[-1].done, seen[-1].total, seen[-1].failed) == (9, 9, 2)
     rows = predictions.read(run.predictions)
@@ -233,7 +233,7 @@ def test_a_broken_run_goes_on(lab: Path, settings: Settings) -> None:
     wanted = without_cost(scores.score(whole))
     broken = begin(lab, settings, "broken")
 
-    def stop(progress: runner.Progress) -> None:
+    def stop(progress: runner.RunProgress) -> None:
         if progress.done == 3:
             raise KeyboardInterrupt
 
@@ -273,7 +273,7 @@ def test_rows_that_are_not_whole(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for cut in (1, 20, len(whole) - 1):
         path.write_bytes(whole + whole[:cut])
-        assert predictions.mend(path) == cut
+        assert predictions.repair(path) == cut
         assert path.read_bytes() == whole
     path.write_bytes(b"{}\n" + whole)
     with pytest.raises(BadInput, match="line 1"):
@@ -283,14 +283,14 @@ def test_rows_that_are_not_whole(tmp_path: Path) -> None:
 
 def test_what_is_no_longer_the_same_is_refused(lab: Path, settings: Settings) -> None:
     run = begin(lab, settings)
-    with pytest.raises(BadInput, match="There is a run at"):
+    with pytest.raises(BadInput, match="A run already exists at"):
         begin(lab, settings)
     with runner.FileLock(run.folder / ".lock"), pytest.raises(Conflict, match="Another process"):
         runner.predict(run, settings)
     tone(lab / "speech" / "a.wav", 2.5)
     with pytest.raises(BadInput, match="changed since the run"):
         runner.resume(run.folder, settings)
-    with pytest.raises(BadInput, match="There is no run at"):
+    with pytest.raises(BadInput, match="No run was found at"):
         runner.resume(lab, settings)
 
 
@@ -314,7 +314,7 @@ def test_engines_that_fail(lab: Path, settings: Settings) -> None:
 
 
 def test_a_cancel_ends_a_run(lab: Path, settings: Settings) -> None:
-    def cancel(progress: runner.Progress) -> None:
+    def cancel(progress: runner.RunProgress) -> None:
         if progress.done:
             raise Cancelled("Enough.")
 
@@ -386,7 +386,7 @@ def foreign(
 
     def make(timeout_s: float = 20.0, **options: Any) -> child.ChildSystem:
         wish = child.WhisperX("echo", language="known", options=options)
-        made.append(wish.make(Bench("x", settings, tmp_path / "envs", timeout_s)))
+        made.append(wish.make(SystemContext("x", settings, tmp_path / "envs", timeout_s)))
         return made[-1]
 
     yield make
@@ -421,7 +421,7 @@ def test_a_program_in_a_process(foreign: Callable[..., child.ChildSystem], tmp_p
 
 
 def test_a_program_that_is_not_installed(foreign: Callable[..., child.ChildSystem]) -> None:
-    with pytest.raises(Unavailable, match=r"'x' does not start.*whisperx.*pip install 'whisperx>=3'.*--systems"):
+    with pytest.raises(Unavailable, match=r"'x' cannot start.*whisperx.*pip install 'whisperx>=3'.*--systems"):
         foreign(absent=True).start(silent)
 
 
@@ -450,11 +450,11 @@ def test_a_program_ends_with_who_asked(foreign: Callable[..., child.ChildSystem]
 
 
 def test_weights_for_other_programs_are_converted_first(settings: Settings, tmp_path: Path) -> None:
-    system = child.WhisperCpp("echo").make(Bench("x", settings, tmp_path, 1.0))
+    system = child.WhisperCpp("echo").make(SystemContext("x", settings, tmp_path, 1.0))
     with pytest.raises(ModelMissing, match=r"convert_ggml\.py echo"):
         system.start(silent)
     with pytest.raises(BadInput, match="cannot transcribe"):
-        child.WhisperX("halves").make(Bench("x", settings, tmp_path, 1.0))
+        child.WhisperX("halves").make(SystemContext("x", settings, tmp_path, 1.0))
 
 
 # Services
@@ -487,7 +487,7 @@ def service(answer: dict[str, Any], status: int = 200) -> Iterator[tuple[str, li
 
 
 def ask(wish: OpenAiService | SttService, item: Item, settings: Settings) -> Any:
-    with closing(wish.make(Bench("x", settings, Path(), 10.0))) as system:
+    with closing(wish.make(SystemContext("x", settings, Path(), 10.0))) as system:
         assert "url" not in system.provenance()["settings"]
         return system.transcribe(item, pcm(item.audio.with_suffix(".pcm"), 1), silent)
 
@@ -519,7 +519,7 @@ def test_services(settings: Settings, tmp_path: Path, monkeypatch: pytest.Monkey
         ask(SttService(url, "nope"), item, settings)
     with pytest.raises(Unavailable, match="did not answer"):
         ask(SttService("http://127.0.0.1:9", "base"), item, settings)
-    with pytest.raises(BadInput, match="must begin with http"):
+    with pytest.raises(BadInput, match="has an invalid url"):
         ask(SttService("ftp://x", "base"), item, settings)
 
 
@@ -541,7 +541,7 @@ def test_the_command(
     assert main(["eval", "small", *place, "--no-report", "--name", "own", "--dataset", str(lab / "speech")]) == 0
     capsys.readouterr()
     assert main(["eval", "smal", *place]) == 1
-    assert "choose from small" in capsys.readouterr().err
+    assert "Choose from small" in capsys.readouterr().err
     assert main(["eval", "small", "--resume", "x"]) == 1
     assert main(["eval", "small", *place, "--systems", "three"]) == 1
     assert "has no system 'three'" in capsys.readouterr().err

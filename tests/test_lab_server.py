@@ -23,16 +23,16 @@ from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, Conflict, NotFound, SttError, TooLarge, Unavailable
 from stt_lab.lab.data import uploaded
-from stt_lab.lab.data.importers import Options
-from stt_lab.lab.data.uploaded import Limits, add_dataset
+from stt_lab.lab.data.importers import ImportOptions
+from stt_lab.lab.data.uploaded import UploadLimits, add_dataset
 from stt_lab.lab.runs import choices, predictions
-from stt_lab.lab.runs.choices import Wish
-from stt_lab.lab.runs.evaluations import Evaluation, Evaluations, Status
-from stt_lab.lab.runs.runner import Progress
+from stt_lab.lab.runs.choices import RunRequest
+from stt_lab.lab.runs.evaluations import Evaluation, Evaluations, EvaluationStatus
+from stt_lab.lab.runs.runner import RunProgress
 from stt_lab.settings import Settings
 
 assert fakes_fixture
-LIMITS = Limits(bytes=1_000_000, files=20)
+LIMITS = UploadLimits(bytes=1_000_000, files=20)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,8 @@ def packed(path: Path, members: dict[str, bytes | zipfile.ZipInfo], **options: A
     return path
 
 
-def add(folder: Path, *paths: Path, limits: Limits = LIMITS, name: str = "mine", **options: Any) -> Any:
-    return add_dataset(folder, name, [(path.name, path) for path in paths], Options(**options), limits)
+def add(folder: Path, *paths: Path, limits: UploadLimits = LIMITS, name: str = "mine", **options: Any) -> Any:
+    return add_dataset(folder, name, [(path.name, path) for path in paths], ImportOptions(**options), limits)
 
 
 def everything(folder: Path) -> list[str]:
@@ -96,9 +96,9 @@ def test_a_manifest_that_comes_along_is_taken(tmp_path: Path, sound: bytes) -> N
     (item,) = add(tmp_path / "sets", archive("x/a.wav")).items
     assert (item.id, item.kind, item.language) == ("one", "odd", "de")
     for audio, said in (
-        ("../../mine/x/a.wav", "outside of the dataset"),
+        ("../../mine/x/a.wav", "outside the dataset"),
         ("/etc/passwd", "outside"),
-        ("b.wav", "send it"),
+        ("b.wav", "was not uploaded"),
     ):
         with pytest.raises(BadInput, match=said):
             add(tmp_path / "sets", archive(audio), name="other")
@@ -154,7 +154,7 @@ def test_archives_are_limited(tmp_path: Path, sound: bytes) -> None:
     assert bomb.stat().st_size < 10_000
     many = packed(tmp_path / "many.zip", {f"{n}.wav": b"x" for n in range(21)})
     skipped = packed(tmp_path / "skipped.zip", {f"{n}.pdf": b"x" for n in range(21)})
-    for path, said in ((bomb, "more than 0 MB"), (many, "more than 20 files"), (skipped, "more than 20 files")):
+    for path, said in ((bomb, "exceed 0 MB"), (many, "limit of 20 files"), (skipped, "limit of 20 files")):
         with pytest.raises(TooLarge, match=said):
             add(tmp_path / "sets", path)
     with pytest.raises(SttError):
@@ -196,10 +196,10 @@ def test_names_of_datasets_are_theirs_alone(tmp_path: Path, sound: bytes) -> Non
     with pytest.raises(Conflict, match="already"):
         add(tmp_path / "sets", path)
     (tmp_path / "notes.pdf").write_bytes(b"%PDF")
-    with pytest.raises(BadInput, match="neither audio nor"):
+    with pytest.raises(BadInput, match="Upload audio, or one of"):
         add(tmp_path / "sets", path, tmp_path / "notes.pdf", name="other")
     (tmp_path / "a.wav").write_bytes(sound)
-    with pytest.raises(BadInput, match="comes twice"):
+    with pytest.raises(BadInput, match="uploaded twice"):
         add(tmp_path / "sets", path, tmp_path / "a.wav", name="other")
     left = tmp_path / "sets" / ".new-left"
     left.mkdir()
@@ -210,7 +210,7 @@ def test_names_of_datasets_are_theirs_alone(tmp_path: Path, sound: bytes) -> Non
 
 @pytest.mark.parametrize("name", ["", " ", "..", ".x", "a/b", "a\\b", "-x", "a" * 61, "a\0b", "a\nb", "<b>"])
 def test_names_that_are_no_folders(name: str) -> None:
-    with pytest.raises(BadInput, match="Name the run with"):
+    with pytest.raises(BadInput, match="not a valid name for the run"):
         choices.checked_name(name, "the run")
     assert choices.checked_name(" Größe 2.1_x-y. ", "it") == "Größe 2.1_x-y"
 
@@ -281,7 +281,11 @@ def test_systems_say_what_they_lack(lab: Evaluations, monkeypatch: pytest.Monkey
         "here",
         "mute, auto",
     ]
-    for names, said in ((["away"], "away cannot run here"), ([], "Choose a system"), (["x"], "no system 'x'")):
+    for names, said in (
+        (["away"], "away cannot run here"),
+        ([], "No system is selected"),
+        (["x"], "Unknown system 'x'"),
+    ):
         with pytest.raises(BadInput, match=said):
             choices.chosen(lab, names, [])
     with pytest.raises(BadInput, match="absent, de, speakers cannot run"):
@@ -300,11 +304,11 @@ def test_an_english_model_is_not_asked_for_others(lab: Evaluations) -> None:
 # Runs
 
 
-def wish(dataset: str, *models: str, name: str = "run", **more: Any) -> Wish:
-    return Wish(dataset, tuple(choices.our_system(model, "auto", False) for model in models), name, **more)
+def request_for(dataset: str, *models: str, name: str = "run", **more: Any) -> RunRequest:
+    return RunRequest(dataset, tuple(choices.our_system(model, "auto", False) for model in models), name, **more)
 
 
-def run(lab: Evaluations, wanted: Wish) -> Status:
+def run(lab: Evaluations, wanted: RunRequest) -> EvaluationStatus:
     evaluation = lab.start(lambda: choices.begin(lab, wanted))
     assert evaluation.ended.wait(60)
     return evaluation.status
@@ -315,15 +319,15 @@ def rows(lab: Evaluations, name: str = "run") -> list[tuple[str, str]]:
 
 
 def test_a_run_from_begin_to_end(lab: Evaluations, dataset: str) -> None:
-    status = run(lab, wish(dataset, "echo", "english"))
+    status = run(lab, request_for(dataset, "echo", "english"))
     assert (status.phase, status.run, status.problem) == ("done", "run", "")
     assert (status.progress.done, status.progress.total, status.progress.failed) == (7, 7, 0)
     assert len(rows(lab)) == 7  # the English model is not asked for Portuguese
     assert json.loads((lab.runs / "run" / "scores.json").read_text("utf-8"))["dataset"]["recordings"] == 4
     assert str(lab.folder) not in (lab.runs / "run" / "suite.json").read_text("utf-8")
-    with pytest.raises(BadInput, match="There is a run 'run'"):
-        run(lab, wish(dataset, "echo"))
-    assert run(lab, wish(dataset, "echo", name="two", limit=2)).progress.total == 2
+    with pytest.raises(BadInput, match="A run called 'run' already exists"):
+        run(lab, request_for(dataset, "echo"))
+    assert run(lab, request_for(dataset, "echo", name="two", limit=2)).progress.total == 2
     assert lab.names() == ("two", "run")
     for name in ("nope", "..", "../datasets", ""):
         with pytest.raises(NotFound):
@@ -333,14 +337,14 @@ def test_a_run_from_begin_to_end(lab: Evaluations, dataset: str) -> None:
 def test_cancel_and_go_on(lab: Evaluations, dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     see = Evaluation._see
 
-    def cancelling(self: Evaluation, progress: Progress) -> None:
+    def cancelling(self: Evaluation, progress: RunProgress) -> None:
         if progress.done == 3:
             self.cancel()
         see(self, progress)
 
     with monkeypatch.context() as patch:
         patch.setattr(Evaluation, "_see", cancelling)
-        status = run(lab, wish(dataset, "echo", "mute"))
+        status = run(lab, request_for(dataset, "echo", "mute"))
     assert (status.phase, status.progress.done, status.left_s) == ("cancelled", 3, None)
     kept = rows(lab)
     assert len(kept) == 3
@@ -352,10 +356,10 @@ def test_cancel_and_go_on(lab: Evaluations, dataset: str, monkeypatch: pytest.Mo
 
 
 def test_one_at_a_time_and_a_cancel_reaches_the_engine(lab: Evaluations, dataset: str) -> None:
-    evaluation = lab.start(lambda: choices.begin(lab, wish(dataset, "endless")))
+    evaluation = lab.start(lambda: choices.begin(lab, request_for(dataset, "endless")))
     assert Endless.began.wait(10)
     with pytest.raises(Conflict, match="is running"):
-        lab.start(lambda: choices.begin(lab, wish(dataset, "echo", name="second")))
+        lab.start(lambda: choices.begin(lab, request_for(dataset, "echo", name="second")))
     assert lab.names() == ("run",)
     began = time.monotonic()
     evaluation.cancel()
@@ -367,7 +371,7 @@ def test_one_at_a_time_and_a_cancel_reaches_the_engine(lab: Evaluations, dataset
 
 def test_what_fails_is_told(lab: Evaluations, dataset: str) -> None:
     def gone() -> Any:
-        made = choices.begin(lab, wish(dataset, "echo"))
+        made = choices.begin(lab, request_for(dataset, "echo"))
         (lab.settings.models_dir / "echo" / "weights").unlink()
         return made
 
@@ -381,7 +385,7 @@ def test_the_device_has_one_user_at_a_time(lab: Evaluations, dataset: str) -> No
     """A recording of a user waits for one of the evaluation, and the evaluation for those who came before it."""
     pool, order = lab._pool, []
     Gated.gate.clear()
-    evaluation = lab.start(lambda: choices.begin(lab, wish(dataset, "gated")))
+    evaluation = lab.start(lambda: choices.begin(lab, request_for(dataset, "gated")))
     assert Gated.began.acquire(timeout=10)  # it warms up, and has the device
     held, leave = threading.Event(), threading.Event()
 
@@ -407,7 +411,7 @@ def test_the_device_has_one_user_at_a_time(lab: Evaluations, dataset: str) -> No
 
 def test_a_wait_for_the_device_can_be_cancelled_and_is_not_measured(lab: Evaluations, dataset: str) -> None:
     with lab._pool.slot(silent):
-        evaluation = lab.start(lambda: choices.begin(lab, wish(dataset, "echo")))
+        evaluation = lab.start(lambda: choices.begin(lab, request_for(dataset, "echo")))
         until(lambda: evaluation.status.waiting)
         evaluation.cancel()
         assert evaluation.ended.wait(5)
@@ -422,24 +426,24 @@ def test_a_wait_for_the_device_can_be_cancelled_and_is_not_measured(lab: Evaluat
 
 
 def test_the_end_of_the_server_ends_a_run(lab: Evaluations, dataset: str) -> None:
-    evaluation = lab.start(lambda: choices.begin(lab, wish(dataset, "endless")))
+    evaluation = lab.start(lambda: choices.begin(lab, request_for(dataset, "endless")))
     assert Endless.began.wait(10)
     lab.close()
     assert evaluation.ended.is_set()
     assert rows(lab) == []  # no failure was written down for what the end broke off
-    with pytest.raises(Unavailable, match="ending"):
+    with pytest.raises(Unavailable, match="shutting down"):
         lab.start(lambda: lab.resume("run"))
     lab.close()
 
 
 def test_time_left(lab: Evaluations, dataset: str) -> None:
-    evaluation = Evaluation(choices.begin(lab, wish(dataset, "echo")), lab.settings, lab._pool)
+    evaluation = Evaluation(choices.begin(lab, request_for(dataset, "echo")), lab.settings, lab._pool)
     assert evaluation.status.left_s is None
-    evaluation._see(Progress(2, 10, 0, "echo", ""))  # warms up
+    evaluation._see(RunProgress(2, 10, 0, "echo", ""))  # warms up
     assert evaluation.status.left_s is None
-    evaluation._see(Progress(2, 10, 0, "echo", "r0"))
+    evaluation._see(RunProgress(2, 10, 0, "echo", "r0"))
     time.sleep(0.2)
-    evaluation._see(Progress(4, 10, 0, "echo", "r2"))
+    evaluation._see(RunProgress(4, 10, 0, "echo", "r2"))
     left = evaluation.status.left_s
     assert left is not None
     assert 0.6 <= left < 5  # two of the eight took 0.2 s or a little more

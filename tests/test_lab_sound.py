@@ -183,11 +183,11 @@ def test_worsened_recordings_are_files_of_their_kind(speech: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("strengths", "sentence"),
     [
-        ({"colour": "grey"}, "Noise cannot be 'grey': choose from white, pink, brown."),
-        ({"mp3_kbps": [20]}, "mp3_kbps cannot have 20: choose from 8, 16, 24"),
-        ({"rooms_s": [9]}, "rooms_s cannot have 9: give numbers from 0.15 to 1.2."),
-        ({"snrs_db": ["10"]}, "snrs_db cannot have '10'"),
-        ({"clipped": [5]}, "clipped cannot have 5: choose from 2, 4"),
+        ({"colour": "grey"}, "colour cannot be 'grey'. Choose from white, pink, brown."),
+        ({"mp3_kbps": [20]}, "mp3_kbps cannot contain 20. Choose from 8, 16, 24"),
+        ({"rooms_s": [9]}, "rooms_s cannot contain 9. Use numbers from 0.15 to 1.2."),
+        ({"snrs_db": ["10"]}, "snrs_db cannot contain '10'"),
+        ({"clipped": [5]}, "clipped cannot contain 5. Choose from 2, 4"),
     ],
 )
 def test_strengths_that_cannot_be_are_refused(strengths: dict[str, Any], sentence: str) -> None:
@@ -197,7 +197,7 @@ def test_strengths_that_cannot_be_are_refused(strengths: dict[str, Any], sentenc
 
 def test_a_codec_that_is_not_there_is_a_sentence(speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(robustness, "ENCODER", tmp_path / "none.py")
-    with pytest.raises(Unavailable, match=r"The encoder failed .*: leave the codec out"):
+    with pytest.raises(Unavailable, match=r"The encoder failed .*Exclude the codec"):
         worsened(str(speech), str(tmp_path), FULL, limit=1)
-    with pytest.raises(BadInput, match="no short recording of one voice"):
+    with pytest.raises(BadInput, match="no recording of one speaker"):
         worsened(str(speech), str(tmp_path), FULL, limit=0)

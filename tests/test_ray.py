@@ -27,7 +27,7 @@ from stt_lab.engines.hosts.ray import RayHost
 from stt_lab.engines.hosts.ray_driver import CHUNK, find_devices
 from stt_lab.engines.protocols import Placement, silent
 from stt_lab.errors import BadInput, Cancelled, EngineCrashed, ModelMissing, SttError, Unavailable
-from stt_lab.jobs import Jobs
+from stt_lab.jobs import JobQueue
 from stt_lab.registry import OPERATIONS, Context, call
 from stt_lab.runtime import Runtime, local_runtime
 from stt_lab.settings import Settings, get_settings
@@ -272,15 +272,15 @@ def runtime(settings: Settings, tmp_path: Path) -> Iterator[Runtime]:
 
 
 @pytest.fixture
-def jobs(runtime: Runtime) -> Iterator[Jobs]:
-    with closing(Jobs(runtime, runtime.database, runtime.accounts, runtime.library, runtime.settings)) as made:
+def jobs(runtime: Runtime) -> Iterator[JobQueue]:
+    with closing(JobQueue(runtime, runtime.database, runtime.accounts, runtime.library, runtime.settings)) as made:
         made.start()
         yield made
 
 
 @slow
 def test_jobs_spread_over_the_nodes_and_survive_one(
-    nodes: Nodes, runtime: Runtime, jobs: Jobs, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nodes: Nodes, runtime: Runtime, jobs: JobQueue, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(pool.ENGINES, "faster-whisper", PLACES["second"])
     note, talk = weights / "runs", tone(tmp_path / "talk.wav", 1.0)

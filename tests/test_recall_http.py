@@ -44,7 +44,7 @@ def talk(client: httpx.Client, folder: Path) -> int:
 
 
 def library(served: Served) -> Library:
-    found: Library = served.app.state.parts.runtime.library
+    found: Library = served.app.state.installation.runtime.library
     return found
 
 
@@ -132,7 +132,7 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
     ("chat", {"question": "a" * 2001}, 400, "question"),
     ("chat", {"question": "what? " * 400_000}, 400, "question"),
     ("chat", {"question": "What?", "message": "What?"}, 400, "message"),
-    ("chat", {"question": "What?", "session_id": "chat_x"}, 404, "no such chat"),
+    ("chat", {"question": "What?", "session_id": "chat_x"}, 404, "chat was not found"),
     ("chat", {"question": "What?", "session_id": "c" * 61}, 400, "session_id"),
     ("chat", {"question": "What?", "model": "gpt-99"}, 400, "gpt-99"),
     ("summarize", {"style": "rude"}, 400, "style"),
@@ -143,7 +143,7 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
     ("analyze", {}, 400, "type"),
     ("analyze", {"type": "feelings"}, 400, "'sentiment', 'topics'"),
     ("analyze", {"type": "pii_redact", "mode": "blur"}, 400, "'mark', 'mask' or 'hash'"),
-    ("generate", {"type": "poem"}, 400, "choose one of blog_post, "),
+    ("generate", {"type": "poem"}, 400, "Use one of blog_post, "),
     ("generate", {"type": "quiz", "prompt": "a" * 2001}, 400, "prompt"),
 ]
 
@@ -188,7 +188,7 @@ def test_the_index_is_made_after_a_restart(folder: Path) -> None:
     """A server that ended before its index was made makes it when it is back."""
     settings = settings_for(folder / "again")
     with serve(settings) as first:
-        parts = first.app.state.parts
+        parts = first.app.state.installation
         parts.indexer.close()
         files = {"file": ("talk.wav", wav(folder / "again.wav").read_bytes())}
         fields = {"model": "base", "diarize": "false"}

@@ -17,12 +17,10 @@ import pytest
 from fakes import environ, files, pcm, program, tone, until
 from serving import Server, gone, serving
 
-from stt_lab.accounts.access import Access
 from stt_lab.engines.protocols import silent
 from stt_lab.errors import Busy, Unavailable
-from stt_lab.runtime import Runtime
 from stt_lab.scratch import prepare
-from stt_lab.server import _welcome, create_app
+from stt_lab.server import _welcome, compose, create_app
 from stt_lab.settings import Settings, get_settings
 from stt_lab.weights import catalog
 
@@ -186,16 +184,18 @@ def test_kill_9_leaves_no_process_and_the_next_start_no_file(tmp_path: Path) -> 
 
 def test_without_models(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, models_dir=tmp_path / "none", device="cpu", admin_key="mine")
-    welcome = _welcome(settings, Access(settings, Runtime(settings).accounts), "http://host:1")
+    installation = compose(settings)
+    welcome = _welcome(installation, "http://host:1")
+    installation.close()
     assert "stt-lab models pull" in welcome
     assert "mine" not in welcome
 
 
 def test_the_application_over_one_data_directory(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", models_dir=tmp_path / "models", device="cpu")
-    app = create_app(settings)
+    app = create_app(compose(settings))
     with pytest.raises(Busy, match="STT_LAB_DATA_DIR"):
-        create_app(settings)
+        create_app(compose(settings))
 
     async def live() -> None:
         async with app.router.lifespan_context(app):
@@ -204,7 +204,7 @@ def test_the_application_over_one_data_directory(tmp_path: Path) -> None:
     asyncio.run(live())
     prepare(settings).lock.release()  # its end freed the directory
     with pytest.raises(Unavailable):
-        app.state.parts.runtime.pool.transcribe(catalog.get("base"), pcm(tmp_path / "a.pcm"), None, silent)
+        app.state.installation.runtime.pool.transcribe(catalog.get("base"), pcm(tmp_path / "a.pcm"), None, silent)
 
 
 def test_a_sqlite_file_elsewhere_has_one_server(tmp_path: Path) -> None:

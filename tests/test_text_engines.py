@@ -16,7 +16,7 @@ from stt_lab.engines.hosts import InProcessHost, Task
 from stt_lab.engines.protocols import Embedder, Parser, Placement, Report, silent
 from stt_lab.errors import BadInput, Cancelled, TooLarge
 from stt_lab.operations import embed
-from stt_lab.operations.text import LONGEST, MOST_TEXTS
+from stt_lab.operations.text import MAX_CHARACTERS, MAX_TEXTS
 from stt_lab.settings import Settings, get_settings
 from stt_lab.types import Event, Parsed
 from stt_lab.weights import catalog
@@ -194,8 +194,8 @@ def test_embed() -> None:
         (["a", " "], BadInput, "Text 1 is empty"),
         (["a", None], BadInput, "texts"),
         ([1], BadInput, "texts"),
-        (["a"] * (MOST_TEXTS + 1), TooLarge, "at once"),
-        (["a" * LONGEST, "b"], TooLarge, "parts"),
+        (["a"] * (MAX_TEXTS + 1), TooLarge, "the limit is 2,048"),
+        (["a" * MAX_CHARACTERS, "b"], TooLarge, "parts"),
     ],
 )
 def test_embed_refuses(texts: Any, error: type[Exception], says: str) -> None:

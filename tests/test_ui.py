@@ -189,7 +189,7 @@ def test_the_library_and_jobs_of_an_account(served: Served, sound: Any) -> None:
     until(lambda: client.predict(job["id"], api_name="/job")["status"] == "done")
     (listed,) = client.predict(api_name="/transcripts")["results"]
     assert listed["title"] == "a.wav"
-    client.predict(listed["id"], {"Speaker 1": "Ada"}, api_name="/rename_speakers")
+    client.predict(listed["id"], {"Speaker 1": "Ada"}, api_name="/update_transcript")
     for form, begins in (("srt", b"1\n00:00:00"), ("pdf", b"%PDF"), ("docx", b"PK")):
         path = client.predict(listed["id"], form, api_name="/export_transcript")
         assert Path(path).name == f"a.{form}"
@@ -276,12 +276,12 @@ def test_the_timeline_has_a_lane_per_speaker_and_a_bar_per_turn() -> None:
 
 def test_facts_tell_duration_time_and_factor() -> None:
     shown = Outline(html.result(transcript(model="base"), html.Recording("a.wav", "x"), 3.0)).texts
-    assert {"0:10 of sound", "took 3.0 s", "RTF 0.20", "model base", "English", "2 speakers"} <= set(shown)
+    assert {"0:10 of audio", "took 3.0 s", "RTF 0.20", "model base", "English", "2 speakers"} <= set(shown)
 
 
 def test_silence_is_said_in_words() -> None:
     made = html.result(transcript(segments=(), speakers=(), turns=(), language=None), html.Recording("a.wav", "x"), 1.0)
-    assert "No speech was found" in made
+    assert "contains no speech" in made
     assert "data-save" not in made
     assert "left out" in made  # what was suppressed is told all the same
 

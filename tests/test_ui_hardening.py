@@ -31,6 +31,7 @@ from toy_server import (
 )
 
 from stt_lab.accounts.accounts import Tier
+from stt_lab.caller import ADMINISTRATOR
 from stt_lab.registry import OPERATIONS
 from stt_lab.settings import MB
 
@@ -78,7 +79,7 @@ def test_a_server_path_is_refused_by_every_function_with_a_file(served: Served, 
             for meta in (True, False):
                 data: list[Any] = [file_data(path, meta) if i in slots else None for i in range(counts[index])]
                 told = join(client, index, data)
-                assert '"success":false' in told or "Only uploaded files are read here" in told
+                assert '"success":false' in told or "Only uploaded files are accepted" in told
                 assert not any(word in told for word in (SECRET, "root:x:", "Traceback"))
     assert served.uploads == before  # nor was one copied to where it could be fetched
     assert (served.settings.data_dir / "private.txt").read_text() == SECRET  # nor were they removed
@@ -297,13 +298,34 @@ def test_a_malformed_call_shows_no_trace(client: httpx.Client, content: bytes) -
 def test_only_the_administrator_pulls(served: Served, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     pulled: list[str] = []
     monkeypatch.setattr("stt_lab.ui.transcribe.pull", lambda model, settings, report: pulled.append(model))
-    index = button(client, "Pull")
+    index = button(client, "Download")
     assert "sign in first" in join(client, index, ["base"])
     assert "not valid here" in join(client, index, ["base"], authorization="Bearer wrong")
     assert "sign in first" in join(client, index, ["base"], cookie="stt_lab_session=wrong")
     assert pulled == []
-    assert "is on this machine" in join(client, index, ["base"], authorization=f"Bearer {KEY}")
+    assert "is installed" in join(client, index, ["base"], authorization=f"Bearer {KEY}")
     assert pulled == ["base"]
+
+
+def test_a_page_of_another_site_cannot_use_a_session(served: Served, client: httpx.Client) -> None:
+    """Not one route of Gradio, whatever is asked; the page itself can, and so can a key."""
+    session = {"cookie": f"stt_lab_session={served.access.begin_session(ADMINISTRATOR)}"}
+    before, body = served.uploads, {"data": [], "session_hash": "x", "fn_index": 0}
+    for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}):
+        foreign = session | headers
+        answers = [
+            client.get(path, headers=foreign) for path in ("/", "/config", f"{API}/info", f"{API}/call/models/x")
+        ]
+        answers += [client.post(f"{API}/{path}", json=body, headers=foreign) for path in ("queue/join", "call/models")]
+        answers.append(client.post(f"{API}/upload", files={"files": ("a.wav", b"RIFF")}, headers=foreign))
+        assert [answer.status_code for answer in answers] == [403] * len(answers)
+        assert all("another site" in answer.json()["error"] for answer in answers)
+    assert served.uploads == before
+    index = button(client, "Pull")
+    assert "another site" in join(client, index, ["none"], **session, origin="https://evil.example")
+    assert "none&#x27;" in join(client, index, ["none"], **session, origin=served.url)
+    key = {"authorization": f"Bearer {KEY}", "origin": "https://evil.example"}
+    assert "none&#x27;" in join(client, index, ["none"], **session, **key)
 
 
 def test_private_functions_check_the_key(served: Served, client: httpx.Client, tmp_path: Path) -> None:
@@ -358,7 +380,7 @@ def test_an_unexpected_failure_shows_a_sentence_only(
         told = join(client, button(client, "Transcribe"), [file_data(path), None, "base", "auto", True, 0])
     finally:
         Toy.lines = ("Good morning.",)
-    assert "Something went wrong here" in told
+    assert "Something went wrong" in told
     assert "secret detail" not in told
     assert "secret detail" in caplog.text
     assert json.dumps("/etc/somewhere") not in told

@@ -35,10 +35,10 @@ from toy_server import (
 
 from stt_lab.lab.data.items import Item
 from stt_lab.lab.report.pictures import Picture
-from stt_lab.lab.runs.choices import Choice, Facts
-from stt_lab.lab.runs.evaluations import Status
-from stt_lab.lab.runs.runner import Progress
-from stt_lab.lab.runs.suite import read_entry
+from stt_lab.lab.runs.choices import DatasetFacts, SystemChoice
+from stt_lab.lab.runs.evaluations import EvaluationStatus
+from stt_lab.lab.runs.runner import RunProgress
+from stt_lab.lab.runs.suite import read_system
 from stt_lab.lab.scoring import leaderboard
 from stt_lab.lab.scoring.mistakes import LEGEND, Mistakes
 from stt_lab.ui.lab import gate, html
@@ -101,7 +101,7 @@ def test_no_handler_answers_strangers(served: Served, client: httpx.Client, hand
     _, key = served.accounts.create_key(account.id, "a", ["speech", "library", "account"])
     ways: list[dict[str, str]] = [
         {}, {"authorization": "Bearer wrong"}, {"authorization": f"Bearer {key}"}, {"cookie": "stt_lab_session=wrong"},
-        {"cookie": f"stt_lab_session={served.access.session_of(key)}"},
+        {"cookie": f"stt_lab_session={served.access.begin_session(served.access.identify_key(key))}"},
     ]  # fmt: skip
     assert len(handlers.every) >= 14
     files = file_inputs(client)
@@ -135,7 +135,7 @@ def test_without_the_extra_it_says_what_to_do(
 ) -> None:
     monkeypatch.setattr(gate, "PACKAGES", ("pandas", "no_such_package"))
     said = gate.missing_extra()
-    assert said.startswith("The laboratory needs no_such_package: run pip install")
+    assert said.startswith("The laboratory needs no_such_package. Run pip install")
     assert "stt_lab[lab]" in said
     assert "no_such_package" in handlers.call(client, "run", SECRET, [], ["base"], "auto", False, 0, "none", "x")
 
@@ -143,9 +143,10 @@ def test_without_the_extra_it_says_what_to_do(
 def test_the_extra_is_not_imported_before_it_is_needed() -> None:
     """What the page imports of the laboratory when the server starts is light."""
     sources = [path.read_text("utf-8") for path in (ROOT / "stt_lab" / "ui").rglob("*.py")]
-    named = {one for text in sources for one in re.findall(r"^from (stt_lab\.lab\.[\w.]+) import", text, re.MULTILINE)}
-    listed = [one for text in sources for one in re.findall(r"^from stt_lab\.lab import (.+)$", text, re.MULTILINE)]
-    modules = named | {f"stt_lab.lab.{name.strip()}" for names in listed for name in names.split(",")}
+    lines = [found for text in sources for found in re.findall(r"^from (stt_lab\.lab[\w.]*) import (.+)$", text, re.M)]
+    named = {module for module, _ in lines}
+    named |= {f"{module}.{name.strip()}" for module, names in lines for name in names.split(",")}
+    modules = {name for name in named if (ROOT / f"{name.replace('.', '/')}.py").is_file()}
     assert {
         "stt_lab.lab.runs.evaluations",
         "stt_lab.lab.scoring.leaderboard",
@@ -162,7 +163,7 @@ def test_the_extra_is_not_imported_before_it_is_needed() -> None:
 def test_a_run_is_begun_cancelled_resumed_and_shown(
     served: Served, client: httpx.Client, handlers: Handlers, tmp_path: Path
 ) -> None:
-    lab = served.app.state.parts.lab
+    lab = served.app.state.installation.lab
     assert SECRET in handlers.call(client, "refresh", None, None)
     assert "2 recordings" in handlers.call(client, "describe", SECRET)
     Toy.seconds = 30.0
@@ -174,14 +175,14 @@ def test_a_run_is_begun_cancelled_resumed_and_shown(
             assert other.post(f"{API}/queue/join", json=body, headers=ADMIN).status_code == 200
             until(lambda: lab.busy, 20)
             assert "is running" in handlers.call(client, "run", *data[:-1], "Second")
-            assert "is going on" in handlers.call(client, "show", "First run")
+            assert "is in progress" in handlers.call(client, "show", "First run")
             handlers.call(client, "cancel")
             until(lambda: not lab.busy, 10)
     finally:
         Toy.seconds = 0.0
     assert lab.last.status.phase == "cancelled"
     told = handlers.call(client, "show", "First run")
-    assert "has heard nothing yet" in told
+    assert "has no predictions yet" in told
     assert "First run is done" in handlers.call(client, "go_on", "First run")
     told = handlers.call(client, "show", "First run")
     for wanted in ("WER (%)", "base, auto", "data:image/png;base64", "lab-mistake", "<audio", "evening", ".json"):
@@ -202,7 +203,7 @@ def test_a_server_path_is_no_upload(client: httpx.Client, handlers: Handlers) ->
     told = handlers.call(client, "take", [file_data("/etc/passwd")], "x", "")
     assert '"success":false' in told
     told = handlers.call(client, "take", [file_data("/etc/passwd", meta=False)], "x", "")
-    assert "Only uploaded files are read here" in told or '"success":false' in told
+    assert "Only uploaded files are accepted" in told or '"success":false' in told
     assert "root:" not in told
 
 
@@ -235,27 +236,27 @@ def test_a_server_ends_with_its_evaluation(tmp_path: Path) -> None:
         assert not [line for line in server.errors if "Traceback" in line]
     with serving(tmp_path, **mine) as server:
         told = Handlers(server.client).call(server.client, "show", "one")
-        assert "has heard nothing yet: Resume goes on" in told
+        assert "has no predictions yet. Press Resume" in told
 
 
 @pytest.mark.parametrize(
     ("name", "values", "said"),
     [
-        ("run", [SECRET, [], [], "auto", False, 0, "none", "x"], "Choose a system"),
-        ("run", [SECRET, ["nope"], [], "auto", False, 0, "none", "x"], "no system"),
+        ("run", [SECRET, [], [], "auto", False, 0, "none", "x"], "No system is selected"),
+        ("run", [SECRET, ["nope"], [], "auto", False, 0, "none", "x"], "Unknown system"),
         ("run", [SECRET, [], ["nope"], "auto", False, 0, "none", "x"], "no model"),
         ("run", [SECRET, [], ["base"], "klingon", False, 0, "none", "x"], "klingon"),
         ("run", [SECRET, [], ["base"], "auto", False, "many", "none", "x"], "whole number"),
-        ("run", [SECRET, [], ["base"], "auto", False, -1, "none", "x"], "negative"),
+        ("run", [SECRET, [], ["base"], "auto", False, -1, "none", "x"], "cannot be -1"),
         ("run", [SECRET, [], ["base"], "auto", False, 0, "nope", "x"], "nope"),
-        ("run", [SECRET, [], ["base"], "auto", False, 0, "none", "../x"], "Name the run"),
-        ("run", ["../datasets", [], ["base"], "auto", False, 0, "none", "x"], "not here any more"),
-        ("run", [{"a": 1}, 7, 7, None, None, None, None, None], "Choose a system"),
-        ("go_on", ["../datasets"], "no run"),
-        ("show", ["../datasets"], "no run"),
-        ("look", ["..", "base", 1], "no run"),
-        ("make_report", ["/etc"], "no run"),
-        ("describe", ["../runs"], "not here any more"),
+        ("run", [SECRET, [], ["base"], "auto", False, 0, "none", "../x"], "is not a valid name for the run"),
+        ("run", ["../datasets", [], ["base"], "auto", False, 0, "none", "x"], "was not found"),
+        ("run", [{"a": 1}, 7, 7, None, None, None, None, None], "No system is selected"),
+        ("go_on", ["../datasets"], "was not found"),
+        ("show", ["../datasets"], "was not found"),
+        ("look", ["..", "base", 1], "was not found"),
+        ("make_report", ["/etc"], "was not found"),
+        ("describe", ["../runs"], "was not found"),
         ("take", [None, "x", ""], "No recording was sent"),
     ],
 )
@@ -276,7 +277,7 @@ def test_an_upload_becomes_a_dataset(served: Served, client: httpx.Client, handl
         archive.writestr("a.txt", "Good morning.")
     given = file_data(upload(client, path.read_bytes(), "talks.zip")) | {"orig_name": "talks.zip"}
     told = handlers.call(client, "take", [given], "From a <b>", "")
-    assert "Name the dataset" in told
+    assert "is not a valid name for the dataset" in told
     told = handlers.call(client, "take", [given], "Talks", "en")
     assert "Talks: 1 recordings were added" in told
     assert "English" in told
@@ -304,10 +305,10 @@ def test_many_files_are_the_administrators(served: Served, client: httpx.Client)
 
 
 BOARD = leaderboard.Board("a" * 64, "wer", NASTY, None, NASTY, 3)
-ROW = leaderboard.Row(
+ROW = leaderboard.LeaderboardRow(
     BOARD, NASTY, 0.1, None, None, 3, 3, 0, None, None, 0, NASTY, "2026-11-24", {"processor": NASTY}, "x"
 )
-STATUS = Status(NASTY, "running", Progress(1, 4, 1, NASTY, NASTY), left_s=61.0)
+STATUS = EvaluationStatus(NASTY, "running", RunProgress(1, 4, 1, NASTY, NASTY), left_s=61.0)
 ITEM = Item(NASTY, Path("a.wav"), text="x")
 LAB_TAGS = TAGS | {"caption", "figure", "a", "ol", "del", "ins"}
 
@@ -316,12 +317,12 @@ LAB_TAGS = TAGS | {"caption", "figure", "a", "ol", "del", "ins"}
     "made",
     [
         html.GATE,
-        html.facts(Facts(3, 61.0, {NASTY: 2, "": 1}, 1, 1, 1)),
-        html.lacking([Choice(read_entry(NASTY, {"engine": "stt_lab", "model": "base"}), NASTY)]),
+        html.facts(DatasetFacts(3, 61.0, {NASTY: 2, "": 1}, 1, 1, 1)),
+        html.lacking([SystemChoice(read_system(NASTY, {"engine": "stt_lab", "model": "base"}), NASTY)]),
         html.progress(STATUS),
-        html.ended(Status(NASTY, "done", STATUS.progress)),
-        html.ended(Status(NASTY, "cancelled", STATUS.progress)),
-        html.ended(Status(NASTY, "failed", STATUS.progress, problem=NASTY)),
+        html.ended(EvaluationStatus(NASTY, "done", STATUS.progress)),
+        html.ended(EvaluationStatus(NASTY, "cancelled", STATUS.progress)),
+        html.ended(EvaluationStatus(NASTY, "failed", STATUS.progress, problem=NASTY)),
         html.table(NASTY, (NASTY, NASTY), [(NASTY, NASTY)]),
         html.failures([(NASTY, NASTY, NASTY)]),
         html.figures([Picture(b"png", NASTY, 900)]),
@@ -339,15 +340,19 @@ def test_nothing_hostile_becomes_markup(made: str) -> None:
 
 def test_progress_says_what_and_how_long() -> None:
     shown = " ".join(
-        Outline(html.progress(Status("r", "running", Progress(12, 75, 2, "base", "a/1"), left_s=200))).texts
+        Outline(
+            html.progress(EvaluationStatus("r", "running", RunProgress(12, 75, 2, "base", "a/1"), left_s=200))
+        ).texts
     )
     for wanted in ("12 of 75", "2 failed", "base: a/1", "about 3:20 left"):
         assert wanted in shown
-    waiting = Status("r", "running", Progress(0, 2, 0, "base", "a"), waiting=True)
+    waiting = EvaluationStatus("r", "running", RunProgress(0, 2, 0, "base", "a"), waiting=True)
     assert "Waiting for the device" in html.progress(waiting)
-    assert "Cancelling" in html.progress(Status("r", "stopping", Progress(0, 2, 0, "base", "a"), waiting=True))
+    assert "Cancelling" in html.progress(
+        EvaluationStatus("r", "stopping", RunProgress(0, 2, 0, "base", "a"), waiting=True)
+    )
 
 
 def test_one_is_not_many() -> None:
-    assert "1 recording<" in html.facts(Facts(1, None, {"en": 1}, 1, 0, 0))
-    assert "nothing can be scored but speed" in html.facts(Facts(1, None, {"en": 1}, 0, 0, 0))
+    assert "1 recording<" in html.facts(DatasetFacts(1, None, {"en": 1}, 1, 0, 0))
+    assert "only speed can be measured" in html.facts(DatasetFacts(1, None, {"en": 1}, 0, 0, 0))

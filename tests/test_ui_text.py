@@ -24,12 +24,12 @@ from stt_lab.recall.values import ChatAnswer
 from stt_lab.translation import translated_transcript
 from stt_lab.types import File, Segment, TextSpan, Transcript, Word
 from stt_lab.ui.text import analysis, documents, html, results
-from stt_lab.ui.text.prose import Notes, document, paragraphs
-from stt_lab.ui.text.source import Place, Source
+from stt_lab.ui.text.prose import CitationNotes, document, paragraphs
+from stt_lab.ui.text.source import ParagraphRange, TextSource
 from stt_lab.ui.text.tasks import OF_LIBRARY
 from stt_lab.ui.text.wire import plain
 from stt_lab.weights import catalog
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.values import Analysis, Generated, Statement, Summary
 
 TAGS = TAGS | {"article", "h3", "h4", "h5", "h6", "thead", "meter", "blockquote", "ol", "strong", "pre", "del"}
@@ -38,7 +38,7 @@ MARK = "zebrafish"
 
 def stored(
     *lines: str, title: str = "Weekly talk.mp3", speakers: tuple[str, ...] = ("Ada",), has_audio: bool = True
-) -> Source:
+) -> TextSource:
     """A transcript whose words take a second each; a line is a segment, of the next speaker."""
     segments, now = [], 0.0
     for line, speaker in zip(lines, cycle(speakers), strict=False):
@@ -50,7 +50,7 @@ def stored(
     info = {"id": 7, "slug": "x", "title": title, "status": "done", "error": None, "language": "en", "duration": now}
     info |= {"model": "base", "words": 1, "speakers": speakers, "has_audio": has_audio, "created": datetime.now(UTC)}
     detail = TranscriptDetail(**info, finished=None, text=transcript.text, segments=(), warnings=())  # type: ignore[arg-type]
-    return Source(Script.of(transcript), detail, transcript)
+    return TextSource(SourceText.of(transcript), detail, transcript)
 
 
 def buttons(made: str) -> list[dict[str, str]]:
@@ -69,9 +69,9 @@ def test_a_citation_of_a_transcript_leads_to_its_words() -> None:
     start = text.index("Ana takes")
     made = source.cite(TextSpan(start, start + 9))
     assert (made.said, made.seconds, made.speaker) == ("Ana takes", 7.0, "Ada")
-    assert made.places == (Place(1, 14, 23),)
+    assert made.places == (ParagraphRange(1, 14, 23),)
     across = source.cite(TextSpan(text.index("all."), text.index("now.")))
-    assert across.places == (Place(0, 16, 20), Place(1, 0, 9))
+    assert across.places == (ParagraphRange(0, 16, 20), ParagraphRange(1, 0, 9))
     assert across.seconds == 3.0
     second = source.segment(1)
     assert second is not None
@@ -90,12 +90,12 @@ def test_every_word_has_its_own_second() -> None:
 
 def test_a_segment_without_words_has_times_by_its_length() -> None:
     transcript = Transcript("en", 10.0, (Segment(0, 10, "0123456789"),))
-    source = Source(Script.of(transcript), None, transcript)
+    source = TextSource(SourceText.of(transcript), None, transcript)
     assert source.seconds(5) == 5.0
 
 
 def test_places_are_counted_as_browsers_count() -> None:
-    source = Source.pasted("a 🙂 b\r\n🙂🙂 the end")
+    source = TextSource.pasted("a 🙂 b\r\n🙂🙂 the end")
     text = source.script.text
     assert text == "a 🙂 b\n🙂🙂 the end"
     place = source.cite(TextSpan(text.index("the"), len(text))).places[0]
@@ -109,14 +109,14 @@ def test_a_citation_tells_time_and_speaker_or_its_number() -> None:
     assert one["label"] == "0:00 Ada &lt;b&gt;"
     assert (one["data-seek"], one["data-marks"]) == ("0.000", "0:0-4")
     assert one["aria-label"] == "Play from 0:00 Ada &lt;b&gt;: Good"
-    cited = html.Cited(Source.pasted("one two one"))
+    cited = html.Cited(TextSource.pasted("one two one"))
     made = cited.marks([TextSpan(0, 3)]) + cited.marks([TextSpan(4, 7), TextSpan(0, 3), TextSpan(0, 3)])
     assert [each["label"] for each in buttons(made)] == ["1", "2", "1"]
     assert "data-seek" not in made
 
 
 def test_how_many_more_citations_there_are_is_told() -> None:
-    source = Source.pasted("one " * 40)
+    source = TextSource.pasted("one " * 40)
     made = html.Cited(source).marks([TextSpan(4 * i, 4 * i + 3) for i in range(15)] * 2)
     assert len(buttons(made)) == html.MOST
     assert f"and {15 - html.MOST} more" in made
@@ -132,7 +132,7 @@ def test_without_spans_segments_are_cited() -> None:
 
 
 def test_notes_stand_behind_what_they_cite() -> None:
-    notes = Notes(
+    notes = CitationNotes(
         [("One thing.", "<i>1</i>"), ("Another\nthing", "<i>2</i>"), ("not there", "<i>3</i>"), ("", "<i>4</i>")]
     )
     made = paragraphs("One thing. Another thing, too.\n\n- One thing. <b>\n- x", notes)
@@ -143,21 +143,23 @@ def test_notes_stand_behind_what_they_cite() -> None:
 
 def test_what_is_said_twice_has_two_notes() -> None:
     said = "Yes. No. Yes.\n\nYes."
-    notes = Notes([("Yes.", "<i>1</i>"), ("No.", "<i>2</i>"), ("Yes.", "<i>3</i>"), ("Yes.", "<i>4</i>")])
+    notes = CitationNotes([("Yes.", "<i>1</i>"), ("No.", "<i>2</i>"), ("Yes.", "<i>3</i>"), ("Yes.", "<i>4</i>")])
     made = paragraphs(said, notes)
     assert re.findall(r"(\w+\.)<i>(\d)</i>", made) == [("Yes.", "1"), ("No.", "2"), ("Yes.", "3"), ("Yes.", "4")]
 
 
 def test_notes_come_in_the_order_of_the_document() -> None:
     said = "We call Ana, and then Bob.\n\n- We call Ana\n- Bob: call Eve"
-    notes = Notes([("We call Ana, and then Bob.", "<i>1</i>"), ("we call Ana", "<i>2</i>"), ("Call Eve", "<i>3</i>")])
+    notes = CitationNotes(
+        [("We call Ana, and then Bob.", "<i>1</i>"), ("we call Ana", "<i>2</i>"), ("Call Eve", "<i>3</i>")]
+    )
     made = paragraphs(said, notes)
     assert "Ana, and then Bob.<i>1</i></p><ul><li>We call Ana<i>2</i></li><li>Bob: call Eve<i>3</i></li>" in made
     assert "stt-rest" not in made
 
 
 def test_notes_stand_in_documents() -> None:
-    notes = Notes(
+    notes = CitationNotes(
         {"Hello there": "<i>1</i>", "very bold": "<i>2</i>", "to do": "<i>3</i>", "a cell": "<i>4</i>"}.items()
     )
     source = "# Head\n\nHello\nthere, this is very **bold** and so on\n\n- [ ] to do\n\n|a|\n|-|\n|a cell|\n"
@@ -182,7 +184,7 @@ def test_notes_stand_in_documents() -> None:
     ],
 )
 def test_documents_have_no_links_pictures_or_scripts(markdown: str) -> None:
-    outline = Outline(document(markdown, Notes([])))
+    outline = Outline(document(markdown, CitationNotes([])))
     assert set(outline.tags) <= TAGS
     assert not outline.attributes & {"href", "src", "srcset", "style"}
     assert not any(name.startswith("on") for name in outline.attributes)
@@ -192,7 +194,7 @@ def test_documents_have_no_links_pictures_or_scripts(markdown: str) -> None:
 # Results
 
 
-def summary(source: Source, text: str) -> Summary:
+def summary(source: TextSource, text: str) -> Summary:
     span = TextSpan(0, min(4, len(source.script.text)))
     return Summary(text, "brief", NASTY, (Statement(text, (span,), (0,)),), (NASTY,))
 
@@ -212,9 +214,9 @@ ANALYSES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    "source", [stored(NASTY, title=NASTY, speakers=(NASTY,)), Source.pasted(NASTY)], ids=["stored", "pasted"]
+    "source", [stored(NASTY, title=NASTY, speakers=(NASTY,)), TextSource.pasted(NASTY)], ids=["stored", "pasted"]
 )
-def test_nothing_hostile_becomes_markup(source: Source) -> None:
+def test_nothing_hostile_becomes_markup(source: TextSource) -> None:
     made = [results.summary(summary(source, NASTY), source)]
     made += [analysis.analysis(Analysis(type, NASTY, result, (NASTY,)), source) for type, result in ANALYSES.items()]  # type: ignore[arg-type]
     for each in made:
@@ -237,8 +239,8 @@ ITEMS: dict[str, tuple[str, list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("type", ITEMS)
-@pytest.mark.parametrize("source", [stored(NASTY), Source.pasted(NASTY)], ids=["stored", "pasted"])
-def test_documents_are_no_markup_and_have_citations(type: str, source: Source) -> None:
+@pytest.mark.parametrize("source", [stored(NASTY), TextSource.pasted(NASTY)], ids=["stored", "pasted"])
+def test_documents_are_no_markup_and_have_citations(type: str, source: TextSource) -> None:
     content, items = ITEMS[type]
     made = documents.generated(Generated(type, NASTY, content, tuple(items), (NASTY,)), source)
     outline = Outline(made)
@@ -254,12 +256,14 @@ def test_answers_of_cards_are_asked_for() -> None:
         {"block": "quiz", "question": "What is a puck?", "options": ["a sensor", "a lamp"], "answer": "a sensor"}
         | SPANS
     ]
-    made = documents.generated(Generated("quiz", "m", "1. What is a puck?", tuple(items)), Source.pasted("A puck is."))
+    made = documents.generated(
+        Generated("quiz", "m", "1. What is a puck?", tuple(items)), TextSource.pasted("A puck is.")
+    )
     assert "<p>What is a puck?</p><ol><li>a sensor</li><li>a lamp</li></ol><details><summary>Answer</summary>" in made
 
 
 def answered(text: str, orders: tuple[int, ...], found: bool = True) -> ChatAnswer:
-    sources = tuple(recall.Source(order, 1, NASTY, 0.5, 0.0) for order in orders)
+    sources = tuple(recall.ChatSource(order, 1, NASTY, 0.5, 0.0) for order in orders)
     return ChatAnswer(text, sources if found else (), "s", NASTY, found, () if found else sources, (NASTY,))
 
 
@@ -272,10 +276,10 @@ def test_a_conversation_has_the_last_question_first() -> None:
     assert outline.open == []
     assert [one["data-marks"] for one in buttons(made)] == ["1:0-6", "0:0-8"]
     shown = made.partition("stt-talk")[2]
-    assert shown.index("What comes nearest") < shown.index("first?") < shown.index("It rests on")
+    assert shown.index("Closest passages") < shown.index("first?") < shown.index("Sources:")
 
 
-def translation(source: Source, *said: tuple[str, str], between: str = " ") -> str:
+def translation(source: TextSource, *said: tuple[str, str], between: str = " ") -> str:
     """Of the source's sentences, each with its translation."""
     text, statements = source.script.text, []
     for sentence, written in said:
@@ -286,7 +290,7 @@ def translation(source: Source, *said: tuple[str, str], between: str = " ") -> s
 
 
 def test_a_translation_is_text_whose_sentences_are_cited() -> None:
-    made = translation(Source.pasted(f"a text\n {NASTY}"), ("a text", NASTY), (NASTY, "Olá."), between="\n ")
+    made = translation(TextSource.pasted(f"a text\n {NASTY}"), ("a text", NASTY), (NASTY, "Olá."), between="\n ")
     outline = Outline(made)
     assert set(outline.tags) <= TAGS
     assert outline.open == []
@@ -337,7 +341,7 @@ def test_findings_are_also_plain_text() -> None:
 def test_an_analysis_says_when_there_is_nothing(type: str) -> None:
     full = ANALYSES[type]
     nothing: Any = [] if isinstance(full, list) else full | {"sentences": [], "entities": []}
-    made = analysis.analysis(Analysis(type, "extractive", nothing), Source.pasted("a text"))  # type: ignore[arg-type]
+    made = analysis.analysis(Analysis(type, "extractive", nothing), TextSource.pasted("a text"))  # type: ignore[arg-type]
     assert ("were found" in made) == (type != "sentiment")
     assert buttons(made) == []
 
@@ -353,7 +357,7 @@ def test_moods_are_drawn_along_the_time() -> None:
     )
     bars = re.findall(r'<rect class="(\w+)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', made)
     assert bars == [("bad", "0.00", "0.500", "4.00", "0.250"), ("good", "4.00", "0.100", "4.00", "0.400")]
-    assert 'aria-label="Mood from beginning to end: 1 positive, 1 negative, 0 neutral sentences"' in made
+    assert 'aria-label="Sentiment over time: 1 positive, 1 negative, 0 neutral sentences"' in made
 
 
 def test_a_result_carries_its_files() -> None:
@@ -369,7 +373,7 @@ def test_a_result_carries_its_files() -> None:
 
 def test_the_panel_plays_the_recording_and_shows_the_text() -> None:
     made = html.panel(stored("One two.", "Three."))
-    assert '<audio controls playsinline preload="metadata" src="recordings/7"' in made
+    assert '<audio controls playsinline preload="metadata" src="api/v1/transcripts/7/audio/"' in made
     assert re.findall(r'<p data-from="([\d.]+)">([^<]*)</p>', made) == [("0.000", "One two."), ("2.000", "Three.")]
     assert "<video" in html.panel(stored("One.", title="a.mp4"))
     assert "<audio" not in html.panel(stored("One.", has_audio=False))
@@ -426,9 +430,9 @@ def test_a_list_has_the_visitors_own_transcripts(client: httpx.Client, keys: dic
         assert f"{MARK} talk.wav" in join(client, offer, [query, None], **keys["ada"])
         for stranger in STRANGERS:
             assert f"{MARK} talk" not in join(client, offer, [query, transcript], **keys[stranger])
-    assert "signed in" in join(client, offer, ["", None])
+    assert "sign in" in join(client, offer, ["", None])
     assert "scope" in join(client, offer, ["", None], **keys["speech"])
-    assert "what comes nearest" in join(client, offer, ["unheard", None], **keys["ada"])
+    assert "the closest matches" in join(client, offer, ["unheard", None], **keys["ada"])
     assert "No transcript speaks of this" in join(client, offer, [MARK, None], **keys["bob"])
     assert "transcribe a recording first" in join(client, offer, ["", None], **keys["bob"])
 
@@ -436,10 +440,10 @@ def test_a_list_has_the_visitors_own_transcripts(client: httpx.Client, keys: dic
 def test_a_transcript_is_opened_by_its_owner(client: httpx.Client, keys: dict[str, Any], transcript: str) -> None:
     shown = join(client, handler(client, "open"), [transcript], **keys["ada"])
     assert f"The {MARK} swims" in shown
-    assert f"recordings/{transcript}" in shown
+    assert f"api/v1/transcripts/{transcript}/audio/" in shown
     for stranger in STRANGERS:
         assert MARK not in join(client, handler(client, "open"), [transcript], **keys[stranger])
-    assert "There is no such transcript" in join(client, handler(client, "open"), [transcript], **keys["bob"])
+    assert "The transcript was not found" in join(client, handler(client, "open"), [transcript], **keys["bob"])
 
 
 CONTROLS: dict[str, list[Any]] = {
@@ -482,20 +486,20 @@ def test_a_key_is_for_the_library_or_for_texts(
 def test_a_pasted_text_is_summarised_for_who_signed_in(client: httpx.Client, keys: dict[str, Any]) -> None:
     summarise, asked = button(client, "Summarise"), ["pasted", None, "One 🙂 sentence. Another one.", "auto", "brief"]
     assert 'data-marks=\\"0:0-16\\"' in join(client, summarise, asked, **keys["text"])
-    assert "signed in" in join(client, summarise, asked)
-    assert "signed in" in join(client, summarise, asked, **keys["wrong"])
+    assert "sign in" in join(client, summarise, asked)
+    assert "sign in" in join(client, summarise, asked, **keys["wrong"])
     assert "Another one" not in join(client, summarise, asked)
 
 
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (["library", None, "", "auto", "brief"], "No transcript is chosen"),
-        (["library", "999", "", "auto", "brief"], "There is no such transcript"),
-        (["library", {"a": 1}, "", "auto", "brief"], "There is no such transcript"),
-        (["pasted", None, "", "auto", "brief"], "There are no words"),
-        (["pasted", None, "🙂", "auto", "brief"], "There are no words"),
-        (["pasted", None, "a text", "gigantic", "brief"], "choose one of"),
+        (["library", None, "", "auto", "brief"], "No transcript is selected"),
+        (["library", "999", "", "auto", "brief"], "The transcript was not found"),
+        (["library", {"a": 1}, "", "auto", "brief"], "The transcript was not found"),
+        (["pasted", None, "", "auto", "brief"], "contains no words"),
+        (["pasted", None, "🙂", "auto", "brief"], "contains no words"),
+        (["pasted", None, "a text", "gigantic", "brief"], "Use one of"),
         (["pasted", None, "a text", "auto", "poem"], "'style'"),
         (["pasted", None, ["a", 1], None, {}], "'style'"),
     ],
@@ -509,12 +513,12 @@ def test_an_error_is_a_sentence(client: httpx.Client, keys: dict[str, Any], valu
 @pytest.mark.parametrize(
     ("verb", "controls", "said"),
     [
-        ("Translate", [None], "No language is chosen"),
+        ("Translate", [None], "No target language is selected"),
         ("Translate", ["xx"], "cannot be translated"),
-        ("Write", ["sonnet", ""], "There is no kind of document called"),
+        ("Write", ["sonnet", ""], "does not exist. Use one of"),
         ("Ask", ["Who swims?", True], OF_LIBRARY),
-        ("Redact", ["wav", "mark", "silence", []], "choose Text and no kinds"),
-        ("Redact", ["txt", "mark", "silence", ["PERSON"]], "choose Text and no kinds"),
+        ("Redact", ["wav", "mark", "silence", []], "Choose Text and no kinds"),
+        ("Redact", ["txt", "mark", "silence", ["PERSON"]], "Choose Text and no kinds"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -553,7 +557,7 @@ def test_cancel_stops_the_work(client: httpx.Client, keys: dict[str, Any]) -> No
         client.post(f"{API}/queue/join", json=body, headers=keys["ada"])
         with client.stream("GET", f"{API}/queue/data", params={"session_hash": "mine"}) as stream:
             lines = stream.iter_lines()
-            assert any("Reading the text" in line for line in lines)
+            assert any("Analysing the text" in line for line in lines)
             client.post(f"{API}/queue/join", json=stop | {"session_hash": "another"})
             client.post(f"{API}/queue/join", json=stop)
             assert any("Cancelled." in line for line in lines)

@@ -19,7 +19,8 @@ from fastapi import FastAPI
 from stt_lab.accounts.accounts import Tier
 from stt_lab.engines import pool
 from stt_lab.engines.protocols import Goal, Placement, Report
-from stt_lab.server import OPTIONS, Parts, create_app
+from stt_lab.installation import Installation
+from stt_lab.server import OPTIONS, compose, create_app
 from stt_lab.settings import Settings
 from stt_lab.text.sentences import sentences
 from stt_lab.types import (
@@ -176,7 +177,7 @@ class Served:
 
     def __init__(self, server: uvicorn.Server, settings: Settings, app: FastAPI) -> None:
         self.server, self.settings, self.app = server, settings, app
-        parts: Parts = app.state.parts
+        parts: Installation = app.state.installation
         self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         self.access, self.accounts = parts.access, parts.runtime.accounts
 
@@ -200,8 +201,8 @@ def serve(settings: Settings, real: bool = False) -> Iterator[Served]:
         "madlad": "ToyTranslator",
     }
     pool.ENGINES.update({} if real else {engine: f"{__name__}:{toy}" for engine, toy in toys.items()})
-    app = create_app(settings)
-    app.state.parts.runtime.accounts.set_tier(Tier(name="anonymous"))  # without limits
+    app = create_app(compose(settings))
+    app.state.installation.runtime.accounts.set_tier(Tier(name="anonymous"))  # without limits
     config = uvicorn.Config(app, "127.0.0.1", 0, **OPTIONS | {"timeout_graceful_shutdown": 2})
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

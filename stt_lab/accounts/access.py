@@ -1,7 +1,6 @@
-"""Who is calling: the administrator's key, the keys of accounts, the browser's cookie, and the client's address.
+"""Identify callers: by the administrator's key, by a key of an account, by the page's session, or by their address.
 
-A cookie holds no key: it names one, signed with a secret that is derived from the administrator's, and it ends with
-the key that it names.
+The session's cookie holds no key but a random id, which the store has as a digest (stt_lab.accounts.accounts).
 """
 
 from __future__ import annotations
@@ -13,18 +12,26 @@ import secrets
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from stt_lab.accounts.accounts import WRONG_KEY
+from stt_lab.accounts.origin import is_foreign
 from stt_lab.caller import ADMINISTRATOR, ANONYMOUS, Caller
-from stt_lab.errors import NotFound, Unauthorized
+from stt_lab.errors import Forbidden, Unauthorized
 from stt_lab.settings import MB, Settings
 
 if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
     from stt_lab.accounts.accounts import Account, Accounts, Key
 
 COOKIE = "stt_lab_session"
 SIGN_IN_PATH = "/sign-in"
-COOKIE_AGE_S = 30 * 24 * 3600
+SESSION_BYTES = 32
+FOREIGN = (
+    "This request comes from a page of another site and uses the session of this one: "
+    "open the page of this server, or send a key as 'Authorization: Bearer KEY'."
+)
 V6_PREFIX = 64  # bits of an IPv6 address that one customer of a provider has for himself
 
 
@@ -38,64 +45,68 @@ class Access:
         self._accounts = accounts
         self._proxies, self._max_upload_mb = settings.trusted_proxies, settings.max_upload_mb
 
-    def identify(self, authorization: str | None, address: str = "") -> Caller:
-        """The caller of an `Authorization` header: none is anonymous, a wrong key is Unauthorized."""
-        if not authorization:
-            return replace(ANONYMOUS, client=self._client(address))
-        scheme, _, key = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            raise Unauthorized(
-                "This key is not valid here: send 'Authorization: Bearer KEY' with a key of this installation."
-            )
-        return self._owner(key.strip())
+    def identify(self, connection: HTTPConnection) -> Caller:
+        """Identify the caller of an HTTP request, of a WebSocket, or of a request of the page.
 
-    def identify_browser(self, authorization: str | None, cookie: str | None, address: str = "") -> Caller:
-        """The caller behind the page: a header as above, else the session cookie, else anonymous."""
-        signed_in = None if authorization or not cookie else self._signed_in(cookie)
-        return signed_in or self.identify(authorization, address)
+        The first of these decides: the header `Authorization: Bearer KEY`; `?token=KEY` of a WebSocket, whose headers a
+        browser cannot set; the page's session. Nothing of them, or a session that has ended, is anonymous. Raises
+        Unauthorized for a wrong key, and Forbidden when a page of another site uses the session.
+        """
+        authorization = connection.headers.get("authorization")
+        if authorization:
+            return self.identify_key(_bearer(authorization))
+        token = connection.query_params.get("token") if connection.scope["type"] == "websocket" else None
+        if token:
+            return self.identify_key(token)
+        return self._signed_in(connection) or replace(ANONYMOUS, client=self._client(self.address(connection)))
 
-    def visitor(self, request: Any) -> Caller:
-        """The caller behind a request of the page or of Gradio's clients: Starlette's, or Gradio's own around it."""
-        authorization, cookie = request.headers.get("authorization"), request.cookies.get(COOKIE)
-        return self.identify_browser(authorization, cookie, self.address(request))
-
-    def _owner(self, key: str) -> Caller:
+    def identify_key(self, key: str) -> Caller:
+        """Identify the caller by a key. Raises Unauthorized for a wrong one."""
         if _same(key, self._key):
             return ADMINISTRATOR
         return _caller(*self._accounts.identify(key))
 
-    # The page
+    # The page's sessions
 
-    @property
-    def session(self) -> str:
-        """Value of the administrator's cookie: the key itself never reaches a browser."""
-        return self._derive("session")
+    def begin_session(self, caller: Caller) -> str:
+        """Begin a session of a caller who has shown a key; returns its id, the value of the cookie."""
+        session_id = secrets.token_urlsafe(SESSION_BYTES)
+        self._accounts.begin_session(self._session_digest(session_id), caller.account_id, caller.key_id)
+        return session_id
 
-    def session_of(self, key: str) -> str:
-        """The cookie of whoever has this key. Raises Unauthorized for a wrong one."""
-        caller = self._owner(key)
-        if caller.key_id is None:
-            return self.session
-        named = f"{caller.account_id}.{caller.key_id}"
-        return f"{named}.{self._derive(f'session {named}')}"
+    def end_session(self, connection: HTTPConnection) -> None:
+        """End the session that a request carries, in the store too."""
+        if cookie := connection.cookies.get(COOKIE):
+            self._accounts.end_session(self._session_digest(cookie))
 
-    def _signed_in(self, cookie: str) -> Caller | None:
-        if _same(cookie, self.session):
-            return ADMINISTRATOR
-        named, _, signature = cookie.rpartition(".")
-        if not named or not _same(signature, self._derive(f"session {named}")):
+    def check_origin(self, connection: HTTPConnection) -> None:
+        """Raise Forbidden when a page of another site uses the session. Whoever sends a key does not use it."""
+        uses_session = connection.cookies.get(COOKIE) and not connection.headers.get("authorization")
+        if uses_session and self.is_foreign(connection):
+            raise Forbidden(FOREIGN)
+
+    def is_foreign(self, connection: HTTPConnection) -> bool:
+        """Whether a browser sent this from a page of another site."""
+        hosts = [connection.headers.get("host", "")]
+        if self._behind_proxy(connection):
+            hosts += ",".join(connection.headers.getlist("x-forwarded-host")).split(",")
+        method = connection.scope.get("method", "GET")
+        return is_foreign(method, connection.headers, hosts, self.is_encrypted(connection))
+
+    def _signed_in(self, connection: HTTPConnection) -> Caller | None:
+        cookie = connection.cookies.get(COOKIE)
+        if not cookie:
             return None
-        account_id, key_id = map(int, named.split("."))
-        return self._holder(account_id, key_id)
-
-    def _holder(self, account_id: int, key_id: int) -> Caller | None:
-        """Whoever signed in with a key, as long as it is good."""
-        try:
-            account = self._accounts.get(account_id)
-        except NotFound:
+        self.check_origin(connection)
+        found = self._accounts.find_session(self._session_digest(cookie))
+        if found is None:
             return None
-        keys = () if account.disabled else self._accounts.keys(account_id)  # those that are good
-        return next((_caller(account, key) for key in keys if key.id == key_id), None)
+        account, key = found
+        return ADMINISTRATOR if key is None else _caller(account, key)
+
+    def _session_digest(self, session_id: str) -> str:
+        """What the store has of a session's id. Another administrator's key makes another: it ends all sessions."""
+        return self._derive(f"session {session_id}")
 
     @property
     def sign_in_token(self) -> str:
@@ -120,10 +131,18 @@ class Access:
         address = _parsed(peer)
         return address is not None and any(address in proxies for proxies in self._proxies)
 
-    def address(self, request: Any) -> str:
+    def is_encrypted(self, connection: HTTPConnection) -> bool:
+        """Whether the client's own connection is encrypted."""
+        forwarded = connection.headers.get("x-forwarded-proto", "") if self._behind_proxy(connection) else ""
+        return (forwarded or connection.scope.get("scheme", "http")) in ("https", "wss")
+
+    def _behind_proxy(self, connection: HTTPConnection) -> bool:
+        return connection.client is not None and self.trusts(connection.client.host)
+
+    def address(self, connection: HTTPConnection) -> str:
         """The client's own address: behind proxies of ours the last of X-Forwarded-For that is none of them."""
-        address: str = request.client.host if request.client else ""
-        hops = [hop.strip() for line in request.headers.getlist("x-forwarded-for") for hop in line.split(",")]
+        address: str = connection.client.host if connection.client else ""
+        hops = [hop.strip() for line in connection.headers.getlist("x-forwarded-for") for hop in line.split(",")]
         while hops and self.trusts(address):
             address = hops.pop()
         return address
@@ -150,6 +169,14 @@ def _parsed(address: str) -> IPv4Address | IPv6Address | None:
 def _caller(account: Account, key: Key) -> Caller:
     scopes = frozenset(key.scopes) if account.admin else frozenset(key.scopes) - {"admin"}
     return Caller(account.name, scopes, account.admin and "admin" in scopes, account.id, key.id)
+
+
+def _bearer(authorization: str) -> str:
+    """The key of an `Authorization` header."""
+    scheme, _, key = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Unauthorized(WRONG_KEY)
+    return key.strip()
 
 
 def _same(one: str, other: str) -> bool:

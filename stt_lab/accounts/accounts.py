@@ -1,6 +1,7 @@
-"""Accounts and their keys, on top of quotas and credits.
+"""Accounts, their keys and the page's sessions, on top of quotas and credits.
 
-A key is shown once, when it is made; the store has its SHA-256 only, which is enough for 256 random bits.
+A key is shown once, when it is made; the store has its SHA-256 only, which is enough for 256 random bits. The store has
+a digest of a session's id too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 from stt_lab.accounts.credits import Credits, Entry, Limits, Tier, UsageDay
 from stt_lab.errors import BadInput, NotFound, Unauthorized, Unavailable
 from stt_lab.store import models as rows
-from stt_lab.store import queries
+from stt_lab.store import queries, sessions
 from stt_lab.store.database import Session
 from stt_lab.store.models import ADMINISTRATOR_ID, ANONYMOUS_ID
 
@@ -32,6 +33,10 @@ PREFIX = len("stt_") + 8  # characters of a key that may be shown
 SCOPE = re.compile(r"[a-z][a-z0-9_:-]{0,39}")
 MOST_KEYS = 100  # valid at once, of an account
 TOUCH = timedelta(minutes=1)  # last_used is this coarse, so that a request seldom writes
+SESSION_AGE = timedelta(days=30)
+SESSION_UNUSED = timedelta(days=14)  # after which a session that nobody used has ended
+SESSION_TOUCH = timedelta(hours=1)  # its last use is this coarse
+MOST_SESSIONS = 100  # of an account; then the oldest ends
 WRONG_KEY = "This key is not valid here: send 'Authorization: Bearer KEY' with a key of this installation."
 
 
@@ -67,7 +72,7 @@ class Accounts(Credits):
     # -- accounts
 
     def create(self, name: str, email: str | None = None, tier: str = "free") -> Account:
-        return self._save(rows.Account(preferences={}), {"name": name, "email": email, "tier": tier})
+        return self._save(rows.AccountRow(preferences={}), {"name": name, "email": email, "tier": tier})
 
     def get(self, account_id: int) -> Account:
         with self._database.read() as session:
@@ -92,7 +97,7 @@ class Accounts(Credits):
             raise BadInput(f"The {refused[0]} of this account cannot be changed: the installation rests on it.")
         return self._save(account_id, changes)
 
-    def _save(self, account: rows.Account | int, changes: dict[str, Any]) -> Account:
+    def _save(self, account: rows.AccountRow | int, changes: dict[str, Any]) -> Account:
         checked = {name: _checked(name, value) for name, value in changes.items()}
         with self._database.write() as session:
             row = queries.account(session, account, lock=True) if isinstance(account, int) else account
@@ -101,6 +106,8 @@ class Accounts(Credits):
                 for name, value in checked.items():
                     setattr(row, name, value)
                 session.add(row)
+            if row.disabled:
+                sessions.remove(session, account_id=row.id)
             return _account(row)
 
     # -- keys
@@ -110,7 +117,7 @@ class Accounts(Credits):
         if account_id == ANONYMOUS_ID:
             raise BadInput("The anonymous account has no keys: make an account first.")
         raw = f"stt_{secrets.token_urlsafe(KEY_BYTES)}"
-        row = rows.ApiKey(
+        row = rows.ApiKeyRow(
             account_id=account_id, name=_name(name), prefix=raw[:PREFIX], digest=_digest(raw), scopes=_scopes(scopes)
         )
         with self._database.write() as session:
@@ -128,12 +135,13 @@ class Accounts(Credits):
             return tuple(_key(row) for row in queries.keys(session, account_id, revoked=revoked))
 
     def revoke_key(self, account_id: int, key_id: int) -> None:
-        """The key is refused from now on, by every server on this store."""
+        """The key and its sessions are refused from now on, by every server on this store."""
         with self._database.write() as session:
-            row = session.get(rows.ApiKey, key_id) if 0 < key_id <= queries.LARGEST_ID else None
+            row = session.get(rows.ApiKeyRow, key_id) if 0 < key_id <= queries.LARGEST_ID else None
             if row is None or row.account_id != account_id or row.revoked:
                 raise NotFound(f"There is no key {key_id}.")
             row.revoked = self._clock()
+            sessions.remove(session, key_id=key_id)
 
     def identify(self, raw: str) -> tuple[Account, Key]:
         """Whose key this is. Unauthorized when it is nobody's, was revoked, or its account is switched off."""
@@ -157,12 +165,52 @@ class Accounts(Credits):
             with suppress(Unavailable), self._database.write() as session:  # a note, not worth an error
                 queries.touch(session, key.id, now, now - TOUCH)
 
+    # -- sessions of the page
 
-def _account(row: rows.Account) -> Account:
+    def begin_session(self, digest: str, account_id: int, key_id: int | None) -> None:
+        """Keep a new session; one without a key is the administrator's. Old sessions are removed on this occasion."""
+        now = self._clock()
+        row = rows.SessionRow(
+            digest=digest, account_id=account_id, key_id=key_id, created=now, used=now, expires=now + SESSION_AGE
+        )
+        with self._database.write() as session:
+            queries.account(session, account_id, lock=True)
+            sessions.remove_old(session, now, now - SESSION_UNUSED)
+            session.add(row)
+            session.flush()
+            sessions.keep_newest(session, account_id, MOST_SESSIONS)
+
+    def find_session(self, digest: str) -> tuple[Account, Key | None] | None:
+        """Find whose session this is; None when it has ended, or its key or its account was switched off."""
+        now = self._clock()
+        with self._database.read() as session:
+            found = sessions.find(session, digest, now, now - SESSION_UNUSED)
+            if found is None:
+                return None
+            row, account, key = found
+            made = _account(account), None if key is None else _key(key)
+        if row.used <= now - SESSION_TOUCH:
+            with suppress(Unavailable), self._database.write() as session:  # a note, not worth an error
+                sessions.touch(session, row.id, now)
+        return made
+
+    def end_session(self, digest: str) -> None:
+        with self._database.write() as session:
+            sessions.remove(session, digest=digest)
+
+    def end_sessions(self, account_id: int | None = None) -> int:
+        """End all sessions, of an account or of everybody; return how many there were."""
+        with self._database.write() as session:
+            if account_id is None:
+                return sessions.remove(session)
+            return sessions.remove(session, account_id=queries.account(session, account_id).id)
+
+
+def _account(row: rows.AccountRow) -> Account:
     return Account(**{field.name: getattr(row, field.name) for field in fields(Account)})
 
 
-def _key(row: rows.ApiKey) -> Key:
+def _key(row: rows.ApiKeyRow) -> Key:
     values = {field.name: getattr(row, field.name) for field in fields(Key)}
     return Key(**values | {"scopes": tuple(row.scopes)})
 

@@ -110,7 +110,7 @@ class Credits:
             if name != "name" and value is not None and not 0 <= value <= LARGEST:
                 raise BadInput(f"The limit {name} of a tier is a number from 0 to {LARGEST}, or none.")
         with self._database.write() as session:
-            session.merge(rows.Tier(**asdict(tier)))
+            session.merge(rows.TierRow(**asdict(tier)))
 
     # -- credits
 
@@ -176,9 +176,12 @@ class Credits:
             same = {"job_id": job_id, "operation": operation, "client": client}
             session.add(self._entry(account_id, "reserve", **same, **taken))
 
-    def settle(self, session: Session, job_id: str) -> None:
-        """The work succeeded: what was reserved stays taken. Inside the transaction that ends the job."""
-        self._end(session, job_id, "settle")
+    def settle(self, session: Session, job_id: str, minutes: int | None = None) -> None:
+        """The work succeeded: what was reserved stays taken, or as many `minutes` as it took in the end.
+
+        Inside the transaction that ends the job. Credits beyond the reservation are taken as far as the balance goes.
+        """
+        self._end(session, job_id, "settle", minutes)
 
     def release(self, session: Session, job_id: str) -> None:
         """The work failed or was cancelled: what was reserved is given back. Inside the transaction that ends it."""
@@ -203,10 +206,10 @@ class Credits:
             used = queries.usage(session, account_id, first)
         return tuple(_day((first + timedelta(days=number)).date(), used) for number in range(days))
 
-    def _entry(self, account_id: int, kind: str, **columns: object) -> rows.LedgerEntry:
-        return rows.LedgerEntry(account_id=account_id, kind=kind, created=self._clock(), **columns)
+    def _entry(self, account_id: int, kind: str, **columns: object) -> rows.LedgerRow:
+        return rows.LedgerRow(account_id=account_id, kind=kind, created=self._clock(), **columns)
 
-    def _end(self, session: Session, job_id: str, kind: str) -> None:
+    def _end(self, session: Session, job_id: str, kind: str, minutes: int | None = None) -> None:
         """Write how a reservation ended; nothing without one, or when it has ended so already."""
         account_id = queries.owner(session, job_id)
         if account_id is None:
@@ -218,7 +221,9 @@ class Credits:
         reserved = entries.get("reserve")
         if reserved is None or kind in entries:
             return
-        back = {"credits": -reserved.credits, "minutes": -reserved.minutes} if kind == "release" else {}
+        more = (0 if kind == "release" else reserved.minutes if minutes is None else minutes) - reserved.minutes
+        paid = max(-more, -queries.balance(session, reserved.account_id)) if reserved.credits else 0
+        back = {"credits": paid, "minutes": more}
         same = {"job_id": job_id, "operation": reserved.operation, "client": reserved.client}
         session.add(self._entry(reserved.account_id, kind, **same, **back))
 
@@ -240,13 +245,13 @@ def _quotas(session: Session, account_id: int, tier: Tier, client: str, now: dat
     return quotas
 
 
-def _tier_of(session: Session, account: rows.Account) -> Tier:
-    row = session.get(rows.Tier, account.tier)
+def _tier_of(session: Session, account: rows.AccountRow) -> Tier:
+    row = session.get(rows.TierRow, account.tier)
     assert row is not None, account.tier  # a foreign key
     return _tier(row)
 
 
-def _tier(row: rows.Tier) -> Tier:
+def _tier(row: rows.TierRow) -> Tier:
     return Tier(**{field.name: getattr(row, field.name) for field in fields(Tier)})
 
 

@@ -1,14 +1,13 @@
 """The command line, printed from the operations: what is required is positional, the rest are options.
 
-Beside them stand `serve` and the groups `models list | pull | doctor`, `accounts list | create | update | grant` and
-`keys list | create | revoke`, for the owner of the machine: they work on the store, also while a server does; and the
-laboratory's commands (cli_lab).
+Beside them stand `serve` and the groups `models list | pull | doctor`, `accounts list | create | update | grant | ...`
+and `keys list | create | revoke`, for the owner of the machine: they work on the store, also while a server does; and
+the laboratory's commands (cli.lab).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -16,25 +15,21 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
-
-from pydantic import TypeAdapter
-from pydantic.fields import FieldInfo
+from typing import Any
 
 import stt_lab.operations  # noqa: F401  declares the operations
 from stt_lab import __version__
 from stt_lab.caller import LOCAL
+from stt_lab.cli.arguments import add_argument
 from stt_lab.cli.groups import GROUPS, HELP
 from stt_lab.cli.lab import GROUPS as LAB_GROUPS
 from stt_lab.cli.lab import HELP as LAB_HELP
 from stt_lab.errors import SttError
-from stt_lab.registry import OPERATIONS, Context, Operation, call, is_media, is_prose, plain_type
+from stt_lab.presentation import body
+from stt_lab.registry import OPERATIONS, Context, Operation, call
 from stt_lab.runtime import Runtime, private_runtime
 from stt_lab.settings import get_settings
-from stt_lab.transcription.render import to_json
-from stt_lab.types import Event, File, Rendering, Transcript
-
-SUFFIXES = {"json": "json", "verbose_json": "json", "text": "txt"}  # of result files, where the format is not one
+from stt_lab.types import Event, File
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,8 +40,8 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(op.name.replace("_", "-"), help=op.summary, description=op.description)
         command.set_defaults(run=_run_operation, op=op)
         for name, info in op.fields.items():
-            _add_argument(command, name, info)
-        if op.media or op.signature.return_annotation is File:
+            add_argument(command, name, info)
+        if op.file_params or op.result is File:
             command.add_argument("-o", "--output", type=Path, help="folder for the results")
         if op.name in GROUPS:
             GROUPS[op.name](command)
@@ -58,35 +53,6 @@ def parser() -> argparse.ArgumentParser:
     server.add_argument("--port", type=int, help="port to listen on (default: GRADIO_SERVER_PORT or 7860)")
     server.set_defaults(run=_serve)
     return top
-
-
-def _add_argument(command: argparse.ArgumentParser, name: str, info: FieldInfo) -> None:
-    if is_media(info):
-        command.add_argument(name, nargs="+", metavar="FILE", help=info.description)
-        return
-    kind = plain_type(info)
-    options: dict[str, Any] = {"choices": get_args(kind)} if get_origin(kind) is Literal else {}
-    described = info.description or ""
-    if is_prose(info):
-        options["type"], described = _prose, f"{described}; @FILE reads a file, - what is piped in"
-    if info.is_required():
-        command.add_argument(name, help=described, **options)
-        return
-    shown = "" if info.default is None else f" (default: {info.default})"
-    options |= {"dest": name, "default": argparse.SUPPRESS, "help": f"{described}{shown}"}
-    if kind is bool:
-        options["action"] = argparse.BooleanOptionalAction
-    command.add_argument("--" + name.replace("_", "-"), **options)
-
-
-def _prose(given: str) -> str:
-    """A text, or that of a file."""
-    try:
-        if given == "-":
-            return sys.stdin.read()
-        return Path(given[1:]).read_text("utf-8") if given.startswith("@") else given
-    except (OSError, UnicodeDecodeError):
-        raise argparse.ArgumentTypeError(f"{given[:80]} cannot be read as a text in UTF-8") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,10 +79,10 @@ def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> 
         output.mkdir(parents=True, exist_ok=True)  # before the work, which may be long
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that temporary files are removed
     runtime = private_runtime(get_settings())
-    if not op.media:
+    if not op.file_params:
         _show(_call(op, values, runtime), output)
         return 0
-    (media,) = op.media
+    (media,) = op.file_params
     failed = 0
     written: set[Path] = set()
     for name in values.pop(media):
@@ -127,7 +93,7 @@ def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> 
             print(f"stt-lab: {name}: {problem}", file=sys.stderr)
             continue
         if output is None:
-            print(_text(result), flush=True)
+            print(body(result).text, flush=True)
         else:
             written.add(_write(output, Path(name), result, written))
     return min(failed, 1)
@@ -136,7 +102,7 @@ def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> 
 def _show(result: Any, folder: Path | None) -> None:
     """A result on stdout; a file there or in a folder."""
     if not isinstance(result, File):
-        print(_text(result))
+        print(body(result).text)
         return
     for warning in result.warnings:
         print(f"stt-lab: {warning}", file=sys.stderr)
@@ -152,23 +118,12 @@ def _call(op: Operation, values: dict[str, Any], runtime: Runtime) -> Any:
         return call(op, values, Context(LOCAL, runtime, report))
 
 
-def _text(result: Any) -> str:
-    if isinstance(result, Rendering):
-        return result.text.rstrip("\n")
-    plain = (
-        to_json(result)
-        if isinstance(result, Transcript)
-        else TypeAdapter(type(result)).dump_python(result, mode="json")
-    )
-    return json.dumps(plain, ensure_ascii=False, indent=2)
-
-
 def _write(folder: Path, source: Path, result: Any, written: Container[Path]) -> Path:
     """Write a result beside those of this run; files of equal names in different folders get numbers."""
-    kind = result.format if isinstance(result, Rendering) else "json"
-    names = (f"{source.stem}{f'-{number}' if number > 1 else ''}.{SUFFIXES.get(kind, kind)}" for number in count(1))
+    made = body(result)
+    names = (f"{source.stem}{f'-{number}' if number > 1 else ''}.{made.suffix}" for number in count(1))
     target = next(path for path in map(folder.joinpath, names) if path not in written)
-    target.write_text(_text(result) + "\n", "utf-8")
+    target.write_text(made.text + "\n", "utf-8")
     print(target, flush=True)
     return target
 

@@ -1,24 +1,30 @@
 """Groups of commands that stand beside the operations of their names: for the owner of the machine.
 
 models    list | pull | doctor
-accounts  list | create | update | grant | tiers | tier    on the store itself, also while a server works on it
+accounts  list | create | update | grant | end-sessions | tiers | tier    on the store, also while a server works on it
 keys      list | create | revoke
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from stt_lab.caller import ADMINISTRATOR_ID, SCOPES
-from stt_lab.errors import BadInput
+from stt_lab.caller import ADMINISTRATOR_ID, LOCAL, Caller
+from stt_lab.cli.arguments import add_argument
+from stt_lab.registry import OPERATIONS, Context, call
+from stt_lab.runtime import Runtime
 from stt_lab.settings import get_settings
 
 if TYPE_CHECKING:
     from stt_lab.accounts.accounts import Account, Accounts
+    from stt_lab.operations.account import AccountInfo, KeyList, NewKey
+    from stt_lab.operations.admin import AccountList, EndedSessions, Granted
+    from stt_lab.operations.values import Removed
 
 
 # Models
@@ -78,29 +84,26 @@ def _models_doctor(verify: bool, **unused: Any) -> int:
     return 0 if all(finding.ok or not finding.required for finding in findings) else 1
 
 
-# Accounts
+# Accounts and keys: their operations, for an account that is named instead of numbered
+
+
+ADMINISTRATORS = "the administrator's"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a group: an operation with its arguments, and the text that shows its result."""
+
+    operation: str
+    show: Callable[[Any, str], str]  # of the result and of the account's name
+    account: Literal["", "NAME", "--account"] = ""  # how the account is named; "": it is no matter of one account
+    number: str = ""  # parameter that takes the account's number; "": the account itself calls the operation
+    default: str = ADMINISTRATORS  # what is meant without --account
 
 
 def add_accounts(command: argparse.ArgumentParser) -> None:
-    group = command.add_subparsers(metavar="list | create | update | grant | tiers | tier", required=True)
-    group.add_parser("list", help="a table of all accounts").set_defaults(run=_accounts_list)
-    create = group.add_parser("create", help="make an account; then `stt-lab keys create` makes its key")
-    create.add_argument("name")
-    create.add_argument("--email")
-    create.add_argument("--tier", default="free", help="free, paid or unlimited (default: free)")
-    create.set_defaults(run=_accounts_create)
-    update = group.add_parser("update", help="change an account")
-    update.add_argument("account", metavar="NAME")
-    update.add_argument("--name", help="a new name")
-    update.add_argument("--email", help='a new e-mail address, "" for none')
-    update.add_argument("--tier", help="another tier")
-    update.add_argument("--disabled", action=argparse.BooleanOptionalAction, help="switch its keys off, or on again")
-    update.set_defaults(run=_accounts_update)
-    grant = group.add_parser("grant", help="give credits: a credit is a minute of sound")
-    grant.add_argument("account", metavar="NAME")
-    grant.add_argument("credits", type=int, help="how many; negative takes back")
-    grant.add_argument("--note", default="", help="why")
-    grant.set_defaults(run=_accounts_grant)
+    group = command.add_subparsers(metavar=" | ".join([*ACCOUNTS, "tiers", "tier"]), required=True)
+    _add_commands(group, ACCOUNTS)
     group.add_parser("tiers", help="a table of what accounts may use").set_defaults(run=_tiers_list)
     tier = group.add_parser("tier", help="make a tier, or change one for all who have it")
     tier.add_argument("name")
@@ -108,6 +111,102 @@ def add_accounts(command: argparse.ArgumentParser) -> None:
         tier.add_argument(f"--{limit.replace('_', '-')}", type=_limit, metavar="N", help=f"{help}, or none")
     tier.add_argument("--takes-credits", action=argparse.BooleanOptionalAction, help="pay minutes with credits")
     tier.set_defaults(run=_tier_set)
+
+
+def add_keys(command: argparse.ArgumentParser) -> None:
+    _add_commands(command.add_subparsers(metavar=" | ".join(KEYS)), KEYS)
+
+
+def _add_commands(group: Any, commands: dict[str, Command]) -> None:
+    for name, command in commands.items():
+        op = OPERATIONS[command.operation]
+        made: argparse.ArgumentParser = group.add_parser(name, help=op.summary, description=op.description)
+        if command.account == "NAME":
+            made.add_argument("account", metavar="NAME", help="name of the account")
+        for field, info in op.fields.items():
+            if field != command.number:
+                add_argument(made, field, info)
+        if command.account == "--account":
+            made.add_argument("--account", metavar="NAME", help=f"name of the account (default: {command.default})")
+        made.set_defaults(run=partial(_run, command))
+
+
+def _run(command: Command, account: str | None = None, **given: Any) -> int:
+    """Call the operation of a command as the owner of this machine, and print its result."""
+    op = OPERATIONS[command.operation]
+    values = {name: value for name, value in given.items() if name in op.fields}
+    with closing(Runtime(get_settings())) as runtime:
+        named = _named(runtime.accounts, account, command)
+        if named and command.number:
+            values[command.number] = named.id
+        caller = _acting_for(named) if named and not command.number else LOCAL
+        print(command.show(call(op, values, Context(caller, runtime)), named.name if named else ""))
+    return 0
+
+
+def _named(store: Accounts, name: str | None, command: Command) -> Account | None:
+    """The account that a command is about."""
+    if name is not None:
+        return store.find(name)
+    return store.get(ADMINISTRATOR_ID) if command.default == ADMINISTRATORS and command.account else None
+
+
+def _acting_for(account: Account) -> Caller:
+    """The owner of this machine, who works on the keys of an account."""
+    return replace(LOCAL, name=account.name, account_id=account.id)
+
+
+def _shown_accounts(found: AccountList, _: str) -> str:
+    lines = [f"{'id':>5} {'name':30} {'tier':10} {'credits':>8}  e-mail"]
+    for one in found.results:
+        state = "  disabled" if one.disabled else ""
+        lines.append(f"{one.id:5} {one.name:30} {one.plan:10} {one.credits:8}  {one.email or '-'}{state}")
+    return "\n".join(lines)
+
+
+def _shown_account(made: AccountInfo, _: str) -> str:
+    return f"Account {made.id}: {made.name}, {made.plan}{', disabled' if made.disabled else ''}."
+
+
+def _shown_balance(granted: Granted, name: str) -> str:
+    return f"{name} has {granted.credits} credits."
+
+
+def _shown_end(sessions: EndedSessions, name: str) -> str:
+    return f"Sessions ended{f' of {name}' if name else ''}: {sessions.ended}."
+
+
+def _shown_keys(found: KeyList, _: str) -> str:
+    lines = [f"{'id':>5} {'name':30} {'begins':14} {'last used':16}  scopes"]
+    for key in found.results:
+        used = f"{key.last_used:%Y-%m-%d %H:%M}" if key.last_used else "-"
+        lines.append(f"{key.id:5} {key.name:30} {key.prefix:14} {used:16}  {','.join(key.scopes)}")
+    return "\n".join(lines)
+
+
+def _shown_key(made: NewKey, name: str) -> str:
+    return f"Key {made.id} of {name}, for {', '.join(made.scopes)}. It is shown this once:\n{made.key}"
+
+
+def _shown_revocation(removed: Removed, _: str) -> str:
+    return f"Key {removed.id} is revoked."
+
+
+ACCOUNTS = {
+    "list": Command("list_accounts", _shown_accounts),
+    "create": Command("create_account", _shown_account),
+    "update": Command("change_account", _shown_account, "NAME", "id"),
+    "grant": Command("grant_credits", _shown_balance, "NAME", "id"),
+    "end-sessions": Command("end_sessions", _shown_end, "--account", "account", default="all accounts"),
+}
+KEYS = {
+    "list": Command("keys", _shown_keys, "--account"),
+    "create": Command("create_account_key", _shown_key, "--account", "id"),
+    "revoke": Command("revoke_key", _shown_revocation, "--account"),
+}
+
+
+# Tiers: rows of the store, which no operation shows
 
 
 LIMITS = {  # of a tier: what each means, and the head of its column
@@ -134,40 +233,6 @@ def _store() -> Iterator[Accounts]:
         database.close()
 
 
-def _accounts_list(**unused: Any) -> int:
-    with _store() as store:
-        print(f"{'id':>5} {'name':30} {'tier':10} {'credits':>8}  e-mail")
-        for one in store.list():
-            state = "  disabled" if one.disabled else ""
-            credits = store.balance(one.id)
-            print(f"{one.id:5} {one.name:30} {one.tier:10} {credits:8}  {one.email or '-'}{state}")
-    return 0
-
-
-def _accounts_create(name: str, email: str | None, tier: str, **unused: Any) -> int:
-    with _store() as store:
-        made = store.create(name, email, tier)
-    print(f"Account {made.id}: {made.name}, {made.tier}.")
-    return 0
-
-
-def _accounts_update(account: str, **changes: Any) -> int:
-    given = {name: changes[name] for name in ("name", "email", "tier", "disabled") if changes[name] is not None}
-    if not given:
-        raise BadInput("Nothing would change: give --name, --email, --tier or --disabled.")
-    with _store() as store:
-        made = store.update(store.find(account).id, **given)
-    print(f"Account {made.id}: {made.name}, {made.tier}{', disabled' if made.disabled else ''}.")
-    return 0
-
-
-def _accounts_grant(account: str, credits: int, note: str, **unused: Any) -> int:
-    with _store() as store:
-        balance = store.grant(store.find(account).id, credits, note)
-    print(f"{account} has {balance} credits.")
-    return 0
-
-
 def _tiers_list(**unused: Any) -> int:
     heads = [head for _, head in LIMITS.values()]
     with _store() as store:
@@ -187,55 +252,6 @@ def _tier_set(name: str, **changes: Any) -> int:
     with _store() as store:
         store.set_tier(replace(store.tiers().get(name) or Tier(name=name), **given))
     return _tiers_list()
-
-
-# Keys
-
-
-def add_keys(command: argparse.ArgumentParser) -> None:
-    group = command.add_subparsers(metavar="list | create | revoke")
-    listed = group.add_parser("list", help="a table of an account's keys")
-    create = group.add_parser("create", help="make a key, which is shown this once")
-    create.add_argument("name", help="to tell it from others")
-    create.add_argument("--scopes", help=f"of {', '.join(SCOPES)}, by commas (default: all but admin)")
-    revoke = group.add_parser("revoke", help="refuse a key from now on")
-    revoke.add_argument("id", type=int, help="number of the key")
-    for parser, run in ((listed, _keys_list), (create, _keys_create), (revoke, _keys_revoke)):
-        parser.add_argument("--account", metavar="NAME", help="whose (default: the administrator's)")
-        parser.set_defaults(run=run)
-
-
-def _owner(store: Accounts, name: str | None) -> Account:
-    return store.get(ADMINISTRATOR_ID) if name is None else store.find(name)
-
-
-def _keys_list(account: str | None, **unused: Any) -> int:
-    with _store() as store:
-        print(f"{'id':>5} {'name':30} {'begins':14} {'last used':16}  scopes")
-        for key in store.keys(_owner(store, account).id):
-            used = f"{key.last_used:%Y-%m-%d %H:%M}" if key.last_used else "-"
-            print(f"{key.id:5} {key.name:30} {key.prefix:14} {used:16}  {','.join(key.scopes)}")
-    return 0
-
-
-def _keys_create(account: str | None, name: str, scopes: str | None, **unused: Any) -> int:
-    wanted = [part.strip() for part in scopes.split(",")] if scopes else [one for one in SCOPES if one != "admin"]
-    with _store() as store:
-        owner = _owner(store, account)
-        allowed = SCOPES if owner.admin else SCOPES[:-1]
-        if wrong := [scope for scope in wanted if scope not in allowed]:
-            known = ", ".join(allowed)
-            raise BadInput(f"A key of {owner.name} cannot have the scope {wrong[0]!r}: choose from {known}.")
-        key, raw = store.create_key(owner.id, name, wanted)
-    print(f"Key {key.id} of {owner.name}, for {', '.join(key.scopes)}. It is shown this once:\n{raw}")
-    return 0
-
-
-def _keys_revoke(account: str | None, id: int, **unused: Any) -> int:
-    with _store() as store:
-        store.revoke_key(_owner(store, account).id, id)
-    print(f"Key {id} is revoked.")
-    return 0
 
 
 HELP = {"accounts": "Accounts of the store on this machine."}

@@ -1,4 +1,4 @@
-"""The laboratory on the command line: `stt-lab eval SUITE`; `stt-lab data` is in cli_data."""
+"""Add the command `stt-lab eval`; `stt-lab data` is in cli/data.py."""
 
 from __future__ import annotations
 
@@ -19,33 +19,35 @@ SUITES, RUNS = Path("eval/suites.toml"), Path("eval/runs")
 
 
 def add_eval(command: argparse.ArgumentParser) -> None:
-    command.add_argument("suite", nargs="?", metavar="SUITE", help="a name in the file of suites")
-    command.add_argument("--suites", type=Path, default=SUITES, help=f"file of suites (default: {SUITES})")
-    command.add_argument("--dataset", type=Path, help="recordings of your own instead: a manifest or its folder")
-    command.add_argument("--systems", help="only these of the suite, by commas")
-    command.add_argument("--limit", type=int, help="only so many recordings")
-    command.add_argument("--runs", type=Path, default=RUNS, help=f"where runs are kept (default: {RUNS})")
-    command.add_argument("--name", default="", help="of the run's folder (default: suite and time)")
-    command.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a run that was stopped")
-    command.add_argument("--score-only", type=Path, metavar="FOLDER", help="score a run again; nothing is decoded")
-    command.add_argument("--report", type=Path, metavar="FOLDER", help="make the page of a stored run again")
-    command.add_argument("--notebook", default="", help="which one with --report, such as 07 (default: the report)")
-    command.add_argument("--set", dest="pairs", action="append", default=[], metavar="NAME=VALUE", help="its parameter")
-    command.add_argument("--leaderboard", action="store_true", help="what the stored runs reached, best first")
-    command.add_argument("--no-report", dest="page", action="store_false", help="end with the scores, without a page")
+    command.add_argument("suite", nargs="?", metavar="SUITE", help="name of a suite in the suites file")
+    command.add_argument("--suites", type=Path, default=SUITES, help=f"suites file (default: {SUITES})")
+    command.add_argument("--dataset", type=Path, help="use your own recordings: a manifest or its folder")
+    command.add_argument("--systems", help="run only these systems of the suite, separated by commas")
+    command.add_argument("--limit", type=int, help="maximum number of recordings")
+    command.add_argument("--runs", type=Path, default=RUNS, help=f"folder of runs (default: {RUNS})")
+    command.add_argument("--name", default="", help="name of the run's folder (default: suite and time)")
+    command.add_argument("--resume", type=Path, metavar="FOLDER", help="continue a run that was stopped")
+    command.add_argument("--score-only", type=Path, metavar="FOLDER", help="score a run again, without decoding")
+    command.add_argument("--report", type=Path, metavar="FOLDER", help="make the report of a stored run again")
+    command.add_argument("--notebook", default="", help="notebook for --report, such as 07 (default: the report)")
+    command.add_argument(
+        "--set", dest="pairs", action="append", default=[], metavar="NAME=VALUE", help="parameter of the notebook"
+    )
+    command.add_argument("--leaderboard", action="store_true", help="rank the systems of all stored runs")
+    command.add_argument("--no-report", dest="page", action="store_false", help="print the scores, but make no report")
     command.set_defaults(run=_eval)
 
 
 def _eval(report: Path | None, notebook: str, pairs: list[str], page: bool, leaderboard: bool, **options: Any) -> int:
     chosen = (options["suite"], options["resume"], options["score_only"], report, leaderboard or None)
     if sum(value is not None for value in chosen) != 1:
-        raise BadInput("Name a suite, or a run with --resume, --score-only or --report, or ask for the --leaderboard.")
+        raise BadInput("Pass exactly one of SUITE, --resume, --score-only, --report and --leaderboard.")
     if leaderboard:
         return _leaderboard(options["runs"])
     if report is not None:
         return _report(report, notebook, pairs)
     if notebook or pairs:
-        raise BadInput("--notebook and --set go with --report FOLDER.")
+        raise BadInput("--notebook and --set need --report FOLDER. Add it, or remove them.")
     return _run(page=page, **options)
 
 
@@ -54,9 +56,7 @@ def _leaderboard(runs: Path) -> int:
 
     found = boards(read(runs))
     if not found:
-        raise MissingFile(
-            f"No run in {runs} has scores yet: make one with `stt-lab eval quick`, or name another --runs."
-        )
+        raise MissingFile(f"No run in {runs} has scores. Make one with `stt-lab eval quick`, or pass another --runs.")
     print(table(found))
     return 0
 
@@ -65,7 +65,7 @@ def _report(folder: Path, name: str, pairs: list[str]) -> int:
     from stt_lab.lab.report import notebooks
 
     if wrong := [pair for pair in pairs if "=" not in pair]:
-        raise BadInput(f"--set wants NAME=VALUE, such as most=3; not {wrong[0]!r}.")
+        raise BadInput(f"--set cannot be {wrong[0]!r}. Write NAME=VALUE, such as most=3.")
     path = notebooks.find(name or notebooks.REPORT)
     values = notebooks.from_text(path, dict(pair.split("=", 1) for pair in pairs))
     print(notebooks.report(folder, path.stem, values))
@@ -104,7 +104,7 @@ def _create(
 
     known = read_suites(suites)
     if suite not in known:
-        raise BadInput(f"There is no suite {suite!r} in {suites}: choose from {', '.join(known)}.")
+        raise BadInput(f"{suites} has no suite {suite!r}. Choose from {', '.join(known)}.")
     chosen = _narrowed(known[suite], systems, limit)
     if dataset is not None:
         chosen = own_dataset(chosen, dataset)
@@ -115,7 +115,7 @@ def _narrowed(suite: Suite, systems: str | None, limit: int | None) -> Suite:
     from dataclasses import replace
 
     if limit is not None and limit < 1:
-        raise BadInput("--limit must be 1 or more.")
+        raise BadInput(f"--limit cannot be {limit}. Use 1 or more.")
     made = suite if limit is None else replace(suite, limit=limit)
     return made.with_systems([name.strip() for name in systems.split(",")]) if systems else made
 
@@ -128,12 +128,12 @@ def _predict(run: Run) -> None:
         try:
             runner.predict(run, get_settings(), line)
         except (KeyboardInterrupt, SystemExit):
-            print(f"\nStopped. Go on with: stt-lab eval --resume {run.folder}", file=sys.stderr)
+            print(f"\nStopped. Continue with: stt-lab eval --resume {run.folder}", file=sys.stderr)
             raise
 
 
 HELP = {
-    "eval": "Run a suite of evaluations, or go on with one, and score it.",
-    "data": "Check a dataset of your own, or make one of recordings in another layout.",
+    "eval": "Run or resume a suite of evaluations, and score it.",
+    "data": "Check a dataset, or import one from another layout.",
 }
 GROUPS = {"eval": add_eval, "data": add_data}

@@ -1,4 +1,4 @@
-"""A client of a stt_lab server, in Python: what `stt_lab.transcribe` does here, done there.
+"""Use a stt_lab server from Python: `stt_lab.transcribe` and the library, over HTTP.
 
     from stt_lab.client import Client
 
@@ -8,11 +8,11 @@
         for one in client.transcripts:
             client.transcripts.export(one.id, "docx", f"{one.slug}.docx")
 
-Answers are the values that the same operations return in Python, errors the classes of `stt_lab.errors`. A server that
-is busy and a connection that breaks cost time, not work: requests are repeated under one Idempotency-Key.
+Methods return the same values as the operations in Python, and raise the classes of `stt_lab.errors`. If the server is
+busy or the connection breaks, requests are repeated with the same Idempotency-Key, so that no work is done twice.
 
-transport.py  attempts, pauses, errors
-remote.py     operations by their declarations
+transport.py  retries, pauses, errors
+remote.py     calls of operations by their declarations
 reading.py    JSON to values
 parts.py      jobs, transcripts, keys
 """
@@ -24,8 +24,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from stt_lab.client.parts import Jobs, Keys, Options, Progress, Transcripts
-from stt_lab.client.remote import Remote, Source
+from stt_lab.client.parts import JobsResource, KeysResource, ProgressCallback, TranscribeOptions, TranscriptsResource
+from stt_lab.client.remote import FileSource, Remote
 from stt_lab.client.transport import Transport
 from stt_lab.errors import SttError
 from stt_lab.types import Transcript
@@ -40,10 +40,10 @@ __all__ = ["Client"]
 
 
 class Client:
-    """A server and a key for it.
+    """A connection to one server with one API key.
 
-    `timeout`: seconds without a byte after which a connection counts as broken. `patience`: seconds that pauses between
-    attempts may take; where the server asks for more with Retry-After, its error is raised at once.
+    `timeout`: seconds without data after which a connection counts as broken. `patience`: total seconds of pauses
+    between attempts; if the server's Retry-After is longer, its error is raised at once.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class Client:
     ) -> None:
         self._transport = Transport(base_url, api_key, timeout, patience, transport)
         self._remote = Remote(self._transport)
-        self.jobs = Jobs(self._remote)
-        self.transcripts = Transcripts(self._remote)
-        self.keys = Keys(self._remote)
+        self.jobs = JobsResource(self._remote)
+        self.transcripts = TranscriptsResource(self._remote)
+        self.keys = KeysResource(self._remote)
 
     def __enter__(self) -> Client:
         return self
@@ -73,17 +73,16 @@ class Client:
 
     def transcribe(
         self,
-        file: Source,
+        file: FileSource,
         *,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         idempotency_key: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[TranscribeOptions],
     ) -> Transcript:
-        """The transcript of a path or of an open binary file, which is sent from its beginning as it is read.
+        """Transcribe a file and wait for the result; `file` is a path or an open binary file, streamed from its start.
 
-        `progress` is called with the job each time that it changed. Giving up, as with Ctrl-C, cancels the job; to
-        leave it to itself, use `jobs.submit`. With the `idempotency_key` of an earlier call the same recording is not
-        transcribed again: its transcript is returned.
+        `progress` is called with the job whenever it changes. An interruption such as Ctrl-C cancels the job; to leave
+        it running, use `jobs.submit`. A repeated `idempotency_key` returns the transcript of the earlier call.
         """
         job = self.jobs.submit(file, idempotency_key=idempotency_key, **options)
         try:
@@ -97,32 +96,35 @@ class Client:
         return replace(self.jobs.result(job.id), id=ended.transcript_id)
 
     def account(self) -> OwnAccount:
-        """The account of the key: plan, credits, what is left of its quota."""
+        """Return the account of the key: plan, credits and remaining quota."""
         account: OwnAccount = self.call("account")
         return account
 
     def update_account(self, **changes: Any) -> OwnAccount:
-        """Change `name`, `email` or `preferences`."""
+        """Change `name`, `email` or `preferences`; return the account."""
         account: OwnAccount = self.call("update_account", **changes)
         return account
 
     def usage(self) -> Usage:
-        """The last 30 days."""
+        """Return the usage of the last 30 days."""
         usage: Usage = self.call("usage")
         return usage
 
     def models(self) -> tuple[ModelInfo, ...]:
+        """List the models of the server."""
         models: tuple[ModelInfo, ...] = self.call("models").models
         return models
 
     def languages(self) -> tuple[LanguageInfo, ...]:
+        """List the languages that the server can transcribe."""
         languages: tuple[LanguageInfo, ...] = self.call("languages").languages
         return languages
 
     def health(self) -> Health:
+        """Return the state of the server."""
         health: Health = self.call("health")
         return health
 
     def call(self, operation: str, /, **parameters: Any) -> Any:
-        """Any operation without a file by its name in the reference, such as "create_account"."""
+        """Call any operation without a file by its name in the reference, such as "create_account"."""
         return self._remote.call(operation, **parameters)

@@ -1,4 +1,4 @@
-"""What a client has beside `transcribe`: its jobs, its library and its keys."""
+"""Jobs, transcripts and keys of a client."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from stt_lab.client.reading import transcript_of, value_of
-from stt_lab.client.remote import Remote, Source
+from stt_lab.client.remote import FileSource, Remote
 from stt_lab.client.transport import error
 from stt_lab.errors import Cancelled, Unavailable
 from stt_lab.types import JobInfo, Transcript
 
 if TYPE_CHECKING:
     from stt_lab.operations.account import KeyInfo, NewKey
-    from stt_lab.operations.library import Found, TranscriptDetail, TranscriptInfo
+    from stt_lab.operations.library import SearchResult, TranscriptDetail, TranscriptInfo
     from stt_lab.recall.values import ChatAnswer
     from stt_lab.writing.values import Analysis, Generated, Summary
 
-PAGE = 100  # results that are asked for at once
-REOPEN_S = 1.0  # before a stream of events that broke is opened again
-Progress = Callable[[JobInfo], object]
+PAGE = 100  # results per request
+REOPEN_S = 1.0  # pause before a broken event stream is reopened
+ProgressCallback = Callable[[JobInfo], object]
 
 
-class Options(TypedDict, total=False):
-    """Parameters of the operation `transcribe`; the server has the defaults."""
+class TranscribeOptions(TypedDict, total=False):
+    """Parameters of the operation `transcribe`; the server applies the defaults."""
 
     model: str
     language: str
@@ -38,36 +38,38 @@ class Options(TypedDict, total=False):
     webhook_url: str
 
 
-class Jobs:
-    """Transcriptions in the background."""
+class JobsResource:
+    """Transcriptions that run in the background."""
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
 
-    def submit(self, file: Source, *, idempotency_key: str | None = None, **options: Unpack[Options]) -> JobInfo:
-        """Send a recording; the job, as soon as the server has it."""
+    def submit(
+        self, file: FileSource, *, idempotency_key: str | None = None, **options: Unpack[TranscribeOptions]
+    ) -> JobInfo:
+        """Send a recording; return its job once the server has received it."""
         wanted: dict[str, Any] = {**options, "background": True, "response_format": "verbose_json"}
         key = idempotency_key or str(uuid.uuid4())
         job: JobInfo = self._remote.upload("transcribe", file, key, JobInfo, **wanted)
         return job
 
     def get(self, id: str) -> JobInfo:
-        """How far a job is."""
+        """Return the state of a job."""
         job: JobInfo = self._remote.call("job", id=id)
         return job
 
     def cancel(self, id: str) -> JobInfo:
-        """Stop a job; nothing is charged for it."""
+        """Cancel a job; it is not charged."""
         job: JobInfo = self._remote.call("cancel_job", id=id)
         return job
 
     def result(self, id: str) -> Transcript:
-        """What a job made. Raises its error when it failed."""
+        """Return the result of a job. Raises the job's error if it failed."""
         transcript: Transcript = self._remote.call("job_result", id=id)
         return transcript
 
-    def wait(self, id: str, progress: Progress | None = None) -> JobInfo:
-        """Wait until a job is done; `progress` is called each time that it changed. Raises its error when it failed."""
+    def wait(self, id: str, progress: ProgressCallback | None = None) -> JobInfo:
+        """Wait until a job ends; `progress` is called whenever it changes. Raises the job's error if it failed."""
         for job in self.follow(id):
             if progress is not None:
                 progress(job)
@@ -78,17 +80,17 @@ class Jobs:
         return job
 
     def follow(self, id: str) -> Iterator[JobInfo]:
-        """A job each time that it changed, until it has ended; over as many connections as that takes."""
+        """Yield a job whenever it changes, until it ends; reconnect as often as necessary."""
         while True:
-            heard = False
+            received = False
             try:
                 for job in self._events(id):
-                    heard = True
+                    received = True
                     yield job
                     if job.finished is not None:
                         return
             except Unavailable:
-                if not heard:  # attempts enough were made to open it
+                if not received:  # opening was already retried
                     raise
             time.sleep(REOPEN_S)
 
@@ -105,7 +107,7 @@ class Jobs:
                     yield value_of(JobInfo, json.loads(value))
 
 
-class Transcripts:
+class TranscriptsResource:
     """The library of the key's account."""
 
     def __init__(self, remote: Remote) -> None:
@@ -117,32 +119,32 @@ class Transcripts:
     def list(
         self, *, status: str = "", language: str = "", date_from: str = "", date_to: str = ""
     ) -> Iterator[TranscriptInfo]:
-        """All transcripts that match, newest first; they may be deleted meanwhile."""
+        """Yield all matching transcripts, newest first; deletions meanwhile are handled."""
         filters = {"status": status, "language": language, "date_from": date_from, "date_to": date_to}
         return self._all("transcripts", **{name: value for name, value in filters.items() if value})
 
-    def search(self, query: str, *, mode: Literal["words", "meaning"] = "words") -> Iterator[Found]:
-        """All transcripts in which the words of a query occur, the latest first; by meaning the 200 best."""
+    def search(self, query: str, *, mode: Literal["words", "meaning"] = "words") -> Iterator[SearchResult]:
+        """Yield transcripts that contain the words of a query, newest first; by meaning, the 200 best matches."""
         return self._all("search_transcripts", query=query, mode=mode)
 
     def get(self, id: int | str) -> TranscriptDetail:
-        """A transcript by its number or slug, as the library has it."""
+        """Return a transcript with its details, by number or slug."""
         detail: TranscriptDetail = self._remote.call("transcript", id=id)
         return detail
 
     def read(self, id: int | str) -> Transcript:
-        """A transcript by its number or slug, as `transcribe` returned it."""
+        """Return a transcript as `transcribe` did, by number or slug."""
         return transcript_of(vars(self.get(id)))
 
     def summarize(self, id: int | str, style: str = "brief", *, model: str = "auto", force: bool = False) -> Summary:
-        """Say in short what a transcript says, in a style of the operation; made once, and again with `force`."""
+        """Summarize a transcript. The result is stored; `force` makes it again."""
         summary: Summary = self._remote.call("summarize_transcript", id=id, style=style, model=model, force=force)
         return summary
 
     def analyze(
         self, id: int | str, type: str, *, mode: str = "mark", model: str = "auto", force: bool = False
     ) -> Analysis:
-        """Find out what is in a transcript, of a type of the operation; made once, and again with `force`."""
+        """Analyze a transcript: sentiment, topics, entities and so on. The result is stored; `force` makes it again."""
         asked: dict[str, Any] = {"type": type, "mode": mode, "model": model, "force": force}
         analysis: Analysis = self._remote.call("analyze_transcript", id=id, **asked)
         return analysis
@@ -150,46 +152,46 @@ class Transcripts:
     def generate(
         self, id: int | str, type: str, prompt: str = "", *, model: str = "auto", force: bool = False
     ) -> Generated:
-        """Write a document about a transcript, of a type of the operation; made once, and again with `force`."""
+        """Generate a document from a transcript. The result is stored; `force` makes it again."""
         asked: dict[str, Any] = {"type": type, "prompt": prompt, "model": model, "force": force}
         document: Generated = self._remote.call("generate_transcript", id=id, **asked)
         return document
 
     def chat(self, id: int | str, question: str, *, session_id: str = "", model: str = "auto") -> ChatAnswer:
-        """Ask a transcript a question; with the `session_id` of an answer it may refer to the one before."""
+        """Ask a question about a transcript; pass the `session_id` of an answer to continue that conversation."""
         asked: dict[str, Any] = {"question": question, "session_id": session_id, "model": model}
         answer: ChatAnswer = self._remote.call("chat_transcript", id=id, **asked)
         return answer
 
-    def rename_speakers(self, id: int | str, names: Mapping[str, str]) -> TranscriptDetail:
-        """Give speakers names: {"Speaker 1": "Ada"}."""
-        detail: TranscriptDetail = self._remote.call("rename_speakers", id=id, speakers=dict(names))
-        return detail
-
-    def retitle(self, id: int | str, title: str) -> TranscriptDetail:
-        detail: TranscriptDetail = self._remote.call("rename_speakers", id=id, title=title)
+    def update(
+        self, id: int | str, *, speakers: Mapping[str, str] | None = None, title: str | None = None
+    ) -> TranscriptDetail:
+        """Rename the speakers of a transcript, such as {"Speaker 1": "Ada"}, change its title, or both."""
+        changes = {"speakers": None if speakers is None else dict(speakers), "title": title}
+        sent: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+        detail: TranscriptDetail = self._remote.call("update_transcript", id=id, **sent)
         return detail
 
     def delete(self, id: int | str) -> None:
-        """Delete a transcript, with its recording and all that was made from it."""
+        """Delete a transcript with its recording and everything made from it."""
         self._remote.call("delete_transcript", id=id)
 
     def export(self, id: int | str, format: str, path: str | Path) -> Path:
-        """Save a transcript as txt, srt, vtt, json, csv, docx or pdf. The file is there when it is whole."""
+        """Save a transcript as txt, srt, vtt, json, csv, docx or pdf. The file is written atomically."""
         return self._save("export_transcript", path, id=id, format=format)
 
     def audio(self, id: int | str, path: str | Path) -> Path:
-        """Save the recording of a transcript, as it was sent. The file is there when it is whole."""
+        """Save the recording of a transcript as it was uploaded. The file is written atomically."""
         return self._save("transcript_audio", path, id=id)
 
     def redact(
         self, id: int | str, path: str | Path, *, format: str = "txt", mode: str = "mark", sound: str = "silence"
     ) -> Path:
-        """Save a transcript without personal data, as wav its recording. The file is there when it is whole."""
+        """Save a transcript without personal data, or with format wav its recording. The file is written atomically."""
         return self._save("redact_transcript", path, id=id, format=format, mode=mode, sound=sound)
 
     def translate(self, id: int | str, target: str, path: str | Path, *, format: str = "txt") -> Path:
-        """Save a transcript in another language, with its times. The file is there when it is whole."""
+        """Save a translated transcript with its times. The file is written atomically."""
         return self._save("translate_transcript", path, id=id, target=target, format=format)
 
     def _save(self, operation: str, path: str | Path, **values: Any) -> Path:
@@ -203,7 +205,7 @@ class Transcripts:
             part.unlink(missing_ok=True)
 
     def _all(self, operation: str, **filters: Any) -> Iterator[Any]:
-        """The results of all pages, each once: what is deleted meanwhile moves the others up, what is new, down."""
+        """Yield the results of all pages, each once, although deletions and additions meanwhile shift them."""
         offset, count, seen = 0, 0, set[int]()
         while True:
             page = self._remote.call(operation, **filters, limit=PAGE, offset=offset)
@@ -220,21 +222,22 @@ class Transcripts:
                 return
 
 
-class Keys:
-    """The keys of the account."""
+class KeysResource:
+    """API keys of the account."""
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
 
     def list(self) -> tuple[KeyInfo, ...]:
+        """List the keys, without their secrets."""
         keys: tuple[KeyInfo, ...] = self._remote.call("keys").results
         return keys
 
     def create(self, name: str, scopes: Sequence[str] | None = None) -> NewKey:
-        """Make a key; `key` of the answer is the only place where it is shown, so the request is sent only once."""
+        """Create a key. Its secret is only in `key` of this answer, so that the request is never repeated."""
         key: NewKey = self._remote.call("create_key", once=True, name=name, scopes=scopes and [*scopes])
         return key
 
     def revoke(self, id: int) -> None:
-        """From now on the key is refused."""
+        """Revoke a key at once."""
         self._remote.call("revoke_key", id=id)

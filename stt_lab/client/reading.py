@@ -1,4 +1,4 @@
-"""Answers of the API as the values that the same operation returns in Python."""
+"""Turn answers of the API into the values that the same operation returns in Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Wire = Mapping[str, Any]
 
 
 def value_of(kind: Any, body: Any) -> Any:
-    """JSON as a value of an operation's return type."""
+    """Parse JSON as a value of an operation's return type. Raises SttError."""
     from pydantic import ValidationError
 
     try:
@@ -22,7 +22,7 @@ def value_of(kind: Any, body: Any) -> Any:
     except ValidationError as problem:
         where = ".".join(map(str, problem.errors()[0]["loc"]))
         raise SttError(
-            f"The server's answer is not understood ({where[:80]}): use the same version of stt_lab on both sides."
+            f"The server's answer is invalid ({where[:80]}). Use the same version of stt_lab on both sides."
         ) from problem
 
 
@@ -34,10 +34,10 @@ def _adapter(kind: Any) -> Any:
 
 
 def transcript_of(body: Wire) -> Transcript:
-    """A transcript of the API; what it does not tell (suppressed and turns without verbose_json) is empty."""
+    """Parse a transcript; fields that the API omits (`suppressed` and `turns` without verbose_json) are empty."""
     try:
         return from_json(body)
     except (KeyError, TypeError, ValueError) as problem:
         raise SttError(
-            f"The server's transcript is not understood ({problem}): use the same version of stt_lab on both sides."
+            f"The server's transcript is invalid ({problem}). Use the same version of stt_lab on both sides."
         ) from problem

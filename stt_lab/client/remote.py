@@ -1,4 +1,4 @@
-"""Operations of a server, called by their declarations: method, path, parameters, and the type of the answer."""
+"""Call operations of a server by their declarations: method, path, parameters and result type."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from urllib.parse import quote
 from stt_lab.client.reading import transcript_of, value_of
 from stt_lab.client.transport import Transport
 from stt_lab.errors import BadInput, MissingFile
-from stt_lab.types import Rendering, Transcript
+from stt_lab.types import Transcript
 
-Source = str | Path | BinaryIO
+FileSource = str | Path | BinaryIO
 
 
 class Remote:
@@ -24,50 +24,50 @@ class Remote:
         self.transport = transport
 
     def call(self, operation: str, /, *, once: bool = False, **values: Any) -> Any:
-        """The answer of an operation. A POST gets an Idempotency-Key, so that it can be sent again, unless `once`."""
+        """Call an operation. A POST gets an Idempotency-Key, so that it can be repeated, unless `once`."""
         method, path, loose, kind = self._plan(operation, values)
         place = "params" if method in ("GET", "DELETE") else "json"
         key = str(uuid.uuid4()) if method == "POST" and not once else None
         body = self.transport.json(method, path, lambda: {place: loose}, key)
-        return transcript_of(body) if kind == Transcript | Rendering else value_of(kind, body)
+        return transcript_of(body) if kind is Transcript else value_of(kind, body)
 
-    def upload(self, operation: str, source: Source, key: str, kind: Any, **values: Any) -> Any:
-        """The answer to a recording, which is sent as it is read: the memory does not hold it."""
+    def upload(self, operation: str, source: FileSource, key: str, kind: Any, **values: Any) -> Any:
+        """Call an operation with a file, which is streamed and never held in memory."""
         method, path, loose, _ = self._plan(operation, values)
         with _opened(source) as (name, file):
             parts = {"data": loose, "files": {"file": (name, file, "application/octet-stream")}}
-            again = key if file.seekable() else None  # httpx goes back to the file's beginning for each attempt
+            again = key if file.seekable() else None  # httpx rewinds the file for each attempt
             return value_of(kind, self.transport.json(method, path, lambda: parts, again))
 
     @contextmanager
     def download(self, operation: str, **values: Any) -> Iterator[Iterator[bytes]]:
-        """The bytes of a file, as they come."""
+        """Stream the bytes of a file."""
         method, path, loose, _ = self._plan(operation, values)
         with self.transport.open(method, path, lambda: {"json" if method == "POST" else "params": loose}) as answer:
             yield answer.iter_bytes()
 
     @contextmanager
     def lines(self, operation: str, below: str, **values: Any) -> Iterator[Iterator[str]]:
-        """The lines of a stream of events, whose address is `below` that of an operation."""
+        """Stream the lines of an event stream at the path `below` an operation."""
         method, path, _, _ = self._plan(operation, values)
         with self.transport.open(method, path + below) as answer:
             yield answer.iter_lines()
 
     def _plan(self, operation: str, values: dict[str, Any]) -> tuple[str, str, dict[str, Any], Any]:
-        from stt_lab.operations import __all__ as known  # what declares them all
+        from stt_lab.operations import __all__ as known  # imports every declaration
         from stt_lab.registry import OPERATIONS
 
         if operation not in known:
-            raise BadInput(f"There is no operation {operation[:80]!r}: there are {', '.join(known)}.")
+            raise BadInput(f"Unknown operation {operation[:80]!r}. Choose from {', '.join(known)}.")
         op = OPERATIONS[operation]
-        path = op.path.format(**{name: quote(str(values[name]), safe="") for name in op.placed})
-        loose = {name: value for name, value in values.items() if value is not None and name not in op.placed}
-        return op.method, path, loose, op.signature.return_annotation
+        path = op.path.format(**{name: quote(str(values[name]), safe="") for name in op.path_params})
+        loose = {name: value for name, value in values.items() if value is not None and name not in op.path_params}
+        return op.method, path, loose, op.result
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[tuple[str, BinaryIO]]:
-    """A recording and its name; a file of the caller's stays open."""
+def _opened(source: FileSource) -> Iterator[tuple[str, BinaryIO]]:
+    """Open a recording; a file of the caller stays open."""
     if not isinstance(source, str | Path):
         yield Path(str(getattr(source, "name", "recording"))).name, source
         return
@@ -75,6 +75,6 @@ def _opened(source: Source) -> Iterator[tuple[str, BinaryIO]]:
     try:
         file = path.open("rb")
     except OSError as problem:
-        raise MissingFile(f"The file {path} cannot be read ({problem.strerror}): give another path.") from None
+        raise MissingFile(f"The file {path} cannot be read ({problem.strerror}). Pass another path.") from None
     with file:
         yield path.name, file

@@ -1,4 +1,4 @@
-"""Requests that survive a busy server and a bad connection, and errors as the classes of `stt_lab.errors`."""
+"""Send requests, retry when the server is busy or the connection breaks, and raise errors of `stt_lab.errors`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import httpx
 
 CONNECT_S = 10.0
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0  # before another attempt, where the server does not say when
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0  # between attempts, without a Retry-After of the server
 KEY = "Idempotency-Key"
 
-Request = Callable[[], dict[str, Any]]  # the arguments of a request, made anew for each attempt: files start again
+Request = Callable[[], dict[str, Any]]  # makes the arguments of a request for each attempt, so that files start again
 
 
 class Transport:
-    """Connections to one server."""
+    """HTTP connections to one server."""
 
     def __init__(
         self, base_url: str, api_key: str | None, timeout: float, patience: float, layer: httpx.BaseTransport | None
@@ -31,7 +31,7 @@ class Transport:
         from stt_lab import __version__
 
         if not base_url.startswith(("http://", "https://")):
-            raise BadInput(f"{base_url!r} is no address of a server: it looks like http://127.0.0.1:7860.")
+            raise BadInput(f"{base_url!r} is not the address of a server. Use one such as http://127.0.0.1:7860.")
         headers = {"User-Agent": f"stt_lab/{__version__}", "Accept": "application/json"}
         headers |= {"Authorization": f"Bearer {api_key}"} if api_key else {}
         limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_S))
@@ -49,8 +49,7 @@ class Transport:
 
     @contextmanager
     def open(self, method: str, path: str, request: Request = dict, key: str | None = None) -> Iterator[httpx.Response]:
-        """The answer as it arrives. What is transient is tried again; a POST only with a key, which tells the server
-        that it is the same one."""
+        """Stream the answer. Transient errors are retried; a POST only with a key, which identifies the request."""
         answer = self._insist(method, path, request, key)
         try:
             yield answer
@@ -74,7 +73,7 @@ class Transport:
             attempt += 1
 
     def _ask(self, method: str, path: str, request: Request, key: str | None) -> httpx.Response:
-        """One attempt. Raises what the server refused it with, or Unavailable."""
+        """Make one attempt. Raises the server's error, or Unavailable."""
         headers = {KEY: key} if key else {}
         try:
             made = self._http.build_request(method, path, headers=headers, **request())
@@ -88,34 +87,36 @@ class Transport:
 
     def _lost(self, problem: Exception) -> Unavailable:
         why = str(problem) or type(problem).__name__
-        return Unavailable(f"The server at {self._http.base_url} did not answer ({why}): see whether it runs.")
+        return Unavailable(f"The server at {self._http.base_url} did not answer ({why}). Check that it is running.")
 
 
 def _pause(problem: SttError, attempt: int) -> float | None:
-    """Seconds after which another attempt may succeed; None where none will."""
+    """Return the pause before the next attempt in seconds; None if a retry is useless."""
     if not isinstance(problem, Conflict | RateLimited | Unavailable):
         return None
-    if "retry_after" in vars(problem):  # the server's word, not the default of the class
+    if "retry_after" in vars(problem):  # set by the server; the class has only a default
         return max(FIRST_PAUSE_S, problem.retry_after or 0)
     longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt)
-    return random.uniform(longest / 2, longest)  # so that many clients do not come back at once
+    return random.uniform(longest / 2, longest)  # random, so that many clients do not retry at once
 
 
 def refusal(answer: httpx.Response) -> SttError:
-    """The error that an answer stands for, also where something between us and the server gave it."""
+    """Return the error of an answer, which may also come from a proxy."""
     try:
         body = answer.json()
     except ValueError:
         body = None
     if not isinstance(body, dict) or not isinstance(body.get("error"), str):
-        message = f"{answer.url} answered {answer.status_code} {answer.reason_phrase}: see whether it is stt_lab's."
+        message = (
+            f"{answer.url} answered {answer.status_code} {answer.reason_phrase}. Check that it is a stt_lab server."
+        )
         body = {"error": message}
     said = answer.headers.get("retry-after", "")
     return error(body, answer.status_code, int(said) if said.isdecimal() else None)
 
 
 def error(body: Mapping[str, Any], status: int, retry_after: int | None = None) -> SttError:
-    """An error of the wire as one of ours: by its code, else by its status."""
+    """Return our error class for an error body, by its code or else its status."""
     known = [*_kinds(SttError)]
     named = [kind for kind in known if kind.code == body.get("code")]
     similar = [kind for kind in known if kind.status == (503 if status in (502, 504) else status)]

@@ -1,7 +1,7 @@
-"""all-MiniLM-L6-v2: texts to vectors of 384 numbers, as sentence-transformers makes them.
+"""all-MiniLM-L6-v2: vectors of 384 numbers, equal to those of sentence-transformers.
 
 Mean of the last layer over the tokens, then unit length (Reimers and Gurevych 2019, "Sentence-BERT"). The folder
-decides which arithmetic it is: `model.onnx` has weights of 8 bits and is fast, `model.safetensors` is exact.
+determines the arithmetic: `model.onnx` has 8-bit weights and is fast, `model.safetensors` is exact.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     Tokens = NDArray[np.int64]  # (texts, tokens)
 
-LONGEST = 256  # tokens of a text that are read, as its authors trained it
-BATCH = {"cpu": 384, "cuda": 16_384}  # tokens at once, padding included; few stay in the cache of a processor
+LONGEST = 256  # tokens of a text that are read, as in training
+BATCH = {"cpu": 384, "cuda": 16_384}  # tokens at once, including padding; small batches stay in the cache of a CPU
 
 Forward = Callable[["Tokens", "Tokens"], "NDArray[np.float32]"]  # ids and mask -> (texts, tokens, dimensions)
 
@@ -73,12 +73,12 @@ class MiniLm:
                 done += len(batch)
                 report(Event("reading", done / len(texts)))
         finally:
-            pool.shutdown(cancel_futures=True)  # where `report` raised, no batch is begun that nobody waits for
+            pool.shutdown(cancel_futures=True)  # if `report` raised, no further batch starts
         return made
 
 
 def _batches(ids: Sequence[Sequence[int]], most: int) -> Iterator[list[int]]:
-    """Positions of texts of like length, so that little is padded."""
+    """Yield indices of texts of similar length, to reduce padding."""
     batch: list[int] = []
     for position in sorted(range(len(ids)), key=lambda i: -len(ids[i])):
         if batch and len(ids[batch[0]]) * (len(batch) + 1) > most:
@@ -97,7 +97,7 @@ def _pooled(forward: Forward, ids: Sequence[Sequence[int]]) -> Vectors:
         tokens[row, : len(known)], mask[row, : len(known)] = known, 1
     hidden = forward(tokens, mask)
     weights = mask[..., None].astype(np.float32)
-    mean = (hidden * weights).sum(1) / weights.sum(1)  # every text has its two special tokens
+    mean = (hidden * weights).sum(1) / weights.sum(1)  # every text has two special tokens
     unit: Vectors = mean / np.linalg.norm(mean, axis=1, keepdims=True)
     return unit
 
@@ -106,7 +106,7 @@ def _onnx(placement: Placement) -> Forward:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # a batch a thread: so small a model loses a fifth to dividing each step
+    options.intra_op_num_threads = 1  # one batch per thread: dividing each step would cost so small a model a fifth
     session = onnxruntime.InferenceSession(
         str(placement.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
     )
@@ -123,7 +123,7 @@ def _torch(placement: Placement) -> Forward:
     from transformers import BertModel
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # else it tells of the position ids that older checkpoints have
+    logging.set_verbosity_error()  # otherwise it warns of the position ids in older checkpoints
     logging.disable_progress_bar()
     torch.set_num_threads(placement.threads)
     model = BertModel.from_pretrained(placement.folder, add_pooling_layer=False, local_files_only=True)

@@ -1,4 +1,4 @@
-"""Recordings on disk: a folder for each job until it ends, and those that the library keeps."""
+"""Files on disk: a folder for each job until it ends, the artifacts that jobs made, and recordings of the library."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from stt_lab.errors import Unavailable
+from stt_lab.types import File
+
+FULL = "The server's disk is full. Try again later, or ask the administrator to free space."
 
 
 class JobFiles:
     """Folders of the data directory that only its owner can enter."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._jobs, self._audio = data_dir / "jobs", data_dir / "audio"
-        for folder in (data_dir, self._jobs, self._audio):
+        self._jobs, self._audio, self._artifacts = data_dir / "jobs", data_dir / "audio", data_dir / "artifacts"
+        for folder in (data_dir, self._jobs, self._audio, self._artifacts):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
+    # Recordings of jobs
+
     def take(self, job_id: str, media: Mapping[str, Path]) -> None:
-        """Have uploads as a job's own, on disk for good; whoever received them removes theirs."""
+        """Keep uploads as a job's own, on disk for good; whoever received them removes theirs."""
         folder = self._jobs / job_id
         try:
             folder.mkdir(mode=0o700)
@@ -33,13 +38,18 @@ class JobFiles:
             _sync(self._jobs)
         except OSError:
             self.remove(job_id)
-            raise Unavailable("The recording cannot be stored: try again when the disk has room.") from None
+            raise Unavailable(FULL) from None
 
     def of(self, job_id: str, names: Iterable[str]) -> dict[str, Path]:
         return {name: self._jobs / job_id / name for name in names}
 
+    def remove(self, job_id: str) -> None:
+        shutil.rmtree(self._jobs / job_id, ignore_errors=True)
+
+    # Recordings of the library
+
     def keep(self, job_id: str, name: str) -> str:
-        """Have a job's recording in the library too; under which name."""
+        """Keep a job's recording for the library too; returns its name there."""
         kept = secrets.token_hex(16)
         _copy(self._jobs / job_id / name, self._audio / kept)
         _sync(self._audio)
@@ -49,16 +59,40 @@ class JobFiles:
         if kept:
             (self._audio / kept).unlink(missing_ok=True)
 
-    def remove(self, job_id: str) -> None:
-        shutil.rmtree(self._jobs / job_id, ignore_errors=True)
+    # Artifacts
 
-    def sweep(self, jobs: set[str], older_than_s: float) -> None:
-        """Remove what an interrupted step left: all folders but those of these jobs."""
+    def keep_artifact(self, job_id: str, file: File) -> File:
+        """Write what a job made beside the job, and return it as a file on disk. Raises what making it raises."""
+        path = self._artifacts / job_id
+        try:
+            with path.open("wb") as target:
+                target.writelines(file.chunks)
+            _sync(path)
+            _sync(self._artifacts)
+        except BaseException as problem:
+            self.remove_artifact(job_id)
+            if isinstance(problem, OSError):
+                raise Unavailable(FULL) from None
+            raise
+        return File.on_disk(path, file.name, file.media_type, file.warnings, file.headers)
+
+    def artifact(self, job_id: str) -> Path | None:
+        path = self._artifacts / job_id
+        return path if path.is_file() else None
+
+    def remove_artifact(self, job_id: str) -> None:
+        (self._artifacts / job_id).unlink(missing_ok=True)
+
+    # Housekeeping
+
+    def sweep(self, active: Collection[str], with_result: Collection[str], older_than_s: float) -> None:
+        """Remove what interrupted steps left: recordings of jobs that ended, artifacts of jobs without a result."""
         latest = time.time() - older_than_s
-        for folder in self._jobs.iterdir():
-            with contextlib.suppress(OSError):  # another server was quicker
-                if folder.name not in jobs and folder.stat().st_mtime <= latest:
-                    shutil.rmtree(folder)
+        for folder, needed in ((self._jobs, active), (self._artifacts, with_result)):
+            for path in folder.iterdir():
+                with contextlib.suppress(OSError):  # another server was quicker
+                    if path.name not in needed and path.stat().st_mtime <= latest:
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def digest(path: Path) -> str:

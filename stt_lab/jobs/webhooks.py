@@ -27,6 +27,7 @@ from pydantic import TypeAdapter
 
 from stt_lab import __version__
 from stt_lab.errors import BadInput, SttError
+from stt_lab.registry import WEBHOOK
 from stt_lab.settings import Settings
 from stt_lab.store import deliveries
 from stt_lab.store.database import Database
@@ -51,7 +52,7 @@ def check_url(url: str, settings: Settings) -> None:
     """Raises BadInput for an address that can never be delivered to. Names are resolved when it comes to that."""
     if settings.offline:
         raise BadInput(
-            "This installation is offline and reaches no webhook: leave 'webhook_url' out and ask for the job."
+            f"This installation is offline and reaches no webhook: leave '{WEBHOOK}' out and ask for the job."
         )
     try:
         parts = urlsplit(url)
@@ -62,12 +63,12 @@ def check_url(url: str, settings: Settings) -> None:
         host, port, plain = None, 0, False
     if not (plain and host and parts.scheme in PORTS and parts.username is None):
         raise BadInput(
-            "The parameter 'webhook_url' cannot be used: write it like https://host/path, without a password."
+            f"The parameter '{WEBHOOK}' cannot be used: write it like https://host/path, without a password."
         )
     if not (port in PORTS.values() or 1024 <= port < 65536):
-        raise BadInput("The port of 'webhook_url' cannot be used: choose 80, 443, or one from 1024 on.")
+        raise BadInput(f"The port of '{WEBHOOK}' cannot be used: choose 80, 443, or one from 1024 on.")
     if is_address(host) and not (settings.webhook_allow_private or is_public(host)):
-        raise BadInput("The address of 'webhook_url' is private: give one that can be reached from everywhere.")
+        raise BadInput(f"The address of '{WEBHOOK}' is private: give one that can be reached from everywhere.")
 
 
 def is_address(host: str) -> bool:

@@ -12,11 +12,11 @@ from stt_lab.operations.jobs import cancel_job, job, job_deliveries, job_result
 from stt_lab.operations.library import (
     delete_transcript,
     export_transcript,
-    rename_speakers,
     search_transcripts,
     transcript,
     transcript_audio,
     transcripts,
+    update_transcript,
 )
 from stt_lab.operations.recall import (
     analyze_transcript,
@@ -27,7 +27,14 @@ from stt_lab.operations.recall import (
 )
 from stt_lab.operations.redaction import redact_transcript
 from stt_lab.operations.account import account, cloud, create_key, keys, revoke_key, update_account, usage
-from stt_lab.operations.admin import change_account, create_account, create_account_key, grant_credits, list_accounts
+from stt_lab.operations.admin import (
+    change_account,
+    create_account,
+    create_account_key,
+    end_sessions,
+    grant_credits,
+    list_accounts,
+)
 # isort: on
 
 __all__ = [
@@ -43,6 +50,7 @@ __all__ = [
     "create_key",
     "delete_transcript",
     "embed",
+    "end_sessions",
     "export_transcript",
     "generate",
     "generate_transcript",
@@ -56,7 +64,6 @@ __all__ = [
     "list_accounts",
     "models",
     "redact_transcript",
-    "rename_speakers",
     "revoke_key",
     "search_transcripts",
     "summarize",
@@ -69,5 +76,6 @@ __all__ = [
     "translate_transcript",
     "translation_languages",
     "update_account",
+    "update_transcript",
     "usage",
 ]

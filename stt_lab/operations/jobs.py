@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from stt_lab.registry import current, operation
-from stt_lab.types import JobInfo, Rendering, Transcript
+from stt_lab.operations.speech import TEXTS
+from stt_lab.registry import Presentation, current, operation, present
+from stt_lab.types import JobInfo, Transcript
 
 if TYPE_CHECKING:
-    from stt_lab.jobs import Jobs
+    from stt_lab.jobs import JobQueue
+    from stt_lab.jobs.queue import FinishedJob
 
 
 @dataclass(frozen=True)
 class WebhookDelivery:
-    """How far a receiver has been told how a job ended."""
+    """A call of a job's webhook, with its attempts."""
 
     id: str  # as its header X-STT-Delivery says
     attempts: int
@@ -34,43 +37,53 @@ class DeliveryList:
     results: tuple[WebhookDelivery, ...]
 
 
-Id = Annotated[str, Field(description="of the job, as the answer to its request said it")]
+Id = Annotated[str, Field(description="Id of the job, from the answer to its request")]
 
 
-@operation("GET", "/v1/jobs/{id}", scope="speech")
+@operation("GET", "/v1/jobs/{id}", scope="speech", anonymous=True)
 def job(id: Id) -> JobInfo:
-    """Say how far a job is: its status, stage, percent, and the seconds that the rest will take."""
+    """Show the progress of a job: status, stage, percent, and the seconds that the rest is expected to take."""
     return jobs().get(current().caller, id)
 
 
-@operation("GET", "/v1/jobs/{id}/result", scope="speech")
-def job_result(id: Id) -> Transcript | Rendering:
-    """Give the answer of a job that is done, as its request would have had it; kept for a day."""
-    made: Transcript | Rendering = jobs().result(current().caller, id)
-    return made
+def _as_asked(finished: FinishedJob, parameters: Mapping[str, Any]) -> Any:
+    """The result of a job in the form that its own request asked for."""
+    return present(finished.operation, finished.value, finished.parameters)
 
 
-@operation("DELETE", "/v1/jobs/{id}", scope="speech")
+@operation(
+    "GET",
+    "/v1/jobs/{id}/result",
+    scope="speech",
+    anonymous=True,
+    presentation=Presentation(_as_asked, TEXTS, Transcript),
+)
+def job_result(id: Id) -> Any:
+    """Get the result of a finished job, as its request would have had it. The server keeps it for a day."""
+    return jobs().result(current().caller, id)
+
+
+@operation("DELETE", "/v1/jobs/{id}", scope="speech", anonymous=True)
 def cancel_job(id: Id) -> JobInfo:
-    """Cancel a job. Nothing is charged for it; one that has ended stays as it is."""
+    """Cancel a job. Nothing is charged for it; a job that has ended stays as it is."""
     return jobs().cancel(current().caller, id)
 
 
 @operation("GET", "/v1/jobs/{id}/deliveries", scope="speech")
 def job_deliveries(id: Id) -> DeliveryList:
-    """Say how often a job's webhook was tried, and how the receiver answered."""
+    """List the attempts to call a job's webhook, and how the receiver answered."""
     found = jobs().deliveries(current().caller, id)
     names = [field.name for field in fields(WebhookDelivery)]
     made = tuple(WebhookDelivery(**{name: getattr(one, name) for name in names}) for one in found)
     return DeliveryList(len(made), made)
 
 
-def jobs() -> Jobs:
+def jobs() -> JobQueue:
     """The jobs of this server; on the command line and in Python those of the store, which a server works on."""
-    from stt_lab.jobs import Jobs  # slow to import
+    from stt_lab.jobs import JobQueue  # slow to import
 
     context = current()
-    if isinstance(context.gate, Jobs):
+    if isinstance(context.gate, JobQueue):
         return context.gate
     runtime = context.runtime
-    return Jobs(runtime, runtime.database, runtime.accounts, runtime.library, runtime.settings)
+    return JobQueue(runtime, runtime.database, runtime.accounts, runtime.library, runtime.settings)

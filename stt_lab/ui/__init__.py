@@ -1,4 +1,4 @@
-"""The page and Gradio's API. Gradio is imported here only, and only after its environment is set."""
+"""The web page and Gradio's API. Gradio is imported only in this package, after its environment is set."""
 
 from __future__ import annotations
 
@@ -14,57 +14,56 @@ if TYPE_CHECKING:
     import gradio as gr
     from fastapi import FastAPI
 
-    from stt_lab.accounts.access import Access
-    from stt_lab.lab.runs.evaluations import Evaluations
-    from stt_lab.registry import Gate
-    from stt_lab.runtime import Runtime
+    from stt_lab.installation import Installation
 
 T = TypeVar("T")
 
 __all__ = ["build", "mount"]
 
 HERE = Path(__file__).parent
-SWEEP_S = 300  # how often stale uploads are looked for
-STALE_S = 12 * 3600  # age of an upload that nobody removed; long enough to correct a long transcript on the page
-QUEUE_POLL_S = 0.05  # Gradio's own, a thousand looks a second, takes 6 to 10 % of a core from an idle server
-SPARE_THREADS = 40  # events at once beside those that wait for the device, whose number the pool limits
+SWEEP_S = 300  # between sweeps for stale uploads
+STALE_S = 12 * 3600  # age of a stale upload; long enough to correct a long transcript on the page
+QUEUE_POLL_S = 0.05  # Gradio's default polls 1,000 times a second: 6 to 10 % of a core on an idle server
+SPARE_THREADS = 40  # concurrent events besides those that wait for the device, which the pool limits
 
 
-def build(runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> gr.Blocks:
-    """The Blocks of the page, with an API endpoint for every operation."""
-    _set_environ(runtime.gradio_dir)
-    return _in_loop(lambda: _build(runtime, access, gate, lab))
+def build(installation: Installation) -> gr.Blocks:
+    """Build the Blocks of the page, with an API endpoint for every operation."""
+    _set_environ(installation.runtime.gradio_dir)
+    return _in_loop(lambda: _build(installation))
 
 
-def mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> FastAPI:
-    """Put the page at "/", behind the routes that the application already has."""
-    _set_environ(runtime.gradio_dir)
-    _in_loop(lambda: _mount(app, runtime, access, gate, lab))
+def mount(app: FastAPI, installation: Installation) -> FastAPI:
+    """Mount the page at "/", after the existing routes of the application."""
+    _set_environ(installation.runtime.gradio_dir)
+    _in_loop(lambda: _mount(app, installation))
     return app
 
 
-def _build(runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> gr.Blocks:
+def _build(installation: Installation) -> gr.Blocks:
     import gradio as gr
 
     from stt_lab.ui.api import Entrance, add_endpoints
-    from stt_lab.ui.page import Page
+    from stt_lab.ui.gradio_private import set_queue_poll
+    from stt_lab.ui.page import WebPage
 
-    entrance = Entrance(runtime, access, gate, lab)
+    entrance = Entrance(installation)
 
     with gr.Blocks(title="stt_lab", analytics_enabled=False, delete_cache=(SWEEP_S, STALE_S), fill_width=True) as demo:
         add_endpoints(entrance)
-        Page(entrance).draw()
-    demo.max_threads = SPARE_THREADS + runtime.settings.queue_size
+        WebPage(entrance).draw()
+    demo.max_threads = SPARE_THREADS + installation.settings.queue_size
     demo.queue(api_open=False, default_concurrency_limit=None)
-    demo._queue.sleep_when_free = QUEUE_POLL_S
+    set_queue_poll(demo, QUEUE_POLL_S)
     return demo
 
 
-def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Evaluations) -> None:
-    demo = _build(runtime, access, gate, lab)
+def _mount(app: FastAPI, installation: Installation) -> None:
+    demo = _build(installation)
     import gradio as gr
 
-    from stt_lab.ui.guard import Guard, harden
+    from stt_lab.ui.gradio_private import harden, mark_as_launched
+    from stt_lab.ui.guard import Guard
     from stt_lab.ui.theme import theme
 
     options: dict[str, Any] = {
@@ -74,8 +73,8 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Eval
         "ssr_mode": False,
         "pwa": False,
         "mcp_server": False,
-        "footer_links": ["api"],  # without it Gradio shows no page about its clients; ours links to it
-        "max_file_size": runtime.settings.max_upload_mb * MB,
+        "footer_links": ["api"],  # needed for Gradio's page about API clients, which ours links to
+        "max_file_size": installation.settings.max_upload_mb * MB,
     }
     look: dict[str, Any] = {
         "theme": theme(),
@@ -85,14 +84,13 @@ def _mount(app: FastAPI, runtime: Runtime, access: Access, gate: Gate, lab: Eval
     }
     harden()
     gr.mount_gradio_app(app, demo, path="/", **options, **look)
-    demo.has_launched = True  # else Gradio lets clients name any file of this machine
-    demo.is_running = True  # else it serves uploaded SVG as if it were its own
+    mark_as_launched(demo)
     route: Any = app.router.routes[-1]
-    route.app = Guard(route.app, access)
+    route.app = Guard(route.app, installation.access)
 
 
 def _in_loop(make: Callable[[], T]) -> T:
-    """Call `make` while an event loop runs: where none does, Gradio makes one for each of its locks and closes none."""
+    """Call `make` in an event loop: without one, Gradio creates a loop for each of its locks and never closes it."""
 
     async def made() -> T:
         return make()
@@ -105,7 +103,7 @@ def _in_loop(make: Callable[[], T]) -> T:
 
 
 def _set_environ(folder: Path) -> None:
-    """Gradio reads these when it is imported, and the folder again whenever it stores a file."""
+    """Set Gradio's environment, which it reads on import; it reads the folder again for every file."""
     folder = folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -113,7 +111,7 @@ def _set_environ(folder: Path) -> None:
         "GRADIO_TEMP_DIR": str(folder),
         "GRADIO_EXAMPLES_CACHE": str(folder / "examples"),
         "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(2**62),  # else a table of past calls is summed up after every call
+        "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(2**62),  # otherwise a table of past calls is summed after every call
         "GRADIO_ANALYTICS_MAX_EVENTS": "1",
         "GRADIO_MCP_SERVER": "False",
     }

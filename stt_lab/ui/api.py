@@ -3,40 +3,46 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
 import gradio as gr
-from pydantic import TypeAdapter
 
-from stt_lab.accounts.access import Access
 from stt_lab.caller import Caller
+from stt_lab.installation import Installation
 from stt_lab.lab.runs.evaluations import Evaluations
-from stt_lab.registry import OPERATIONS, Context, Gate, Operation, call
+from stt_lab.presentation import body
+from stt_lab.registry import OPERATIONS, Context, Operation, call
 from stt_lab.runtime import Runtime
-from stt_lab.transcription.render import to_json
-from stt_lab.types import Event, File, Rendering, Transcript
-from stt_lab.ui.work import Tell, Work, handed_out, named, sentence, taken
+from stt_lab.types import Event, File
+from stt_lab.ui.work import BackgroundCall, ReportProgress, handed_out, named, sentence, taken
 
 
 @dataclass(frozen=True)
 class Entrance:
     """Where requests of Gradio come in."""
 
-    runtime: Runtime
-    access: Access
-    gate: Gate
-    lab: Evaluations
+    installation: Installation
+
+    @property
+    def runtime(self) -> Runtime:
+        return self.installation.runtime
+
+    @property
+    def lab(self) -> Evaluations:
+        return self.installation.lab
 
     def caller(self, request: gr.Request) -> Caller:
-        """Who sent a request: a header or the page's cookie says so."""
-        return self.access.visitor(request)
+        """Identify the caller of a request."""
+        return self.installation.access.identify(request.request)  # Starlette's, which Gradio's own wraps
 
-    def call(self, name: str, values: dict[str, Any], request: gr.Request, tell: Tell, filename: str = "") -> Any:
+    def call(
+        self, name: str, values: dict[str, Any], request: gr.Request, tell: ReportProgress, filename: str = ""
+    ) -> Any:
         """Run an operation for whoever sent the request."""
-        context = Context(self.caller(request), self.runtime, tell, self.gate, filename=filename)
+        gate = self.installation.jobs
+        context = Context(self.caller(request), self.runtime, tell, gate, filename=filename)
         return call(OPERATIONS[name], values, context)
 
 
@@ -50,9 +56,9 @@ def _endpoint(op: Operation, entrance: Entrance) -> Callable[..., Coroutine[Any,
     async def endpoint(request: gr.Request, *args: Any) -> Any:
         values = dict(zip(op.fields, args, strict=False))
 
-        def job(tell: Tell) -> Any:
-            name = next((named(values.get(media)) for media in op.media), "")
-            with taken(values, op.media) as parsed:
+        def job(tell: ReportProgress) -> Any:
+            name = next((named(values.get(media)) for media in op.file_params), "")
+            with taken(values, op.file_params) as parsed:
                 return plain(entrance.call(op.name, parsed, request, tell, name))
 
         try:
@@ -67,10 +73,10 @@ def _endpoint(op: Operation, entrance: Entrance) -> Callable[..., Coroutine[Any,
     return endpoint
 
 
-async def _follow(job: Callable[[Tell], Any]) -> Any:
+async def _follow(job: Callable[[ReportProgress], Any]) -> Any:
     """Run a job and pass its progress to the client."""
     progress = gr.Progress()
-    async with Work(job) as work:
+    async with BackgroundCall(job) as work:
         async for told in work.updates():
             for event in told[-1:]:
                 assert isinstance(event, Event)
@@ -83,12 +89,10 @@ def _signature(op: Operation) -> inspect.Signature:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     request = inspect.Parameter("request", kind, annotation=gr.Request)  # first: those with defaults must be last
     public = [
-        parameter.replace(annotation=gr.FileData if name in op.media else _bare(parameter.annotation))
+        parameter.replace(annotation=gr.FileData if name in op.file_params else _bare(parameter.annotation))
         for name, parameter in op.signature.parameters.items()
     ]
-    result = op.signature.return_annotation
-    renders = Rendering in get_args(result)
-    answer: Any = gr.FileData if result is File else dict[str, Any] | str if renders else dict[str, Any]
+    answer: Any = gr.FileData if op.result is File else dict[str, Any] | str if op.texts else dict[str, Any]
     return inspect.Signature([request, *public], return_annotation=answer)
 
 
@@ -97,11 +101,5 @@ def _bare(annotation: Any) -> Any:
 
 
 def plain(result: Any) -> Any:
-    """A result as JSON values; a rendering as its text, a file as one that can be fetched."""
-    if isinstance(result, File):
-        return handed_out(result.name, result.chunks)
-    if isinstance(result, Transcript):
-        return to_json(result)
-    if isinstance(result, Rendering):
-        return json.loads(result.text) if result.media_type == "application/json" else result.text
-    return TypeAdapter(type(result)).dump_python(result, mode="json")
+    """A result as JSON values or a text, a file as one that can be fetched."""
+    return handed_out(result.name, result.chunks) if isinstance(result, File) else body(result).content

@@ -1,7 +1,7 @@
-"""What stands in front of Gradio: an allow-list of its routes, limits of bodies, headers; and repairs inside it.
+"""Guard Gradio: an allow-list of its routes, limits on request bodies, and security headers.
 
-Gradio serves more than this page needs (a proxy, monitoring, recordings cut by ffmpeg, links to saved states), and new
-releases add to it. So only what the page and gradio_client use is let through, and the rest is 404.
+Gradio serves more than this page needs (a proxy, monitoring, audio trimming by ffmpeg, links to saved states), and new
+releases add routes. Only what the page and gradio_client use is allowed; everything else is 404.
 """
 
 from __future__ import annotations
@@ -9,13 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import secrets
-from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
 
-import gradio as gr
-from gradio import processing_utils, route_utils
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
@@ -24,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stt_lab.accounts.access import Access
 from stt_lab.errors import NotFound, SttError, TooLarge
 from stt_lab.settings import MB
+from stt_lab.ui.gradio_private import upload_files
 from stt_lab.ui.work import is_upload
 
 API = "/gradio_api"
@@ -34,16 +30,15 @@ READS = re.compile(
     rf"|{API}/(info/?|app_id/?|startup-events|theme\.css|queue/data|upload_progress|heartbeat/\w+|call/(v2/)?\w+/\w+)"
 )
 WRITES = re.compile(rf"{API}/(queue/join|cancel|reset/?|upload|call/(v2/)?\w+/?)")
-BODY_LIMIT = MB  # bytes of a body that is not an upload
-FORM_SLACK = 64 * 1024  # bytes of a form around its file
-PART_SLACK = 1024  # bytes of a form for each file of it
-DATASET_FILES = 1000  # that an administrator may send at once, as many as Gradio's page puts into a form
-_files: ContextVar[int] = ContextVar("files of the upload that is received", default=1)
+BODY_LIMIT = MB  # bytes of a body, except uploads
+FORM_SLACK = 64 * 1024  # bytes of a form besides its files
+PART_SLACK = 1024  # bytes of a form per file
+DATASET_FILES = 1000  # of one upload by an administrator, the maximum of Gradio's page
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
-    # Gradio's page needs inline and evaluated scripts; what it must not do is to talk to other hosts.
+    # Gradio's page needs inline and evaluated scripts, but must not contact other hosts.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
@@ -68,27 +63,28 @@ class Guard:
             return await send({"type": "websocket.close", "code": 1008})
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         if not _open(scope["method"], path):
-            problem = NotFound(f"There is no {scope['method']} {path[:80]} here: /docs lists what there is.")
+            problem = NotFound(f"{scope['method']} {path[:80]} was not found. See /docs for the API.")
             return await _refuse(problem, scope, receive, send)
-        limit = BODY_LIMIT
-        if path == UPLOAD:
-            try:
-                limit, files = await asyncio.to_thread(self._upload_limits, Request(scope))
-            except SttError as problem:
-                return await _refuse(problem, scope, receive, send)
-            _files.set(files)  # of this request alone: each is a task with a context of its own
+        limit, request = BODY_LIMIT, Request(scope)
+        try:
+            self.access.check_origin(request)
+            if path == UPLOAD:
+                limit, files = await asyncio.to_thread(self._upload_limits, request)
+                upload_files.set(files)  # only for this request, which is a task with its own context
+        except SttError as problem:
+            return await _refuse(problem, scope, receive, send)
         headers = FILE_HEADERS if path.startswith(FILE) else HEADERS
         await _Exchange(self.app, limit, headers).run(scope, receive, send)
 
     def _upload_limits(self, request: Request) -> tuple[int, int]:
-        """Bytes, of the visitor's tier, and files: one recording, or an administrator's dataset."""
-        caller = self.access.visitor(request)
+        """Return the limits of an upload: bytes by the caller's tier, and files: 1, or more for an administrator."""
+        caller = self.access.identify(request)
         files = DATASET_FILES if caller.admin else 1
         return self.access.upload_limit(caller) + FORM_SLACK + files * PART_SLACK, files
 
 
 def _open(method: str, path: str) -> bool:
-    """Whether Gradio may answer. Of files only uploads, which have names that nobody can guess."""
+    """Return whether Gradio may answer. Only uploads are served as files; their names cannot be guessed."""
     if path.startswith(FILE):
         return method in ("GET", "HEAD") and _is_upload(path.removeprefix(FILE))
     reads = method in ("GET", "HEAD", "OPTIONS") and READS.fullmatch(path)
@@ -107,11 +103,11 @@ async def _refuse(problem: SttError, scope: Scope, receive: Receive, send: Send)
 
 
 class _Overflow(Exception):
-    """More bytes came than the limit allows."""
+    """The body exceeds the limit."""
 
 
 class _Exchange:
-    """One request and its answer: the body counted, headers added."""
+    """One request and its answer: counts the body, adds headers."""
 
     def __init__(self, app: ASGIApp, limit: int, headers: dict[str, str]) -> None:
         self.app, self.limit, self.headers = app, limit, headers
@@ -129,7 +125,7 @@ class _Exchange:
             await self._pass(scope, receive, send)
         if self.over and not self.started:
             size = self.limit // MB
-            problem = TooLarge(f"The request is larger than {size} MB: send a shorter recording, or a text in parts.")
+            problem = TooLarge(f"The request is larger than {size} MB. Send a shorter recording, or split the text.")
             await _refuse(problem, scope, receive, send)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,10 +137,10 @@ class _Exchange:
             return message
 
         async def answered(message: Message) -> None:
-            if message.get("status") == 413:  # Gradio's own limit of a file came first, and its answer is not JSON
+            if message.get("status") == 413:  # Gradio's own file limit came first, whose answer is not JSON
                 self.received = self.limit + 1
             if self.over:
-                return  # Gradio's own answer to the overflow
+                return  # drop Gradio's own answer to the overflow
             if message["type"] == "http.response.start":
                 self.started = True
                 MutableHeaders(scope=message).update(self.headers)
@@ -152,44 +148,3 @@ class _Exchange:
 
         with contextlib.suppress(_Overflow, ClientDisconnect):
             await self.app(scope, counted, answered)
-
-
-# Repairs
-
-
-def harden() -> None:
-    """Repair Gradio in this process. Harmless when repeated."""
-    processing_utils.async_ssrf_protected_get = refuse_address
-    processing_utils.async_ssrf_protected_download = refuse_address
-    route_utils.GradioUploadFile = UnguessableFile
-    route_utils.GradioMultiPartParser = TidyParser
-
-
-async def refuse_address(*args: Any, **kwargs: Any) -> Any:
-    """Instead of a fetch: a FileData with an address would make this server read other servers."""
-    raise gr.Error("Addresses are not fetched here: send the file itself.", print_exception=False)
-
-
-class UnguessableFile(route_utils.GradioUploadFile):  # type: ignore[misc]
-    """An upload whose folder has a random name. Gradio names it by content: equal uploads of two people would share
-    one file, and the first to finish would remove it."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.sha.update(secrets.token_bytes(32))
-
-
-class TidyParser(route_utils.GradioMultiPartParser):  # type: ignore[misc]
-    """A parser of uploads that takes as many files as the guard allows, and leaves none behind when it ends early."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **(kwargs | {"max_files": _files.get()}))
-
-    async def parse(self) -> Any:
-        try:
-            return await super().parse()
-        except BaseException:
-            for file in self._files_to_close_on_error:
-                file.close()
-                Path(file.name).unlink(missing_ok=True)
-            raise

@@ -1,5 +1,8 @@
-"""What the page shows, as HTML. Everything that a recording, a file name or a user can choose goes through `escape`:
-Gradio puts HTML into the page as it is. Clicks are answered by page.js, which finds its way by data attributes."""
+"""Render transcripts and progress as HTML.
+
+Gradio inserts HTML unchanged, so that everything from a recording, a file name or a user goes through `escape`. Clicks
+are handled by page.js, which reads data attributes.
+"""
 
 from __future__ import annotations
 
@@ -13,28 +16,28 @@ from stt_lab.transcription.render import render
 from stt_lab.types import Event, Segment, Span, Suppressed, Transcript, Turn, Word
 from stt_lab.weights.catalog import Model
 
-COLOURS = 8  # of speakers, in page.css; a ninth speaker gets the first again
-UNSURE = 0.5  # probability under which a word is marked
+COLOURS = 8  # speaker colours in page.css; a ninth speaker gets the first one again
+UNSURE = 0.5  # words with a lower probability are marked
 DOWNLOADS = ("txt", "srt", "vtt", "json")
-TICKS = 6  # of the time axis, about
+TICKS = 6  # about that many on the time axis
 TICK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)  # s
-STAGE_NAMES = {  # short under the bar, long beside the clock
-    "queued": ("Queue", "Waiting for a turn"),
+STAGE_NAMES = {  # short under the bar, long next to the clock
+    "queued": ("Queue", "Waiting in the queue"),
     "decoding": ("Decode", "Decoding the recording"),
     "loading": ("Load", "Loading the model"),
     "transcribing": ("Transcribe", "Transcribing"),
-    "diarizing": ("Speakers", "Finding the speakers"),
-    "joining": ("Join", "Joining words and speakers"),
-    "reading": ("Read", "Reading the text"),
+    "diarizing": ("Speakers", "Identifying speakers"),
+    "joining": ("Join", "Assigning words to speakers"),
+    "reading": ("Analyse", "Analysing the text"),
     "writing": ("Write", "Writing"),
     "translating": ("Translate", "Translating"),
 }
-OF_SPEECH = ("queued", "decoding", "loading", "transcribing", "diarizing", "joining")  # those of a transcription
+OF_SPEECH = ("queued", "decoding", "loading", "transcribing", "diarizing", "joining")  # stages of a transcription
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What the page plays: an address relative to the page, and the name that the file had."""
+    """A playable recording: address relative to the page, and original file name."""
 
     name: str
     address: str
@@ -46,7 +49,7 @@ class Recording:
 
 
 def clock(seconds: float) -> str:
-    """1:02:03, or 2:03 under an hour."""
+    """Format seconds as 1:02:03, or 2:03 below an hour."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -56,7 +59,7 @@ def clock(seconds: float) -> str:
 
 
 def stages(seen: Sequence[str], event: Event, elapsed: float, diarize: bool) -> str:
-    """The bar of stages: those behind filled, the one that runs as far as it is."""
+    """Render the progress bar of a transcription: one step per stage."""
     names = [stage for stage in OF_SPEECH if diarize or stage != "diarizing"]
     furthest = max((names.index(stage) for stage in seen if stage in names), default=0)
     steps = "".join(
@@ -78,7 +81,7 @@ def _step(name: str, begun: bool, active: bool, fraction: float) -> str:
 
 
 def working(event: Event, elapsed: float) -> str:
-    """One bar, of the stage that runs: for work whose stages come in no fixed order."""
+    """Render one bar for the current stage, for work without a fixed order of stages."""
     name = STAGE_NAMES[event.stage][1]
     percent = f" <b>{event.fraction:.0%}</b>" if 0 < event.fraction < 1 else ""
     return (
@@ -89,13 +92,13 @@ def working(event: Event, elapsed: float) -> str:
 
 
 def notice(text: str, kind: str = "info") -> str:
-    """One sentence: "info", "done", "warning" or "error"."""
+    """Render a message; `kind`: info, done, warning or error."""
     role = "alert" if kind == "error" else "status"
     return f'<div class="stt-notice {kind}" role="{role}">{escape(text)}</div>'
 
 
 def bar(text: str, done: int, total: int) -> str:
-    """Progress of a download, in bytes; without a total only what is being done."""
+    """Render the progress of a download in bytes; without a total only the text."""
     fraction = min(1.0, done / total) if total else 0.0
     percent = f" <b>{fraction:.0%}</b>" if total else ""
     return (
@@ -109,12 +112,12 @@ def bar(text: str, done: int, total: int) -> str:
 
 
 def result(transcript: Transcript, recording: Recording, elapsed: float) -> str:
-    """The player, the speakers' timeline, the transcript and its downloads. `elapsed`: seconds of the whole request."""
+    """Render player, timeline, transcript and downloads. `elapsed`: seconds of the whole request."""
     warnings = "".join(notice(text, "warning") for text in transcript.warnings)
     if transcript.segments:
         body = timeline(transcript) + _head(transcript, recording, elapsed) + segments(transcript)
     else:
-        body = notice("No speech was found in this recording.") + _head(transcript, recording, elapsed)
+        body = notice("This recording contains no speech.") + _head(transcript, recording, elapsed)
     return (
         f'<section class="stt-result" data-duration="{transcript.duration:.3f}">'
         f"{player(recording)}{warnings}{body}{_suppressed(transcript.suppressed)}</section>"
@@ -126,13 +129,13 @@ def player(recording: Recording) -> str:
     address, name = escape(recording.address), escape(recording.name)
     return (
         f'<div class="stt-player"><{tag} controls playsinline preload="metadata" src="{address}" aria-label="{name}">'
-        f'</{tag}><p class="stt-silent" hidden>This browser cannot play {name}; its transcript is complete.</p></div>'
+        f'</{tag}><p class="stt-silent" hidden>This browser cannot play {name}. The transcript is complete.</p></div>'
     )
 
 
 def _head(transcript: Transcript, recording: Recording, elapsed: float) -> str:
     worked = sum(made.elapsed for made in transcript.provenance) or elapsed
-    facts = [f"{clock(transcript.duration)} of sound", f"took {elapsed:.1f} s"]
+    facts = [f"{clock(transcript.duration)} of audio", f"took {elapsed:.1f} s"]
     facts += [f"RTF {worked / transcript.duration:.2f}"] if transcript.duration else []
     facts += [f"model {transcript.model}"] if transcript.model else []
     facts += [LANGUAGES.get(transcript.language, transcript.language).title()] if transcript.language else []
@@ -145,7 +148,7 @@ def _head(transcript: Transcript, recording: Recording, elapsed: float) -> str:
 
 @dataclass(frozen=True)
 class Saved:
-    """A file for a button to carry."""
+    """A file that a download button contains."""
 
     name: str
     media_type: str
@@ -157,14 +160,13 @@ class Saved:
 
 
 def kept(transcript: Transcript, stem: str) -> list[Saved]:
-    """A transcript as files, none of one in which nothing is said."""
+    """Render a transcript in all download formats; no files without speech."""
     made = [render(transcript, format) for format in DOWNLOADS if transcript.segments]
     return [Saved(f"{stem}.{each.format}", each.media_type, each.text) for each in made]
 
 
 def downloads(files: Sequence[Saved]) -> str:
-    """Buttons that carry their file: the browser makes it, so nothing lies on the server for others to find. The first
-    one's text can be copied."""
+    """Render buttons that contain their file, so that none is stored on the server; the first text can be copied."""
     if not files:
         return ""
     buttons = "".join(
@@ -177,7 +179,7 @@ def downloads(files: Sequence[Saved]) -> str:
 
 
 def segments(transcript: Transcript, words: bool = True) -> str:
-    """What was said, by segments. Without `words` a segment is one text, in which places can be counted."""
+    """Render segments. Without `words`, a segment is one text node, in which page.js can mark ranges."""
     before: str | None = None
     rows = []
     for segment in transcript.segments:
@@ -199,7 +201,7 @@ def _segment(segment: Segment, text: str, speakers: tuple[str, ...], changed: bo
 
 def _word(word: Word) -> str:
     unsure = word.confidence is not None and word.confidence < UNSURE
-    title = f' class="stt-unsure" title="{word.confidence:.0%} sure"' if unsure else ""
+    title = f' class="stt-unsure" title="confidence {word.confidence:.0%}"' if unsure else ""
     bare = word.text.lstrip()
     space = " " if len(bare) < len(word.text) else ""
     return f'{space}<span data-seek="{word.start:.3f}"{title}>{escape(bare)}</span>'
@@ -219,7 +221,7 @@ def _suppressed(items: Iterable[Suppressed]) -> str:
         return ""
     passages = "1 passage was" if len(rows) == 1 else f"{len(rows)} passages were"
     return (
-        f'<details class="stt-suppressed"><summary>{passages} left out as unlikely to be speech</summary>'
+        f'<details class="stt-suppressed"><summary>{passages} removed as unlikely to be speech</summary>'
         f"<ul>{''.join(rows)}</ul></details>"
     )
 
@@ -228,7 +230,7 @@ def _suppressed(items: Iterable[Suppressed]) -> str:
 
 
 def timeline(transcript: Transcript) -> str:
-    """A lane for each speaker with bars where he or she speaks; one lane where speakers are not known."""
+    """Render a lane per speaker with bars for their turns; a single lane without speakers."""
     if not transcript.duration:
         return ""
     lanes: list[tuple[str, str, list[Span]]] = [
@@ -242,13 +244,13 @@ def timeline(transcript: Transcript) -> str:
 
 
 def _spans(transcript: Transcript, speaker: str) -> list[Span]:
-    """The turns of a speaker, overlapping ones too; the segments where there is none."""
+    """Return the turns of a speaker, including overlapping ones; without turns, the segments."""
     turns: list[Turn] = [turn for turn in transcript.turns if turn.speaker == speaker]
     return [*turns] or [segment for segment in transcript.segments if segment.speaker == speaker]
 
 
 def _lane(name: str, colour: str, spans: Sequence[Span], duration: float) -> str:
-    """A lane is an SVG whose x axis is time in seconds, stretched to the width that there is."""
+    """Render a lane as an SVG whose x axis is time in seconds, stretched to the available width."""
     share = sum(span.duration for span in spans) / duration
     bars = "".join(f'<rect x="{s.start:.2f}" y="0" width="{s.duration:.2f}" height="1"/>' for s in spans)
     return (
@@ -260,7 +262,7 @@ def _lane(name: str, colour: str, spans: Sequence[Span], duration: float) -> str
 
 def _axis(duration: float) -> str:
     step = next((step for step in TICK_STEPS if duration / step <= TICKS), 2 * TICK_STEPS[-1])
-    ticks = range(0, int(duration * 0.97) + 1, step)  # none so far right that its label would stand outside
+    ticks = range(0, int(duration * 0.97) + 1, step)  # none whose label would not fit at the right edge
     return "".join(f'<span style="left:{tick / duration:.2%}">{clock(tick)}</span>' for tick in ticks)
 
 
@@ -268,11 +270,11 @@ def _axis(duration: float) -> str:
 
 
 def model_table(models: Iterable[tuple[Model, bool]]) -> str:
-    """What the catalog knows, and whether it is on this machine."""
+    """Render the models of the catalog, and whether each is installed."""
     rows = "".join(
         f"<tr><td><b>{escape(model.name)}</b><br><code>{escape(model.id)}</code></td><td>{model.size_mb:,} MB</td>"
-        f"<td>{escape(model.license)}</td><td>{'on this machine' if here else 'not here'}</td></tr>"
+        f"<td>{escape(model.license)}</td><td>{'installed' if here else 'not installed'}</td></tr>"
         for model, here in models
     )
-    head = "<tr><th>Model</th><th>Size</th><th>Licence</th><th>Weights</th></tr>"
+    head = "<tr><th>Model</th><th>Size</th><th>Licence</th><th>Status</th></tr>"
     return f'<div class="stt-scroll"><table class="stt-models"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'

@@ -1,7 +1,7 @@
-// Clicks in a transcript: play from there, mark what is cited, save a file, copy. The HTML is made by stt_lab/ui/html.py
-// and stt_lab/ui/text/html.py.
+// Handles clicks in a transcript: play from a word, mark a citation, save a file, copy. stt_lab/ui/html.py and
+// stt_lab/ui/text/html.py render the HTML.
 (() => {
-  // What a node is of: the section around it, or beside it, of the text that something was made of.
+  // The section of a node: around it, or the text beside a result.
   const result = (node) => node.closest(".stt-result") ?? node.closest("#text-read")?.querySelector(".stt-result");
   const player = (section) => section?.querySelector(".stt-player audio, .stt-player video");
 
@@ -12,7 +12,7 @@
     media.play().catch(() => {});
   }
 
-  // A citation names places as "paragraph:start-end": they are marked, and what was marked before no longer is.
+  // A citation lists ranges as "paragraph:start-end". Marks them, and clears the previous marks.
   function cite(button) {
     const section = result(button), paragraphs = section.querySelectorAll("[data-from]");
     for (const mark of section.querySelectorAll("mark")) {
@@ -31,11 +31,11 @@
       range.surroundContents(document.createElement("mark"));
     }
     show(section.querySelector("mark"));
-    requestAnimationFrame(() => show(section.querySelector("mark")));  // heights far away were estimates
+    requestAnimationFrame(() => show(section.querySelector("mark")));  // heights of distant elements were estimates
     if (button.dataset.seek) seek(section, Number(button.dataset.seek));
   }
 
-  // Scrolls the window of the text only: what one reads stays where it is.
+  // Scrolls only the text window, not the page.
   function show(mark) {
     const box = mark?.closest(".stt-window");
     if (!box) return;
@@ -52,12 +52,12 @@
 
   function copy(button) {
     const text = button.parentElement.querySelector("[data-save] span").textContent;
-    const said = (word) => { button.textContent = word; setTimeout(() => { button.textContent = "Copy"; }, 1500); };
-    if (!navigator.clipboard) return said("Not allowed");  // browsers give it to https and localhost only
-    navigator.clipboard.writeText(text).then(() => said("Copied"), () => said("Not allowed"));
+    const label = (word) => { button.textContent = word; setTimeout(() => { button.textContent = "Copy"; }, 1500); };
+    if (!navigator.clipboard) return label("Not allowed");  // browsers allow it only on https and localhost
+    navigator.clipboard.writeText(text).then(() => label("Copied"), () => label("Not allowed"));
   }
 
-  // Gradio opens its page about clients by a button of its own footer, which page.css hides.
+  // Opens Gradio's page about API clients by the button of its own footer, which page.css hides.
   function clients(event) {
     event.preventDefault();
     const button = document.querySelector("footer .show-api");
@@ -65,8 +65,8 @@
     button?.click();
   }
 
-  // What is made will be shown beside the button, on a phone below it: goes where one sees that.
-  function ahead(button) {
+  // Scrolls to where the result appears: beside the button, or below it on a phone.
+  function scrollToResult(button) {
     if (matchMedia("(max-width: 820px)").matches) return button.scrollIntoView();
     const output = document.querySelector("#text-output");
     if (output.getBoundingClientRect().top < 0) output.scrollIntoView();
@@ -74,7 +74,7 @@
 
   document.addEventListener("click", (event) => {
     if (event.target instanceof Element && event.target.closest("[data-clients]")) return clients(event);
-    if (event.target instanceof Element && event.target.closest("#text-actions .primary")) return ahead(event.target);
+    if (event.target instanceof Element && event.target.closest("#text-actions .primary")) return scrollToResult(event.target);
     const node = event.target instanceof Element ? event.target.closest("[data-marks], [data-seek], [data-lane], [data-save], [data-copy]") : null;
     if (!node || !result(node)) return;
     if (node.dataset.save) return save(node);
@@ -85,7 +85,7 @@
     seek(result(node), ((event.clientX - box.left) / box.width) * Number(result(node).dataset.duration));
   });
 
-  // The word that is being said, and the playhead of the timeline.
+  // Highlights the current word, and moves the playhead of the timeline.
   const words = new WeakMap();  // section -> [[seconds, element], ...]
   document.addEventListener("timeupdate", (event) => {
     const section = event.target instanceof Element ? result(event.target) : null;
@@ -105,17 +105,17 @@
     section.style.setProperty("--played", String(now / Number(section.dataset.duration)));
   }, true);
 
-  // Gradio changes what it shows node by node: the section of another recording is the same element.
+  // Gradio updates the page node by node: another recording may reuse the same section element.
   document.addEventListener("loadstart", (event) => {
     if (event.target instanceof Element) words.delete(result(event.target));
   }, true);
 
-  // A video whose picture the browser cannot decode is played as sound.
+  // Shows a video that the browser cannot decode as an audio player.
   document.addEventListener("loadedmetadata", (event) => {
     if (event.target instanceof HTMLVideoElement && result(event.target) && !event.target.videoWidth) event.target.style.height = "40px";
   }, true);
 
-  // Media events do not bubble, so they are caught on the way down.
+  // Media events do not bubble, so they are handled in the capture phase.
   document.addEventListener("error", (event) => {
     if (!(event.target instanceof HTMLMediaElement) || !result(event.target)) return;
     event.target.hidden = true;

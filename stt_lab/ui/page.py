@@ -1,4 +1,4 @@
-"""The page: a title with who has signed in, a tab for each kind of work, and where else to go."""
+"""Lay out the page: title with the signed-in account, tabs, and footer links."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import gradio as gr
 
 from stt_lab import __version__
 from stt_lab.ui.api import Entrance
-from stt_lab.ui.lab import Lab
+from stt_lab.ui.gradio_private import root_blocks
+from stt_lab.ui.lab import LabTab
 from stt_lab.ui.parts import PRIVATE, Tab, html
-from stt_lab.ui.text.tab import Text
-from stt_lab.ui.transcribe import Transcribe
+from stt_lab.ui.text.tab import TextTab
+from stt_lab.ui.transcribe import TranscribeTab
 
-TABS: tuple[type[Tab], ...] = (Transcribe, Text, Lab)
-TITLE = '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with times and speakers, on your own machine.</p>'
+TABS: tuple[type[Tab], ...] = (TranscribeTab, TextTab, LabTab)
+TITLE = (
+    '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with timestamps and speakers, on your own machine.</p>'
+)
 FOOTER = (
     '<footer class="stt-footer"><a href="docs">HTTP API</a>'
     '<a href="?view=api" data-clients="1">Python and JavaScript clients</a>'
@@ -22,24 +25,24 @@ FOOTER = (
 )
 
 
-class Page:
-    """What all tabs share."""
+class WebPage:
+    """The page around all tabs."""
 
     def __init__(self, entrance: Entrance) -> None:
         self.entrance = entrance
 
     def draw(self) -> None:
-        """Lay the page out on the Blocks that is being built."""
+        """Add the page to the Blocks that is being built."""
         title = html(TITLE)
         with gr.Tabs(elem_id="stt-tabs"):
             for kind in TABS:
                 with gr.Tab(kind.title, elem_id=f"stt-tab-{kind.title.lower()}") as tab:
                     kind(self.entrance).draw(tab)
         html(FOOTER)
-        gr.context.Context.root_block.load(self.greet, None, title, **PRIVATE)
+        root_blocks().load(self.greet, None, title, **PRIVATE)
 
     def greet(self, request: gr.Request) -> str:
-        """Say who has signed in."""
+        """Show who has signed in."""
         caller = self.entrance.caller(request)
         badge = "" if caller.anonymous else f'<span class="stt-badge">Signed in as {escape(caller.name)}</span>'
         return f"{TITLE}{badge}</header>"

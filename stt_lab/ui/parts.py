@@ -1,4 +1,4 @@
-"""What every tab of the page is made with."""
+"""Building blocks that all tabs share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stt_lab.ui.api import Entrance
 from stt_lab.ui.work import discard
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
-RAW: dict[str, Any] = PRIVATE | {"preprocess": False}  # values as they came: Gradio would copy files
+RAW: dict[str, Any] = PRIVATE | {"preprocess": False}  # raw values, because Gradio would copy files
 
 
 class Tab(Protocol):
@@ -24,22 +24,24 @@ class Tab(Protocol):
     def __init__(self, entrance: Entrance) -> None: ...
 
     def draw(self, tab: gr.Tab) -> None:
-        """Lay it out on the Blocks that is being built, inside `tab`, and wire its events."""
+        """Add the components inside `tab` to the Blocks that is being built, and wire their events."""
         ...
 
 
 class Uploads:
-    """Which files a session of the page has, so that they go with it."""
+    """Files of each page session, which are deleted with it."""
 
     def __init__(self) -> None:
         self._paths: defaultdict[str, set[Path]] = defaultdict(set)
         self._lock = threading.Lock()
 
     def add(self, session: str, path: Path) -> None:
+        """Remember a file of a session."""
         with self._lock:
             self._paths[session].add(path)
 
     def end(self, session: str) -> None:
+        """Delete the files of a session."""
         with self._lock:
             paths = self._paths.pop(session, set())
         for path in paths:

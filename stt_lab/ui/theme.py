@@ -1,4 +1,4 @@
-"""Colours and type of the page: system fonts only, so that it needs no network."""
+"""Colours and fonts of the page; system fonts only, so that it needs no network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono"
 
 
 def theme() -> gr.themes.Base:
-    """A calm theme; the rest is in page.css."""
+    """Return the theme; the rest is in page.css."""
     made = gr.themes.Base(
         primary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.slate,

@@ -1,4 +1,4 @@
-"""Transcribe: a recording goes in, its transcript comes out, and one can watch, cancel, listen and download."""
+"""The Transcribe tab: upload or record audio, follow progress, cancel, listen and download."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from stt_lab.text import LANGUAGES
 from stt_lab.types import Event, Transcript
 from stt_lab.ui import html, parts
 from stt_lab.ui.api import Entrance
-from stt_lab.ui.work import Tell, Work, named, received, sentence
+from stt_lab.ui.gradio_private import root_blocks
+from stt_lab.ui.work import BackgroundCall, ReportProgress, named, received, sentence
 from stt_lab.weights import catalog
 from stt_lab.weights.pull import pull
 
 EMPTY = (
     '<div class="stt-empty"><p>The transcript appears here.</p>'
-    "<p>Choose a recording or speak into the microphone, then press Transcribe.</p></div>"
+    "<p>Upload a file or record with the microphone, then press Transcribe.</p></div>"
 )
 
 
-class Transcribe:
-    """The components of the tab and what they do."""
+class TranscribeTab:
+    """The components of the tab and their event handlers."""
 
     title: ClassVar[str] = "Transcribe"
 
     def __init__(self, entrance: Entrance) -> None:
         self.entrance, self.settings = entrance, entrance.runtime.settings
         self.uploads = parts.Uploads()
-        self.working: dict[str, Work[Transcript]] = {}  # by session
+        self.working: dict[str, BackgroundCall[Transcript]] = {}  # by session
 
     def draw(self, tab: gr.Tab) -> None:
         with gr.Row(elem_id="stt-main"):
@@ -61,7 +62,7 @@ class Transcribe:
                     label="Recording",
                     sources=["microphone"],
                     type="filepath",
-                    buttons=[],  # one of them would share the recording with a public site
+                    buttons=[],  # one of them would upload the recording to a public site
                     editable=False,
                     elem_id="stt-spoken",
                 )
@@ -74,15 +75,17 @@ class Transcribe:
         )
         with gr.Row(equal_height=True):
             self.diarize = gr.Checkbox(True, label="Label speakers", min_width=140, elem_id="stt-diarize")
-            self.speakers = gr.Number(0, label="How many (0 = auto)", precision=0, minimum=0, maximum=20, min_width=140)
+            self.speakers = gr.Number(
+                0, label="Number of speakers (0 = detect)", precision=0, minimum=0, maximum=20, min_width=140
+            )
 
     def _draw_models(self) -> None:
         with gr.Accordion("Models", open=False, visible=False, elem_id="stt-models") as self.models:
             self.table = parts.html()
             with gr.Row(equal_height=True):
                 ids = [(model.name, model.id) for model in catalog.models()]
-                self.wanted = gr.Dropdown(ids, value=ids[0][1], label="Model to fetch", scale=3)
-                self.fetch = gr.Button("Pull", scale=1, elem_id="stt-pull")
+                self.wanted = gr.Dropdown(ids, value=ids[0][1], label="Model to download", scale=3)
+                self.fetch = gr.Button("Download", scale=1, elem_id="stt-pull")
             self.fetched = parts.html()
 
     def _wire(self) -> None:
@@ -94,31 +97,31 @@ class Transcribe:
             listen = mine.upload if mine is self.file else mine.stop_recording
             listen(self.arrived, mine, other, **parts.RAW)
         self.fetch.click(self.pull, self.wanted, [self.fetched, self.table, self.model], **parts.RAW)
-        blocks = gr.context.Context.root_block
+        blocks = root_blocks()
         blocks.load(self.greet, None, [self.model, self.models, self.table], **parts.PRIVATE)
         blocks.unload(self.leave)
 
-    # What happens
+    # Event handlers
 
     def greet(self, request: gr.Request) -> tuple[Any, ...]:
-        """Fill in what depends on the visitor and on the weights that are here now."""
+        """Fill in what depends on the caller and the installed models."""
         caller = self.entrance.caller(request)
         table = self._table() if caller.admin else ""
         return gr.update(**self._model_choice()), gr.update(visible=caller.admin), table
 
     def leave(self, request: gr.Request) -> None:
-        """Remove what a visitor who has gone had uploaded."""
+        """Delete the uploads of a closed page session."""
         self.uploads.end(str(request.session_hash))
 
     def arrived(self, value: Any, request: gr.Request) -> None:
-        """Remember an upload, and empty the other source."""
+        """Remember an upload, and clear the other input."""
         try:
             self.uploads.add(str(request.session_hash), received(value))
         except Exception as problem:
             raise gr.Error(sentence(problem), print_exception=False) from None
 
     def cancel(self, request: gr.Request) -> None:
-        """Stop the visitor's work; `run` then says so. Gradio's own cancel lets late progress overwrite that."""
+        """Cancel the session's job; `run` reports it. After Gradio's own cancel, late progress could show up."""
         work = self.working.get(str(request.session_hash))
         if work:
             work.cancel()
@@ -126,7 +129,7 @@ class Transcribe:
     async def run(
         self, file: Any, spoken: Any, model: str, language: str, diarize: bool, speakers: Any, request: gr.Request
     ) -> AsyncIterator[tuple[Any, ...]]:
-        """Transcribe, and show how far it is."""
+        """Transcribe, and show progress and result."""
         began, session = time.monotonic(), str(request.session_hash)
         yield html.stages([], Event("queued"), 0, diarize), "", *_buttons(busy=True)
         values = {"model": model, "language": language, "diarize": diarize, "speakers": speakers or 0}
@@ -134,12 +137,12 @@ class Transcribe:
             path = received(file or spoken)
             self.uploads.add(session, path)
 
-            def job(tell: Tell) -> Transcript:
+            def job(report: ReportProgress) -> Transcript:
                 name = named(file or spoken)
-                made: Transcript = self.entrance.call("transcribe", values | {"file": path}, request, tell, name)
+                made: Transcript = self.entrance.call("transcribe", values | {"file": path}, request, report, name)
                 return made
 
-            async with Work(job) as work:
+            async with BackgroundCall(job) as work:
                 self.working[session] = work
                 async for shown in _watch(work, began, bool(diarize)):
                     yield shown, gr.skip(), gr.skip(), gr.skip()
@@ -154,40 +157,40 @@ class Transcribe:
             self.working.pop(session, None)
 
     async def pull(self, model: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        """Fetch a model's weights: for the administrator, whoever asks in whatever way."""
+        """Download a model. Authorises by itself, because the endpoint is reachable by raw HTTP."""
         try:
             if not self.entrance.caller(request).admin:
-                raise Forbidden("Only the administrator can fetch models: sign in first.")
+                raise Forbidden("Only the administrator can download models. Sign in as the administrator.")
             settings = self.settings
-            async with Work(lambda tell: pull(model, settings, lambda *news: tell(news))) as work:
-                async for told in work.updates():
-                    for news in told[-1:]:
-                        yield html.bar(*news), gr.skip(), gr.skip()
+            async with BackgroundCall(lambda report: pull(model, settings, lambda *progress: report(progress))) as work:
+                async for updates in work.updates():
+                    for progress in updates[-1:]:
+                        yield html.bar(*progress), gr.skip(), gr.skip()
                 work.result()
-            done = html.notice(f"{model} is on this machine.", "done")
+            done = html.notice(f"{model} is installed.", "done")
             yield done, self._table(), gr.update(**self._model_choice())
         except Exception as problem:
             yield html.notice(sentence(problem), "error"), gr.skip(), gr.skip()
 
-    # What it shows
+    # Rendering
 
     def _model_choice(self) -> dict[str, Any]:
-        """Transcribers for a dropdown: those on this machine first, the best of them chosen."""
+        """Return the transcription models for a dropdown: installed ones first, the best one selected."""
         here = {model: catalog.available(model, self.settings) for model in catalog.models("transcribe")}
-        order = sorted(here, key=lambda model: not here[model])  # stable: best first within each half
-        labels = [(model.name if here[model] else f"{model.name}: not on this machine", model.id) for model in order]
+        order = sorted(here, key=lambda model: not here[model])  # stable sort: best first within each half
+        labels = [(model.name if here[model] else f"{model.name} (not installed)", model.id) for model in order]
         return {"choices": labels, "value": order[0].id}
 
     def _table(self) -> str:
         return html.model_table((model, catalog.available(model, self.settings)) for model in catalog.models())
 
 
-async def _watch(work: Work[Any], began: float, diarize: bool) -> AsyncIterator[str]:
-    """The bar of stages as the work goes on."""
+async def _watch(work: BackgroundCall[Any], began: float, diarize: bool) -> AsyncIterator[str]:
+    """Render the progress bar whenever the stage or fraction changes."""
     seen: dict[str, None] = {}
     event = Event("queued")
-    async for told in work.updates():
-        for event in told:
+    async for updates in work.updates():
+        for event in updates:
             seen[event.stage] = None
         yield html.stages(list(seen), event, time.monotonic() - began, diarize)
 

@@ -1,4 +1,4 @@
-"""Work in a thread that a page or a client waits for: progress, result, and its end when nobody waits any more."""
+"""Run a call in a thread while a page or client waits: progress, result, cancellation; and handle uploads."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from gradio.context import LocalContext
-
 from stt_lab.errors import BadInput, Cancelled, MissingFile, SttError
+from stt_lab.ui.gradio_private import client_listens
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Tell = Callable[[Any], None]  # takes news of progress; raises Cancelled when nobody waits any more
+ReportProgress = Callable[[Any], None]  # takes a progress value; raises Cancelled if the client has gone
 
-POLL_S = 0.25  # how often progress is looked at
+POLL_S = 0.25  # between looks at the progress
 LENT_BYTES = 256 * 1024 * 1024
-DIGEST = re.compile("[0-9a-f]{64}")  # name of the folder that an upload gets
+DIGEST = re.compile("[0-9a-f]{64}")  # folder name of an upload
 
 
-class Work(Generic[T]):
-    """Runs `job(tell)` in a thread while its block is open; leaving the block makes `tell` raise Cancelled."""
+class BackgroundCall(Generic[T]):
+    """Runs `job(report)` in a thread; leaving the block makes `report` raise Cancelled."""
 
-    def __init__(self, job: Callable[[Tell], T]) -> None:
+    def __init__(self, job: Callable[[ReportProgress], T]) -> None:
         self._job = job
         self._gone = threading.Event()
         self._outcome: Future[T] = Future()
-        self._news: deque[Any] = deque()
+        self._reported: deque[Any] = deque()
 
-    async def __aenter__(self) -> Work[T]:
+    async def __aenter__(self) -> BackgroundCall[T]:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         threading.Thread(target=self._run, daemon=True).start()
         return self
@@ -48,92 +47,85 @@ class Work(Generic[T]):
         self._gone.set()
 
     def cancel(self) -> None:
-        """Stop the work, and whoever waits for it. From any thread."""
+        """Cancel the job and stop waiting for it. Callable from any thread."""
         self._gone.set()
         self._loop.call_soon_threadsafe(self._ended.set)
 
-    def _tell(self, news: Any) -> None:
+    def _report(self, progress: Any) -> None:
         if self._gone.is_set():
-            raise Cancelled("The work was cancelled.")
-        self._news.append(news)
+            raise Cancelled("The request was cancelled.")
+        self._reported.append(progress)
 
     def _run(self) -> None:
         try:
-            self._outcome.set_result(self._job(self._tell))
+            self._outcome.set_result(self._job(self._report))
         except BaseException as problem:
             self._outcome.set_exception(problem)
-        with contextlib.suppress(RuntimeError):  # the loop has ended before the work
+        with contextlib.suppress(RuntimeError):  # the event loop ended before the job
             self._loop.call_soon_threadsafe(self._ended.set)
 
     async def updates(self) -> AsyncIterator[list[Any]]:
-        """What was told since the last look, every POLL_S until the work has ended."""
+        """Yield the new progress values every POLL_S until the job ends."""
         while not self._ended.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._ended.wait()
-            if self._gone.is_set() or not listening():
-                raise Cancelled("The work was cancelled.")
-            yield [self._news.popleft() for _ in range(len(self._news))]
+            if self._gone.is_set() or not client_listens():
+                raise Cancelled("The request was cancelled.")
+            yield [self._reported.popleft() for _ in range(len(self._reported))]
 
     def result(self) -> T:
-        """What the job returned; raises what it raised."""
+        """Return the result of the job, or raise its exception."""
         return self._outcome.result()
 
 
-def listening() -> bool:
-    """Whether the client of the running Gradio event still listens for its answer."""
-    blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
-    event = blocks._queue.event_ids_to_events.get(event_id) if blocks and event_id else None
-    return event is None or event.alive
-
-
 def sentence(problem: Exception) -> str:
-    """What a person reads of an error: never a stack trace or a path, which only the log has."""
+    """Return the message of an error for the page; stack traces and paths go only to the log."""
     if isinstance(problem, SttError):
         return str(problem)
     log.error("an operation failed", exc_info=problem)
-    return "Something went wrong here: try again; the server's log says what it was."
+    return "The request failed unexpectedly. Try again, or see the server's log."
 
 
 # Uploads
 
 
 def upload_folder() -> Path:
-    """Where Gradio puts uploads: a folder with a random name for each."""
+    """Return the folder of all uploads; each has a subfolder with a random name."""
     return Path(os.environ["GRADIO_TEMP_DIR"])
 
 
 def is_upload(path: Path) -> bool:
-    """Whether a resolved path is that of an upload."""
+    """Return whether a resolved path is that of an upload."""
     return path.parent.parent == upload_folder() and bool(DIGEST.fullmatch(path.parent.name))
 
 
 def received(value: object) -> Path:
-    """The upload that a Gradio value names. A client can write any path or address into it: BadInput for those."""
+    """Return the upload that a Gradio value names. Raises BadInput for any other path or address."""
     given = value.get("path") if isinstance(value, dict) else None
     if not given:
-        raise MissingFile("No recording was sent: choose a file or record one first.")
+        raise MissingFile("No recording was sent. Choose a file, or record one.")
     try:
         path = Path(str(given)).resolve()
         known = is_upload(path)
         there = known and path.is_file()
-    except (OSError, ValueError):  # too long, or with a null byte
+    except (OSError, ValueError):  # path too long, or with a null byte
         known = there = False
     if not known:
-        raise BadInput("Only uploaded files are read here: send the file itself, not an address or a path.")
+        raise BadInput("Only uploaded files are accepted. Send the file itself, not an address or a path.")
     if not there:
-        raise MissingFile("The uploaded file is no longer here: send it again.")
+        raise MissingFile("The uploaded file no longer exists. Upload it again.")
     return path
 
 
 def named(value: object) -> str:
-    """What the client calls its upload: to show, never to open."""
+    """Return the client's name of an upload, for display only."""
     name = str(value.get("orig_name") or "") if isinstance(value, dict) else ""
     return "".join(char for char in name if char.isprintable())[:255]
 
 
 def handed_out(name: str, chunks: Iterable[bytes]) -> dict[str, Any]:
-    """A file for a client, among the uploads: nobody can guess its address, and it is swept up like them."""
+    """Store a file for a client among the uploads, under an unguessable address; it is swept like them."""
     folder = upload_folder() / secrets.token_hex(32)
     folder.mkdir(mode=0o700)
     path = folder / re.sub(r"[^\w.-]+", "_", name)[-100:]
@@ -143,8 +135,10 @@ def handed_out(name: str, chunks: Iterable[bytes]) -> dict[str, Any]:
 
 
 def lent(source: Path) -> Path | None:
-    """A recording of this machine among the uploads, to be heard by whom it is shown: a link where the disk allows one,
-    a copy of up to LENT_BYTES else. None where it is gone or too large."""
+    """Make a recording of this machine playable on the page: a hard link among the uploads, or a copy.
+
+    Returns None if the recording is missing, or too large to copy.
+    """
     folder = upload_folder() / secrets.token_hex(32)
     try:
         real = source.resolve(strict=True)
@@ -165,7 +159,7 @@ def lent(source: Path) -> Path | None:
 
 
 def discard(path: Path) -> None:
-    """Remove an upload and its folder. Harmless when repeated."""
+    """Delete an upload and its folder. Harmless when repeated."""
     with contextlib.suppress(OSError):
         path.unlink()
     with contextlib.suppress(OSError):
@@ -174,7 +168,7 @@ def discard(path: Path) -> None:
 
 @contextlib.contextmanager
 def taken(values: dict[str, Any], names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The values with the uploads among them as paths; these are removed after the block."""
+    """Replace uploads among the values with paths; delete the uploads after the block."""
     paths: dict[str, Path] = {}
     try:
         paths.update((name, received(values[name])) for name in names if values.get(name))

@@ -1,4 +1,4 @@
-"""OpenAI's audio API in terms of ours: its requests become wishes to `transcribe`, transcripts become its answers.
+"""OpenAI's audio API in terms of ours: its requests become requests to `transcribe`, transcripts become its answers.
 
 Pure: `stt_lab.web.routes` serves the ROUTES, and the work goes through the same gate as every other request. What
 OpenAI's parameters ask for and no engine here can do is reported in `warnings`; what is not known is null.
@@ -18,6 +18,7 @@ from pydantic import Field
 
 from stt_lab.errors import BadInput, SttError
 from stt_lab.operations.speech import DEFAULT_MODEL
+from stt_lab.presentation import Body
 from stt_lab.registry import Media, Operation
 from stt_lab.text import LANGUAGES
 from stt_lab.transcription.render import render
@@ -38,8 +39,8 @@ About = Field(description="form of the answer")
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A request: parameters of `transcribe`, and how the transcript is to be told."""
+class OpenAiRequest:
+    """A request: parameters of `transcribe`, and the form of its answer."""
 
     values: dict[str, Any]
     format: str
@@ -47,17 +48,17 @@ class Wish:
     granularities: tuple[str, ...] = ("segment",)
     ignored: tuple[str, ...] = ()
 
-    def answer(self, transcript: Transcript) -> tuple[str, str]:
-        """The body and its media type."""
+    def present(self, transcript: Transcript, parameters: Mapping[str, Any]) -> Body:
+        """The answer as OpenAI's API has it."""
         if self.format in ("text", "srt", "vtt"):
             rendering = render(transcript, self.format)
-            return rendering.text, f"{rendering.media_type}; charset=utf-8"
+            return Body(rendering.text, rendering.media_type)
         warnings = [*transcript.warnings, *self._warnings()]
-        told = {"warnings": warnings} if warnings else {}
+        extra = {"warnings": warnings} if warnings else {}
         if self.stream:
-            events = _events(transcript, self.format == "diarized_json", told)
-            return "".join(f"data: {_dump(event)}\n\n" for event in events), "text/event-stream"
-        return _dump(self._json(transcript) | told), "application/json"
+            events = _events(transcript, self.format == "diarized_json", extra)
+            return Body("".join(f"data: {_dump(event)}\n\n" for event in events), "text/event-stream")
+        return Body(self._json(transcript) | extra)
 
     def _warnings(self) -> Iterator[str]:
         if self.ignored:
@@ -95,7 +96,7 @@ def transcriptions(
     languages: Ignored = (),
     known_speaker_names: Ignored = (),
     known_speaker_references: Ignored = (),
-) -> Wish:
+) -> OpenAiRequest:
     """Turn speech into text, as OpenAI's API does it."""
     if stream and response_format not in ("json", "diarized_json"):
         raise BadInput("Only json and diarized_json can be streamed: choose one as response_format, or stream=false.")
@@ -103,7 +104,7 @@ def transcriptions(
         raise BadInput("Times of words are part of verbose_json: choose it as response_format.")
     diarize = response_format == "diarized_json"
     values = {"file": file, "model": _model(model), "language": language, "diarize": diarize, "task": "transcribe"}
-    return Wish(values, response_format, stream, timestamp_granularities)
+    return OpenAiRequest(values, response_format, stream, timestamp_granularities)
 
 
 def translations(
@@ -112,15 +113,15 @@ def translations(
     response_format: Annotated[TextFormat, About] = "json",
     temperature: Temperature = 0.0,
     prompt: Prompt = "",
-) -> Wish:
+) -> OpenAiRequest:
     """Turn speech of any language into English text, as OpenAI's API does it."""
-    return Wish({"file": file, "model": _model(model), "diarize": False, "task": "translate"}, response_format)
+    return OpenAiRequest({"file": file, "model": _model(model), "diarize": False, "task": "translate"}, response_format)
 
 
-# Requests only: what they wish for is done by the operation `transcribe`, so no other surface shows them
+# Requests only: the operation `transcribe` does the work, so no other surface shows them
 ROUTES = (
-    Operation(fn=transcriptions, method="POST", path="/v1/audio/transcriptions", scope="speech"),
-    Operation(fn=translations, method="POST", path="/v1/audio/translations", scope="speech"),
+    Operation(fn=transcriptions, method="POST", path="/v1/audio/transcriptions", scope="speech", anonymous=True),
+    Operation(fn=translations, method="POST", path="/v1/audio/translations", scope="speech", anonymous=True),
 )
 ANSWERS: dict[str, Any] = {  # of both, for OpenAPI
     "application/json": {"schema": {"type": "object", "required": ["text"]}},
@@ -129,15 +130,15 @@ ANSWERS: dict[str, Any] = {  # of both, for OpenAPI
 }
 
 
-def wish(route: Operation, form: Mapping[str, object]) -> Wish:
-    """What a request asks for. Raises BadInput and MissingFile."""
-    values = route.parse(_plain(route, form))
+def read(route: Operation, form: Mapping[str, object]) -> OpenAiRequest:
+    """Read a form as a request. Raises BadInput and MissingFile."""
+    values = route.parse(_plain(route, form)).values
     ignored = [
         name
         for name, info in route.fields.items()
         if (info.description or "").startswith(SILENT) and values[name] != info.default
     ]
-    made: Wish = route.fn(**values)
+    made: OpenAiRequest = route.fn(**values)
     return replace(made, ignored=tuple(ignored))
 
 
@@ -214,7 +215,7 @@ def _spoken(transcript: Transcript) -> Iterator[dict[str, Any]]:
         yield kind | _times(segment) | {"text": segment.text, "speaker": segment.speaker or ""}
 
 
-def _events(transcript: Transcript, diarized: bool, told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _events(transcript: Transcript, diarized: bool, extra: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """A delta for each segment, whose texts join to the whole; nothing is final before the recording was heard."""
     for number, spoken in enumerate(_spoken(transcript)):
         delta = {"type": "transcript.text.delta", "delta": " " * bool(number) + spoken["text"]}
@@ -222,4 +223,4 @@ def _events(transcript: Transcript, diarized: bool, told: Mapping[str, Any]) -> 
             yield spoken
             delta["segment_id"] = spoken["id"]
         yield delta
-    yield {"type": "transcript.text.done", "text": transcript.text, **told}
+    yield {"type": "transcript.text.done", "text": transcript.text, **extra}

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import TypeAdapter
 
+from stt_lab.accounts.access import COOKIE
 from stt_lab.registry import Operation
-from stt_lab.types import File, Rendering, Transcript
+from stt_lab.types import File, Transcript
 
 REFS = "#/components/schemas/{model}"
-SECURITY = {"key": {"type": "http", "scheme": "bearer", "description": "a key of an account, or the administrator's"}}
+SECURITY = {
+    "key": {"type": "http", "scheme": "bearer", "description": "a key of an account, or the administrator's"},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "session of the page, after sign-in"},
+}
 MEANINGS = {
     "400": "a parameter or the recording cannot be used",
     "401": "no key, or one that is not valid",
     "402": "no credits are left",
-    "403": "the key has not the scope",
+    "403": "the key does not have the scope, or a page of another site used the session",
     "404": "there is no such thing, or it is somebody else's",
     "409": "the request with this Idempotency-Key is still in flight",
     "413": "larger than the tier allows",
@@ -79,16 +81,16 @@ def describe(op: Operation, contents: dict[str, Any] | None = None) -> dict[str,
     schema = op.params.model_json_schema(ref_template=REFS)
     schema.pop("$defs", None)
     fields, needed = schema["properties"], set(schema.get("required", ()))
-    loose = [name for name in fields if name not in op.placed and op.method in ("GET", "DELETE")]
+    loose = [name for name in fields if name not in op.path_params and op.method in ("GET", "DELETE")]
     made: dict[str, Any] = {
-        "parameters": [_parameter(name, fields[name], "path", True) for name in op.placed]
+        "parameters": [_parameter(name, fields[name], "path", True) for name in op.path_params]
         + [_parameter(name, fields[name], "query", name in needed) for name in loose]
         + [IDEMPOTENCY] * (op.method == "POST")
         + [RANGE] * _in_parts(op),
         "responses": {"200": _result(op, contents)} | _errors(op),
-        "security": [{"key": []}] if op.scope and not op.priced else [{}, {"key": []}],
+        "security": [{}] * op.anonymous + [{"key": []}, {"session": []}],
     }
-    if "background" in op.fields:
+    if op.job:
         made["responses"]["202"] = _json("the job, for `background`", JOB)
     if _in_parts(op):
         made["responses"]["206"] = {"description": "the part", "content": SOUNDS}
@@ -99,7 +101,7 @@ def describe(op: Operation, contents: dict[str, Any] | None = None) -> dict[str,
 
 def _in_parts(op: Operation) -> bool:
     """Whether the answer is a recording, of which parts can be asked for; other files are exports, in a format."""
-    return op.signature.return_annotation is File and "format" not in op.fields
+    return op.result is File and "format" not in op.fields
 
 
 def components(operations: list[Operation]) -> dict[str, Any]:
@@ -122,49 +124,45 @@ def _parameter(name: str, schema: dict[str, Any], place: str, required: bool) ->
 def _errors(op: Operation) -> dict[str, Any]:
     """The statuses that an operation of this kind may answer."""
     kinds = {
-        "400 401 500 503": True,
-        "403": op.scope is not None,
-        "404": bool(op.placed),
+        "400 401 403 500 503": True,
+        "404": bool(op.path_params),
         "409 422": op.method == "POST",
         "413": op.method in ("POST", "PATCH"),
         "416": _in_parts(op),
-        "402 429": op.priced,
-        "499": op.long,
+        "402 429": op.charge is not None,
+        "499": op.job is not None,
     }
     return {status: failure(status) for statuses, may in kinds.items() if may for status in statuses.split()}
 
 
 def _body(op: Operation, schema: dict[str, Any]) -> dict[str, Any]:
-    inside = {name: kind for name, kind in schema["properties"].items() if name not in op.placed}
-    needed = [name for name in schema.get("required", ()) if name not in op.placed]
-    for name in op.media:
+    inside = {name: kind for name, kind in schema["properties"].items() if name not in op.path_params}
+    needed = [name for name in schema.get("required", ()) if name not in op.path_params]
+    for name in op.file_params:
         inside[name] = {"type": "string", "format": "binary", "description": op.fields[name].description}
-    kind = "multipart/form-data" if op.media else "application/json"
+    kind = "multipart/form-data" if op.file_params else "application/json"
     made: dict[str, Any] = {"type": "object", "properties": inside, "additionalProperties": False}
     made |= {"required": needed} if needed else {}
     return {"required": True, "content": {kind: {"schema": made}}}
 
 
 def _result(op: Operation, contents: dict[str, Any] | None) -> dict[str, Any]:
-    if op.signature.return_annotation is File:
+    if op.result is File:
         contents = SOUNDS if _in_parts(op) else FILES
     if contents is None:
         schema = _result_schema(op)
         schema.pop("$defs", None)
         contents = {"application/json": {"schema": schema}}
-        if Rendering in get_args(op.signature.return_annotation):
-            contents |= {kind: {} for kind in ("application/x-subrip", "text/vtt", "text/plain")}
+        contents |= {kind: {} for kind in op.texts}
     return {"description": "the result", "content": contents}
 
 
 def _result_schema(op: Operation) -> dict[str, Any]:
-    result = op.signature.return_annotation
-    kinds = [kind for kind in get_args(result) or (result,) if kind not in (Rendering, File)]
-    if kinds == [Transcript]:
+    if op.result is Transcript:
         return {"type": "object", "required": ["text", "language", "duration", "segments", "speakers"]}
-    if not kinds:
+    if op.result is File:
         return {}
-    return TypeAdapter(reduce(or_, kinds)).json_schema(ref_template=REFS, mode="serialization")
+    return TypeAdapter(op.result).json_schema(ref_template=REFS, mode="serialization")
 
 
 def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:

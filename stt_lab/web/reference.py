@@ -44,7 +44,7 @@ STYLE = (
 
 
 def _operation(op: Operation) -> str:
-    media = "".join(f" {name.upper()}" for name in op.media)
+    media = "".join(f" {name.upper()}" for name in op.file_params)
     lines = [
         f"## {op.name}",
         op.description,

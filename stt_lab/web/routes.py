@@ -10,46 +10,41 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 import stt_lab.operations  # noqa: F401  declares the operations
-from stt_lab.accounts.access import Access
 from stt_lab.caller import Caller
 from stt_lab.errors import BadInput, Cancelled, NotFound, SttError
-from stt_lab.registry import OPERATIONS, Context, Gate, Operation, authorise, call
-from stt_lab.runtime import Runtime
-from stt_lab.transcription.render import to_json
-from stt_lab.types import File, JobInfo, Rendering, Transcript
-from stt_lab.web import openai as openai_api
-from stt_lab.web import openapi, sign_in
+from stt_lab.installation import Installation
+from stt_lab.presentation import JSON, body, to_json
+from stt_lab.registry import OPERATIONS, Context, Operation, authorize, call
+from stt_lab.types import File, JobInfo
+from stt_lab.web import openai, openapi, sign_in
 from stt_lab.web.downloads import download
 from stt_lab.web.service import CRASHED, DEVICES, SPARE_THREADS, Service, error_response, json_body
 
 SDK = "stt-ai-python/"  # the official SDK parses every answer as JSON
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 EVENTS_PATH = "/v1/jobs/{id}/events"
-PLAYED_PATH = "/recordings/{id}"
 EVENTS_S = 0.5  # how often a job is looked at for those who follow it
 QUIET_S = 15.0  # after which a comment keeps the connection of a follower open
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def add_routes(app: FastAPI, runtime: Runtime, access: Access, gate: Gate) -> None:
+def add_routes(app: FastAPI, installation: Installation) -> None:
     """Put every operation, what stands beside them and the error handlers on an application."""
-    threads = ThreadPoolExecutor(DEVICES + runtime.settings.queue_size + SPARE_THREADS, "operation")
-    service = Service(runtime, access, gate, threads)
+    threads = ThreadPoolExecutor(DEVICES + installation.settings.queue_size + SPARE_THREADS, "operation")
+    service = Service(installation, threads)
     router = app.router
     for op in OPERATIONS.values():
         _add(router, op, _endpoint(op, service), openapi.describe(op))
-    for op in openai_api.ROUTES:
-        _add(router, op, _openai(op, service), openapi.describe(op, openai_api.ANSWERS))
+    for op in openai.ROUTES:
+        _add(router, op, _openai(op, service), openapi.describe(op, openai.ANSWERS))
     job = OPERATIONS["job"]
     _add(router, job, _events(service), openapi.describe(job, openapi.EVENTS), EVENTS_PATH, "job_events")
-    router.add_api_route(PLAYED_PATH, _played(service), methods=["GET"], include_in_schema=False)
     sign_in.add_routes(router, service)
     _add_refusals(router)
     app.openapi = _document(app)  # type: ignore[method-assign]
@@ -90,13 +85,13 @@ def _endpoint(op: Operation, service: Service) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         caller = await service.caller(request)
         try:
-            authorise(op, caller)  # before the body is read
+            permit = authorize(op, caller)  # before the body is read
             async with _values(op, request, caller, service) as (values, filename):
-                result = await service.run(op, values, request, caller, filename)
+                result = await service.run(permit, values, request, filename)
             answer = await service.thread(_response, op, result, request)
         except SttError as problem:
             answer = error_response(problem)
-        if op.priced:
+        if op.charge:
             answer.headers.update(await service.limits(caller))
         return answer
 
@@ -108,8 +103,8 @@ async def _values(
     op: Operation, request: Request, caller: Caller, service: Service
 ) -> AsyncIterator[tuple[dict[str, Any], str]]:
     """Parameters from the address and the body, and what the client called its file."""
-    if op.media:
-        async with service.upload(request, caller, op.media) as form:
+    if op.file_params:
+        async with service.upload(request, caller, op.file_params) as form:
             yield _placed(op, form, request), form.filename
     else:
         loose = op.method in ("GET", "DELETE")
@@ -117,7 +112,7 @@ async def _values(
 
 
 def _placed(op: Operation, values: dict[str, Any], request: Request) -> dict[str, Any]:
-    if twice := values.keys() & set(op.placed):
+    if twice := values.keys() & set(op.path_params):
         raise BadInput(f"The parameter '{twice.pop()}' is part of the address: leave it out elsewhere.")
     return values | request.path_params
 
@@ -125,38 +120,13 @@ def _placed(op: Operation, values: dict[str, Any], request: Request) -> dict[str
 def _response(op: Operation, result: Any, request: Request) -> Response:
     if isinstance(result, File):
         return download(result)
-    if isinstance(result, Rendering):
-        return _rendering(result, request)
-    accepted = op.long and isinstance(result, JobInfo)
-    return JSONResponse(wire(result), 202 if accepted else 200)
-
-
-def wire(result: Any) -> Any:
-    """A result as JSON."""
-    return to_json(result) if isinstance(result, Transcript) else jsonable_encoder(result)
-
-
-def _rendering(result: Rendering, request: Request) -> Response:
-    if result.media_type == "application/json":
-        return Response(result.text, media_type=result.media_type)
-    wants_json = "application/json" in request.headers.get("accept", "")
-    if wants_json or request.headers.get("user-agent", "").startswith(SDK):
-        source = to_json(result.transcript)
-        kept = {name: source[name] for name in ("id", "language", "duration") if name in source}
-        return JSONResponse({"text": result.text, "format": result.format, **kept})
-    return Response(result.text, media_type=f"{result.media_type}; charset=utf-8")
-
-
-def _played(service: Service) -> Endpoint:
-    """A recording for the page, whose player can send no key, only the page's cookie."""
-    op = OPERATIONS["transcript_audio"]
-
-    async def endpoint(request: Request) -> Response:
-        caller = await service.thread(service.access.visitor, request)
-        result = await service.run(op, dict(request.path_params), request, caller)
-        return await service.thread(_response, op, result, request)
-
-    return endpoint
+    made = body(result)
+    if made.media_type == JSON:
+        return JSONResponse(made.content, 202 if op.job and isinstance(result, JobInfo) else 200)
+    wants_json = JSON in request.headers.get("accept", "") or request.headers.get("user-agent", "").startswith(SDK)
+    if wants_json and made.in_json is not None:
+        return JSONResponse(made.in_json)
+    return Response(made.content, media_type=f"{made.media_type}; charset=utf-8")
 
 
 # OpenAI's audio API
@@ -171,12 +141,11 @@ def _openai(route: Operation, service: Service) -> Endpoint:
         headers: dict[str, str] = {}
         try:
             caller = await service.caller(request)
-            authorise(op, caller)
-            async with service.upload(request, caller, route.media) as form:
-                wish = openai_api.wish(route, form)
-                result = await service.run(op, wish.values, request, caller, form.filename)
-            text, kind = await service.thread(wish.answer, result)
-            answer = Response(text, media_type=kind)
+            permit = authorize(op, caller)
+            async with service.upload(request, caller, route.file_params) as form:
+                asked = openai.read(route, form)
+                result = await service.run(permit, asked.values, request, form.filename, asked.present)
+            answer = await service.thread(_response, op, result, request)
             headers = await service.limits(caller)
         except SttError as problem:
             answer = _openai_error(problem, request)
@@ -188,10 +157,10 @@ def _openai(route: Operation, service: Service) -> Endpoint:
 
 def _openai_error(problem: SttError, request: Request) -> Response:
     answer = error_response(problem)
-    if not openai_api.asks(request.headers.get("user-agent", "")):
+    if not openai.asks(request.headers.get("user-agent", "")):
         return answer
     del answer.headers["content-length"]
-    return JSONResponse(openai_api.error_body(problem), problem.status, dict(answer.headers))
+    return JSONResponse(openai.error_body(problem), problem.status, dict(answer.headers))
 
 
 # Progress as events
@@ -203,7 +172,7 @@ def _events(service: Service) -> Endpoint:
 
     async def look(request: Request) -> JobInfo:
         caller = await service.caller(request)  # anew each time: a key that is revoked sees no more
-        context = Context(caller, service.runtime, gate=service.gate)
+        context = Context(caller, service.installation.runtime, gate=service.installation.jobs)
         info: JobInfo = await service.thread(call, op, dict(request.path_params), context)
         return info
 
@@ -234,7 +203,7 @@ async def _followed(info: JobInfo, look: Callable[[], Awaitable[JobInfo]]) -> As
 
 
 def _event(info: JobInfo) -> str:
-    return f"event: {info.status}\ndata: {json.dumps(jsonable_encoder(info))}\n\n"
+    return f"event: {info.status}\ndata: {json.dumps(to_json(info))}\n\n"
 
 
 # Errors, and the description
@@ -279,7 +248,7 @@ def _document(app: FastAPI) -> Callable[[], dict[str, Any]]:
     def document() -> dict[str, Any]:
         made = plain()
         parts = made.setdefault("components", {})
-        parts["schemas"] = openapi.components([*OPERATIONS.values(), *openai_api.ROUTES])
+        parts["schemas"] = openapi.components([*OPERATIONS.values(), *openai.ROUTES])
         parts["securitySchemes"] = openapi.SECURITY
         return made
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from starlette.responses import JSONResponse
 from stt_lab.accounts.access import Access
 from stt_lab.caller import Caller
 from stt_lab.errors import BadInput, Cancelled, SttError, TooLarge, Unauthorized
-from stt_lab.registry import Context, Gate, Operation, call
-from stt_lab.runtime import Runtime
+from stt_lab.installation import Installation
+from stt_lab.registry import Context, Permit
 from stt_lab.settings import MB
 from stt_lab.types import Event
 from stt_lab.web.uploads import Form, receive
@@ -37,39 +37,41 @@ T = TypeVar("T")
 class Service:
     """What answers requests."""
 
-    runtime: Runtime
-    access: Access
-    gate: Gate
+    installation: Installation
     threads: ThreadPoolExecutor  # of our own: with the event loop's few, recordings that wait would block /health
+
+    @property
+    def access(self) -> Access:
+        return self.installation.access
 
     async def thread(self, work: Callable[..., T], *arguments: Any) -> T:
         """The result of what may block; what nobody foresaw goes to the log."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, _logged, work, *arguments)
 
     async def caller(self, request: Request) -> Caller:
-        """Who asks. Raises Unauthorized for a key that is not good."""
-        authorization = request.headers.get("authorization")
-        return await self.thread(self.access.identify, authorization, self.access.address(request))
-
-    def secure(self, request: Request) -> bool:
-        """Whether the client's own connection is encrypted."""
-        trusted = request.client is not None and self.access.trusts(request.client.host)
-        proto = request.headers.get("x-forwarded-proto", "") if trusted else ""
-        return (proto or request.url.scheme) == "https"
+        """Identify the caller. Raises Unauthorized for a wrong key, Forbidden for a session used by another site."""
+        return await self.thread(self.access.identify, request)
 
     @asynccontextmanager
     async def upload(self, request: Request, caller: Caller, files: tuple[str, ...]) -> AsyncIterator[Form]:
         """A multipart body on disk, within what the caller's tier allows; gone after the block."""
         limit = await self.thread(self.access.upload_limit, caller)
         kind = request.headers.get("content-type", "")
-        async with receive(body(request, limit), kind, self.runtime.uploads_dir, files) as form:
+        async with receive(body(request, limit), kind, self.installation.runtime.uploads_dir, files) as form:
             yield form
 
     async def run(
-        self, op: Operation, values: dict[str, Any], request: Request, caller: Caller, filename: str = ""
+        self,
+        permit: Permit,
+        values: dict[str, Any],
+        request: Request,
+        filename: str = "",
+        make: Callable[[Any, Mapping[str, Any]], Any] | None = None,
     ) -> Any:
-        """Run an operation in a thread. When the client goes away, `report` raises Cancelled: the gate decides what
-        that means for the work."""
+        """Run an operation in a thread; `make` presents its result in the place of its own presentation.
+
+        When the client goes away, `report` raises Cancelled: the gate decides what that means for the work.
+        """
         gone = threading.Event()
 
         def report(event: Event) -> None:
@@ -77,11 +79,16 @@ class Service:
                 raise Cancelled("The client has gone; the work was stopped.")
 
         context = Context(
-            caller, self.runtime, report, self.gate, idempotency_key=idempotency_key(request), filename=filename
+            permit.caller,
+            self.installation.runtime,
+            report,
+            self.installation.jobs,
+            idempotency_key=idempotency_key(request),
+            filename=filename,
         )
         watcher = asyncio.create_task(_watch(request, gone))
         try:
-            return await self.thread(call, op, values, context)
+            return await self.thread(permit.call, values, context, make)
         except asyncio.CancelledError:
             gone.set()
             raise
@@ -90,7 +97,7 @@ class Service:
 
     async def limits(self, caller: Caller) -> dict[str, str]:
         """The headers that say what is left of the caller's quota; none where nothing is limited."""
-        limits = await self.thread(self.runtime.accounts.limits, caller.account_id, caller.client)
+        limits = await self.thread(self.installation.runtime.accounts.limits, caller.account_id, caller.client)
         if limits is None:
             return {}
         known = {"Limit": limits.limit, "Remaining": limits.remaining, "Reset": limits.reset}

@@ -1,4 +1,4 @@
-"""Signing in on the page: by the address that the first start prints, or with a key; and signing out."""
+"""Sign in on the page, by the address that the first start prints or with a key; and sign out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from stt_lab.accounts.access import COOKIE, COOKIE_AGE_S, SIGN_IN_PATH
+from stt_lab.accounts.access import COOKIE, SIGN_IN_PATH
+from stt_lab.accounts.accounts import SESSION_AGE
+from stt_lab.caller import ADMINISTRATOR, Caller
 from stt_lab.errors import Forbidden, Unauthorized
 from stt_lab.web.service import Service, body
 
@@ -18,7 +20,7 @@ FORM_LIMIT = 4096  # bytes
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send the form with the origin "null"
     "Cache-Control": "no-store",
 }
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
@@ -35,47 +37,51 @@ input,button{{padding:.5rem;margin:.5rem 0}}
 
 
 def add_routes(router: APIRouter, service: Service) -> None:
+    access = service.access
+
     async def show(request: Request) -> Response:
         token = request.query_params.get("token")
         if token is None:
             return _page("")
-        if not service.access.signs_in(token):
+        if not access.signs_in(token):
             raise Unauthorized(
                 "This sign-in address is not valid: copy the one that the server printed when it started."
             )
-        return _signed_in(service.access.session, service.secure(request))  # takes the token out of the address bar
+        return await begun(request, ADMINISTRATOR)  # takes the token out of the address bar
 
     async def enter(request: Request) -> Response:
-        _same_site(request)
+        refuse_foreign(request)
         raw = b"".join([chunk async for chunk in body(request, FORM_LIMIT)])
         (key,) = parse_qs(raw.decode("utf-8", "replace"), max_num_fields=4).get("key", [""])[:1]
         try:
-            session = await service.thread(service.access.session_of, key.strip())
+            caller = await service.thread(access.identify_key, key.strip())
         except Unauthorized:
             return _page("This key is not valid here: copy it whole, or ask for another.", 401)
-        return _signed_in(session, service.secure(request))
+        return await begun(request, caller)
 
     async def leave(request: Request) -> Response:
-        _same_site(request)
+        refuse_foreign(request)
+        await service.thread(access.end_session, request)
         answer = RedirectResponse("./", status_code=303)
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
 
+    async def begun(request: Request, caller: Caller) -> Response:
+        """Begin a session of the caller in this browser."""
+        session_id = await service.thread(access.begin_session, caller)
+        answer, age = RedirectResponse("/", status_code=303), int(SESSION_AGE.total_seconds())
+        secure = access.is_encrypted(request)
+        answer.set_cookie(COOKIE, session_id, age, httponly=True, samesite="strict", secure=secure)
+        return answer
+
+    def refuse_foreign(request: Request) -> None:
+        """Another site must not sign a visitor in: his recordings would go into somebody else's library."""
+        if access.is_foreign(request):
+            raise Forbidden("Sign in on the page of this server itself: open its address and enter the key there.")
+
     router.add_api_route(SIGN_IN_PATH, show, methods=["GET"], include_in_schema=False)
     router.add_api_route(SIGN_IN_PATH, enter, methods=["POST"], include_in_schema=False)
     router.add_api_route(SIGN_OUT_PATH, leave, methods=["POST"], include_in_schema=False)
-
-
-def _same_site(request: Request) -> None:
-    """Another site must not sign a visitor in: his recordings would go into somebody else's library."""
-    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        raise Forbidden("Sign in on the page of this server itself: open its address and enter the key there.")
-
-
-def _signed_in(session: str, secure: bool) -> Response:
-    answer = RedirectResponse("/", status_code=303)
-    answer.set_cookie(COOKIE, session, COOKIE_AGE_S, httponly=True, samesite="strict", secure=secure)
-    return answer
 
 
 def _page(said: str, status: int = 200) -> Response:

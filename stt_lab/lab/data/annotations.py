@@ -1,7 +1,7 @@
-"""Files of annotations beside audio: txt, srt, vtt, rttm, stm, ctm and TextGrid.
+"""Read annotation files: txt, srt, vtt, rttm, stm, ctm and TextGrid.
 
-The readers are strict, because a reference that is half read is a wrong score: what cannot be read is a Flaw that
-names file and line.
+The readers are strict, because half a reference gives a wrong score: anything unreadable raises a Flaw that names file
+and line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Made = TypeVar("Made", bound=Span)
 
 @dataclass(frozen=True)
 class Annotation:
-    """What a file says of a recording; None where its format does not tell."""
+    """References of one recording; None if the format does not contain them."""
 
     text: str | None = None
     segments: tuple[Segment, ...] | None = None
@@ -33,27 +33,27 @@ class Annotation:
     words: tuple[Word, ...] | None = None
 
     def __or__(self, other: Annotation) -> Annotation:
-        """Both together; what both tell is taken from this one."""
+        """Merge two annotations; where both have a value, keep the left one."""
         found = {name: value for name, value in vars(self).items() if value is not None}
         return Annotation(**vars(other) | found)
 
 
 def read_annotation(path: Path, name: str, recordings: Iterable[str]) -> Annotation:
-    """Read a file of a kind in READERS; errors call it `name`.
+    """Read an annotation file by its suffix; errors call it `name`.
 
-    Where a file tells of several recordings, those called one of `recordings` are meant. Raises Flaw.
+    In a file about several recordings, only the lines of those in `recordings` count. Raises Flaw.
     """
     return READERS[path.suffix.lower()](path, name, frozenset(recordings))
 
 
 def read_text(path: Path, name: str) -> str:
-    """The text of a file in UTF-8, with or without its mark. Raises Flaw."""
+    """Read a UTF-8 text file, with or without a byte order mark. Raises Flaw."""
     if not path.is_file():
-        raise Flaw(f"{name} does not exist", "correct the name, or put the file there")
+        raise Flaw(f"{name} does not exist", "correct the name, or add the file")
     with path.open("rb") as file:
         raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
-        raise Flaw(f"{name} is larger than {MAX_BYTES >> 20} MB", "split it, a file for each recording")
+        raise Flaw(f"{name} is larger than {MAX_BYTES >> 20} MB", "split it into one file per recording")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
@@ -62,9 +62,9 @@ def read_text(path: Path, name: str) -> str:
 
 
 def span(kind: type[Made], start: float, end: float, where: str, *rest: Any, **more: Any) -> Made:
-    """A span of finite times. Raises Flaw."""
+    """Build a span and check its times. Raises Flaw."""
     if not (math.isfinite(start) and math.isfinite(end) and 0 <= start <= end):
-        raise Flaw(f"{where}: {start:g} .. {end:g} are no times", "write seconds, the end not before the start")
+        raise Flaw(f"{where}: {start:g} .. {end:g} are not valid times", "write seconds, with the end after the start")
     return kind(start, end, *rest, **more)
 
 
@@ -83,7 +83,7 @@ def _txt(path: Path, name: str, recordings: frozenset[str]) -> Annotation:
     return Annotation(text=read_text(path, name).strip())
 
 
-# A line per turn or word, its fields between blanks (NIST)
+# NIST formats: one turn or word per line, fields separated by blanks
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,12 @@ def _nist(path: Path, name: str, recordings: frozenset[str], form: str, free: bo
             continue
         where = f"{name} line {number}"
         if len(fields) < len(form_fields) - free:
-            raise Flaw(f"{where} has {len(fields)} fields", f"write: {form}")
+            raise Flaw(f"{where} has {len(fields)} fields", f"expected: {form}")
         lines.append(_Line(fields, where))
-    told = {line.fields[file] for line in lines}
-    if len(told) > 1 and not told & recordings:
-        raise Flaw(f"{name} tells of {len(told)} recordings and not of this one", "name them as the audio is named")
-    return [line for line in lines if len(told) == 1 or line.fields[file] in recordings]
+    described = {line.fields[file] for line in lines}
+    if len(described) > 1 and not described & recordings:
+        raise Flaw(f"{name} describes {len(described)} recordings, but not this one", "use the audio's name in it")
+    return [line for line in lines if len(described) == 1 or line.fields[file] in recordings]
 
 
 def _rttm(path: Path, name: str, recordings: frozenset[str]) -> Annotation:
@@ -151,13 +151,13 @@ def _stm(path: Path, name: str, recordings: frozenset[str]) -> Annotation:
 
 
 def _spoken(segments: Iterable[Segment]) -> Annotation:
-    """Segments, and what follows from them: the text, and turns where all speakers are known."""
+    """Derive the text from segments, and turns if all speakers are known."""
     found = _by_start(segments)
     turns = tuple(Turn(part.start, part.end, part.speaker) for part in found if part.speaker is not None)
     return Annotation(_joined(found), found, turns if len(turns) == len(found) else None)
 
 
-# Subtitles. pysubs2 is not used: it takes a cue with broken times for words of the cue before, and drops voices
+# Subtitles. Not pysubs2: it appends a cue with broken times to the cue before, and drops voice tags
 
 TIMES = re.compile(r"\s*(?:(\d+):)?(\d\d?):(\d\d)[.,](\d{3})\s*-->\s*(?:(\d+):)?(\d\d?):(\d\d)[.,](\d{3})(?:\s.*)?")
 TAG = re.compile(r"</?(?:[A-Za-z][^<>]*|\d[\d:.]*)>|\{\\[^{}]*\}")
@@ -173,7 +173,8 @@ def _subtitles(path: Path, name: str, recordings: frozenset[str]) -> Annotation:
         found = TIMES.fullmatch(block[times])
         if found is None:
             raise Flaw(
-                f"{name} line {line + times}: {block[times][:40]!r} are no times", "write 00:00:01.000 --> 00:00:02.000"
+                f"{name} line {line + times}: {block[times][:40]!r} is not a time range",
+                "write 00:00:01.000 --> 00:00:02.000",
             )
         start, end = _seconds(found.groups()[:4]), _seconds(found.groups()[4:])
         text = " ".join(part.strip() for part in block[times + 1 :])
@@ -183,7 +184,7 @@ def _subtitles(path: Path, name: str, recordings: frozenset[str]) -> Annotation:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Lines between empty lines, with the number of the first."""
+    """Yield blocks of lines between empty lines, with the number of the first line."""
     block: list[str] = []
     for number, line in enumerate([*text.splitlines(), ""], 1):
         if line.strip():
@@ -199,7 +200,7 @@ def _seconds(parts: tuple[str | None, ...]) -> float:
 
 
 def _voices(text: str, web: bool) -> Iterator[tuple[str | None, str]]:
-    """(speaker, what is said) without markup; nothing where nothing is said."""
+    """Yield (speaker, text) without markup; skip empty texts."""
     first, *rest = VOICE.split(text)
     for speaker, said in [(None, first), *zip(rest[::2], rest[1::2], strict=True)]:
         plain = TAG.sub("", said)
@@ -215,7 +216,7 @@ UTTERANCES = re.compile(r"utterances?|sentences?|text|transcript(?:ion)?s?|phras
 
 
 def _textgrid(path: Path, name: str, recordings: frozenset[str]) -> Annotation:
-    """Tiers called words hold words, tiers of sounds are left out, each other tier holds what one speaker says."""
+    """Read words from word tiers, skip phone tiers, and take every other tier as one speaker's utterances."""
     words: list[Word] = []
     segments: list[Segment] = []
     tiers = _tiers(path, name)
@@ -232,14 +233,14 @@ def _textgrid(path: Path, name: str, recordings: frozenset[str]) -> Annotation:
 
 
 def _tiers(path: Path, name: str) -> dict[str, list[tuple[float, float, str]]]:
-    """Intervals with a label, by the name of their tier. Points are left out."""
+    """Return labelled intervals by tier; point tiers are ignored."""
     from praatio import textgrid
 
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
-        read_text(path, name)  # says which
+        read_text(path, name)  # raises the right Flaw
     try:
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, reportingMode="silence")
-    except Exception as problem:  # praatio reads what comes with indexing and int(): any error means that it failed
+    except Exception as problem:  # praatio indexes and converts unchecked input, so any error means a bad file
         reason = " ".join(str(problem).split())[:80]
         raise Flaw(f"{name} is not a TextGrid ({reason})", "save it from Praat as a text file") from None
     tiers = [tier for tier in grid.tiers if isinstance(tier, textgrid.IntervalTier)]

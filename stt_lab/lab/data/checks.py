@@ -1,4 +1,4 @@
-"""What a row can have wrong although it can be read."""
+"""Check rows that can be parsed but contradict themselves, their audio or each other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TypeVar
 from stt_lab.audio import Decoder
 from stt_lab.errors import BadInput, SttError
 from stt_lab.lab.data.items import Flaw, Item
-from stt_lab.lab.data.rows import Row
+from stt_lab.lab.data.rows import ManifestRow
 from stt_lab.lab.noise.sound import own_decoder
 from stt_lab.settings import get_settings
 from stt_lab.text import language_code
@@ -21,13 +21,13 @@ from stt_lab.types import Segment, Span, Turn, Word
 
 __all__ = ["Audios", "flaws"]
 
-SLACK = 0.5  # seconds that times may be off: codecs pad, and people round
-SILENT = "non-speech"  # the kind of recordings in which nobody speaks
+SLACK = 0.5  # seconds of tolerance: codecs pad, and people round
+SILENT = "non-speech"  # `kind` of recordings without speech
 Part = TypeVar("Part", bound=Span)
 
 
 class Audios:
-    """Looks at the audio of items; decodes it where that is wanted."""
+    """Checks audio files, and decodes them on request."""
 
     def __init__(self, decode: bool) -> None:
         self._decode = decode
@@ -41,11 +41,11 @@ class Audios:
         self._open.close()
 
     def duration(self, audio: Path) -> float | None:
-        """Seconds; None without decoding. Raises Flaw for what is not there or cannot be decoded."""
+        """Return the duration in seconds, None without decoding. Raises Flaw if the file is missing or unreadable."""
         if not audio.is_file():
-            raise Flaw("the audio is missing", "correct its name, or put the file there")
+            raise Flaw("the audio file does not exist", "correct its name, or add the file")
         if not audio.stat().st_size:
-            raise Flaw("the audio is empty", "replace the file")
+            raise Flaw("the audio file is empty", "replace it")
         if not self._decode:
             return None
         try:
@@ -53,10 +53,12 @@ class Audios:
                 return found.duration
         except BadInput as problem:
             raise Flaw(
-                f"the audio cannot be decoded: {str(problem).rstrip('.')}", "convert it or leave it out"
+                f"the audio cannot be decoded: {str(problem).rstrip('.')}", "convert it, or remove the row"
             ) from None
         except SttError as problem:
-            raise Flaw(f"the audio was not decoded: {str(problem).rstrip('.')}", "check again") from None
+            raise Flaw(
+                f"the audio could not be decoded now: {str(problem).rstrip('.')}", "run the check again"
+            ) from None
 
     def _started(self) -> Decoder:
         if self._decoder is None:
@@ -64,13 +66,11 @@ class Audios:
         return self._decoder
 
 
-def flaws(row: Row, audios: Audios) -> Iterator[Flaw]:
-    """All that is wrong with a row that could be read."""
+def flaws(row: ManifestRow, audios: Audios) -> Iterator[Flaw]:
+    """Yield every flaw of a parsed row."""
     item = row.item
     if row.repeats:
-        yield Flaw(
-            f"line {row.repeats} has the same id, so this is read as {item.id}", "give each row an id of its own"
-        )
+        yield Flaw(f"line {row.repeats} has the same id, so this row becomes {item.id}", "give each row a unique id")
     measured = None
     try:
         measured = audios.duration(item.audio)
@@ -84,44 +84,49 @@ def flaws(row: Row, audios: Audios) -> Iterator[Flaw]:
 
 def _length(item: Item, measured: float | None) -> Iterator[Flaw]:
     if measured is not None and item.duration is not None and abs(measured - item.duration) > SLACK:
-        yield Flaw(f"the audio has {measured:.2f} s, not {item.duration:.2f}", "correct the duration, or the audio")
+        yield Flaw(
+            f"the audio lasts {measured:.2f} s, but duration is {item.duration:.2f}",
+            "correct the duration, or replace the audio",
+        )
     if measured == 0:
         yield Flaw("the audio has no samples", "replace the file")
 
 
-def _labels(row: Row) -> Iterator[Flaw]:
+def _labels(row: ManifestRow) -> Iterator[Flaw]:
     for column in ("language", "licence", "license", "source"):
         if row.columns.get(column) == "":
-            yield Flaw(f"{column} is empty", "fill it, or leave the column out")
+            yield Flaw(f"{column} is empty", "fill it in, or remove the column")
     try:
         language_code(row.item.language or "")
     except BadInput as problem:
-        yield Flaw(str(problem).split(":")[0], "use a code of ISO 639-1 such as en, or leave it out")
+        yield Flaw(str(problem).split(":")[0], "use an ISO 639-1 code such as en, or remove the column")
 
 
-def _text(row: Row) -> Iterator[Flaw]:
+def _text(row: ManifestRow) -> Iterator[Flaw]:
     item = row.item
     spoken = item.segments or item.words or item.turns
     if "text" in row.columns and item.text is None:
-        yield Flaw("text is null", 'leave it out if the words are not known, write "" where nobody speaks')
+        yield Flaw("text is null", 'remove it if the words are unknown, or write "" if nobody speaks')
     elif item.text is None and item.kind == SILENT:
-        yield Flaw(f"kind is {SILENT} and text is left out", 'write "text": "", so that invented words count')
+        yield Flaw(f"kind is {SILENT}, but text is missing", 'write "text": "", so that hallucinated words are counted')
     elif item.text is not None and item.text != "" and not item.text.strip():
-        yield Flaw("text has only blanks", 'write "" where nobody speaks, or leave it out')
+        yield Flaw("text is blank", 'write "" if nobody speaks, or remove it')
     elif item.text == "" and spoken:
-        yield Flaw("text says that nobody speaks, and others say when", "write the text, or leave it out")
+        yield Flaw(
+            "text is empty, but segments, turns or words say that somebody speaks", "write the text, or remove it"
+        )
     elif item.text and item.kind == SILENT:
-        yield Flaw(f"kind is {SILENT} and there is text", "correct one of them")
+        yield Flaw(f"kind is {SILENT}, but text is not empty", "correct one of them")
     empty = _first(item.segments or (), lambda part: not part.text.strip())
     if empty:
-        yield Flaw(f"segments[{empty}] has no text", "write what is said there, or leave it out")
+        yield Flaw(f"segments[{empty}] has no text", "write what is said there, or remove the segment")
     empty = _first(item.words or (), lambda part: not part.text.strip())
     if empty:
-        yield Flaw(f"words[{empty}] has no text", "write the word, or leave it out")
+        yield Flaw(f"words[{empty}] has no text", "write the word, or remove it")
     for name, parts in _lists(item):
         nameless = _first(parts, lambda part: getattr(part, "speaker", None) == "")
         if nameless:
-            yield Flaw(f"{name}[{nameless}] has an empty speaker", "name the speaker, or leave the name out")
+            yield Flaw(f"{name}[{nameless}] has an empty speaker", "name the speaker, or remove `speaker`")
 
 
 def _times(item: Item, duration: float | None) -> Iterator[Flaw]:
@@ -130,28 +135,28 @@ def _times(item: Item, duration: float | None) -> Iterator[Flaw]:
         late = _first(parts, lambda part: part.end > end)
         if late:
             yield Flaw(
-                f"{name}[{late}] ends at {parts[late - 1].end:.2f} s, the audio at {duration:.2f} s",
-                "correct the times, or the audio",
+                f"{name}[{late}] ends at {parts[late - 1].end:.2f} s, but the audio ends at {duration:.2f} s",
+                "correct the times, or replace the audio",
             )
         for number, (one, other) in enumerate(pairwise(parts), 2):
             if other.start < one.start:
-                yield Flaw(f"{name}[{number}] starts before the one ahead of it", "sort them by their start")
+                yield Flaw(f"{name}[{number}] starts before the one above it", "sort them by start time")
                 break
     yield from _nesting(item)
 
 
 def _nesting(item: Item) -> Iterator[Flaw]:
-    """Words outside of their segments."""
+    """Yield words that lie outside their segments."""
     for number, segment in enumerate(item.segments or (), 1):
         outside = _first(segment.words, lambda word, around=segment: not _within(word, around))  # type: ignore[misc]
         if outside:
-            yield Flaw(f"segments[{number}].words[{outside}] lies outside of its segment", "correct the times")
+            yield Flaw(f"segments[{number}].words[{outside}] lies outside its segment", "correct the times")
             return
     if item.segments and item.words:
         covered = _cover(item.segments)
         outside = _first(item.words, lambda word: word.end > covered(word.start) + SLACK)
         if outside:
-            yield Flaw(f"words[{outside}] lies outside of all segments", "correct the times of one of them")
+            yield Flaw(f"words[{outside}] lies outside all segments", "correct the times of the word or the segments")
 
 
 def _within(word: Word, segment: Segment) -> bool:
@@ -159,7 +164,7 @@ def _within(word: Word, segment: Segment) -> bool:
 
 
 def _cover(segments: Sequence[Segment]) -> Callable[[float], float]:
-    """For a time, the latest end of the segments that have begun by then."""
+    """Return a function from a time to the latest end of the segments that started before it."""
     ordered = sorted(segments, key=lambda segment: segment.start)
     starts = [segment.start for segment in ordered]
     ends = [-math.inf, *accumulate((segment.end for segment in ordered), max)]
@@ -176,5 +181,5 @@ def _lists(item: Item) -> list[tuple[str, Sequence[Segment | Turn | Word]]]:
 
 
 def _first(parts: Sequence[Part], wrong: Callable[[Part], bool]) -> int:
-    """The number, from 1, of the first that is wrong; 0 where none is."""
+    """Return the number, from 1, of the first part that is wrong, or 0."""
     return next((number for number, part in enumerate(parts, 1) if wrong(part)), 0)

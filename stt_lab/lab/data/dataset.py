@@ -1,4 +1,4 @@
-"""Datasets: a manifest in JSONL is read, written and checked.
+"""Read, write and check datasets: a manifest in JSONL beside its audio.
 
 dataset = read_manifest(Path("recordings"))       # recordings/manifest.jsonl
 for problem in check(Path("recordings"), decode=True):
@@ -19,7 +19,7 @@ from typing import BinaryIO
 from stt_lab.errors import BadInput, MissingFile
 from stt_lab.lab.data.checks import Audios, flaws
 from stt_lab.lab.data.items import Dataset, Flaw, Item, Problem
-from stt_lab.lab.data.rows import Row, columns, parse
+from stt_lab.lab.data.rows import ManifestRow, columns, parse
 
 __all__ = ["MANIFEST", "Dataset", "Item", "Problem", "check", "read_manifest", "write_manifest"]
 
@@ -28,11 +28,11 @@ MAX_LINE = 64 * 1024 * 1024  # bytes: eight hours with words and their times hav
 
 
 def read_manifest(path: Path, inside: Path | None = None) -> Dataset:
-    """The dataset of a manifest, or of a folder with a manifest.jsonl. Audio is not opened.
+    """Read a manifest, or the manifest.jsonl of a folder. Audio is not opened.
 
-    Ids are made unique: the second row called "a" is read as "a#2", and `check` tells of it.
-    `inside` is for manifests of other people: audio and annotations must lie in that folder, links followed.
-    Raises BadInput that names the first bad line, MissingFile where there is no manifest.
+    Ids are made unique: the second row called "a" is read as "a#2", and `check` reports it.
+    `inside` is for manifests from strangers: audio and annotations must be in that folder, links resolved.
+    Raises BadInput with the first bad line, and MissingFile if there is no manifest.
     """
     manifest = _manifest(path)
     items = []
@@ -41,14 +41,14 @@ def read_manifest(path: Path, inside: Path | None = None) -> Dataset:
             raise BadInput(f"{manifest.name} {found}")
         items.append(found.item)
     if not items:
-        raise BadInput(f"{manifest.name} has no rows: write one JSON object a line, with audio at least.")
+        raise BadInput(f"{manifest.name} has no rows. Write one JSON object per line, with at least `audio`.")
     return Dataset(_name(manifest), manifest.parent, tuple(items))
 
 
 def write_manifest(dataset: Dataset, path: Path) -> None:
-    """Write the rows to `path`, whole or not at all; a folder gets a manifest.jsonl.
+    """Write a manifest to `path` atomically; in a folder it is called manifest.jsonl.
 
-    Audio in the manifest's folder is named from there, other audio by its whole path.
+    Audio in the manifest's folder gets a relative path, other audio an absolute one.
     """
     target = Path(os.path.abspath(path / MANIFEST if path.is_dir() else path))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -65,9 +65,9 @@ def write_manifest(dataset: Dataset, path: Path) -> None:
 
 
 def check(path: Path, decode: bool = False, inside: Path | None = None) -> tuple[Problem, ...]:
-    """Every bad row of a manifest, in order: what is wrong, and how to mend it.
+    """List every problem of a manifest in order, with a way to fix it.
 
-    `decode` opens all audio too, which says whether it can be decoded and how long it is.
+    `decode` also decodes all audio, which finds files that are damaged or have another duration.
     """
     manifest = _manifest(path)
     problems = []
@@ -78,16 +78,18 @@ def check(path: Path, decode: bool = False, inside: Path | None = None) -> tuple
             if isinstance(found, Problem):
                 problems.append(found)
             else:
-                problems += [Problem(line, found.item.id, flaw.what, flaw.mend) for flaw in flaws(found, audios)]
+                problems += [Problem(line, found.item.id, flaw.what, flaw.fix) for flaw in flaws(found, audios)]
     if not lines:
-        problems.append(Problem(0, "", "there are no rows", "write one JSON object a line, with audio at least"))
+        problems.append(
+            Problem(0, "", "the manifest has no rows", "write one JSON object per line, with at least `audio`")
+        )
     return tuple(problems)
 
 
 def _manifest(path: Path) -> Path:
     found = Path(os.path.abspath(path / MANIFEST if path.is_dir() else path))
     if not found.is_file():
-        raise MissingFile(f"There is no manifest at {path}: give a .jsonl file, or a folder with a {MANIFEST}.")
+        raise MissingFile(f"No manifest was found at {path}. Pass a .jsonl file, or a folder with a {MANIFEST}.")
     return found
 
 
@@ -95,8 +97,8 @@ def _name(manifest: Path) -> str:
     return (manifest.parent.name if manifest.name == MANIFEST else "") or manifest.stem
 
 
-def _rows(manifest: Path, inside: Path | None) -> Iterator[tuple[int, Row | Problem]]:
-    """Line numbers with what stands there; empty lines are passed over."""
+def _rows(manifest: Path, inside: Path | None) -> Iterator[tuple[int, ManifestRow | Problem]]:
+    """Yield each line number with its row or its problem; skip empty lines."""
     seen: dict[str, int] = {}
     with manifest.open("rb") as file:
         for line, raw in _lines(file):
@@ -104,7 +106,7 @@ def _rows(manifest: Path, inside: Path | None) -> Iterator[tuple[int, Row | Prob
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Lines without the mark of UTF-8 that some editors write; one that is too long ends the file."""
+    """Yield lines without a UTF-8 byte order mark; stop at a line that is too long."""
     line = 0
     while raw := file.readline(MAX_LINE + 1):
         line += 1
@@ -116,24 +118,24 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
             return
 
 
-def _row(line: int, raw: bytes, folder: Path, inside: Path | None, seen: dict[str, int]) -> Row | Problem:
-    """The row, or what is wrong with it; `seen` has the line of each id so far."""
+def _row(line: int, raw: bytes, folder: Path, inside: Path | None, seen: dict[str, int]) -> ManifestRow | Problem:
+    """Return the row, or its problem; `seen` maps each id so far to its line."""
     if len(raw) > MAX_LINE:
-        return Problem(line, "", f"the line is longer than {MAX_LINE >> 20} MB", "write one JSON object a line")
+        return Problem(line, "", f"the line is longer than {MAX_LINE >> 20} MB", "write one JSON object per line")
     id = ""
     try:
         found = columns(raw)
         id = found["id"] if isinstance(found.get("id"), str) else ""
         row = parse(found, folder, inside)
     except Flaw as flaw:
-        return Problem(line, id, flaw.what, flaw.mend)
+        return Problem(line, id, flaw.what, flaw.fix)
     return _unique(row, line, seen)
 
 
-def _unique(row: Row, line: int, seen: dict[str, int]) -> Row:
-    """The row, with a number after its id where lines before have that id already."""
+def _unique(row: ManifestRow, line: int, seen: dict[str, int]) -> ManifestRow:
+    """Return the row, with a number after its id if an earlier line has the same id."""
     names = chain([row.item.id], (f"{row.item.id}#{number}" for number in count(2)))
     first = seen.get(row.item.id, 0)
     id = next(name for name in names if name not in seen)
     seen[id] = line
-    return Row(replace(row.item, id=id), row.columns, first) if first else row
+    return ManifestRow(replace(row.item, id=id), row.columns, first) if first else row

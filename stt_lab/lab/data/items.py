@@ -1,4 +1,4 @@
-"""The values of a dataset: an item is a recording and what is known about it."""
+"""Values of a dataset: an item is a recording and its references."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["Dataset", "Flaw", "Item", "Problem"]
 
 @dataclass(frozen=True)
 class Item:
-    """One recording and what is known about it. None means unknown; "" and () mean that nothing is there."""
+    """One recording and its references. None means unknown; "" and () mean known to be empty."""
 
     id: str  # unique in its dataset
     audio: Path  # absolute
     language: str | None = None  # as `stt_lab.text.language_code` gives it
-    text: str | None = None  # reference, never normalised; "" where nobody speaks
+    text: str | None = None  # reference, never normalised; "" if nobody speaks
     segments: tuple[Segment, ...] | None = None  # utterances with speaker and text
     turns: tuple[Turn, ...] | None = None
     words: tuple[Word, ...] | None = None  # with their times
     duration: float | None = None  # seconds
-    kind: str = "speech"  # "speech", "multi-speaker", "non-speech", ...: reported apart
+    kind: str = "speech"  # "speech", "multi-speaker", "non-speech", ...: scored in groups of their own
     licence: str | None = None
-    source: str = ""  # where it comes from: scores are told by source too
-    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)  # columns of other names, kept as they are
+    source: str = ""  # corpus or project; scores are also grouped by it
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)  # columns with other names, kept unchanged
 
     def row(self, folder: Path) -> dict[str, Any]:
-        """The item as a row of a manifest in `folder`: the inverse of reading one."""
+        """Return the item as a manifest row, with paths relative to `folder`."""
         known = {
             "id": self.id,
             "audio": _named(self.audio, folder),
@@ -50,7 +50,7 @@ class Item:
 
 
 def _named(audio: Path, folder: Path) -> str:
-    """Relative to the folder where the file lies in it, so that both can move together."""
+    """Return a relative path for a file inside the folder, so that both can move together."""
     return audio.relative_to(folder).as_posix() if audio.is_relative_to(folder) else str(audio)
 
 
@@ -59,7 +59,7 @@ def _parts(spans: tuple[Segment | Turn | Word, ...] | None) -> list[dict[str, An
 
 
 def _part(span: Segment | Turn | Word) -> dict[str, Any]:
-    """The fields that say something; words of a segment within it."""
+    """Return the fields that have a value; the words of a segment are nested in it."""
     made = {name: value for name, value in vars(span).items() if value is not None and value != ()}
     return made | {"words": _parts(span.words)} if isinstance(span, Segment) and span.words else made
 
@@ -73,9 +73,9 @@ class Dataset:
     items: tuple[Item, ...]
 
     def digest(self) -> str:
-        """sha256 over the rows and the sizes of the audio, hex: equal where scores may stand in one table.
+        """Return a SHA-256 (hex) over rows and audio sizes; scores are comparable only if it is equal.
 
-        The same files in another folder, or in another order, have the same digest.
+        It does not depend on the folder or on the order of the rows.
         """
         total = hashlib.sha256()
         for item in sorted(self.items, key=lambda item: item.id):
@@ -94,24 +94,29 @@ def _size(path: Path) -> int | None:
         return None
 
 
+def two_sentences(what: str, fix: str) -> str:
+    """Join a problem and its fix, both without a full stop, as two sentences."""
+    return f"{what}. {fix[:1].upper()}{fix[1:]}."
+
+
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a row of a manifest, and how to mend it."""
+    """One problem of a manifest row, and how to fix it."""
 
-    line: int  # from 1; 0 for the manifest as a whole
-    id: str  # "" where the row has none that can be read
+    line: int  # from 1; 0 means the whole manifest
+    id: str  # "" if the row has no readable id
     what: str
-    mend: str
+    fix: str
 
     def __str__(self) -> str:
         row = f"line {self.line}" + (f" ({self.id})" if self.id else "")
-        return f"{row if self.line else 'the whole'}: {self.what}; {self.mend}."
+        return f"{row if self.line else 'the manifest'}: {two_sentences(self.what, self.fix)}"
 
 
 class Flaw(Exception):
-    """A row or a file of annotations that cannot be used. Readers make a Problem or a BadInput of it."""
+    """A row or annotation file that cannot be used; readers turn it into a Problem or a BadInput."""
 
-    def __init__(self, what: str, mend: str) -> None:
-        super().__init__(f"{what}; {mend}.")
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(two_sentences(what, fix))
         self.what = what
-        self.mend = mend
+        self.fix = fix

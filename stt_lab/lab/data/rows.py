@@ -1,4 +1,4 @@
-"""A line of a manifest becomes an item: columns and their other names, values in the line or in a file beside it."""
+"""Parse one manifest line into an item: column aliases, and values in the line or in a file that it names."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.text import language_code
 from stt_lab.types import Segment, Span, Turn, Word
 
-__all__ = ["OWNERS", "Row", "columns", "parse"]
+__all__ = ["OWNERS", "ManifestRow", "columns", "parse"]
 
-NAMES = {  # column: what else it is called, here and elsewhere (NeMo: audio_filepath)
+NAMES = {  # column: its aliases, such as NeMo's audio_filepath
     "audio": ("path", "audio_filepath"),
     "duration": ("duration_s",),
     "turns": ("rttm",),
     "words": ("word_times",),
     "licence": ("license",),
 }
-SHOWN = 60  # characters of a wrong value that an error repeats
+SHOWN = 60  # characters of a wrong value that an error quotes
 Part = TypeVar("Part", bound=BaseModel)
 Made = TypeVar("Made", bound=Span)
-Value = str | list[Any] | None  # the name of a file, or what it would hold
+Value = str | list[Any] | None  # a file name, or the list itself
 Spans = tuple[Made, ...] | None
 
 
@@ -85,18 +85,18 @@ OWNERS = {name: name for name in _Columns.model_fields} | {other: name for name 
 
 
 @dataclass(frozen=True)
-class Row:
-    """An item, and the columns that it was made from."""
+class ManifestRow:
+    """An item and the manifest columns that it was parsed from."""
 
     item: Item
     columns: dict[str, Any]
-    repeats: int = 0  # line of the first row with the same id
+    repeats: int = 0  # line of the first row with the same id; 0 if there is none
 
 
-def parse(columns: dict[str, Any], folder: Path, inside: Path | None) -> Row:
-    """The item of one line. Raises Flaw, whose sentences name files as the line does.
+def parse(columns: dict[str, Any], folder: Path, inside: Path | None) -> ManifestRow:
+    """Parse the columns of one line. Raises Flaw, which names files as the line does.
 
-    Where `inside` is given, audio and annotations must lie in that folder, links followed.
+    With `inside`, audio and annotations must be in that folder, links resolved.
     """
     try:
         row = _Columns.model_validate(columns)
@@ -119,20 +119,20 @@ def parse(columns: dict[str, Any], folder: Path, inside: Path | None) -> Row:
         source=row.source or "",
         extra=row.model_extra or {},
     )
-    return Row(item, columns)
+    return ManifestRow(item, columns)
 
 
 def columns(raw: bytes) -> dict[str, Any]:
-    """The JSON object of a line, checked: UTF-8, not too deep, finite numbers, one name for each column."""
+    """Parse the JSON object of a line. Raises Flaw for bad UTF-8, infinite numbers and duplicate aliases."""
     try:
         found = pydantic_core.from_json(raw, allow_inf_nan=False)
     except ValueError as problem:
-        raise Flaw(f"this is not JSON: {problem}", "write one JSON object a line, in UTF-8") from None
+        raise Flaw(f"the line is not JSON: {problem}", "write one JSON object per line, in UTF-8") from None
     if not isinstance(found, dict):
-        raise Flaw(f"this is a JSON {type(found).__name__}", "write one JSON object a line (JSONL)")
+        raise Flaw(f"the line is a JSON {type(found).__name__}", "write one JSON object per line (JSONL)")
     for column, others in NAMES.items():
         if len(given := [name for name in (column, *others) if name in found]) > 1:
-            raise Flaw(f"{' and '.join(given)} are names of the same column", "keep one of them")
+            raise Flaw(f"{' and '.join(given)} are aliases of one column", "keep one of them")
     try:
         json.dumps(found, allow_nan=False)
     except ValueError:
@@ -141,22 +141,22 @@ def columns(raw: bytes) -> dict[str, Any]:
 
 
 def _refused(problem: ValidationError, where: str) -> Flaw:
-    """The first complaint of pydantic as a sentence of ours."""
+    """Turn the first error of pydantic into a Flaw."""
     first = problem.errors(include_url=False)[0]
     place = where + "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
     if first["type"] == "missing":
         return Flaw(f"{place.lstrip('.')} is missing", "add it")
     shown = json.dumps(first["input"], ensure_ascii=False, default=str)[:SHOWN]
-    return Flaw(f"{_column(place)} cannot be {shown}", first["msg"][0].lower() + first["msg"][1:])
+    return Flaw(f"{_column(place)} cannot be {shown}", first["msg"])
 
 
 def _column(place: str) -> str:
-    """Without the branch of a union, which pydantic names too."""
+    """Drop the branch of a union from pydantic's location."""
     return place.removesuffix(".str").removesuffix(".list[any]").lstrip(".")
 
 
 def _language(value: str | None) -> str | None:
-    """Its code; a language that no recogniser here knows stays as written, for `check` to name."""
+    """Return the language code; keep an unknown language as written, for `check` to report."""
     try:
         return language_code(value or "")
     except BadInput:
@@ -164,28 +164,30 @@ def _language(value: str | None) -> str | None:
 
 
 def locate(name: str, folder: Path, inside: Path | None) -> Path:
-    """The file that a row names, absolute. Raises Flaw for one outside of `inside`."""
+    """Return the absolute path of a file that a row names. Raises Flaw if it is outside `inside`."""
     if "\0" in name:
-        raise Flaw("a path has a null character", "write the name of a file")
+        raise Flaw("a path contains a null character", "write a file name")
     path = Path(os.path.abspath(folder / name))
     if inside is None:
         return path
     try:
         real = path.resolve()
-    except (OSError, RuntimeError):  # a ring of links
-        raise Flaw(f"{name[:SHOWN]} cannot be reached", "name a file of the dataset's folder") from None
+    except (OSError, RuntimeError):  # links that point to each other
+        raise Flaw(f"{name[:SHOWN]} cannot be opened", "name a file in the dataset's folder") from None
     if not real.is_relative_to(inside.resolve()):
-        raise Flaw(f"{name[:SHOWN]} lies outside of the dataset", "put the file into its folder and name it from there")
+        raise Flaw(
+            f"{name[:SHOWN]} is outside the dataset", "move the file into the dataset's folder and use a relative path"
+        )
     return real
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads columns that hold a list, or name a file with one."""
+    """Reads columns that contain a list, or name a file that does."""
 
     folder: Path
     inside: Path | None
-    names: tuple[str, ...]  # of the recording, in files that tell of several
+    names: tuple[str, ...]  # of the recording, in files that describe several
 
     def segments(self, value: Value) -> tuple[Segment, ...] | None:
         return self._spans("segments", value, _segments)
@@ -205,7 +207,7 @@ class _Reader:
             return make(_listed(read_text(path, name), name), f"{name}: {column}")
         spans: Spans[Made] = getattr(read_annotation(path, name, self.names), column)
         if spans is None:
-            raise Flaw(f"{name} has no {column}", f"name a file that has {column}")
+            raise Flaw(f"{name} has no {column}", f"name a file with {column}")
         return spans
 
 

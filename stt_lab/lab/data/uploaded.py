@@ -1,6 +1,6 @@
-"""Uploaded recordings become a dataset: an archive, or audio with its annotations, checked member by member.
+"""Turn uploaded files into a dataset: archives, or audio with annotations, checked file by file.
 
-dataset = add_dataset(datasets, "my set", [("my set.zip", path)], Options(language="de"), Limits(10**9))
+dataset = add_dataset(datasets, "my set", [("my set.zip", path)], ImportOptions(language="de"), UploadLimits(10**9))
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from typing import IO
 from stt_lab.errors import BadInput, Conflict, TooLarge, Unavailable
 from stt_lab.lab.data.annotations import READERS
 from stt_lab.lab.data.dataset import MANIFEST, Dataset, read_manifest
-from stt_lab.lab.data.importers import Options, import_dataset
+from stt_lab.lab.data.importers import ImportOptions, import_dataset
 from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, files
 
-KEPT = AUDIO_SUFFIXES | frozenset(READERS) | {".json", ".jsonl"}  # suffixes; a manifest names JSON files
-STAGE = ".new-"  # beginning of the names of folders that are being filled
-STALE_S = 24 * 3600.0  # age at which such a folder was left by a program that died
+KEPT = AUDIO_SUFFIXES | frozenset(READERS) | {".json", ".jsonl"}  # suffixes; a manifest may name JSON files
+STAGE = ".new-"  # prefix of folders that are being filled
+STALE_S = 24 * 3600.0  # older folders were left by a process that died
 CHUNK = 1024 * 1024
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What one upload may become."""
+class UploadLimits:
+    """Limits on one upload."""
 
     bytes: int  # unpacked
-    files: int = 20_000  # with those that are left out
+    files: int = 20_000  # ignored files count too
 
 
 def add_dataset(
-    folder: Path, name: str, given: Iterable[tuple[str, Path]], options: Options, limits: Limits
+    folder: Path, name: str, given: Iterable[tuple[str, Path]], options: ImportOptions, limits: UploadLimits
 ) -> Dataset:
-    """`folder`/`name` from files as the client names them, and where they lie. It is made whole or not at all.
+    """Create the dataset `folder`/`name` atomically from (client's file name, path) pairs.
 
-    Audio with annotations goes through the importer `folder`; a manifest.jsonl among the files is taken as it is, when
-    all that it names is there. Raises BadInput and its kin, whose sentences name files as the client does.
+    Audio with annotations goes through the importer `folder`. A manifest.jsonl among the files is used as it is, if all
+    its audio was uploaded. Errors name files as the client does.
     """
     target = folder / name
     if target.exists():
-        raise Conflict(f"There is a dataset {name!r} already: choose another name.")
+        raise Conflict(f"A dataset called {name!r} already exists. Choose another name.")
     folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
     stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=folder))
@@ -73,21 +73,21 @@ def _sweep(folder: Path) -> None:
 
 
 def _root(stage: Path) -> Path:
-    """The folder with the recordings: archives often hold one that holds all."""
+    """Return the folder with the recordings: many archives contain a single top-level folder."""
     inside = list(stage.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else stage
 
 
-def _read(root: Path, options: Options) -> None:
-    """Write the manifest, or read the one that came along."""
+def _read(root: Path, options: ImportOptions) -> None:
+    """Write the manifest, or check the one that was uploaded."""
     if (root / MANIFEST).is_file():
         missing = [item.id for item in read_manifest(root, inside=root).items if not item.audio.is_file()]
         if missing:
-            raise BadInput(f"The audio of {missing[0]} in {MANIFEST} is not among the files: send it too.")
+            raise BadInput(f"The audio of {missing[0]} in {MANIFEST} was not uploaded. Upload it too.")
         return
     if not files(root, AUDIO_SUFFIXES):
         raise BadInput(
-            "There is no recording among the files: send audio, with .txt, .srt or .rttm files of the same names."
+            "The files contain no recording. Upload audio, with .txt, .srt or .rttm files of the same names."
         )
     import_dataset("folder", root, root, options)
 
@@ -95,26 +95,26 @@ def _read(root: Path, options: Options) -> None:
 def _place(root: Path, target: Path) -> None:
     try:
         os.rename(root, target)
-    except OSError:  # somebody was quicker
-        raise Conflict(f"There is a dataset {target.name!r} already: choose another name.") from None
+    except OSError:  # created meanwhile
+        raise Conflict(f"A dataset called {target.name!r} already exists. Choose another name.") from None
 
 
 class _Store:
-    """Writes files into a folder, and counts what has come."""
+    """Writes files into a folder, and counts files and bytes."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: UploadLimits) -> None:
         self._folder, self._limits = folder, limits
         self._bytes = self._files = 0
 
     def take(self, called: str, path: Path) -> None:
-        """A file of the client: an archive is unpacked, all else must be of a kind that is known."""
+        """Store one uploaded file: unpack an archive, refuse unknown file types."""
         if called.lower().endswith(".zip"):
             self._unpack(called, path)
             return
         name = called.replace("\\", "/").rpartition("/")[2]
         place = _inside(name, called)
         if place is None or place.suffix.lower() not in KEPT:
-            raise BadInput(f"{_shown(called)} is neither audio nor one of {', '.join(sorted(READERS))}: leave it out.")
+            raise BadInput(f"{_shown(called)} cannot be used. Upload audio, or one of {', '.join(sorted(READERS))}.")
         self._count(called)
         with path.open("rb") as source:
             self._write(source, place, called)
@@ -131,10 +131,10 @@ class _Store:
     def _count(self, called: str) -> None:
         self._files += 1
         if self._files > self._limits.files:
-            raise TooLarge(f"{_shown(called)} makes it more than {self._limits.files} files: send fewer.")
+            raise TooLarge(f"{_shown(called)} exceeds the limit of {self._limits.files} files. Upload fewer.")
 
     def _write(self, source: IO[bytes], place: PurePosixPath, called: str) -> None:
-        """Bytes are counted as they come: an archive may lie about its sizes."""
+        """Write one file; bytes are counted as they arrive, because an archive may lie about its sizes."""
         target = self._folder / place
         with _storable(called):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -142,31 +142,31 @@ class _Store:
                 while chunk := source.read(CHUNK):
                     self._bytes += len(chunk)
                     if self._bytes > self._limits.bytes:
-                        raise TooLarge(f"The files have more than {self._limits.bytes >> 20} MB unpacked: send fewer.")
+                        raise TooLarge(f"The files exceed {self._limits.bytes >> 20} MB unpacked. Upload fewer.")
                     file.write(chunk)
 
 
 def _member(info: zipfile.ZipInfo) -> PurePosixPath | None:
-    """Where a member of an archive goes; None for what no dataset needs. Raises BadInput for what must not be there."""
+    """Return the target of an archive member; None if datasets do not need it. Raises BadInput for unsafe members."""
     name = info.filename
-    kind = stat.S_IFMT(info.external_attr >> 16)  # as Unix writes it; 0 elsewhere
+    kind = stat.S_IFMT(info.external_attr >> 16)  # Unix file type; 0 on other systems
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise BadInput(f"{_shown(name)} is a link or a device in the archive: put the file itself there.")
+        raise BadInput(f"{_shown(name)} is a link or a device. Put the file itself into the archive.")
     if info.flag_bits & 1:
-        raise BadInput(f"{_shown(name)} is encrypted: send an archive without a password.")
+        raise BadInput(f"{_shown(name)} is encrypted. Upload an archive without a password.")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise BadInput(f"{_shown(name)} is packed in a rare way: make the archive again, as a plain .zip.")
+        raise BadInput(f"{_shown(name)} uses an unsupported compression. Create a plain .zip.")
     place = _inside(name, name)
     needed = place is not None and not info.is_dir() and place.suffix.lower() in KEPT
     return place if needed else None
 
 
 def _inside(name: str, called: str) -> PurePosixPath | None:
-    """A name as a path below the folder; None for hidden files. Raises BadInput for one that leads out of it."""
+    """Return a safe relative path; None for hidden files. Raises BadInput for a path that leaves the folder."""
     plain = name.replace("\\", "/")
     parts = PurePosixPath(plain).parts
     if not parts or not plain.isprintable() or plain.startswith("/") or ".." in parts or ":" in parts[0]:
-        raise BadInput(f"{_shown(called)} is no name of a file in a folder: name it plainly.")
+        raise BadInput(f"{_shown(called)} is not a valid file name. Use a plain name without `..` or a drive.")
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
     return None if hidden else PurePosixPath(*parts)
 
@@ -177,21 +177,21 @@ def _shown(name: str) -> str:
 
 @contextmanager
 def _readable(called: str) -> Iterator[None]:
-    """Errors of a bad archive as a sentence."""
+    """Turn errors of a bad archive into BadInput."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
-        raise BadInput(f"{_shown(called)} cannot be unpacked: make it again, as a plain .zip.") from None
+        raise BadInput(f"{_shown(called)} cannot be unpacked. Create a plain .zip.") from None
 
 
 @contextmanager
 def _storable(called: str) -> Iterator[None]:
-    """Errors of the disk as a sentence."""
+    """Turn errors of the disk into ours."""
     try:
         yield
     except OSError as problem:
         if problem.errno in FULL:
-            raise Unavailable("The disk of this machine is full: make room, then send it again.") from None
+            raise Unavailable("The server's disk is full. Free some space, then upload again.") from None
         if isinstance(problem, FileExistsError | NotADirectoryError | IsADirectoryError):
-            raise BadInput(f"{_shown(called)} comes twice: give each file a name of its own.") from None
-        raise BadInput(f"{_shown(called)} cannot be stored: give it a shorter name.") from None
+            raise BadInput(f"{_shown(called)} was uploaded twice. Give each file a unique name.") from None
+        raise BadInput(f"{_shown(called)} cannot be stored. Give it a shorter name.") from None

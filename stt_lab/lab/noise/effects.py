@@ -1,8 +1,7 @@
-"""Sound made worse in known ways: noise, room, clipping, speed, and the band of a telephone.
+"""Degrade audio in controlled ways: noise, reverberation, clipping, speed, and telephone bandwidth.
 
-An effect takes sound and a seed, and gives the same samples for the same seed. audiomentations does the work where it
-has it; the room is pyroomacoustics' (audiomentations' RoomSimulator ends the reflections early: of 0.6 s that were
-asked for, 0.25 were measured).
+An effect maps samples and a seed to samples, deterministically. Most use audiomentations; reverberation uses
+pyroomacoustics, because audiomentations' RoomSimulator cuts reflections off (0.25 s measured for a T60 of 0.6 s).
 """
 
 from __future__ import annotations
@@ -22,20 +21,22 @@ if TYPE_CHECKING:
 
 Effect = Callable[["Sound", int], "Sound"]
 TELEPHONE_HZ = (300.0, 3400.0)
-STEEPNESS_DB = 24  # by which the telephone's filters fall, per octave
+STEEPNESS_DB = 24  # roll-off of the telephone filters, dB per octave
 ROOM_M = (6.0, 5.0, 3.0)
-SPEAKER_M, MICROPHONE_M = (1.5, 1.2, 1.6), (3.5, 3.0, 1.2)  # 2.7 m apart: more of the room than of the voice
+SPEAKER_M, MICROPHONE_M = (1.5, 1.2, 1.6), (3.5, 3.0, 1.2)  # 2.7 m apart: more reverberation than direct sound
 COLOURS = {"white": 0.0, "pink": -3.01, "brown": -6.02}  # decibels per octave
 
 
 def _made(name: str, sound: Sound, seed: int, **strength: Any) -> Sound:
-    """What a transform of audiomentations makes of the sound."""
+    """Apply a transform of audiomentations."""
     import numpy as np
 
     try:
         import audiomentations
     except ImportError:
-        raise Unavailable('Robustness needs audiomentations: run pip install "stt_lab[lab]".') from None
+        raise Unavailable(
+            'Robustness tests need the package audiomentations. Run pip install "stt_lab[lab]".'
+        ) from None
     transform = getattr(audiomentations, name)(p=1.0, **strength)
     with _seeded(seed):
         return np.asarray(transform(sound, SAMPLE_RATE), np.float32)
@@ -43,7 +44,7 @@ def _made(name: str, sound: Sound, seed: int, **strength: Any) -> Sound:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """audiomentations draws from the random numbers of the whole process; they are left as they were."""
+    """Seed the global random generators that audiomentations uses, and restore their state."""
     import numpy as np
 
     before, numbers = random.getstate(), np.random.get_state()
@@ -57,11 +58,12 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def unchanged(sound: Sound, seed: int) -> Sound:
+    """Return the audio unchanged."""
     return sound
 
 
 def noise(snr_db: float, colour: str = "pink") -> Effect:
-    """Steady noise, so many decibels below the active level of speech (ITU-T P.56): pauses do not count."""
+    """Add stationary noise `snr_db` below the active speech level (ITU-T P.56), which ignores pauses."""
 
     def effect(sound: Sound, seed: int) -> Sound:
         import numpy as np
@@ -69,7 +71,7 @@ def noise(snr_db: float, colour: str = "pink") -> Effect:
         mean, active = float(np.mean(np.square(sound, dtype=float))), active_level(sound)
         if not active:
             return sound
-        asked = snr_db + 10 * float(np.log10(mean / active))  # audiomentations counts from the mean
+        asked = snr_db + 10 * float(np.log10(mean / active))  # audiomentations measures SNR from the mean power
         fall = COLOURS[colour]
         return _made(
             "AddColorNoise", sound, seed, min_snr_db=asked, max_snr_db=asked, min_f_decay=fall, max_f_decay=fall
@@ -79,7 +81,7 @@ def noise(snr_db: float, colour: str = "pink") -> Effect:
 
 
 def room(t60_s: float) -> Effect:
-    """A voice across a room of 6 x 5 x 3 m that takes so long to fall by 60 dB (by Sabine); as loud as before."""
+    """Add reverberation of a 6 x 5 x 3 m room with this T60 (by Sabine), at the same speech level."""
 
     def effect(sound: Sound, seed: int) -> Sound:
         import numpy as np
@@ -94,13 +96,13 @@ def room(t60_s: float) -> Effect:
 
 @lru_cache(maxsize=8)
 def impulse_response(t60_s: float) -> Sound:
-    """From speaker to microphone, by the image source method."""
+    """Compute the impulse response from speaker to microphone by the image source method."""
     import numpy as np
 
     try:
         import pyroomacoustics
     except ImportError:
-        raise Unavailable('Rooms need pyroomacoustics: run pip install "stt_lab[lab]".') from None
+        raise Unavailable('Reverberation needs the package pyroomacoustics. Run pip install "stt_lab[lab]".') from None
     absorption, reflections = pyroomacoustics.inverse_sabine(t60_s, ROOM_M)
     walls = pyroomacoustics.Material(absorption)
     made = pyroomacoustics.ShoeBox(ROOM_M, fs=SAMPLE_RATE, materials=walls, max_order=reflections)
@@ -111,19 +113,19 @@ def impulse_response(t60_s: float) -> Sound:
 
 
 def clipping(percent: int) -> Effect:
-    """So many percent of the samples, the loudest, are cut off: a microphone that is set too loud."""
+    """Clip the loudest `percent` of the samples, like a microphone with too much gain."""
     limits = {"min_percentile_threshold": percent, "max_percentile_threshold": percent}
     return lambda sound, seed: _made("ClippingDistortion", sound, seed, **limits)
 
 
 def speed(factor: float) -> Effect:
-    """Spoken so many times as fast, in the same pitch."""
+    """Change the speed by a factor, at the same pitch."""
     rates = {"min_rate": factor, "max_rate": factor, "leave_length_unchanged": False}
     return lambda sound, seed: _made("TimeStretch", sound, seed, **rates)
 
 
 def telephone_band(sound: Sound, seed: int) -> Sound:
-    """300 to 3,400 Hz."""
+    """Limit the band to that of a telephone, 300 to 3,400 Hz."""
     for name, hertz in zip(("HighPassFilter", "LowPassFilter"), TELEPHONE_HZ, strict=True):
         limits = {"min_cutoff_freq": hertz, "max_cutoff_freq": hertz}
         sound = _made(name, sound, seed, **limits, min_rolloff=STEEPNESS_DB, max_rolloff=STEEPNESS_DB)

@@ -1,10 +1,10 @@
-"""A program that writes sound as codecs leave it, for `stt_lab.lab.noise.robustness`.
+"""Encode WAV files with lossy codecs: a program for `stt_lab.lab.noise.robustness`.
 
     python -P encoder.py < jobs.json
 
-Jobs are a list of {"source", "target", "codec", "rate", "bit_rate"}: a WAV file of 16 bits, the file to write, whose
-suffix names the container, the encoder as FFmpeg calls it, hertz, and bits a second. The same job gives the same bytes.
-It is a process of its own because FFmpeg is loaded into no other; run by its path, it imports nothing of stt_lab.
+Jobs are a list of {"source", "target", "codec", "rate", "bit_rate"}: a 16-bit WAV file, the file to write (its suffix
+selects the container), FFmpeg's name of the encoder, Hz, and bit/s. The same job gives the same bytes. It is a separate
+program because FFmpeg is loaded into no other process; run by its path, it imports nothing of stt_lab.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 import av
 import numpy as np
 
-BLOCK = 16_000  # samples that are encoded at once
-EXACT = {"fflags": "+bitexact"}  # no version of FFmpeg, no random serial number
-OPTIONS = {"libopus": {"application": "voip"}}  # as calls and messengers have it
+BLOCK = 16_000  # samples per frame
+EXACT = {"fflags": "+bitexact"}  # without FFmpeg's version and random serial numbers
+OPTIONS = {"libopus": {"application": "voip"}}  # the mode of calls and messengers
 
 
 def main() -> None:

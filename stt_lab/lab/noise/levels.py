@@ -1,4 +1,4 @@
-"""How loud speech is, and how far it stands above the noise: from the sound alone, without weights or a reference."""
+"""Estimate speech level and signal-to-noise ratio from the audio alone, without a model or a reference."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
     from stt_lab.lab.noise.sound import Sound
 
 # ITU-T P.56 (12/2011), method B
-SMOOTHED_S = 0.03  # time constant of the envelope, which is smoothed twice
-HANGOVER_S = 0.2  # speech goes on that long after the envelope has fallen
-MARGIN_DB = 15.9  # from the threshold of activity up to the active level
+SMOOTHED_S = 0.03  # time constant of the envelope, smoothed twice
+HANGOVER_S = 0.2  # speech continues that long after the envelope has fallen
+MARGIN_DB = 15.9  # from the activity threshold up to the active level
 BITS = 15  # thresholds: 2^-15 to 2^-1
 
-FRAME = round(0.04 * SAMPLE_RATE)  # samples; shorter frames follow the beats of low noise
-QUIET = 0.2  # share of the frames that are taken for pauses
+FRAME = round(0.04 * SAMPLE_RATE)  # samples; shorter frames follow the periods of low-frequency noise
+QUIET = 0.2  # fraction of frames taken as pauses
 FEWEST = 25  # frames: a second
-LOWEST_DB = -10.0  # what is below cannot be told from noise
-LONGEST = 300 * SAMPLE_RATE  # samples of a recording that are looked at
+LOWEST_DB = -10.0  # lower values are indistinguishable from noise
+LONGEST = 300 * SAMPLE_RATE  # samples of a recording that are analysed
 
 
 def active_level(sound: Sound) -> float:
-    """Mean power while somebody speaks, by ITU-T P.56: pauses do not lower it. 1 is full scale; 0 for silence."""
+    """Return the mean power during speech by ITU-T P.56, without pauses. 1 = full scale, 0 = silence."""
     import numpy as np
 
     envelope, energy = _envelope(sound), float(np.sum(np.square(sound, dtype=float)))
-    before: tuple[float, float] | None = None  # of the threshold below: level, and how far it is above the margin; dB
+    before: tuple[float, float] | None = None  # of the previous threshold: level and distance above the margin, dB
     for bit in range(-BITS, 0):
         active = int(np.count_nonzero(envelope >= 2.0**bit))
         if not active or not energy:
             break
         level = 10 * float(np.log10(energy / active))
         above = level - 20 * float(np.log10(2.0**bit)) - MARGIN_DB
-        if above <= 0 and before:  # the threshold that fits lies between the two
+        if above <= 0 and before:  # interpolate between the two thresholds
             level = before[0] + (level - before[0]) * before[1] / (before[1] - above)
         before = level, above
         if above <= 0:
@@ -48,7 +48,7 @@ def active_level(sound: Sound) -> float:
 
 
 def _envelope(sound: Sound) -> Sound:
-    """The magnitude, smoothed, at its highest within the hangover."""
+    """Return the smoothed magnitude, held at its maximum for the hangover."""
     import numpy as np
     from scipy.ndimage import maximum_filter1d
     from scipy.signal import lfilter
@@ -61,11 +61,11 @@ def _envelope(sound: Sound) -> Sound:
 
 
 def signal_to_noise(sound: Sound) -> float | None:
-    """Decibels by which speech stands above what is heard in its pauses; None where that cannot be estimated.
+    """Estimate the SNR in dB: speech against the sound of its pauses; None for less than a second of sound.
 
-    Speech is the active level of P.56 less the noise; noise is the mean power of the quietest fifth of the frames of
-    40 ms. Digital silence is left out: it is padding or a gate, and tells nothing. eval/LOG.md has how far it is off.
-    Speech without pauses is taken for noisier than it is, and music under speech for noise.
+    Speech is the active level of P.56 minus the noise; noise is the mean power of the quietest fifth of the 40 ms
+    frames. Digital silence is skipped: it is padding or a gate. Speech without pauses is underestimated, and music
+    under speech counts as noise. eval/LOG.md has the measured error.
     """
     import numpy as np
 
@@ -80,7 +80,7 @@ def signal_to_noise(sound: Sound) -> float | None:
 
 
 def estimates(items: Iterable[Item]) -> dict[str, float | None]:
-    """`signal_to_noise` of each recording, by its id; None also for one that can no longer be read."""
+    """Estimate the SNR of each recording by id; None also for an unreadable one."""
     found: dict[str, float | None] = {}
     with own_decoder(get_settings()) as decoder:
         for item in items:

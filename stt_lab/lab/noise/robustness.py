@@ -1,6 +1,6 @@
-"""Recordings made worse in known ways, for notebook 04: each once per condition, as a dataset of files.
+"""Make a dataset of degraded recordings for notebook 04: each recording once per condition.
 
-dataset = worsened("recordings", "out", Sweep(snrs_db=(20, 10, 0)))   # `source` of its items is the condition
+dataset = worsened("recordings", "out", Sweep(snrs_db=(20, 10, 0)))   # `source` of an item is its condition
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ if TYPE_CHECKING:
     from stt_lab.lab.noise.sound import Sound
 
 CLEAN = "as recorded"
-LONGEST_S = 30.0  # of a recording that is taken
+LONGEST_S = 30.0  # longer recordings are skipped
 ENCODER = Path(__file__).with_name("encoder.py")
-ENCODING_S = 600  # seconds for all files
-MP3_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # of MPEG-2, layer III, at 16 kHz
-PERCENT = range(2, 51, 2)  # audiomentations halves them for the two sides
-SNR = "snr_db"  # column of items with noise
+ENCODING_S = 600  # timeout for all files, seconds
+MP3_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # bit rates of MPEG-2 layer III at 16 kHz
+PERCENT = range(2, 51, 2)  # audiomentations halves them for both signs
+SNR = "snr_db"  # extra column of items with noise
 
 
 @dataclass(frozen=True)
 class Coding:
-    """A file as a codec leaves it."""
+    """A lossy encoding."""
 
     suffix: str
-    codec: str  # FFmpeg's name of the encoder
-    rate: int  # hertz
-    bit_rate: int  # bits a second
+    codec: str  # encoder name of FFmpeg
+    rate: int  # Hz
+    bit_rate: int  # bit/s
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What happens to a recording."""
+    """An effect and an encoding that are applied to a recording."""
 
     effect: Effect = unchanged
     coding: Coding | None = None
-    extra: Mapping[str, float] = field(default_factory=dict)  # columns of its items
+    extra: Mapping[str, float] = field(default_factory=dict)  # extra columns of its items
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The conditions, as strengths of each effect; none of one leaves it out."""
+    """Strengths of each effect; an empty list skips the effect."""
 
     snrs_db: Sequence[float] = (20, 10, 5, 0)
     colour: str = "pink"
@@ -73,7 +73,7 @@ class Sweep:
 
     def __post_init__(self) -> None:
         if self.colour not in effects.COLOURS:
-            raise BadInput(f"Noise cannot be {self.colour!r}: choose from {', '.join(effects.COLOURS)}.")
+            raise BadInput(f"colour cannot be {self.colour!r}. Choose from {', '.join(effects.COLOURS)}.")
         _refuse_outside("snrs_db", self.snrs_db, (-20, 60))
         _refuse_outside("rooms_s", self.rooms_s, (0.15, 1.2))
         _refuse_outside("speeds", self.speeds, (0.5, 2.0))
@@ -82,7 +82,7 @@ class Sweep:
         _refuse_others("clipped", self.clipped, PERCENT)
 
     def conditions(self) -> dict[str, Condition]:
-        """By name, the mildest of each effect first."""
+        """Return the conditions by name, the mildest of each effect first."""
         made = {CLEAN: Condition()}
         for snr in sorted(self.snrs_db, reverse=True):
             made[f"noise, SNR {snr:g} dB"] = Condition(effects.noise(snr, self.colour), extra={SNR: snr})
@@ -103,26 +103,28 @@ def _refuse_outside(name: str, values: Iterable[float], limits: tuple[float, flo
     low, high = limits
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise BadInput(f"{name} cannot have {value!r}: give numbers from {low:g} to {high:g}.")
+            raise BadInput(f"{name} cannot contain {value!r}. Use numbers from {low:g} to {high:g}.")
 
 
 def _refuse_others(name: str, values: Iterable[int], known: Collection[int]) -> None:
     for value in values:
         if value not in known:
-            raise BadInput(f"{name} cannot have {value!r}: choose from {', '.join(map(str, known))}.")
+            raise BadInput(f"{name} cannot contain {value!r}. Choose from {', '.join(map(str, known))}.")
 
 
 def worsened(recordings: str, target: str, sweep: Sweep, limit: int = 5, seed: int = 0) -> Dataset:
-    """Some recordings of one voice with a text, once per condition, as a dataset in `target`.
+    """Degrade up to `limit` recordings of one speaker, once per condition, into a dataset in `target`.
 
-    `recordings` is a manifest or its folder; "" is the folder of the setting speech_dir.
+    `recordings` is a manifest or its folder; "" = the folder of the setting speech_dir.
     """
     settings = settings_near()
     dataset = read_manifest(Path(recordings) if recordings else settings.speech_dir)
     usable = [item for item in dataset.items if item.text and voices(item) == 1 and (item.duration or 0) <= LONGEST_S]
     if not usable or limit < 1:
-        raise BadInput(f"{dataset.name} has no short recording of one voice with a text: name another dataset.")
-    chosen = usable[:: max(1, len(usable) // limit)][:limit]  # from all parts of it
+        raise BadInput(
+            f"{dataset.name} has no recording of one speaker with text, up to {LONGEST_S:g} s. Use another dataset."
+        )
+    chosen = usable[:: max(1, len(usable) // limit)][:limit]  # spread over the whole dataset
     folder = Path(target).absolute() / f"worsened-{datetime.now():%Y%m%d-%H%M%S}"
     (folder / "audio").mkdir(parents=True)
     made: list[Item] = []
@@ -147,7 +149,7 @@ def _versions(item: Item, sound: Sound, sweep: Sweep, seed: int, writer: _Writer
 
 
 class _Writer:
-    """Writes files; those of codecs when it is left, all in one process."""
+    """Writes WAV files at once, and encoded files in one child process on exit."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -179,23 +181,23 @@ class _Writer:
                 command, input=json.dumps(self._jobs), text=True, capture_output=True, timeout=ENCODING_S, check=False
             )
         except (OSError, subprocess.TimeoutExpired):
-            raise Unavailable("The encoder does not work: leave the codecs out.") from None
+            raise Unavailable("The encoder cannot run. Exclude the codecs.") from None
         if said.returncode:
-            told = (said.stderr.strip().splitlines() or ["no reason"])[-1]
-            raise Unavailable(f"The encoder failed ({told}): leave the codec out.")
+            reason = (said.stderr.strip().splitlines() or ["no message"])[-1]
+            raise Unavailable(f"The encoder failed ({reason}). Exclude the codec.")
 
 
-# What came of it
+# Results
 
 
 def by_condition(results: Results) -> Any:
-    """WER of each condition, in the order in which they were made; as `tables.rates` gives it."""
+    """Return WER by condition, in the order of the conditions, like `tables.rates`."""
     order = list(dict.fromkeys(item.source for item in results.run.items))
     return tables.rates(results, "wer", "source").sort_values("group", key=lambda names: names.map(order.index))
 
 
 def by_snr(results: Results) -> Any:
-    """The conditions with noise, with their SNR as a column; infinite for the recordings as they were."""
+    """Return the conditions with noise and their SNR as a column; infinite for clean recordings."""
     known = {item.source: item.extra[SNR] for item in results.run.items if SNR in item.extra} | {CLEAN: math.inf}
     table = by_condition(results)
     made = table[table["group"].isin(known)].assign(snr=lambda rows: rows["group"].map(known))

@@ -1,4 +1,4 @@
-"""Sound in the laboratory: files in, samples, files out."""
+"""Decode and write audio in the laboratory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Sound = NDArray[np.float32]  # (samples,) at 16 kHz, in [-1, 1)
+    Sound = NDArray[np.float32]  # shape (samples,), 16 kHz, in [-1, 1)
 
 __all__ = ["own_decoder", "write_wav"]
 
 
 @contextmanager
 def own_decoder(settings: Settings) -> Iterator[Decoder]:
-    """A decoder with the product's limits, and a folder of its own that goes with it."""
+    """Start a decoder with the server's limits and a temporary folder of its own."""
     with tempfile.TemporaryDirectory(prefix="stt_lab-") as folder:
         limits = DecodeLimits(settings.max_samples, settings.decode_timeout_s)
         with closing(Decoder(Path(folder), limits)) as made:
@@ -32,7 +32,7 @@ def own_decoder(settings: Settings) -> Iterator[Decoder]:
 
 
 def write_wav(path: Path, sound: Sound) -> None:
-    """16 bits, mono. What is louder than full scale is made quieter as a whole, never cut off."""
+    """Write 16-bit mono WAV. Audio above full scale is scaled down, never clipped."""
     import numpy as np
 
     peak = max(1.0, float(np.max(np.abs(sound), initial=0.0)))

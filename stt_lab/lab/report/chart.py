@@ -1,4 +1,4 @@
-"""What figures have in common: size, letters, colours (Okabe & Ito) and marks that colour-blind readers tell apart."""
+"""Common style of figures; colours (Okabe & Ito) and markers are safe for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from matplotlib.figure import Figure
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 HATCHES = ("", "//", "..")
-WIDTH, ROW = 9.0, 0.42  # inches: of a figure, of a line of text in it
+WIDTH, ROW = 9.0, 0.42  # inches: width of a figure, height of a text line
 FONT, SMALL = 12, 10.5  # points
-DPI = 100  # at which texts have their size on a screen
-SHARP = 160  # dots per inch of pictures in a page
-NAME = 40  # characters of a name on an axis
-MOST = 60  # recordings that a plot of single ones shows
+DPI = 100  # at which fonts have their nominal size on screen
+SHARP = 160  # dots per inch of embedded pictures
+NAME = 40  # maximum characters of a name on an axis
+MOST = 60  # maximum recordings in a plot of single recordings
 
 
 class Chart(Figure):
-    """A figure that a notebook shows by itself, with its title for those who cannot see it."""
+    """A figure that notebooks display, with its title as alternative text."""
 
     title = ""
 
@@ -32,12 +32,13 @@ class Chart(Figure):
 
 
 def style(system: str, systems: Sequence[str]) -> dict[str, Any]:
-    """Colour and mark of a system: the same in every figure of a run."""
+    """Return colour and marker of a system, the same in every figure of a run."""
     place = list(systems).index(system) if system in systems else 0
     return {"color": COLOURS[place % len(COLOURS)], "marker": MARKS[place % len(MARKS)]}
 
 
 def axes(height: float, title: str, x: str, y: str = "") -> tuple[Chart, Axes]:
+    """Create a figure with labelled axes; `height` in inches."""
     figure = Chart(figsize=(WIDTH, max(2.4, height)), dpi=DPI, layout="constrained")
     figure.title = title[:1].upper() + title[1:]
     axes = figure.add_subplot()
@@ -52,18 +53,19 @@ def axes(height: float, title: str, x: str, y: str = "") -> tuple[Chart, Axes]:
 
 
 def short(name: object) -> str:
+    """Shorten a name in the middle to NAME characters."""
     text = str(name)
     return text if len(text) <= NAME else f"{text[: NAME // 2 - 1]}…{text[-NAME // 2 :]}"
 
 
 def lines(axes: Axes, names: Sequence[object]) -> None:
-    """A line of the figure per name, from the top."""
+    """Label the y axis with one line per name, from the top."""
     axes.set_yticks(range(len(names)), [short(name) for name in names], fontsize=SMALL)
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
 def legend_below(figure: Chart, axes: Axes) -> None:
-    """Under the axes, so that it covers no mark."""
+    """Draw the legend below the axes, so that it covers no data."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         names = [short(one) for one in labels]
@@ -76,7 +78,7 @@ def rows(table: Any) -> list[Any]:
 
 
 def error(row: Any) -> list[list[float]]:
-    """Distances to the ends of the interval; none where there is none."""
+    """Return the lengths of the error bar, [[low], [high]]; zeros without an interval."""
     if row["low"] != row["low"] or row["high"] != row["high"]:
         return [[0.0], [0.0]]
     return [[max(0.0, row["value"] - row["low"])], [max(0.0, row["high"] - row["value"])]]

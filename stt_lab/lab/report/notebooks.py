@@ -1,4 +1,4 @@
-"""Notebooks are executed with parameters by papermill, and become a page without code.
+"""Execute notebooks with parameters by papermill, and export them as HTML without code.
 
 report(Path("eval/runs/dev"))                                  # report.ipynb and report.html in that folder
 report(Path("eval/runs/dev"), "07-error-analysis", {"most": 3})
@@ -19,9 +19,12 @@ from typing import Any
 
 from stt_lab.errors import BadInput, MissingFile, Unavailable
 
-REPORT = "00-report"  # what a run gets by itself
-PLACES = (Path(__file__).parents[3] / "notebooks", Path(__file__).parents[1] / "shipped")  # a checkout, an installation
-PARAMETERS = "parameters"  # tag of the cell that is replaced
+REPORT = "00-report"  # made for every run
+PLACES = (
+    Path(__file__).parents[3] / "notebooks",
+    Path(__file__).parents[1] / "shipped",
+)  # of a checkout, of an installation
+PARAMETERS = "parameters"  # tag of the cell with the parameters
 SCRIPTS = re.compile(r"<script\b.*?</script>\s*", re.DOTALL)
 STYLE = """<style>
 .jp-Cell-outputWrapper {padding-left: calc(var(--jp-cell-prompt-width) + 12px)}
@@ -30,30 +33,32 @@ STYLE = """<style>
 .jp-RenderedHTMLCommon {overflow-x: auto}
 </style>
 """
-TRANSPORT = "ipc" if os.name == "posix" else "tcp"  # with the kernel: nobody else on the machine may listen
-QUIET = ["--log-level=50"]  # the kernel tells of its end, though nothing is wrong
-CELL_S = 3600  # seconds that a cell may take
+TRANSPORT = (
+    "ipc" if os.name == "posix" else "tcp"
+)  # to the kernel; sockets of TCP are open to other users of the machine
+QUIET = ["--log-level=50"]  # otherwise the kernel logs its normal shutdown
+CELL_S = 3600  # timeout of a cell, seconds
 
 
 def notebooks() -> dict[str, Path]:
-    """Name, without its suffix, and path of each."""
+    """Return the paths of the notebooks by name."""
     found = next((place for place in PLACES if place.is_dir()), None)
     if found is None:
-        raise MissingFile("The notebooks are not installed: run this in a checkout of stt_lab.")
+        raise MissingFile("The notebooks are not installed. Run this in a checkout of stt_lab.")
     return {path.stem: path for path in sorted(found.glob("[0-9][0-9]-*.ipynb"))}
 
 
 def find(name: str) -> Path:
-    """A notebook by its name, or the only one that begins with it ("07")."""
+    """Find a notebook by its name or an unambiguous prefix ("07")."""
     known = notebooks()
     found = [name] if name in known else [one for one in known if name and one.startswith(name)]
     if len(found) != 1:
-        raise BadInput(f"There is no notebook {name!r}: choose from {', '.join(known)}.")
+        raise BadInput(f"Unknown notebook {name!r}. Choose from {', '.join(known)}.")
     return known[found[0]]
 
 
 def parameters_of(notebook: Path) -> dict[str, Any]:
-    """What may be set, with the defaults."""
+    """Read the parameters of a notebook with their defaults."""
     cells = json.loads(notebook.read_text("utf-8"))["cells"]
     sources = ["".join(cell["source"]) for cell in cells if PARAMETERS in cell["metadata"].get("tags", ())]
     found = {}
@@ -64,23 +69,23 @@ def parameters_of(notebook: Path) -> dict[str, Any]:
 
 
 def checked(notebook: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters, refused where the notebook has none of that name or of that type."""
+    """Check names and types of parameters. Raises BadInput."""
     known = parameters_of(notebook)
     for name, value in wanted.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}? It" if near else "it"
-            raise BadInput(f"{notebook.stem} has no parameter {name!r}: {hint} has {', '.join(known)}.")
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            raise BadInput(f"{notebook.stem} has no parameter {name!r}. {hint}Choose from {', '.join(known)}.")
         kind = type(known[name])
         if type(value) is not kind and not (kind is float and type(value) is int):
             raise BadInput(
-                f"{name} of {notebook.stem} is {kind.__name__}, as in {name}={known[name]!r}; not {value!r}."
+                f"{name} of {notebook.stem} cannot be {value!r}. Use type {kind.__name__}, such as {known[name]!r}."
             )
     return dict(wanted)
 
 
 def from_text(notebook: Path, pairs: Mapping[str, str]) -> dict[str, Any]:
-    """Parameters as typed on a command line, read as the type of their default."""
+    """Parse parameters from the command line by the type of their default. Raises BadInput."""
     known, made = parameters_of(notebook), {}
     for name, text in pairs.items():
         try:
@@ -91,9 +96,9 @@ def from_text(notebook: Path, pairs: Mapping[str, str]) -> dict[str, Any]:
 
 
 def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> Path:
-    """Execute into `output` (.ipynb); paths are relative to the current folder. The page beside it is returned.
+    """Execute a notebook into `output` (.ipynb) and return the HTML page beside it; paths are relative to the cwd.
 
-    A notebook that failed is kept, with its error, before this raises Unavailable.
+    If it fails, the notebook is kept with its error. Raises Unavailable.
     """
     values = checked(notebook, parameters)
     try:
@@ -101,7 +106,7 @@ def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> Path
         from papermill.exceptions import PapermillExecutionError
         from traitlets.config import Config
     except ImportError:
-        raise Unavailable('Reports need papermill: run pip install "stt_lab[lab]".') from None
+        raise Unavailable('Reports need the package papermill. Run pip install "stt_lab[lab]".') from None
     output = output.absolute()
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -111,22 +116,22 @@ def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> Path
             config=Config({"KernelManager": {"transport": TRANSPORT}, "NotebookClient": {"extra_arguments": QUIET}}),
         )  # fmt: skip
     except PapermillExecutionError as problem:
-        raise Unavailable(f"{notebook.stem} failed: {_sentence(problem)} It is kept as {output.name}.") from None
+        raise Unavailable(f"{notebook.stem} failed: {_sentence(problem)} See {output.name}.") from None
     finally:
-        _without_places(output)
+        _drop_paths(output)
     return to_html(output)
 
 
 def _sentence(problem: Any) -> str:
-    """Our own errors are sentences; of others the kind is told too."""
-    told = str(problem.evalue).strip().splitlines()
-    first = told[0] if told else ""
+    """Return the message of an error, with its type unless it is one of ours."""
+    lines = str(problem.evalue).strip().splitlines()
+    first = lines[0] if lines else ""
     own = problem.ename in ("BadInput", "MissingFile", "NotFound", "Unavailable", "Conflict", "ModelMissing")
     return first if own else f"{problem.ename}: {first}."
 
 
-def _without_places(output: Path) -> None:
-    """Drop what papermill writes down of this machine's folders."""
+def _drop_paths(output: Path) -> None:
+    """Delete papermill's metadata, which contains paths of this machine."""
     if output.exists():
         made = json.loads(output.read_text("utf-8"))
         made["metadata"].pop("papermill", None)
@@ -134,7 +139,7 @@ def _without_places(output: Path) -> None:
 
 
 def to_html(executed: Path) -> Path:
-    """A page beside the notebook, without its code; it runs no script and fetches nothing."""
+    """Export an executed notebook as HTML without code, scripts or external resources."""
     import nbformat
     from nbconvert import HTMLExporter
 
@@ -142,7 +147,7 @@ def to_html(executed: Path) -> Path:
     for cell in made.cells:
         cell["outputs"] = [one for one in cell.get("outputs", ()) if one.get("name") != "stderr"]  # logs of libraries
         for output in cell["outputs"]:
-            _with_title(output)
+            _with_alternative_text(output)
     exporter = HTMLExporter(exclude_input=True, exclude_output_prompt=True)
     page, _ = exporter.from_notebook_node(made, {"metadata": {"name": executed.stem}})
     target = executed.with_suffix(".html")
@@ -150,8 +155,8 @@ def to_html(executed: Path) -> Path:
     return target
 
 
-def _with_title(output: Any) -> None:
-    """Make a picture an element with its title, which nbconvert's page would drop."""
+def _with_alternative_text(output: Any) -> None:
+    """Turn a picture into an <img> with alternative text, which nbconvert would drop."""
     data = output.get("data", {})
     about = output.get("metadata", {}).get("image/png", {})
     if "image/png" in data and "alt" in about:
@@ -160,11 +165,11 @@ def _with_title(output: Any) -> None:
 
 
 def report(folder: Path, name: str = REPORT, parameters: Mapping[str, Any] | None = None) -> Path:
-    """The page that a notebook makes of a stored run, in the run's folder. 08 takes any folder and writes to it."""
+    """Make a page about a stored run with a notebook, in the run's folder; notebook 08 accepts any folder."""
     notebook = find(name)
-    place = Path(os.path.relpath(folder)).as_posix()  # so that the page names no folder of this machine
+    place = Path(os.path.relpath(folder)).as_posix()  # so that the page contains no absolute path
     where = {name: place for name in ("run", "target") if name in parameters_of(notebook)}
     if "run" in where and not (folder / "suite.json").is_file():
-        raise BadInput(f"There is no run at {folder}: name a folder that `stt-lab eval` made.")
+        raise BadInput(f"No run was found at {folder}. Pass a folder that `stt-lab eval` made.")
     target = "report" if notebook.stem == REPORT else notebook.stem
     return execute(notebook, where | dict(parameters or {}), folder / f"{target}.ipynb")

@@ -1,7 +1,6 @@
-"""The figures of a run for a page: PNG, each with a text for those who cannot see it.
+"""Draw the figures of a run for the page: PNG with alternative text.
 
-Drawn on figures of their own, without pyplot's state, so any thread may ask; one draws at a time, for the sake of the
-fonts that all share.
+Figures do not use pyplot's global state, so that any thread may draw; a lock protects the shared fonts.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from stt_lab.errors import BadInput
 from stt_lab.lab.report import plots, tables
 from stt_lab.lab.scoring.results import ALL, Results
 
-MOST = 24  # values that a text tells
+MOST = 24  # maximum values in an alternative text
 _drawing = threading.Lock()
 
 
@@ -23,28 +22,28 @@ _drawing = threading.Lock()
 class Picture:
     png: bytes
     alt: str
-    width: int  # pixels of a screen at which its texts have their size
+    width: int  # display width in pixels, at which fonts have their nominal size
 
 
 def pictures(results: Results) -> list[Picture]:
-    """Errors by system and by language, speakers, speed: as many as the references allow."""
+    """Draw errors by system and language, speakers and speed, as far as the references allow."""
     with _drawing:
-        return [_picture(chart, told) for chart, told in _charts(results)]
+        return [_picture(chart, described) for chart, described in _charts(results)]
 
 
-def _picture(chart: Any, told: str) -> Picture:
+def _picture(chart: Any, described: str) -> Picture:
     png, about = chart._repr_png_()
-    return Picture(png, f"{about['alt']}. {told}", about["width"])
+    return Picture(png, f"{about['alt']}. {described}", about["width"])
 
 
 def _charts(results: Results) -> Iterator[tuple[Any, str]]:
     words = next((measure for measure in ("wer", "cer") if len(tables.rates(results, measure))), "")
     if words:
-        yield plots.by_system(results, words), _told(results, words)
+        yield plots.by_system(results, words), _described(results, words)
         if tables.rates(results, words, "language")["group"].nunique() > 1:
-            yield plots.by_group(results, "language", words), _told(results, words, "language")
+            yield plots.by_group(results, "language", words), _described(results, words, "language")
     if len(tables.rates(results, "der")):
-        yield plots.by_system(results, "der"), _told(results, "der")
+        yield plots.by_system(results, "der"), _described(results, "der")
     try:
         table = tables.speed(results)
     except BadInput:  # nothing was timed
@@ -54,12 +53,12 @@ def _charts(results: Results) -> Iterator[tuple[Any, str]]:
     yield plots.seconds_by_length(results), factors
 
 
-def _told(results: Results, measure: str, by: str = ALL) -> str:
-    """The values of a figure in words."""
+def _described(results: Results, measure: str, by: str = ALL) -> str:
+    """Describe the values of a figure in words."""
     table = tables.rates(results, measure, by)
     rows = [row for _, row in table.iterrows()]
-    told = [f"{_who(row, by)}: {row['value']:.1f}{_interval(row)}" for row in rows[:MOST]]
-    return "; ".join([*told, *(["and more"] if len(rows) > MOST else [])])
+    described = [f"{_who(row, by)}: {row['value']:.1f}{_interval(row)}" for row in rows[:MOST]]
+    return "; ".join([*described, *(["and more"] if len(rows) > MOST else [])])
 
 
 def _who(row: Any, by: str) -> str:

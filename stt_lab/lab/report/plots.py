@@ -1,4 +1,4 @@
-"""Figures of a stored run. Each has labelled axes with units, and 95 % intervals as bars; chart.py has their looks."""
+"""Plot a stored run: labelled axes with units, and 95 % intervals as error bars; chart.py has the style."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stt_lab.lab.scoring.scores import NAMES
 
 def _needed(table: Any, measure: str) -> Any:
     if table.empty:
-        raise BadInput(f"No recording of this run has what {NAMES[measure]} needs: see docs/lab-data.md.")
+        raise BadInput(f"No recording of this run has the references for {NAMES[measure]}. See docs/lab-data.md.")
     return table
 
 
@@ -23,7 +23,7 @@ def _needed(table: Any, measure: str) -> Any:
 
 
 def by_system(results: Results, measure: str = "wer") -> Chart:
-    """A bar per system with its interval and value."""
+    """Draw a bar per system with its value and interval."""
     table = _needed(tables.rates(results, measure), measure)
     figure, axes = chart.axes(1.4 + ROW * 1.3 * len(table), f"{NAMES[measure]} by system", NAMES[measure])
     for place, (_, row) in enumerate(table.iterrows()):
@@ -40,18 +40,19 @@ def by_system(results: Results, measure: str = "wer") -> Chart:
 
 
 def by_group(results: Results, by: str = "language", measure: str = "wer") -> Chart:
-    """A mark per system in each group (language, source, kind), with intervals; n is the number of recordings."""
+    """Draw a marker per system and group (language, source, kind) with intervals; n = number of recordings."""
     table = _needed(tables.rates(results, measure, by), measure)
     return groups(results, table, f"{NAMES[measure]} by {by}", NAMES[measure])
 
 
 def by_length(results: Results) -> Chart:
+    """Draw WER by length of the recording."""
     table = tables.by_length(results)
     return groups(results, table, "WER (%) by length of the recording", NAMES["wer"])
 
 
 def groups(results: Results, table: Any, title: str, label: str) -> Chart:
-    """A line per group of a table with system, group, value, low, high and recordings."""
+    """Draw a line per group of a table with system, group, value, low, high and recordings."""
     names = list(dict.fromkeys(table["group"]))
     systems = [name for name in results.systems if name in set(table["system"])]
     height = 1.8 + max(ROW, 0.2 * len(systems)) * len(names)
@@ -76,15 +77,13 @@ def groups(results: Results, table: Any, title: str, label: str) -> Chart:
 
 
 def by_snr(results: Results) -> Chart:
-    """WER by how far speech stands above the noise of its recording, as estimated."""
+    """Draw WER by estimated signal-to-noise ratio."""
     return groups(results, tables.by_snr(results), "WER (%) by estimated signal-to-noise ratio", NAMES["wer"])
 
 
 def noise_curve(results: Results, table: Any) -> Chart:
-    """WER over the SNR of noise that was added; dashed without it. `table` is that of `robustness.by_snr`."""
-    figure, axes = chart.axes(
-        4.6, "WER (%) by signal-to-noise ratio", "SNR (dB) of the noise that was added", "WER (%)"
-    )
+    """Draw WER over the SNR of added noise; dashed: without noise. `table` comes from `robustness.by_snr`."""
+    figure, axes = chart.axes(4.6, "WER (%) by signal-to-noise ratio", "SNR of the added noise (dB)", "WER (%)")
     axes.grid(color="#dddddd", linewidth=0.8)
     for system in dict.fromkeys(table["system"]):
         look, rows = style(system, results.systems), table[table["system"] == system]
@@ -99,7 +98,7 @@ def noise_curve(results: Results, table: Any) -> Chart:
     return figure
 
 
-# What a rate is made of
+# Components of a rate
 
 
 def _stacked(table: Any, title: str, label: str) -> Chart:
@@ -123,24 +122,24 @@ def _stacked(table: Any, title: str, label: str) -> Chart:
 
 
 def error_types(results: Results) -> Chart:
-    """WER as substitutions, deletions and insertions."""
+    """Draw WER as substitutions, deletions and insertions."""
     table = _needed(tables.parts(results, "wer", ("substitutions", "deletions", "insertions")), "wer")
-    return _stacked(table, "What the word errors are", "share of the reference's words (%)")
+    return _stacked(table, "Kinds of word errors", "share of the reference words (%)")
 
 
 def der_parts(results: Results) -> Chart:
-    """DER as speech that was missed, speech that is none, and speech of the wrong speaker."""
+    """Draw DER as missed speech, false alarms and speaker confusion."""
     table = _needed(tables.parts(results, "der", ("missed", "false_alarm", "confusion")), "der")
-    return _stacked(table, "What the diarization errors are", "share of the speech (%)")
+    return _stacked(table, "Kinds of diarization errors", "share of the speech (%)")
 
 
 # Speed
 
 
 def speed_error(results: Results, measure: str = "wer") -> Chart:
-    """Fast is right, few errors is low: the lower right corner is best."""
+    """Draw error over speed; the lower right corner is best."""
     table = _needed(tables.rates(results, measure), measure)
-    figure, axes = chart.axes(4.6, "Speed and error", "RTFx: seconds of sound per second of work", NAMES[measure])
+    figure, axes = chart.axes(4.6, "Speed and error", "RTFx: seconds of audio per second of processing", NAMES[measure])
     axes.grid(color="#dddddd", linewidth=0.8)
     for _, row in table.iterrows():
         rtfx = results.scores["systems"][row["system"]]["cost"].get("rtfx")
@@ -162,9 +161,11 @@ def _number(value: float | None) -> float:
 
 
 def waiting(results: Results) -> Chart:
-    """Which share of the recordings is done within so many seconds of work per second of sound."""
+    """Draw the cumulative share of recordings by real-time factor."""
     table = tables.speed(results)
-    figure, axes = chart.axes(4.2, "Real-time factor", "RTF: seconds of work per second of sound", "recordings (%)")
+    figure, axes = chart.axes(
+        4.2, "Real-time factor", "RTF: seconds of processing per second of audio", "recordings (%)"
+    )
     axes.grid(color="#dddddd", linewidth=0.8)
     for system in dict.fromkeys(table["system"]):
         values = sorted(table[table["system"] == system]["RTF"])
@@ -181,9 +182,9 @@ def waiting(results: Results) -> Chart:
 
 
 def seconds_by_length(results: Results) -> Chart:
-    """Each recording: how long it is, and how long the work took. Hollow marks: the machine was busy meanwhile."""
+    """Draw processing time over length, a marker per recording; hollow: the machine was busy."""
     table = tables.speed(results)
-    figure, axes = chart.axes(4.6, "Work by length", "length of the recording (s)", "seconds of work")
+    figure, axes = chart.axes(4.6, "Processing time by length", "length of the recording (s)", "processing time (s)")
     axes.grid(color="#dddddd", linewidth=0.8)
     for system in dict.fromkeys(table["system"]):
         look = style(system, results.systems)
@@ -206,13 +207,13 @@ def seconds_by_length(results: Results) -> Chart:
 
 
 def differences(results: Results, first: str, second: str) -> Chart:
-    """The difference of each share of errors with its interval; what crosses zero is within noise."""
+    """Draw the difference of each error rate with its interval; one that crosses zero is not significant."""
     table = tables.comparisons(results, first, second)
     table = table[[measure in NAMES and "(%)" in NAMES[measure] for measure in table["measure"]]]
     if table.empty:
-        raise BadInput("The two systems have no share of errors in common: see the verdicts.")
+        raise BadInput("The two systems have no error rate in common. See the verdicts.")
     figure, axes = chart.axes(
-        1.8 + ROW * 1.2 * len(table), "Differences of error", "points; left of zero: fewer errors"
+        1.8 + ROW * 1.2 * len(table), "Differences of error", "percentage points; left of zero: fewer errors"
     )
     for place, row in enumerate(chart.rows(table)):
         sign = 1 if row["first"] == first else -1
@@ -228,14 +229,14 @@ def differences(results: Results, first: str, second: str) -> Chart:
 
 
 def paired(results: Results, first: str, second: str, measure: str = "wer") -> Chart:
-    """Both systems on each recording, joined by a line; those that differ most."""
+    """Draw both systems on each recording, joined by a line; only those that differ most."""
     table = tables.paired(results, first, second, measure)
     strongest = table["difference"].abs().sort_values(ascending=False).head(MOST).index
     table = table.loc[[item for item in table.index if item in strongest]]
     figure, axes = chart.axes(1.8 + 0.27 * len(table), f"{NAMES[measure]}, recording by recording", NAMES[measure])
     places = range(len(table))
     axes.hlines(places, table[first], table[second], color="#999999", linewidth=1.4)
-    for system, size in ((first, 110), (second, 36)):  # both are seen where they are equal
+    for system, size in ((first, 110), (second, 36)):  # so that both are visible if equal
         look = style(system, results.systems)
         axes.scatter(table[system], places, s=size, label=system, zorder=3, **look)
     chart.lines(axes, list(table.index))
@@ -244,16 +245,16 @@ def paired(results: Results, first: str, second: str, measure: str = "wer") -> C
     return figure
 
 
-# All that a run allows
+# Overviews
 
 
 def available(results: Results, measures: Sequence[str]) -> list[Chart]:
-    """A figure by system of each measure that could be taken."""
+    """Draw `by_system` for each measure that the run has."""
     return [by_system(results, measure) for measure in measures if len(tables.rates(results, measure))]
 
 
 def overview(results: Results) -> list[Chart]:
-    """The figures of a report: as many as the references allow."""
+    """Draw the figures of a report, as far as the references allow."""
     has = {measure for measure in ("wer", "der") if len(tables.rates(results, measure))}
     made = available(results, ("wer", "cer"))
     if "wer" in has:

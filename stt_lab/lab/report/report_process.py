@@ -1,4 +1,4 @@
-"""The report of a run, made by a process of its own: Jupyter's libraries and files stay out of the server."""
+"""Make the report of a run in a child process, to keep Jupyter's libraries and files out of the server."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ PLACES = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTI
 
 
 def report(folder: Path, settings: Settings, alive: Callable[[], None] = lambda: None) -> tuple[Path, Path]:
-    """report.ipynb and report.html in a run's folder. `alive` may raise, which ends the process.
+    """Make report.ipynb and report.html in a run's folder. `alive` may raise, which kills the process.
 
-    It works in that folder, so the notebook names no other folder of this machine.
+    The process works in that folder, so that the notebook contains no absolute path.
     """
     command = [sys.executable, "-P", "-m", "stt_lab", "eval", "--report", "."]
     with tempfile.TemporaryDirectory(prefix="stt_lab-") as scratch, tempfile.TemporaryFile() as said:
@@ -44,7 +44,7 @@ def report(folder: Path, settings: Settings, alive: Callable[[], None] = lambda:
 
 
 def _environ(settings: Settings, scratch: str) -> dict[str, str]:
-    """What Python and its libraries need, no secret, and folders that go with the process."""
+    """Return an environment for Python and its libraries, without secrets, with temporary folders."""
     kept = {name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED + LIBRARIES)}
     paths = [str(PACKAGES), *filter(None, [kept.get("PYTHONPATH")])]
     places = dict.fromkeys(PLACES, scratch)
@@ -59,21 +59,21 @@ def _wait(process: subprocess.Popen[bytes], alive: Callable[[], None]) -> None:
             return
         except subprocess.TimeoutExpired:
             alive()
-    raise Unavailable("The report took too long: make it with `stt-lab eval --report`.")
+    raise Unavailable("The report took too long. Make it with `stt-lab eval --report`.")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Its kernel ends by itself when it is gone."""
+    """Kill the process; its kernel then exits by itself."""
     process.kill()
     process.wait()
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the sockets of a kernel that could not do it itself."""
+    """Remove sockets left by a kernel that was killed."""
     for left in folder.glob("kernel-ipc-*"):
         left.unlink(missing_ok=True)
 
 
 def _failed(said: str) -> SttError:
     lines = [line.removeprefix("stt-lab: ") for line in said.splitlines() if line.startswith("stt-lab: ")]
-    return Unavailable(lines[-1] if lines else "The report could not be made: `stt-lab eval --report` says why.")
+    return Unavailable(lines[-1] if lines else "The report failed. Run `stt-lab eval --report` to see why.")

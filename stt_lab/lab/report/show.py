@@ -1,4 +1,4 @@
-"""Parts of a report that are neither table nor figure: aligned words, recordings to listen to, verdicts."""
+"""Display parts of a report besides tables and figures: aligned words, audio players, verdicts."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from stt_lab.lab.scoring.mistakes import LEGEND
 from stt_lab.lab.scoring.results import Results
 from stt_lab.lab.scoring.scores import NAMES
 
-EMBEDDED = 400_000  # bytes: larger recordings are linked, so the report stays one that can be sent
+EMBEDDED = 400_000  # bytes: larger recordings are linked, to keep the report small enough to send
 STYLE = """<style>
 .stt-words {line-height: 1.9; font-size: 15px; max-width: 60em}
 .stt-words del {color: #a33c00; text-decoration: line-through; background: #fbe9dd; padding: 0 .2em}
 .stt-words ins {color: #004c77; text-decoration: underline; background: #dceefa; padding: 0 .2em}
 .stt-about {font-size: 14px; margin: 1.2em 0 .2em}
 </style>"""
-NOTHING = "<p>The references of this dataset do not allow this.</p>"
+NOTHING = "<p>The dataset has no references for this.</p>"
 
 
 def worst(results: Results, system: str = "", most: int = 5) -> Any:
-    """The recordings with the highest WER: what was said against what was heard, and the sound."""
+    """Show the recordings with the highest WER: aligned words and audio."""
     parts = [STYLE, LEGEND]
     for found in mistakes.worst(results, system, most):
         parts += [
@@ -41,11 +41,11 @@ def worst(results: Results, system: str = "", most: int = 5) -> Any:
 
 
 def player(item: Item, page: Path) -> str:
-    """Short recordings lie in the page; a longer one is named from the folder of the page."""
+    """Return an audio player; short recordings are embedded, longer ones linked relative to `page`."""
     try:
         size = item.audio.stat().st_size
     except OSError:
-        return "<p>(the recording is no longer there)</p>"
+        return "<p>(The recording no longer exists.)</p>"
     if size <= EMBEDDED:
         made = Audio(filename=str(item.audio), embed=True)
     else:
@@ -54,14 +54,14 @@ def player(item: Item, page: Path) -> str:
 
 
 def table(found: Any, decimals: int = 1) -> Any:
-    """The table, without numbers of its rows; a sentence where it has none."""
+    """Show a table without an index, or a sentence if it is empty."""
     if not len(found):
         return HTML(NOTHING)
     return HTML(found.to_html(index=False, border=0, na_rep=tables.NOTHING, float_format=f"{{:.{decimals}f}}".format))
 
 
 def each(parts: Iterable[Any]) -> Any:
-    """Show one after the other; a sentence where there are none."""
+    """Show the parts in order, or a sentence if there are none."""
     found = list(parts)
     for part in found:
         display(part)
@@ -69,16 +69,16 @@ def each(parts: Iterable[Any]) -> Any:
 
 
 def verdicts(results: Results, first: str = "", second: str = "") -> Any:
-    """A sentence per measure."""
+    """Show the verdict of each comparison."""
     if not results.scores["comparisons"]:
-        return HTML("<p>There is nothing to compare: it takes two systems over the same recordings.</p>")
+        return HTML("<p>A comparison needs two systems over the same recordings.</p>")
     rows = tables.comparisons(results, first, second)
     lines = [f"<li><b>{escape(NAMES[row['measure']])}</b>: {escape(row['verdict'])}</li>" for _, row in rows.iterrows()]
     return HTML(f'<ul class="stt-words" style="font-size: 15px; line-height: 1.7">{"".join(lines)}</ul>')
 
 
 def failures(results: Results) -> Any:
-    """Recordings that a system failed on, with its reason; none of them is in a rate."""
+    """Show failed recordings with the reason; they are excluded from all rates."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for name, one in results.scores["systems"].items():
         for id, why in one["failed"].items():
@@ -86,4 +86,4 @@ def failures(results: Results) -> Any:
     if not reasons:
         return HTML("<p>No system failed on any recording.</p>")
     rows = [(name, len(ids), ids[0], why) for (name, why), ids in reasons.items()]
-    return table(pd.DataFrame(rows, columns=["system", "recordings", "such as", "why"]))
+    return table(pd.DataFrame(rows, columns=["system", "recordings", "example", "reason"]))

@@ -1,4 +1,4 @@
-"""The numbers of a stored run as pandas tables. Rates are in percent where they are shares; low and high are 95 %."""
+"""Return the numbers of a run as pandas tables; fractions in percent, low and high bound the 95 % interval."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ UNKNOWN = "cannot be estimated"
 COLUMNS = ["system", "group", "value", "low", "high", "recordings", "total"]  # of rates
 COMPARED = ["measure", "first", "second", "difference", "low", "high", "significant", "verdict"]
 SHORT = {"non_speech": "noise words/min"}
-NOTHING = "-"  # in place of a word that is not there
+NOTHING = "-"  # in place of a missing word or value
 
 
 def systems(results: Results) -> Any:
-    """A column per system: rates with their intervals, failures and cost."""
+    """Return a column per system: rates with intervals, failures and cost."""
     rows = []
     for name, found in results.scores["systems"].items():
         quality, cost = found["quality"][ALL], found["cost"]
@@ -58,14 +58,14 @@ def _interval(rate: Mapping[str, float | None] | None, factor: float) -> str:
 
 
 def _plain(table: Any) -> Any:
-    """Whole numbers for what is not a rate, and a dash for what was not measured."""
+    """Format floats as whole numbers, and missing values as a dash."""
     return table.map(
         lambda one: NOTHING if one is None or one != one else f"{one:.0f}" if isinstance(one, float) else one
     )
 
 
 def rates(results: Results, measure: str = "wer", by: str = ALL) -> Any:
-    """value, low, high, recordings and total of each system and group. `by`: all, language, source or kind."""
+    """Return value, low, high, recordings and total by system and group. `by`: all, language, source or kind."""
     rate, rows = RATE.get(measure, measure), []
     for name, found in results.scores["systems"].items():
         groups = {ALL: found["quality"][ALL]} if by == ALL else found["quality"][by]
@@ -84,7 +84,7 @@ def _scaled(value: float | None, measure: str) -> float:
 
 
 def parts(results: Results, measure: str, names: Sequence[str]) -> Any:
-    """What a rate is made of, in percent of its total: ("substitutions", ...) of wer, ("missed", ...) of der."""
+    """Return components of a rate in percent of its total, such as ("substitutions", ...) of wer."""
     rows = {}
     for system, found in results.scores["systems"].items():
         one = found["quality"][ALL].get(measure)
@@ -94,22 +94,24 @@ def parts(results: Results, measure: str, names: Sequence[str]) -> Any:
 
 
 def recordings(results: Results, measure: str = "wer") -> Any:
-    """A row per system and recording that the measure could be taken of: its rate, its counts and what it is."""
+    """Return a row per system and recording with the measure: rate, counts, language, source, kind and duration."""
     rows, seconds = [], {row.key: row.duration for row in results.predictions}
     for (system, id), measures in results.counts.items():
         if measure in measures and measures[measure].total:
             item, counts = results.items[id], measures[measure]
-            told = {field.name: getattr(counts, field.name) for field in fields(counts)}
+            parts = {field.name: getattr(counts, field.name) for field in fields(counts)}
             about: dict[str, Any] = {"language": item.language, "source": item.source, "kind": item.kind}
             about["duration"] = seconds[system, id] or item.duration
-            rows.append({"system": system, "item": id, "rate": factor(measure) * counts.rate, **told, **about})
+            rows.append({"system": system, "item": id, "rate": factor(measure) * counts.rate, **parts, **about})
     if not rows:
-        raise BadInput(f"No recording of this run has what {NAMES.get(measure, measure)} needs: see docs/lab-data.md.")
+        raise BadInput(
+            f"No recording of this run has the references for {NAMES.get(measure, measure)}. See docs/lab-data.md."
+        )
     return pd.DataFrame(rows)
 
 
 def hardest(results: Results, measure: str, most: int = 20) -> Any:
-    """The recordings with the highest rates, with what the rates are made of."""
+    """Return the recordings with the highest rates, with their components."""
     about = ["language", "source", "kind"]
     made = recordings(results, measure).drop(columns=about).sort_values("rate", ascending=False, kind="stable")
     units = {"false_alarm": "false alarm (s)", "missed": "missed (s)", "confusion": "confusion (s)"}
@@ -118,7 +120,7 @@ def hardest(results: Results, measure: str, most: int = 20) -> Any:
 
 
 def speed(results: Results) -> Any:
-    """A row per recording: seconds of sound and of work, RTF, CPU seconds, memory, and whether others kept it busy."""
+    """Return a row per recording: duration, processing seconds, RTF, CPU seconds, memory, and busy flag."""
     rows = [
         {
             "system": row.system, "item": row.item, "duration": row.duration, "seconds": row.seconds,
@@ -128,12 +130,12 @@ def speed(results: Results) -> Any:
         if row.error is None and row.seconds is not None and row.duration and row.system in results.systems
     ]  # fmt: skip
     if not rows:
-        raise BadInput("No recording of this run has its seconds: run the suite again.")
+        raise BadInput("No recording of this run has a processing time. Run the suite again.")
     return pd.DataFrame(rows)
 
 
 def latency(results: Results) -> Any:
-    """Median, 90th and 99th percentile of the seconds until a recording's text is there, and of RTF."""
+    """Return median, 90th and 99th percentile of processing seconds and RTF by system."""
     grouped = speed(results).groupby("system", sort=False)
     columns = {}
     for column, unit in (("seconds", "s"), ("RTF", "RTF")):
@@ -143,10 +145,10 @@ def latency(results: Results) -> Any:
 
 
 def confusion_pairs(results: Results, system: str, most: int = 15) -> Any:
-    """Which words became which, the most frequent first, with a recording in which it happened."""
+    """Return the most frequent word confusions, each with an example recording."""
     pairs: Counter[tuple[str | None, str | None]] = Counter()
     seen: dict[tuple[str | None, str | None], str] = {}
-    for item, row in results.heard(system):
+    for item, row in results.outputs(system):
         if "wer" in results.counts[row.key]:
             found = confusions(align(item.text or "", row.text or "", results.normaliser(item)))
             pairs += found
@@ -156,12 +158,12 @@ def confusion_pairs(results: Results, system: str, most: int = 15) -> Any:
 
 
 def labelled(rates: Any) -> Any:
-    """A table of word errors, as `rates` gives it, with the names that people read."""
+    """Rename the columns of `rates` for display."""
     return rates.rename(columns={"value": NAMES["wer"], "low": "95 % from", "high": "to", "total": "words"})
 
 
 def by_group(table: Any, names: Iterable[Any], seed: int = 0) -> Any:
-    """`recordings(...)` of words pooled by system and a name per row: WER with its interval, as `rates` gives it."""
+    """Pool a table of `recordings` by system and a group name per row; return WER with intervals, like `rates`."""
     groups: dict[tuple[str, Any], list[WordErrors]] = defaultdict(list)
     columns = [field.name for field in fields(WordErrors)]
     for (_, row), name in zip(table.iterrows(), names, strict=True):
@@ -174,7 +176,7 @@ def by_group(table: Any, names: Iterable[Any], seed: int = 0) -> Any:
 
 
 def by_length(results: Results) -> Any:
-    """WER of shorter and longer recordings."""
+    """Return WER by length of the recording."""
     table = recordings(results)
     table = table[table["duration"].notna()]
     labels = ["under 5 s", "5 to 10 s", "10 to 20 s", "20 to 60 s", "over 60 s"]
@@ -184,7 +186,7 @@ def by_length(results: Results) -> Any:
 
 
 def by_snr(results: Results) -> Any:
-    """WER of noisier and cleaner recordings, by `levels.signal_to_noise`: the recordings are decoded for it."""
+    """Return WER by estimated SNR; this decodes the recordings."""
     table = recordings(results)
     known = estimates(results.items[id] for id in dict.fromkeys(table["item"]))
     names = [_snr_group(known[id]) for id in table["item"]]
@@ -198,23 +200,23 @@ def _snr_group(snr: float | None) -> str:
 
 
 def by_speaker(results: Results, most: int = 20) -> Any:
-    """WER of the recordings of one voice, by that voice, those with the most words first."""
+    """Return WER by speaker, for recordings of one speaker; most words first."""
     table = recordings(results)
-    names = [_voice(results.items[id]) for id in table["item"]]
+    names = [_only_speaker(results.items[id]) for id in table["item"]]
     table, named = table[[bool(name) for name in names]], [name for name in names if name]
     return by_group(table, named, results.run.suite.seed).sort_values("total", ascending=False).head(most)
 
 
-def _voice(item: Item) -> str:
-    """The name of who speaks alone in a recording; "" where that is not known."""
+def _only_speaker(item: Item) -> str:
+    """Return the name of the only speaker of a recording, or ""."""
     spans: tuple[Turn | Segment, ...] = item.turns or item.segments or ()
-    told = [item.extra.get("speaker"), *(item.extra.get("speakers") or ())]
-    names = {span.speaker for span in spans if span.speaker} or {str(name) for name in told if name}
+    labels = [item.extra.get("speaker"), *(item.extra.get("speakers") or ())]
+    names = {span.speaker for span in spans if span.speaker} or {str(name) for name in labels if name}
     return min(names) if len(names) == 1 else ""
 
 
 def worst(results: Results, system: str, most: int = 5) -> Any:
-    """The recordings with most word errors, those with the highest share first."""
+    """Return the recordings with the highest WER of a system."""
     results.system(system)
     table = recordings(results)
     chosen = table[table["system"] == system].sort_values(["rate", "words"], ascending=False).head(most)
@@ -222,21 +224,21 @@ def worst(results: Results, system: str, most: int = 5) -> Any:
 
 
 def comparisons(results: Results, first: str = "", second: str = "") -> Any:
-    """Every measure of two systems, the difference with its interval, and the verdict. "" is any system."""
+    """Return the comparisons of two systems by measure; "" matches any system."""
     wanted = {first, second} - {""}
     rows = [one for one in results.scores["comparisons"] if wanted <= {one["first"], one["second"]}]
     if not rows:
-        raise BadInput("Nothing can be compared: a comparison needs two systems over the same two recordings or more.")
+        raise BadInput("There is no comparison. It needs two systems with at least two recordings in common.")
     return pd.DataFrame(rows, columns=COMPARED)
 
 
 def paired(results: Results, first: str, second: str, measure: str = "wer") -> Any:
-    """The rates of two systems on each recording that both did, and the difference, largest first."""
+    """Return the rates of two systems on their common recordings, by difference, largest first."""
     table = recordings(results, measure).pivot(index="item", columns="system", values="rate")
     for name in (first, second):
         if name not in table:
             raise BadInput(
-                f"{name!r} has no {NAMES.get(measure, measure)} in this run: choose from {', '.join(table)}."
+                f"{name!r} has no {NAMES.get(measure, measure)} in this run. Choose from {', '.join(table)}."
             )
     made = table[[first, second]].dropna()
     made["difference"] = made[first] - made[second]
@@ -244,7 +246,7 @@ def paired(results: Results, first: str, second: str, measure: str = "wer") -> A
 
 
 def weights(results: Results) -> Any:
-    """What the numbers depend on, as far as it was written down."""
+    """Return what the numbers depend on, as far as it was recorded."""
     found = results.provenance
     rows = [
         (key, str(found[key]))

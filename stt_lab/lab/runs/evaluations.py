@@ -1,4 +1,4 @@
-"""The evaluations of a server: one at a time, in a thread that goes on when nobody watches, kept in DATA_DIR/lab."""
+"""Run evaluations on a server, one at a time, in a background thread; results are kept in DATA_DIR/lab."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import Report
 from stt_lab.errors import Cancelled, Conflict, NotFound, SttError, Unavailable
 from stt_lab.lab.runs import runner
-from stt_lab.lab.runs.runner import SUITE, Progress, Run
+from stt_lab.lab.runs.runner import SUITE, Run, RunProgress
 from stt_lab.lab.runs.systems.protocol import System
 from stt_lab.settings import Settings
 from stt_lab.types import Event
@@ -24,24 +24,24 @@ from stt_lab.types import Event
 log = logging.getLogger(__name__)
 
 Phase = Literal["running", "stopping", "scoring", "done", "cancelled", "failed"]
-STOP_S = 4.0  # for engines to notice that the server ends
-CRASHED = "The evaluation stumbled over something that nobody foresaw: the server's log says what. It can go on."
+STOP_S = 4.0  # for engines to stop at shutdown
+CRASHED = "The evaluation failed unexpectedly. See the server's log, then resume it."
 
 
 @dataclass(frozen=True)
-class Status:
-    """How far an evaluation is."""
+class EvaluationStatus:
+    """State of an evaluation."""
 
     run: str  # name of its folder
     phase: Phase
-    progress: Progress
-    waiting: bool = False  # for the device, which users have
-    left_s: float | None = None  # None: nobody can say yet
+    progress: RunProgress
+    waiting: bool = False  # for the device, which users occupy
+    left_s: float | None = None  # None: not known yet
     problem: str = ""  # why it failed
 
 
 class Evaluation:
-    """One run as it goes on. Everything may be asked from any thread."""
+    """A run in progress. Its properties may be read from any thread."""
 
     def __init__(self, run: Run, settings: Settings, pool: Pool) -> None:
         self.run = run
@@ -49,8 +49,8 @@ class Evaluation:
         self._settings, self._pool = settings, pool
         self._phase: Phase = "running"
         self._problem = ""
-        self._progress = Progress(0, 0, 0, "", "")
-        self._first: tuple[float, int] | None = None  # when the first recording was begun, and how many were done then
+        self._progress = RunProgress(0, 0, 0, "", "")
+        self._first: tuple[float, int] | None = None  # start of the first recording, and rows done by then
         self._gone = threading.Event()
         self._waiting = False
         self._thread = threading.Thread(target=self._work, name="evaluation", daemon=True)
@@ -59,17 +59,17 @@ class Evaluation:
         self._thread.start()
 
     def cancel(self) -> None:
-        """Stop soon; what was heard is kept, and the run can go on."""
+        """Request a stop; finished predictions are kept, and the run can be resumed."""
         self._gone.set()
 
     def join(self, seconds: float) -> None:
         self._thread.join(seconds)
 
     @property
-    def status(self) -> Status:
+    def status(self) -> EvaluationStatus:
         phase: Phase = "stopping" if self._gone.is_set() and self._phase == "running" else self._phase
         name, left = self.run.folder.name, self._left()
-        return Status(name, phase, self._progress, self._waiting, left, self._problem)
+        return EvaluationStatus(name, phase, self._progress, self._waiting, left, self._problem)
 
     def _left(self) -> float | None:
         progress = self._progress
@@ -90,8 +90,8 @@ class Evaluation:
         except Exception as problem:
             if not isinstance(problem, SttError):
                 log.exception("the evaluation %s failed", self.run.folder.name)
-            told = str(problem) if isinstance(problem, SttError) else CRASHED
-            self._problem = told.replace(f"{self.run.folder.parent}{os.sep}", "")  # names, and not where they lie
+            sentence = str(problem) if isinstance(problem, SttError) else CRASHED
+            self._problem = sentence.replace(f"{self.run.folder.parent}{os.sep}", "")  # without absolute paths
             self._phase = "failed"
         finally:
             self.ended.set()
@@ -101,7 +101,7 @@ class Evaluation:
 
         score(self.run)
 
-    def _see(self, progress: Progress) -> None:
+    def _see(self, progress: RunProgress) -> None:
         self._progress = progress
         if progress.item and self._first is None:
             self._first = time.monotonic(), progress.done
@@ -113,13 +113,12 @@ class Evaluation:
 
     @contextmanager
     def _turn(self, system: System) -> Iterator[Report]:
-        """The server's device, for one recording and one system.
+        """Hold the server's device for one recording and one system.
 
-        So a user waits for one recording of an evaluation at most, and an evaluation for the users who came before it.
-        To hold the device for the whole run would shut users out for hours; without it, users and the run would slow
-        each other, and its times would mean nothing. The engines are not the pool's own: they work in processes of
-        their own, as on the command line, so that memory and times are the system's. A system behind a URL takes no
-        device; were it this very server, it would wait for itself for ever.
+        So a user waits for at most one recording of an evaluation, and an evaluation waits for earlier users. Holding
+        the device for the whole run would lock users out for hours; not holding it would distort the measured times.
+        The systems run in processes of their own, not in the pool, so that memory and times are theirs alone. A system
+        behind a URL takes no device: if it is this server, it would wait for itself forever.
         """
         if system.remote:
             yield self._report
@@ -140,7 +139,7 @@ class Evaluation:
 
 
 class Evaluations:
-    """What the page of the laboratory works with."""
+    """The evaluations of a server: stored runs, datasets, and the run in progress."""
 
     def __init__(self, settings: Settings, pool: Pool) -> None:
         self.settings, self._pool = settings, pool
@@ -152,7 +151,7 @@ class Evaluations:
 
     @property
     def last(self) -> Evaluation | None:
-        """The one that runs, or the last one that did since the server started."""
+        """The evaluation in progress, or the last one since the server started."""
         return self._last
 
     @property
@@ -160,39 +159,39 @@ class Evaluations:
         return self._last is not None and not self._last.ended.is_set()
 
     def names(self) -> tuple[str, ...]:
-        """Of the stored runs, those that were written to last first."""
+        """List the names of stored runs, most recently written first."""
         found = [path.parent for path in self.runs.glob(f"*/{SUITE}")]
         return tuple(folder.name for folder in sorted(found, key=lambda one: one.stat().st_mtime, reverse=True))
 
     def stored(self, name: str) -> Path:
-        """The folder of a stored run. Raises NotFound for every other name."""
+        """Return the folder of a stored run. Raises NotFound."""
         if name not in self.names():
-            raise NotFound(f"There is no run {name[:60]!r} any more: choose one of the list.")
+            raise NotFound(f"The run {name[:60]!r} was not found. Choose one from the list.")
         return self.runs / name
 
     def resume(self, name: str) -> Run:
         return runner.resume(self.stored(name), self.settings)
 
     def start(self, make: Callable[[], Run]) -> Evaluation:
-        """Begin or go on with what `make` gives. Raises Conflict while another one runs."""
+        """Start the run that `make` creates or resumes. Raises Conflict while another one is in progress."""
         with self._lock:
             if self._closed:
-                raise Unavailable("The server is ending: begin again when it is back.")
+                raise Unavailable("The server is shutting down. Start the evaluation again after the restart.")
             if self.busy:
-                raise Conflict("An evaluation is running: wait until it has ended, or cancel it.")
+                raise Conflict("Another evaluation is running. Wait until it ends, or cancel it.")
             self._last = Evaluation(make(), self.settings, self._pool)
             self._last.start()
             return self._last
 
     def stop(self) -> None:
-        """Begin nothing more, and let what runs stop soon; it can go on after the next start."""
+        """Refuse new evaluations and cancel the current one, which can be resumed after a restart."""
         with self._lock:
             self._closed = True
         if self._last is not None:
             self._last.cancel()
 
     def close(self) -> None:
-        """Stop, and wait for it. Harmless when repeated."""
+        """Stop, and wait for the thread. Harmless when repeated."""
         self.stop()
         if self._last is not None:
             self._last.join(STOP_S)

@@ -1,4 +1,4 @@
-"""What work costs: seconds on the clock and of processors, memory, energy; and how busy others kept the machine."""
+"""Measure the cost of work: wall clock, CPU time, memory and energy, and whether other programs were busy."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 from stt_lab.errors import Unavailable
 
 POWERCAP = Path("/sys/class/powercap")
-SAMPLE_S = 0.1  # between looks at the memory
-BUSY = 0.1  # share of the machine's processors that others may use before a time is marked
-SHORTEST_S = 0.2  # below it the clock of processor times (10 ms) says too little about others
+SAMPLE_S = 0.1  # between samples of memory
+BUSY = 0.1  # share of all processors that other programs may use before a time is flagged
+SHORTEST_S = 0.2  # shorter work is never flagged: CPU times tick every 10 ms
 
 
 @dataclass
 class Cost:
-    """Filled when the work has ended."""
+    """Measurements of a block of work; set when it ends."""
 
     seconds: float = 0.0
     cpu: float | None = None
@@ -33,8 +33,8 @@ class Cost:
 @dataclass(frozen=True)
 class _Reading:
     wall: float
-    own: float  # processor seconds of this process and all below it
-    machine: float  # processor seconds of everybody
+    own: float  # CPU seconds of this process and its descendants
+    machine: float  # CPU seconds of all processes
     energy: tuple[int, ...] = field(default=())  # microjoules, per package
 
 
@@ -42,13 +42,13 @@ def _psutil() -> Any:
     try:
         import psutil
     except ImportError:
-        raise Unavailable('Measuring needs psutil: run pip install "stt_lab[lab]".') from None
+        raise Unavailable('Measuring needs the package psutil. Run pip install "stt_lab[lab]".') from None
     return psutil
 
 
 @contextmanager
 def measured(processes: Callable[[], tuple[int, ...]], alone: bool = True) -> Iterator[Cost]:
-    """The cost of the block. `processes`: whose memory counts. Not `alone`: others of this run work too."""
+    """Measure the cost of a block. `processes`: pids whose memory counts. Not `alone`: only wall clock and memory."""
     cost = Cost()
     watch = _MemoryWatch(processes)
     before = _reading()
@@ -65,7 +65,7 @@ def measured(processes: Callable[[], tuple[int, ...]], alone: bool = True) -> It
 
 def _fill(cost: Cost, before: _Reading, after: _Reading, here: bool) -> None:
     own = max(0.0, after.own - before.own)
-    cost.cpu = own if here else None  # elsewhere: our processors say nothing about the work
+    cost.cpu = own if here else None  # a remote system does not use our processors
     others = (after.machine - before.machine - own) / max(cost.seconds, 1e-9) / (os.cpu_count() or 1)
     cost.busy = cost.seconds >= SHORTEST_S and others > BUSY
     cost.joules = _joules(before.energy, after.energy) if here else None
@@ -80,7 +80,7 @@ def _reading() -> _Reading:
 
 
 def _tree_cpu() -> float:
-    """Processor seconds of this process, of those below it that live, and of those that it has waited for."""
+    """Return CPU seconds of this process, its living descendants, and the children that it has waited for."""
     psutil = _psutil()
     me = psutil.Process()
     total = 0.0
@@ -94,7 +94,7 @@ def _tree_cpu() -> float:
 
 
 class _MemoryWatch:
-    """Looks at the resident memory of processes, and those below them, while it runs."""
+    """Samples the resident memory of processes and their descendants in a thread."""
 
     def __init__(self, processes: Callable[[], tuple[int, ...]]) -> None:
         self._processes = processes
@@ -106,7 +106,7 @@ class _MemoryWatch:
         self._thread.start()
 
     def stop(self) -> float | None:
-        """The peak in 10^6 bytes; None where no process could be seen."""
+        """Stop sampling; return the peak in 10^6 bytes, None if no process was seen."""
         self._ended.set()
         self._thread.join()
         return self._peak / 1e6 if self._peak else None
@@ -130,16 +130,16 @@ def _resident(pid: int) -> int:
     return total
 
 
-# Energy: Intel's and AMD's RAPL as Linux shows it, where this user may read it
+# Energy: RAPL counters of Intel and AMD in Linux's powercap, if this user may read them
 
 
 def _packages() -> list[Path]:
-    """Domains of whole packages: intel-rapl:0, but not the cores within it (intel-rapl:0:0)."""
+    """List domains of whole packages: intel-rapl:0, but not the cores within it (intel-rapl:0:0)."""
     return sorted(path for path in POWERCAP.glob("*rapl:*") if path.name.count(":") == 1)
 
 
 def energy() -> tuple[int, ...]:
-    """Microjoules that each package has used, modulo its range; () where they cannot be read."""
+    """Read the energy counter of each package in microjoules, which wraps; () if unreadable."""
     try:
         return tuple(int((path / "energy_uj").read_text()) for path in _packages())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What systems said, one JSON row a recording and system. Scores are made from these rows, in a step of its own."""
+"""Store predictions: one JSON row per recording and system. Scoring reads these rows in a separate step."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from stt_lab.types import Segment, Turn
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one system made of one recording, and what that cost. None of a cost: it could not be measured."""
+    """Output of one system for one recording, and its cost. A cost of None could not be measured."""
 
     system: str
     item: str  # id in the dataset
     duration: float | None = None  # seconds of decoded sound
-    text: str | None = None  # as written, never normalised; None where the system failed or writes nothing
+    text: str | None = None  # never normalised; None if the system failed or writes no text
     language: str | None = None
     segments: tuple[Segment, ...] = ()
-    turns: tuple[Turn, ...] | None = None  # None: the system does not tell speakers apart
-    seconds: float | None = None  # on the clock, loading and decoding of the file left out
+    turns: tuple[Turn, ...] | None = None  # None: the system does not diarize
+    seconds: float | None = None  # wall clock, without loading the model and decoding the file
     cpu: float | None = None  # seconds of all processes of the run
     memory_mb: float | None = None  # peak of the system's processes, 10^6 bytes
     joules: float | None = None
-    busy: bool = False  # other programs worked much meanwhile: the seconds are not to be trusted
-    error: str | None = None  # why there is none; such a row is counted, and never scored as an empty text
+    busy: bool = False  # other programs used the machine meanwhile: the times are unreliable
+    error: str | None = None  # reason of a failure; such a row is counted, but never scored as empty text
 
     @property
     def key(self) -> tuple[str, str]:
@@ -48,14 +48,14 @@ def to_row(prediction: Prediction) -> bytes:
 
 
 def append(path: Path, prediction: Prediction) -> None:
-    """Add a row; it is on the disk when this returns. Only a crash in between can leave part of a row."""
+    """Append a row and sync it to disk. Only a crash during the call can leave part of a row."""
     with path.open("ab", buffering=0) as file:
         file.write(to_row(prediction))
         os.fsync(file.fileno())
 
 
-def mend(path: Path) -> int:
-    """Drop what follows the last whole row: a process was killed while it wrote. The bytes that were dropped."""
+def repair(path: Path) -> int:
+    """Drop an incomplete last row, left by a process that was killed; return the number of bytes dropped."""
     if not path.exists():
         return 0
     with path.open("r+b") as file:
@@ -68,7 +68,7 @@ def mend(path: Path) -> int:
 
 
 def read(path: Path) -> tuple[Prediction, ...]:
-    """All rows but a torn last one. Raises BadInput that names the line of a bad one."""
+    """Read all complete rows. Raises BadInput with the line of an invalid one."""
     if not path.exists():
         return ()
     content = path.read_bytes()
@@ -78,13 +78,15 @@ def read(path: Path) -> tuple[Prediction, ...]:
         try:
             prediction = _adapter().validate_json(row)
         except (ValidationError, ValueError):
-            raise BadInput(f"{path.name} has no prediction in line {line}: remove that line, then resume.") from None
+            raise BadInput(
+                f"{path.name} line {line} is not a prediction. Remove the line, then resume the run."
+            ) from None
         found.setdefault(prediction.key, prediction)
     return tuple(found.values())
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a file of JSON whole or not at all."""
+    """Write a JSON file atomically."""
     part = path.with_name(f".{path.name}.part")
     part.write_text(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
     os.replace(part, path)

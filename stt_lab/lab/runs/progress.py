@@ -1,21 +1,21 @@
-"""How far a run is, for whoever waits for it."""
+"""Show the progress of a run on the command line."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from stt_lab.lab.runs.runner import Progress
+from stt_lab.lab.runs.runner import RunProgress
 
 
 class Line:
-    """How far the run is: a bar on a terminal, else a line for each tenth."""
+    """Prints progress: a bar on a terminal, otherwise a line per 10 %."""
 
     def __init__(self) -> None:
         self._bar: Any = None
-        self._told = -1
+        self._shown = -1
 
-    def __call__(self, now: Progress) -> None:
+    def __call__(self, now: RunProgress) -> None:
         what = f"{now.system} {now.item}".strip()
         if sys.stderr.isatty():
             from tqdm import tqdm
@@ -23,8 +23,8 @@ class Line:
             self._bar = self._bar or tqdm(total=now.total, initial=now.done, unit="row", leave=False)
             self._bar.set_description(f"{what[:60]}{f' ({now.failed} failed)' if now.failed else ''}", refresh=False)
             self._bar.update(now.done - self._bar.n)
-        elif (tenth := 10 * now.done // max(1, now.total)) != self._told:
-            self._told = tenth
+        elif (tenth := 10 * now.done // max(1, now.total)) != self._shown:
+            self._shown = tenth
             print(f"{now.done} of {now.total}, {now.failed} failed: {what or 'done'}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Line:

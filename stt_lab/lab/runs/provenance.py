@@ -1,4 +1,4 @@
-"""What a run's numbers depend on: weights, versions, processor, threads, commit. No paths and no names of machines."""
+"""Record what a run's numbers depend on: weights, versions, processor, threads, commit; no paths or host names."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def processor() -> str:
-    """The model as the system calls it."""
+    """Return the name of the CPU model."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -65,7 +65,7 @@ def processor() -> str:
 
 
 def commit() -> str | None:
-    """Of the checkout that this code is in, with "+" where files were changed since; None outside of one."""
+    """Return the commit of this checkout, with "+" if files were changed; None without a checkout."""
     if not (CHECKOUT / ".git").exists():
         return None
     head, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")

@@ -1,7 +1,7 @@
-"""A leaderboard over stored runs. Nothing is decoded and nothing is scored: it reads what runs have written down.
+"""Rank systems over stored runs. Nothing is decoded or scored: it reads the files of the runs.
 
-Scores stand on one board only where they may be compared: over the same recordings (the dataset's digest), by the same
-measure and the same rule, which is the normaliser for measures of words and the collar for those of time.
+Scores share a board only if they are comparable: the same recordings (the dataset's digest), the same measure and the
+same rule, which is the normaliser for measures of words and the collar for measures of time.
 
 for board, rows in boards(read(Path("eval/runs"))).items():
     print(board.dataset, board.measure, board.rule, [(row.system, row.value) for row in rows])
@@ -25,67 +25,69 @@ log = logging.getLogger(__name__)
 
 COLLARED = ("der", "jer")
 HIGH_IS_GOOD = ("speakers",)
-SHOWN = (*COLUMNS, "non_speech")  # measures that the command prints; `boards` has all
-DIGEST = 12  # characters of a digest that are shown
-MADE_OF = ("processor", "cores", "device", "threads", "commit", "stt_lab")  # of a run's provenance
+SHOWN = (*COLUMNS, "non_speech")  # measures that the command prints; `boards` returns all
+DIGEST = 12  # displayed characters of a digest
+MADE_OF = ("processor", "cores", "device", "threads", "commit", "stt_lab")  # keys of a run's provenance
 
 
 @dataclass(frozen=True)
 class Board:
-    """What has to be equal for scores to stand in one table; what is left out of the comparison is only its name."""
+    """What must be equal for scores to share a table; dataset and size are only for display."""
 
     digest: str  # of the recordings
     measure: str
-    normaliser: str | None  # None: the measure looks at no word
-    collar_s: float | None  # None: the measure knows no collar
+    normaliser: str | None  # None: the measure ignores words
+    collar_s: float | None  # None: the measure has no collar
     dataset: str = field(default="", compare=False)
     size: int = field(default=0, compare=False)  # recordings of the dataset
 
     @property
     def rule(self) -> str:
-        """How it was counted, in words."""
+        """Normaliser or collar, for display."""
         if self.normaliser is not None:
             return f"normaliser {self.normaliser}"
         return "" if self.collar_s is None else f"collar {self.collar_s:g} s"
 
 
 @dataclass(frozen=True)
-class Row:
-    """What one system reached in one run. Rates are as in scores.json: shares, not percent."""
+class LeaderboardRow:
+    """The score of one system in one run. Rates are fractions, as in scores.json."""
 
     board: Board
     system: str
     value: float
-    low: float | None  # 95 %, by recording
+    low: float | None  # 95 % interval, bootstrapped by recording
     high: float | None
-    recordings: int  # that the measure could be taken of
-    heard: int  # with those that it failed on, or that have no reference for the measure
+    recordings: int  # with this measure
+    attempted: int  # with failures, and with recordings that have no reference for the measure
     failures: int
     rtfx: float | None
     memory_mb: float | None
-    busy: int  # recordings during which others kept the machine busy
+    busy: int  # recordings during which other programs were busy
     run: str  # name of its folder
     made: str  # when it began, ISO 8601 in UTC
-    provenance: Mapping[str, Any] = field(hash=False)  # of MADE_OF, what was written down
+    provenance: Mapping[str, Any] = field(hash=False)  # those of MADE_OF that were recorded
     identity: str  # equal for equal systems: name, engine, settings and weights
-    runs: int = 1  # of this system on this board; the one that is shown is the newest that heard most
-    rank: int | None = None  # 1 is best, equal values share one; None over fewer recordings than others of the board
+    runs: int = 1  # of this system on this board; shown is the newest of those with most recordings
+    rank: int | None = None  # 1 = best, ties share a rank; None if scored over fewer recordings than others
 
 
-def boards(rows: Iterable[Row]) -> dict[Board, tuple[Row, ...]]:
-    """The best first on each board, a row for each system; those over fewer recordings come last."""
-    found: dict[Board, dict[str, list[Row]]] = {}
-    for row in sorted(rows, key=lambda row: (row.made, row.run), reverse=True):  # so the newest names the board
+def boards(rows: Iterable[LeaderboardRow]) -> dict[Board, tuple[LeaderboardRow, ...]]:
+    """Rank the systems of each board, best first; unranked rows over fewer recordings come last."""
+    found: dict[Board, dict[str, list[LeaderboardRow]]] = {}
+    for row in sorted(
+        rows, key=lambda row: (row.made, row.run), reverse=True
+    ):  # so that the newest run names the board
         found.setdefault(row.board, {}).setdefault(row.identity, []).append(row)
     return {board: _ranked(map(_newest, systems.values())) for board, systems in found.items()}
 
 
-def _newest(same: Sequence[Row]) -> Row:
-    """Of runs of one system, newest first: a run that was broken off does not hide a whole one."""
-    return replace(max(same, key=lambda row: row.heard), runs=len(same))
+def _newest(same: Sequence[LeaderboardRow]) -> LeaderboardRow:
+    """Choose among runs of one system, newest first: an incomplete run does not hide a complete one."""
+    return replace(max(same, key=lambda row: row.attempted), runs=len(same))
 
 
-def _ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
+def _ranked(rows: Iterable[LeaderboardRow]) -> tuple[LeaderboardRow, ...]:
     found = list(rows)
     most = max(row.recordings for row in found)
     sign = -1 if found[0].board.measure in HIGH_IS_GOOD else 1
@@ -97,12 +99,12 @@ def _ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
 # Reading
 
 
-def read(runs: Path) -> tuple[Row, ...]:
-    """The rows of every run in a folder that has scores."""
+def read(runs: Path) -> tuple[LeaderboardRow, ...]:
+    """Read the rows of all runs with scores in a folder."""
     return tuple(row for path in sorted(runs.glob(f"*/{SCORES}")) for row in _of_run(path.parent))
 
 
-def _of_run(folder: Path) -> tuple[Row, ...]:
+def _of_run(folder: Path) -> tuple[LeaderboardRow, ...]:
     path = folder / SCORES
     try:
         scores = json.loads(path.read_text("utf-8"))
@@ -116,7 +118,7 @@ def _of_run(folder: Path) -> tuple[Row, ...]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A file that old or foreign runs may lack."""
+    """Read a file that some runs may lack."""
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
@@ -126,23 +128,23 @@ def _json(path: Path) -> dict[str, Any]:
 
 def rows_of(
     run: str, scores: Mapping[str, Any], suite: Mapping[str, Any], provenance: Mapping[str, Any]
-) -> Iterator[Row]:
-    """The rows of a run, from its files as they were read."""
+) -> Iterator[LeaderboardRow]:
+    """Yield the rows of a run from the contents of its files."""
     about, made = scores["dataset"], {key: provenance[key] for key in MADE_OF if provenance.get(key) is not None}
-    wishes = {one["name"]: one for one in suite.get("suite", {}).get("systems", ())}
+    configs = {one["name"]: one for one in suite.get("suite", {}).get("systems", ())}
     for system, found in scores["systems"].items():
         cost, details = found["cost"], provenance.get("systems", {}).get(system, {})
         for measure, one in found["quality"][ALL].items():
             rate = one[RATES[measure][0]] if measure in RATES else {"value": None}
             if rate["value"] is None:
                 continue
-            yield Row(
+            yield LeaderboardRow(
                 board=_board(measure, scores, about),
                 system=system, value=rate["value"], low=rate["low"], high=rate["high"],
-                recordings=one["recordings"], heard=found["recordings"], failures=found["failures"],
+                recordings=one["recordings"], attempted=found["recordings"], failures=found["failures"],
                 rtfx=(cost.get("rtfx") or {}).get("value"), memory_mb=cost.get("memory_mb"), busy=cost["busy"],
                 run=run, made=str(provenance["made"]), provenance=made,
-                identity=_identity(system, wishes.get(system), details.get("weights")),
+                identity=_identity(system, configs.get(system), details.get("weights")),
             )  # fmt: skip
 
 
@@ -152,15 +154,15 @@ def _board(measure: str, scores: Mapping[str, Any], about: Mapping[str, Any]) ->
     return Board(about["digest"], measure, normaliser, collar, about["name"], about["recordings"])
 
 
-def _identity(name: str, wish: Any, weights: Any) -> str:
-    return json.dumps([name, wish, weights], sort_keys=True)
+def _identity(name: str, config: Any, weights: Any) -> str:
+    return json.dumps([name, config, weights], sort_keys=True)
 
 
 # For people
 
 
-def table(found: Mapping[Board, Sequence[Row]]) -> str:
-    """The boards of the usual measures as text, those of one dataset together."""
+def table(found: Mapping[Board, Sequence[LeaderboardRow]]) -> str:
+    """Print the boards of the usual measures as text, grouped by dataset."""
     chosen = sorted(
         (board for board in found if board.measure in SHOWN),
         key=lambda board: (board.dataset, board.digest, SHOWN.index(board.measure), board.rule),
@@ -171,24 +173,24 @@ def table(found: Mapping[Board, Sequence[Row]]) -> str:
 HEADS = ("#", "system", "value (95 %)", "files", "failed", "RTFx", "MB", "busy", "runs", "run", "date")
 
 
-def _printed(board: Board, rows: Sequence[Row]) -> str:
+def _printed(board: Board, rows: Sequence[LeaderboardRow]) -> str:
     title = f"{board.dataset} ({board.size} recordings, {board.digest[:DIGEST]}): {NAMES[board.measure]}"
     lines = [HEADS, *map(cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADS))]
     shown = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    note = ["- : over fewer recordings, so without a rank"] if rows[-1].rank is None else []
+    note = ["- : not ranked, scored over fewer recordings"] if rows[-1].rank is None else []
     return "\n".join([", ".join(filter(None, (title, board.rule))), *shown, *note])
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """A row under HEADS; the value in percent where it is a share."""
+def cells(row: LeaderboardRow) -> tuple[str, ...]:
+    """Format a row for HEADS; fractions are in percent."""
     cost = ("-" if value is None else f"{value:.{digits}f}" for value, digits in ((row.rtfx, 1), (row.memory_mb, 0)))
     counts = (str(row.recordings), str(row.failures), *cost, str(row.busy), str(row.runs))
     return ("-" if row.rank is None else str(row.rank), row.system, value(row), *counts, row.run, row.made[:10])
 
 
-def value(row: Row) -> str:
-    """12.3 (10.1–14.5)."""
+def value(row: LeaderboardRow) -> str:
+    """Format a value with its interval: 12.3 (10.1–14.5)."""
     scale = factor(row.board.measure)
     if row.low is None or row.high is None:
         return f"{scale * row.value:.1f}"

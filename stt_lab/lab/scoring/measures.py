@@ -1,4 +1,4 @@
-"""One prediction against what is known about its recording: counts that pool, by the name of their measure."""
+"""Compare one prediction with its references: poolable counts by measure."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from stt_lab.metrics import Counts
 from stt_lab.text import Normaliser
 from stt_lab.types import Segment, Turn, Word
 
-UNSPACED = frozenset(["zh", "ja", "th", "yue", "lo", "my", "km", "bo"])  # written without spaces: characters, not words
+UNSPACED = frozenset(
+    ["zh", "ja", "th", "yue", "lo", "my", "km", "bo"]
+)  # written without spaces: only character measures
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How predictions are compared."""
+class ScoringRule:
+    """Normaliser and collar of a comparison."""
 
-    normaliser: Callable[[str | None], Normaliser]  # for a language
+    normaliser: Callable[[str | None], Normaliser]  # by language
     collar_s: float = 0.0
 
 
-def measure(item: Item, prediction: Prediction, rule: Rule) -> Mapping[str, Counts]:
-    """All that the recording's references allow. Empty for a recording that the system failed on."""
+def measure(item: Item, prediction: Prediction, rule: ScoringRule) -> Mapping[str, Counts]:
+    """Compute every measure that the references allow; {} if the system failed."""
     if prediction.error is not None:
         return {}
     made: dict[str, Counts] = {}
@@ -38,13 +40,13 @@ Measures = Iterator[tuple[str, Counts]]
 
 
 def voices(item: Item) -> int:
-    """How many speak, as far as the reference says."""
+    """Count the speakers of the reference; 1 if it names none."""
     spans: tuple[Turn, ...] | tuple[Segment, ...] = item.turns or item.segments or ()
     return len({span.speaker for span in spans if span.speaker}) or 1
 
 
-def _words(item: Item, prediction: Prediction, rule: Rule) -> Measures:
-    """Of recordings of one voice: the words of several have no order of their own, and cpWER is their measure."""
+def _words(item: Item, prediction: Prediction, rule: ScoringRule) -> Measures:
+    """Yield WER and CER for one speaker: words of several speakers have no common order, cpWER is for them."""
     if not item.text or prediction.text is None or voices(item) > 1:
         return
     normaliser = rule.normaliser(item.language)
@@ -53,21 +55,21 @@ def _words(item: Item, prediction: Prediction, rule: Rule) -> Measures:
     yield "cer", metrics.cer([item.text], [prediction.text], normaliser)
 
 
-def _nobody(item: Item, prediction: Prediction, rule: Rule) -> Measures:
+def _nobody(item: Item, prediction: Prediction, rule: ScoringRule) -> Measures:
     seconds = prediction.duration or item.duration
     if item.text == "" and prediction.text is not None and seconds:
         yield "non_speech", metrics.non_speech_words(prediction.text, seconds, rule.normaliser(item.language))
 
 
-def _times(item: Item, prediction: Prediction, rule: Rule) -> Measures:
-    heard: tuple[Word, ...] = tuple(word for segment in prediction.segments for word in segment.words)
-    if item.words and heard and item.language not in UNSPACED:
-        starts, ends = metrics.word_times(item.words, heard, rule.normaliser(item.language))
+def _times(item: Item, prediction: Prediction, rule: ScoringRule) -> Measures:
+    hypothesis: tuple[Word, ...] = tuple(word for segment in prediction.segments for word in segment.words)
+    if item.words and hypothesis and item.language not in UNSPACED:
+        starts, ends = metrics.word_times(item.words, hypothesis, rule.normaliser(item.language))
         yield "word_starts", starts
         yield "word_ends", ends
 
 
-def _speakers(item: Item, prediction: Prediction, rule: Rule) -> Measures:
+def _speakers(item: Item, prediction: Prediction, rule: ScoringRule) -> Measures:
     if prediction.turns is None:
         return
     seconds = prediction.duration or item.duration
@@ -81,19 +83,19 @@ def _speakers(item: Item, prediction: Prediction, rule: Rule) -> Measures:
         yield from _said(item.segments, prediction.segments, rule.normaliser(item.language))
 
 
-def _said(reference: tuple[Segment, ...], heard: tuple[Segment, ...], normaliser: Normaliser) -> Measures:
-    """Who said what. Too many speakers for a search: that measure is left out."""
+def _said(reference: tuple[Segment, ...], hypothesis: tuple[Segment, ...], normaliser: Normaliser) -> Measures:
+    """Yield measures of who said what; skip those whose search has too many speakers."""
     searches: dict[str, Callable[..., Counts]] = {
         "cpwer": metrics.cpwer, "tcpwer": metrics.tcpwer, "orcwer": metrics.orcwer, "wder": metrics.wder,
     }  # fmt: skip
     for name, search in searches.items():
         try:
-            yield name, search(reference, heard, normaliser)
+            yield name, search(reference, hypothesis, normaliser)
         except BadInput:
             continue
 
 
-def _speed(item: Item, prediction: Prediction, rule: Rule) -> Measures:
+def _speed(item: Item, prediction: Prediction, rule: ScoringRule) -> Measures:
     if prediction.duration and prediction.seconds is not None:
         yield "speed", metrics.speed(prediction.seconds, prediction.duration)
     if prediction.duration and prediction.cpu is not None:

@@ -1,4 +1,4 @@
-"""Recordings with many word errors, as aligned words: what was said against what was heard."""
+"""Show recordings with many word errors: reference and hypothesis, aligned word by word."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from stt_lab.lab.scoring.results import Results
 from stt_lab.metrics import Aligned, align
 
 LEGEND = (
-    '<p class="stt-words"><del>struck through</del> was said and is missing, <ins>underlined</ins> was written and '
-    "not said; both side by side: one became the other.</p>"
+    '<p class="stt-words"><del>struck through</del>: said, but missing. <ins>underlined</ins>: written, but not said. '
+    "Side by side: one word was replaced by the other.</p>"
 )
 
 
 @dataclass(frozen=True)
 class Mistakes:
-    """One recording."""
+    """The word errors of one recording."""
 
     item: Item
     words: int  # of the reference
     rate: float  # WER in percent
-    seconds: float  # NaN where nobody knows
-    marked: str  # HTML: the words of both sides in one line
+    seconds: float  # NaN if unknown
+    marked: str  # HTML: aligned words
 
     @property
     def about(self) -> str:
-        """HTML: which recording, and how bad it is."""
+        """HTML: id, WER, words and duration."""
         length = f", {self.seconds:.1f} s" if self.seconds == self.seconds else ""
         return f"<b>{escape(self.item.id)}</b>: WER {self.rate:.0f} %, {self.words} words{length}"
 
 
 def worst(results: Results, system: str = "", most: int = 5) -> Iterator[Mistakes]:
-    """Those with the highest WER of a system; "" is the first that wrote words. Raises BadInput where none has one."""
+    """Yield a system's recordings with the highest WER; "" = first system with text. Raises BadInput without a WER."""
     name = results.system(system)
-    texts = {item.id: (item, row.text or "") for item, row in results.heard(name)}
+    texts = {item.id: (item, row.text or "") for item, row in results.outputs(name)}
     for _, row in tables.worst(results, name, most).iterrows():
-        item, heard = texts[row["item"]]
-        steps = align(item.text or "", heard, results.normaliser(item))
+        item, hypothesis = texts[row["item"]]
+        steps = align(item.text or "", hypothesis, results.normaliser(item))
         seconds = float(row["duration"] if row["duration"] is not None else "nan")
         yield Mistakes(item, int(row["words"]), float(row["WER (%)"]), seconds, aligned(steps))
 
 
 def aligned(steps: tuple[Aligned, ...]) -> str:
-    """The words of both sides in one line."""
+    """Mark up aligned words as HTML."""
     return " ".join(word for step in steps for word in _marked(step))
 
 

@@ -1,7 +1,7 @@
-"""Predictions and references to scores: pooled, with intervals by recording, in groups, and systems against each other.
+"""Score predictions: pooled rates with bootstrap intervals, by group, and comparisons between systems.
 
-Nothing here decodes. What is below "quality" depends on the predictions' texts and times alone, so it is the same to
-the last digit for the same predictions; "cost" is what the run's machine needed.
+Nothing is decoded. "quality" depends only on texts and times of the predictions, so that it is reproducible to the last
+digit; "cost" depends on the machine of the run.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.predictions import Prediction, read, write_json
 from stt_lab.lab.runs.runner import Run
 from stt_lab.lab.runs.suite import BY_LANGUAGE, Suite, normaliser_of
-from stt_lab.lab.scoring.measures import Rule, measure
+from stt_lab.lab.scoring.measures import ScoringRule, measure
 from stt_lab.metrics import Counts, bootstrap, compare, pool
 from stt_lab.text import Normaliser, find_normaliser, normaliser_name
 
 SCORES = "scores.json"
-RATES = {  # measure -> the rates that are told of it
+RATES = {  # measure -> rates reported for it
     "wer": ("wer", "mer", "wil"), "cer": ("cer",), "non_speech": ("words_per_minute",),
     "word_starts": ("mae",), "word_ends": ("mae",), "der": ("der",), "jer": ("jer",), "speakers": ("accuracy",),
     "cpwer": ("cpwer",), "tcpwer": ("tcpwer",), "orcwer": ("orcwer",), "wder": ("wder",),
 }  # fmt: skip
-NO_SHARE = ("non_speech", "word_starts", "word_ends")  # their rates have a unit
+NO_SHARE = ("non_speech", "word_starts", "word_ends")  # rates with a unit, not fractions
 NAMES = {
     "wer": "WER (%)", "cer": "CER (%)", "der": "DER (%)", "jer": "JER (%)", "cpwer": "cpWER (%)",
-    "tcpwer": "tcpWER (%)", "orcwer": "ORC-WER (%)", "wder": "WDER (%)", "speakers": "right speaker count (%)",
-    "non_speech": "words per minute where nobody speaks", "word_starts": "error of word starts (s)",
+    "tcpwer": "tcpWER (%)", "orcwer": "ORC-WER (%)", "wder": "WDER (%)", "speakers": "correct speaker count (%)",
+    "non_speech": "words per minute without speech", "word_starts": "error of word starts (s)",
     "word_ends": "error of word ends (s)", "speed": "RTF", "cpu": "CPU seconds per second",
 }  # fmt: skip
-OF_TIME = ("der", "jer", "speakers")  # measures that look at no word
-OWN = ("mer", "wil", "mae", "accuracy", "rtfx")  # attributes of counts; every other name is their rate
+OF_TIME = ("der", "jer", "speakers")  # measures that ignore words
+OWN = ("mer", "wil", "mae", "accuracy", "rtfx")  # attribute names of counts; any other rate is `rate`
 COMPARED = ("wer", "cer", "non_speech", "der", "cpwer", "wder", "word_starts", "speed", "cpu")
 GROUPS: dict[str, Callable[[Item], str | None]] = {
     "language": lambda item: item.language,
@@ -48,17 +48,18 @@ _Pair = tuple[Item, Mapping[str, Counts]]
 
 
 def factor(measure: str) -> float:
+    """Return 100 for a fraction that is shown in percent, else 1."""
     return 1.0 if measure in NO_SHARE else 100.0
 
 
 @dataclass(frozen=True)
 class _Plan:
-    rule: Rule
+    rule: ScoringRule
     seed: int
 
 
 def score(run: Run) -> dict[str, Any]:
-    """The scores of a run's predictions, which are also written to scores.json."""
+    """Score a run's predictions, and write the scores to scores.json."""
     suite, items = run.suite, {item.id: item for item in run.items}
     rows = [row for row in read(run.predictions) if row.item in items]
     rule = rule_of(suite, run.folder)
@@ -81,16 +82,16 @@ def score(run: Run) -> dict[str, Any]:
     return made
 
 
-def rule_of(suite: Suite, folder: Path) -> Rule:
-    """A table of replacements is read from `folder`."""
+def rule_of(suite: Suite, folder: Path) -> ScoringRule:
+    """Return the scoring rule of a suite; its table of replacements is read from `folder`."""
     if suite.normaliser == BY_LANGUAGE:
-        return Rule(normaliser_of, suite.collar_s)
+        return ScoringRule(normaliser_of, suite.collar_s)
     chosen: Normaliser = find_normaliser(suite.normaliser, folder)
-    return Rule(lambda language: chosen, suite.collar_s)
+    return ScoringRule(lambda language: chosen, suite.collar_s)
 
 
-def _counted(system: str, rows: Iterable[Prediction], items: Sequence[Item], rule: Rule) -> Counted:
-    """In the dataset's order, so that a run that was broken off, or went over several machines, gives the same."""
+def _counted(system: str, rows: Iterable[Prediction], items: Sequence[Item], rule: ScoringRule) -> Counted:
+    """Count in the dataset's order, so that resumed and distributed runs give the same intervals."""
     found = {row.item: row for row in rows if row.system == system}
     return {item.id: measure(item, found[item.id], rule) for item in items if item.id in found}
 
@@ -114,7 +115,7 @@ def _system(rows: Sequence[Prediction], counted: Counted, items: Mapping[str, It
 
 
 def _quality(pairs: Sequence[_Pair], plan: _Plan) -> dict[str, Any]:
-    """Per measure, its rates over the recordings that it could be taken of."""
+    """Pool each measure over the recordings that have it."""
     made: dict[str, Any] = {}
     for name, rates in RATES.items():
         if values := [counts[name] for _, counts in pairs if name in counts]:
@@ -141,12 +142,12 @@ def _pooled(values: Sequence[Counts], rates: Sequence[str], seed: int) -> dict[s
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no word for what is not a number."""
+    """Replace NaN and infinity, which JSON lacks, with None."""
     return value if math.isfinite(value) else None
 
 
 def _cost(rows: Sequence[Prediction], counted: Counted, seed: int) -> dict[str, Any]:
-    """Over the recordings that did not fail. Times of a busy machine count too, and how many they are is told."""
+    """Sum the cost of successful recordings; times of a busy machine count, and `busy` says how many there are."""
     good = [row for row in rows if row.error is None]
     made: dict[str, Any] = {"recordings": len(good), "busy": sum(row.busy for row in good)}
     speeds = [counts["speed"] for counts in counted.values() if "speed" in counts]
@@ -160,11 +161,11 @@ def _cost(rows: Sequence[Prediction], counted: Counted, seed: int) -> dict[str, 
     return made
 
 
-# Systems against each other
+# Comparisons
 
 
 def _comparisons(counted: Mapping[str, Counted], seed: int) -> list[dict[str, Any]]:
-    """Every two systems, measure by measure, on the recordings that both did."""
+    """Compare every pair of systems by measure, on the recordings that both have."""
     made = []
     for first, second in combinations(counted, 2):
         for name in COMPARED:
@@ -200,12 +201,12 @@ COLUMNS = {"wer": "WER", "cer": "CER", "der": "DER", "cpwer": "cpWER", "wder": "
 
 
 def table(scores: Mapping[str, Any]) -> str:
-    """A row per system: rates in percent, failures, and cost."""
+    """Print a row per system: rates in percent, failures and cost."""
     heads = ["system", "files", "failed", *COLUMNS.values(), "noise w/min", "RTFx", "CPU s", "MB", "busy"]
     rows = [heads, *([name, *_cells(found)] for name, found in scores["systems"].items())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    note = f"Rates in percent, over the recordings that did not fail; normaliser: {scores['normaliser']}."
+    note = f"Rates in percent, without failed recordings; normaliser: {scores['normaliser']}."
     return "\n".join([*lines, note])
 
 

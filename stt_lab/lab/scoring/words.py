@@ -1,4 +1,4 @@
-"""Which kinds of words are wrong: by what they do in a text, and by their length."""
+"""Break word errors down by kind of word and by word length."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from stt_lab.text import normalise, sentence_end
 COLUMNS = ["words", "said", "wrong", "wrong (%)", "most often wrong"]
 KINDS = NUMBER, NAME, FREQUENT, BETWEEN, ONCE = "numbers", "names", "frequent", "less frequent", "said only once"
 LENGTHS = {4: "1 to 3 letters", 8: "4 to 7 letters", 1000: "8 letters and more"}  # upper bound and name
-NOUNS = ("de", "lb")  # languages that write every noun with a capital
-HALF = 0.5  # share of all that is said which the frequent words make up
-SHOWN = 3  # words of a row
-Class = Callable[[str | None, str], str]  # of a language and a word
+NOUNS = ("de", "lb")  # languages that capitalise every noun
+HALF = 0.5  # fraction of all words that the frequent words cover
+SHOWN = 3  # example words per row
+Class = Callable[[str | None, str], str]  # (language, word) -> class
 
 
 def by_kind(results: Results, system: str) -> Any:
-    """Wrong words among numbers, names, the frequent words, and the rare ones. The references say which are which.
+    """Count wrong words among numbers, names, frequent and rare words, as classified by the references.
 
-    Frequent are those that together are half of what is said in a language: mostly its function words. A name is
-    written with a capital within a sentence and nowhere without; German shows none, nor do texts without capitals.
+    Frequent words together cover half of all words of a language: mostly function words. A name is capitalised within
+    a sentence and nowhere in lower case; German has none by this rule, nor do texts without capitals.
     """
     kinds = {language: _kinds(items, results) for language, items in _languages(results.items.values()).items()}
     return _table(results, system, lambda language, word: kinds[language].get(word, BETWEEN), KINDS)
 
 
 def by_length(results: Results, system: str) -> Any:
-    """Wrong words among short and long ones, numbers apart."""
+    """Count wrong words by word length; numbers are separate."""
 
     def name(language: str | None, word: str) -> str:
         if _has_digit(word):
             return NUMBER
-        return next(told for limit, told in LENGTHS.items() if len(word) < limit or limit == max(LENGTHS))
+        return next(group for limit, group in LENGTHS.items() if len(word) < limit or limit == max(LENGTHS))
 
     return _table(results, system, name, [NUMBER, *LENGTHS.values()])
 
@@ -59,8 +59,8 @@ def _table(results: Results, system: str, name: Class, order: Sequence[str]) -> 
 
 
 def _said(results: Results, system: str) -> Iterator[tuple[str | None, str, bool]]:
-    """Language, word and whether it was heard right, of every word of the references."""
-    for item, row in results.heard(system):
+    """Yield (language, word, recognised correctly) for every reference word."""
+    for item, row in results.outputs(system):
         if "wer" in results.counts[row.key]:
             for step in align(item.text or "", row.text or "", results.normaliser(item)):
                 if step.reference is not None:
@@ -75,7 +75,7 @@ def _languages(items: Iterable[Item]) -> Mapping[str | None, list[Item]]:
 
 
 def _kinds(items: Sequence[Item], results: Results) -> dict[str, str]:
-    """The kind of each word of one language; what is missing lies between frequent and rare."""
+    """Classify the words of one language; words not in the result are less frequent."""
     counts: Counter[str] = Counter()
     for item in items:
         counts.update(normalise(item.text or "", results.normaliser(item)).split())
@@ -88,7 +88,7 @@ def _kinds(items: Sequence[Item], results: Results) -> dict[str, str]:
 
 
 def _names(items: Sequence[Item], results: Results) -> set[str]:
-    """Words with a capital within a sentence, normalised; none that are also written without."""
+    """Return normalised words that are capitalised within a sentence and never in lower case."""
     capitals, plain = set(), set()
     for item in items:
         text = item.text or ""

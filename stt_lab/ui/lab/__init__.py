@@ -1,6 +1,6 @@
-"""The laboratory: choose recordings and systems, run them, look at what they got wrong, and see who is best.
+"""The Lab tab: evaluate systems on recordings, look at their errors, and compare them on a leaderboard.
 
-For the administrator only: an evaluation takes the machine, and its recordings are shown.
+Only for the administrator: an evaluation occupies the machine, and the page plays its recordings.
 """
 
 from __future__ import annotations
@@ -13,26 +13,27 @@ import gradio as gr
 
 from stt_lab.ui import parts
 from stt_lab.ui.api import Entrance
+from stt_lab.ui.gradio_private import root_blocks
 from stt_lab.ui.html import notice
 from stt_lab.ui.lab import html
-from stt_lab.ui.lab.board import Board
-from stt_lab.ui.lab.evaluate import Evaluate
-from stt_lab.ui.lab.gate import Bench, News, administrator, is_admin, missing_extra, text
-from stt_lab.ui.lab.results import Results
+from stt_lab.ui.lab.board import LeaderboardPanel
+from stt_lab.ui.lab.evaluate import EvaluatePanel
+from stt_lab.ui.lab.gate import LabContext, Updates, administrator, is_admin, missing_extra, text
+from stt_lab.ui.lab.results import ResultsPanel
 
-__all__ = ["Lab"]
+__all__ = ["LabTab"]
 
 
-class Lab:
-    """The tab: its gate, and the parts behind it."""
+class LabTab:
+    """The tab: an access notice, and the panels behind it."""
 
     title: ClassVar[str] = "Lab"
 
     def __init__(self, entrance: Entrance) -> None:
-        self.bench = Bench(entrance)
-        self.results = Results(self.bench)
-        self.evaluate = Evaluate(self.bench, self.results)
-        self.board = Board(self.bench)
+        self.context = LabContext(entrance)
+        self.results = ResultsPanel(self.context)
+        self.evaluate = EvaluatePanel(self.context, self.results)
+        self.board = LeaderboardPanel(self.context)
 
     def draw(self, tab: gr.Tab) -> None:
         self.gate = parts.html(elem_id="lab-gate")
@@ -49,7 +50,7 @@ class Lab:
 
     def _wire(self, tab: gr.Tab) -> None:
         raw, evaluate, results = parts.RAW, self.evaluate, self.results
-        blocks = gr.context.Context.root_block
+        blocks = root_blocks()
         blocks.load(self.greet, None, [self.gate, self.behind], **parts.PRIVATE)
         blocks.unload(self.leave)
         offered = [*evaluate.offered, results.stored, results.status]
@@ -60,22 +61,22 @@ class Lab:
         results.wire()
 
     def greet(self, request: gr.Request) -> tuple[Any, Any]:
-        """Let the administrator in, and tell everybody else how to become one."""
-        admin = is_admin(self.bench, request)
+        """Show the panels to the administrator, and a notice to everybody else."""
+        admin = is_admin(self.context, request)
         missing = missing_extra() if admin else ""
         shut = notice(missing, "warning") if missing else "" if admin else html.GATE
         return gr.update(value=shut, visible=bool(shut)), gr.update(visible=not shut)
 
     def leave(self, request: gr.Request) -> None:
-        """Remove what a visitor who has gone had uploaded or was lent."""
-        self.bench.uploads.end(text(request.session_hash))
+        """Delete the uploads and shared files of a closed page session."""
+        self.context.uploads.end(text(request.session_hash))
 
     @property
     def status(self) -> gr.HTML:
         return self.results.status
 
     @administrator("status", quiet=True)
-    async def refresh(self, dataset: Any, stored: Any, request: gr.Request) -> AsyncIterator[News]:
-        """Fill the lists with what is here now; what was chosen stays."""
+    async def refresh(self, dataset: Any, stored: Any, request: gr.Request) -> AsyncIterator[Updates]:
+        """Refresh the lists, and keep the selection."""
         offers = await asyncio.to_thread(self.evaluate.offers, text(dataset))
         yield offers | await asyncio.to_thread(self.results.offers, text(stored))

@@ -1,4 +1,4 @@
-"""The leaderboard of the stored runs."""
+"""The leaderboard of stored runs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import gradio as gr
 from stt_lab.lab.scoring import leaderboard
 from stt_lab.ui import parts
 from stt_lab.ui.lab import html
-from stt_lab.ui.lab.gate import Bench, News, administrator, text
+from stt_lab.ui.lab.gate import LabContext, Updates, administrator, text
 
 
-class Board:
-    """Choose a dataset, then a measure and how it is counted: what is in one table may be compared."""
+class LeaderboardPanel:
+    """Shows one board by dataset, measure and rule; scores of one board are comparable."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
+    def __init__(self, context: LabContext) -> None:
+        self.context = context
 
     def draw(self) -> None:
         with gr.Row(equal_height=True):
             self.dataset = gr.Dropdown([], label="Dataset", min_width=240, elem_id="lab-board-set")
-            self.rule = gr.Dropdown([], label="Measure, and how it is counted", min_width=240, elem_id="lab-board-rule")
+            self.rule = gr.Dropdown([], label="Measure and rule", min_width=240, elem_id="lab-board-rule")
         self.table = parts.html(html.NO_BOARDS, elem_id="lab-board")
 
     @property
@@ -36,12 +36,12 @@ class Board:
             event(self.compare, [self.dataset, self.rule], self.shown, **parts.RAW)
 
     @administrator("table")
-    async def compare(self, dataset: Any, rule: Any, request: gr.Request) -> AsyncIterator[News]:
-        yield await asyncio.to_thread(self.news, text(dataset), text(rule))
+    async def compare(self, dataset: Any, rule: Any, request: gr.Request) -> AsyncIterator[Updates]:
+        yield await asyncio.to_thread(self.updates_for, text(dataset), text(rule))
 
-    def news(self, digest: str, rule: str) -> News:
-        """The board of a dataset and a rule; the first ones where they are not there."""
-        found = leaderboard.boards(leaderboard.read(self.bench.lab.runs))
+    def updates_for(self, digest: str, rule: str) -> Updates:
+        """Return the board of a dataset and a rule; the first ones if they do not exist."""
+        found = leaderboard.boards(leaderboard.read(self.context.lab.runs))
         sets = {board.digest: html.board_name(board) for board in found}
         if not sets:
             return {self.table: html.NO_BOARDS}
@@ -57,5 +57,5 @@ class Board:
 
 
 def _key(board: leaderboard.Board) -> str:
-    """A board of a dataset as a value of a list."""
+    """Return the list value of a board within its dataset."""
     return json.dumps([board.measure, board.normaliser, board.collar_s])

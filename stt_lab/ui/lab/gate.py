@@ -1,4 +1,4 @@
-"""Who may use the laboratory, and what its handlers share."""
+"""Access control of the Lab tab, and what its handlers share."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from stt_lab.text import LANGUAGES
 from stt_lab.ui.api import Entrance
 from stt_lab.ui.html import notice
 from stt_lab.ui.parts import Uploads
-from stt_lab.ui.work import Tell, Work, sentence
+from stt_lab.ui.work import BackgroundCall, ReportProgress, sentence
 
 T = TypeVar("T")
-News = dict[Any, Any]  # what components become; all others stay as they are
-Handler = Callable[..., AsyncIterator[News]]
+Updates = dict[Any, Any]  # component -> its new value; other components do not change
+Handler = Callable[..., AsyncIterator[Updates]]
 
 PACKAGES = ("pandas", "matplotlib", "jiwer", "meeteval", "psutil", "papermill", "nbconvert")  # of the extra `lab`
 
 
-class Bench:
-    """What every part of the laboratory works with."""
+class LabContext:
+    """What every panel of the tab works with."""
 
     def __init__(self, entrance: Entrance) -> None:
         self.entrance = entrance
@@ -35,102 +35,104 @@ class Bench:
         self.uploads = Uploads()
 
     def sentence(self, problem: Exception) -> str:
-        """What is read of an error: with names, and not where they lie."""
+        """Return the message of an error, without the laboratory's path."""
         return sentence(problem).replace(f"{self.lab.folder}{os.sep}", "")
 
     def keep(self, request: gr.Request) -> Callable[[Path], None]:
-        """Remember files that a visitor was lent, so that they go with him."""
+        """Return a function that registers files to be deleted with the page session."""
         session = str(request.session_hash)
         return lambda path: self.uploads.add(session, path)
 
 
-class Part(Protocol):
-    bench: Bench
+class LabPanel(Protocol):
+    context: LabContext
 
 
 def administrator(place: str, quiet: bool = False) -> Callable[[Handler], Handler]:
-    """A handler of events that only the administrator may cause, in whatever way; its last argument is the request.
+    """Decorate an event handler for the administrator only; its last argument is the request.
 
-    Gradio answers raw HTTP for every handler, hidden or not, so each authorises by itself. A refusal is an error that
-    pops up, or, where nobody pressed anything, a `quiet` sentence. What a handler raises becomes a sentence in the
-    component that its part has as `place`.
+    Gradio exposes every handler to raw HTTP, hidden or not, so that each authorises by itself. A refusal is a pop-up,
+    or a `quiet` notice for events without a click. Errors of the handler are shown in the component `place`.
     """
 
     def wrap(handler: Handler) -> Handler:
         @functools.wraps(handler)
-        async def guarded(self: Part, *values: Any) -> AsyncIterator[News]:
-            told = getattr(self, place)
+        async def guarded(self: LabPanel, *values: Any) -> AsyncIterator[Updates]:
+            status = getattr(self, place)
             try:
-                authorise(self.bench, values[-1])
+                authorise(self.context, values[-1])
             except SttError as problem:
                 if not quiet:
                     raise gr.Error(str(problem), print_exception=False) from None
-                yield {told: notice(str(problem))}
+                yield {status: notice(str(problem))}
                 return
-            yield {told: gr.skip()}  # of a handler that tells nothing, Gradio would empty all components
+            yield {status: gr.skip()}  # without any update, Gradio would clear all components
             try:
-                async for news in handler(self, *values):
-                    yield news
-            except Cancelled:  # nobody looks any more
+                async for updates in handler(self, *values):
+                    yield updates
+            except Cancelled:  # the client has gone
                 return
             except Exception as problem:
-                yield {told: notice(self.bench.sentence(problem), "error")}
+                yield {status: notice(self.context.sentence(problem), "error")}
 
         return guarded
 
     return wrap
 
 
-def authorise(bench: Bench, request: gr.Request) -> None:
-    """Raises Forbidden, Unauthorized, or Unavailable where packages are missing."""
-    if not bench.entrance.caller(request).admin:
-        raise Forbidden("The laboratory is for the administrator: sign in first.")
+def authorise(context: LabContext, request: gr.Request) -> None:
+    """Check the caller. Raises Forbidden, Unauthorized, or Unavailable if packages are missing."""
+    if not context.entrance.caller(request).admin:
+        raise Forbidden("Only the administrator can use the laboratory. Please sign in.")
     if said := missing_extra():
         raise Unavailable(said)
 
 
-def is_admin(bench: Bench, request: gr.Request) -> bool:
+def is_admin(context: LabContext, request: gr.Request) -> bool:
+    """Return whether the administrator sent a request."""
     try:
-        return bench.entrance.caller(request).admin
-    except SttError:  # a key that is not good
+        return context.entrance.caller(request).admin
+    except SttError:  # an invalid key
         return False
 
 
 def missing_extra() -> str:
-    """What to do where the laboratory's packages are not installed; "" where they are. Imports none of them."""
+    """Say how to install missing packages; "" if there are none. Imports none of them."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if not missing:
         return ""
-    return f'The laboratory needs {", ".join(missing)}: run pip install "stt_lab[lab]", then start the server again.'
+    return f'The laboratory needs {", ".join(missing)}. Run pip install "stt_lab[lab]", then restart the server.'
 
 
-async def done(job: Callable[[Tell], T]) -> T:
-    """What a job in a thread returns; Cancelled when nobody waits for it any more."""
-    async with Work(job) as work:
+async def done(job: Callable[[ReportProgress], T]) -> T:
+    """Run a job in a thread and return its result. Raises Cancelled if the client leaves."""
+    async with BackgroundCall(job) as work:
         async for _ in work.updates():
             pass
         return work.result()
 
 
-# Values as clients send them
+# Values from clients
 
 
 def texts(value: Any) -> list[str]:
+    """Convert to a list of strings; [] for anything but a list."""
     return [str(one) for one in value] if isinstance(value, list) else []
 
 
 def text(value: Any) -> str:
+    """Convert to a string; "" for None."""
     return "" if value is None else str(value)
 
 
 def whole(value: Any) -> int:
-    """Raises BadInput for what is no number."""
+    """Convert to a whole number. Raises BadInput."""
     try:
         return int(value or 0)
     except (TypeError, ValueError, OverflowError):
-        raise BadInput("Give a whole number of recordings.") from None
+        raise BadInput(f"The number of recordings cannot be {str(value)[:40]!r}. Use a whole number.") from None
 
 
 def languages() -> list[tuple[str, str]]:
-    """For a list to choose from."""
+    """Return (name, code) of all languages for a dropdown."""
     return sorted((name.title(), code) for code, name in LANGUAGES.items())

@@ -1,4 +1,4 @@
-"""Stored runs, read for the page: tables and pictures, mistakes with their sound, files to download."""
+"""Read stored runs for the page: tables, figures, word errors with audio, and downloads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from stt_lab.errors import BadInput
-from stt_lab.lab.report import report_process as apart
+from stt_lab.lab.report import report_process
 from stt_lab.lab.runs import runner
 from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.ui.html import notice
@@ -21,47 +21,49 @@ from stt_lab.ui.work import handed_out, lent
 if TYPE_CHECKING:
     from stt_lab.lab.scoring.results import Results
 
-MOST = 20  # recordings whose mistakes are shown at once
+MOST = 20  # maximum recordings with word errors on the page
 
-Keep = Callable[[Path], None]  # told of each file that is lent to a visitor
+Keep = Callable[[Path], None]  # registers a file to be deleted with the page session
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the page shows of a run."""
+class RunView:
+    """A stored run as the page shows it."""
 
     body: str  # HTML
-    systems: tuple[str, ...]  # that wrote words
-    left: int  # rows that it lacks
-    heard: bool = True  # something, so that there is a report
+    systems: tuple[str, ...]  # with text
+    left: int  # missing predictions
+    has_predictions: bool = True  # without any there is no report
 
 
-class Reader:
-    """Opens stored runs, and keeps the one that was opened last."""
+class RunReader:
+    """Opens stored runs, and caches the last one."""
 
     def __init__(self, lab: Evaluations) -> None:
         self._lab = lab
         self._lock = threading.Lock()
-        self._kept: tuple[tuple[str, int], Results, str] | None = None  # name and age, run, HTML
+        self._kept: tuple[tuple[str, int], Results, str] | None = None  # name and modification time, results, HTML
 
-    def show(self, name: str, keep: Keep) -> Shown:
-        """Raises BadInput for a run that is going on, or whose recordings have changed."""
+    def show(self, name: str, keep: Keep) -> RunView:
+        """Open a run. Raises BadInput if it is in progress or its recordings have changed."""
         self._check(name)
         run = self._lab.resume(name)
         left = runner.missing(run)
         if not run.predictions.exists():
-            return Shown(notice(f"{name} has heard nothing yet: Resume goes on with it."), (), left, heard=False)
+            return RunView(
+                notice(f"{name} has no predictions yet. Press Resume to continue."), (), left, has_predictions=False
+            )
         results, body = self._open(name)
         writers = {row.system for row in results.predictions if row.text is not None}
         systems = tuple(system for system in results.systems if system in writers)
         plain = json.dumps(results.scores, ensure_ascii=False, indent=1).encode()
         links = html.links([_link("Scores (JSON)", f"{name}.json", plain, keep)])
-        return Shown(links + body, systems, left)
+        return RunView(links + body, systems, left)
 
     def _check(self, name: str) -> None:
         last = self._lab.last
         if self._lab.busy and last is not None and last.run.folder.name == name:
-            raise BadInput("This run is going on: its results come when it has ended.")
+            raise BadInput("This run is in progress. Its results appear when it ends.")
 
     def _open(self, name: str) -> tuple[Results, str]:
         from stt_lab.lab.scoring.results import open_results
@@ -69,14 +71,14 @@ class Reader:
         self._check(name)
         folder = self._lab.stored(name)
         with self._lock:
-            age = _age(folder)
-            if self._kept is None or self._kept[0] != (name, age):
+            modified = _modified(folder)
+            if self._kept is None or self._kept[0] != (name, modified):
                 results = open_results(folder, self._lab.settings)
-                self._kept = (name, age), results, _body(results)
+                self._kept = (name, modified), results, _body(results)
             return self._kept[1:]
 
     def mistakes(self, name: str, system: str, most: int, keep: Keep) -> str:
-        """The recordings with the highest WER of a system, to read and to hear."""
+        """Render the recordings with the highest WER of a system, with audio."""
         from stt_lab.lab.scoring.mistakes import LEGEND, worst
 
         results, _ = self._open(name)
@@ -84,8 +86,8 @@ class Reader:
         return html.mistakes([(one, _heard(one.item.audio, keep)) for one in found], LEGEND)
 
     def report(self, name: str, keep: Keep, alive: Callable[[], None]) -> str:
-        """The notebook and the page of a run, as links."""
-        made = apart.report(self._lab.stored(name), self._lab.settings, alive)
+        """Make the report of a run; return links to notebook and page."""
+        made = report_process.report(self._lab.stored(name), self._lab.settings, alive)
         whats = ("Report (notebook)", "Report (HTML)")
         files = [
             _link(what, f"{name}{path.suffix}", path.read_bytes(), keep) for what, path in zip(whats, made, strict=True)
@@ -93,8 +95,8 @@ class Reader:
         return html.links(files)
 
 
-def _age(folder: Path) -> int:
-    """When the run was written to."""
+def _modified(folder: Path) -> int:
+    """Return the modification time of a run in nanoseconds."""
     return max(
         path.stat().st_mtime_ns for path in (folder / runner.SUITE, folder / runner.PREDICTIONS) if path.exists()
     )
@@ -124,7 +126,7 @@ def _link(what: str, name: str, content: bytes, keep: Keep) -> tuple[str, str, s
 
 
 def _heard(audio: Path, keep: Keep) -> str:
-    """The address of a recording; "" where it cannot be lent."""
+    """Return the address of a recording; "" if it cannot be shared."""
     path = lent(audio)
     if path is None:
         return ""
@@ -133,4 +135,5 @@ def _heard(audio: Path, keep: Keep) -> str:
 
 
 def address(path: Any) -> str:
+    """Return the address of an upload on the page."""
     return f"gradio_api/file={quote(str(path))}"

@@ -1,4 +1,4 @@
-"""The results of stored runs: table and pictures, mistakes to read and to hear, files to take along."""
+"""Show the results of stored runs: table, figures, word errors with audio, and downloads."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from stt_lab.errors import BadInput
 from stt_lab.ui import parts
 from stt_lab.ui.html import bar, notice
 from stt_lab.ui.lab import html
-from stt_lab.ui.lab.gate import Bench, News, administrator, done, text, whole
-from stt_lab.ui.lab.reader import Reader
+from stt_lab.ui.lab.gate import LabContext, Updates, administrator, done, text, whole
+from stt_lab.ui.lab.reader import RunReader
 
-FIRST = 5  # recordings whose mistakes are shown at first
+FIRST = 5  # recordings with word errors shown at first
 HOW_MANY = [FIRST, 10, 20]
 
 
-class Results:
-    """Choose a stored run, and see it."""
+class ResultsPanel:
+    """The controls of stored runs and their event handlers."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.reader = Reader(bench.lab)
+    def __init__(self, context: LabContext) -> None:
+        self.context = context
+        self.reader = RunReader(context.lab)
 
     def draw(self) -> None:
         self.status = parts.html(elem_id="lab-status")
@@ -36,8 +36,8 @@ class Results:
         self.result = parts.html(html.EMPTY, elem_id="lab-result")
         with gr.Column(visible=False, elem_id="lab-details") as self.details:
             with gr.Row(equal_height=True):
-                self.system = gr.Dropdown([], label="What this system got wrong", min_width=200, elem_id="lab-system")
-                self.most = gr.Dropdown(HOW_MANY, value=FIRST, label="Recordings, the worst first", min_width=160)
+                self.system = gr.Dropdown([], label="Word errors of", min_width=200, elem_id="lab-system")
+                self.most = gr.Dropdown(HOW_MANY, value=FIRST, label="Recordings, worst first", min_width=160)
             self.mistakes = parts.html(elem_id="lab-mistakes")
 
     @property
@@ -52,29 +52,29 @@ class Results:
             change(self.look, [self.stored, self.system, self.most], self.mistakes, **raw)
         self.report.click(self.make_report, self.stored, self.reported, **raw)
 
-    def offers(self, stored: str) -> News:
-        """The stored runs; the one that was chosen, or else the newest."""
-        names = self.bench.lab.names()
+    def offers(self, stored: str) -> Updates:
+        """Return the list of stored runs; keep the selection, or select the newest."""
+        names = self.context.lab.names()
         return {
             self.stored: gr.update(choices=list(names), value=stored if stored in names else next(iter(names), None))
         }
 
     @administrator("result", quiet=True)
-    async def show(self, stored: Any, request: gr.Request) -> AsyncIterator[News]:
-        """The table and the pictures of a run, and what its first system got wrong."""
+    async def show(self, stored: Any, request: gr.Request) -> AsyncIterator[Updates]:
+        """Show table and figures of a run, and the word errors of its first system."""
         idle = gr.update(interactive=False)
         hidden = {self.details: gr.update(visible=False), self.resume: idle, self.report: idle, self.reported: ""}
         if not stored:
             yield hidden | {self.result: html.EMPTY}
             return
-        name, keep = text(stored), self.bench.keep(request)
+        name, keep = text(stored), self.context.keep(request)
         yield hidden | {self.result: bar(f"Reading {name} …", 0, 0)}
-        found = await done(lambda tell: self.reader.show(name, keep))
+        found = await done(lambda report: self.reader.show(name, keep))
         first = next(iter(found.systems), None)
         yield {
             self.result: found.body,
-            self.resume: gr.update(interactive=found.left > 0 and not self.bench.lab.busy),
-            self.report: gr.update(interactive=found.heard),
+            self.resume: gr.update(interactive=found.left > 0 and not self.context.lab.busy),
+            self.report: gr.update(interactive=found.has_predictions),
             self.details: gr.update(visible=bool(found.systems)),
             self.system: gr.update(choices=list(found.systems), value=first),
             self.most: FIRST,
@@ -82,20 +82,20 @@ class Results:
         }
 
     @administrator("mistakes")
-    async def look(self, stored: Any, system: Any, most: Any, request: gr.Request) -> AsyncIterator[News]:
-        """What another system got wrong."""
-        keep = self.bench.keep(request)
+    async def look(self, stored: Any, system: Any, most: Any, request: gr.Request) -> AsyncIterator[Updates]:
+        """Show the word errors of another system."""
+        keep = self.context.keep(request)
         yield {self.mistakes: await self._mistakes(text(stored), text(system), whole(most), keep)}
 
     async def _mistakes(self, name: str, system: str, most: int, keep: Callable[[Path], None]) -> str:
         try:
-            return await done(lambda tell: self.reader.mistakes(name, system, most, keep))
-        except BadInput as problem:  # its references have no words
+            return await done(lambda report: self.reader.mistakes(name, system, most, keep))
+        except BadInput as problem:  # it has no reference texts
             return notice(str(problem))
 
     @administrator("reported")
-    async def make_report(self, stored: Any, request: gr.Request) -> AsyncIterator[News]:
-        """The notebook of a run, executed, and its page."""
-        name, keep = text(stored), self.bench.keep(request)
-        yield {self.reported: bar("Making the report, which takes half a minute …", 0, 0)}
-        yield {self.reported: await done(lambda tell: self.reader.report(name, keep, lambda: tell(None)))}
+    async def make_report(self, stored: Any, request: gr.Request) -> AsyncIterator[Updates]:
+        """Make the report of a run and show its links."""
+        name, keep = text(stored), self.context.keep(request)
+        yield {self.reported: bar("Making the report. This takes about half a minute …", 0, 0)}
+        yield {self.reported: await done(lambda report: self.reader.report(name, keep, lambda: report(None)))}

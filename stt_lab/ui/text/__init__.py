@@ -1,12 +1,12 @@
-"""The Text tab: a transcript of the library, or a pasted text, and what is made of it.
+"""The Text tab: work on a transcript of the library, or on a pasted text.
 
-tab.py         the components and what they do
-visit.py       a press of a button, and who pressed
-library.py     the visitor's transcripts, to choose from
-source.py      what is worked on, and where a citation of it leads
-tasks.py       what can be done: operations and controls; asking.py and redacting.py for what is more than that
-html.py        the text with its player, and citations that lead into it
-prose.py       running text with citations where what they cite is said
-results.py     summaries, translations and conversations; documents.py, analysis.py and moods.py the others
-wire.py        answers of operations as the JSON that HTTP gives
+tab.py         components and event handlers
+visit.py       one request of the tab and its caller
+library.py     list of the caller's transcripts
+source.py      the text that is worked on, and where its citations lead
+tasks.py       tasks: operations and controls; asking.py and redacting.py for those with more logic
+html.py        the text with its player, and citations
+prose.py       running text with citations behind the cited passages
+results.py     results of summaries, translations and conversations; documents.py, analysis.py, sentiment.py: the others
+wire.py        results of operations as JSON, as in HTTP
 """

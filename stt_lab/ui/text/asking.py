@@ -1,4 +1,4 @@
-"""Questions about a transcript of the library, in a conversation that goes on."""
+"""Ask questions about a transcript of the library, in a conversation."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import gradio as gr
 
 from stt_lab.ui.api import Entrance
 from stt_lab.ui.text import results
-from stt_lab.ui.text.source import Source
-from stt_lab.ui.text.tasks import Component, Task
-from stt_lab.ui.text.visit import Visit
+from stt_lab.ui.text.source import TextSource
+from stt_lab.ui.text.tasks import Component, TextTask
+from stt_lab.ui.text.visit import PageRequest
 from stt_lab.ui.text.wire import Wire, plain
 
-TURNS = 20  # questions and answers that are shown
-MOST_TALKS = 1000  # that are remembered, of all visitors; then the oldest goes
+TURNS = 20  # displayed questions and answers
+MOST_CONVERSATIONS = 1000  # kept in memory; then the oldest is dropped
 
 
 @dataclass(frozen=True)
-class Talk:
-    """A conversation of a visitor about a transcript."""
+class Conversation:
+    """A conversation of one account about one transcript."""
 
     account: int
     transcript: int
@@ -29,45 +29,45 @@ class Talk:
     turns: tuple[tuple[str, Wire], ...] = ()
 
 
-class Ask(Task):
+class AskTask(TextTask):
     name, title, verb = "ask", "Question", "Ask"
     of_transcript = "chat_transcript"
 
     def __init__(self, entrance: Entrance) -> None:
         super().__init__(entrance)
-        self._talks: dict[str, Talk] = {}  # by session of the page
+        self._conversations: dict[str, Conversation] = {}  # by page session
         self._lock = threading.Lock()
 
     def draw(self) -> dict[str, Component]:
         return {
-            "question": gr.Textbox(label="What do you want to know?", elem_id="text-question"),
-            "goes_on": gr.Checkbox(True, label="Go on from the last answer", elem_id="text-goes-on"),
+            "question": gr.Textbox(label="Question", elem_id="text-question"),
+            "goes_on": gr.Checkbox(True, label="Continue the conversation", elem_id="text-goes-on"),
         }
 
-    def run(self, visit: Visit, source: Source, values: dict[str, Any]) -> str:
+    def run(self, page: PageRequest, source: TextSource, values: dict[str, Any]) -> str:
         name, given = self.asked(source, values)
-        before = self._before(visit, source, bool(values["goes_on"]))
-        answer = plain(visit.call(name, given | {"session_id": before.session_id}))
+        before = self._before(page, source, bool(values["goes_on"]))
+        answer = plain(page.call(name, given | {"session_id": before.session_id}))
         turns = (*before.turns, (str(values["question"]), answer))[-TURNS:]
-        self._remember(visit.session, replace(before, session_id=answer["session_id"], turns=turns))
+        self._remember(page.session, replace(before, session_id=answer["session_id"], turns=turns))
         return results.talk(turns, source)
 
-    def _before(self, visit: Visit, source: Source, goes_on: bool) -> Talk:
-        """The conversation that goes on, if it is this account's about this transcript; else a new one."""
+    def _before(self, page: PageRequest, source: TextSource, goes_on: bool) -> Conversation:
+        """Return the session's conversation if it matches account and transcript, otherwise a new one."""
         assert source.detail
-        new = Talk(visit.account, source.detail.id)
+        new = Conversation(page.account, source.detail.id)
         with self._lock:
-            last = self._talks.get(visit.session, new) if goes_on else new
+            last = self._conversations.get(page.session, new) if goes_on else new
         return last if (last.account, last.transcript) == (new.account, new.transcript) else new
 
-    def _remember(self, session: str, talk: Talk) -> None:
+    def _remember(self, session: str, conversation: Conversation) -> None:
         with self._lock:
-            self._talks.pop(session, None)
-            self._talks[session] = talk
-            while len(self._talks) > MOST_TALKS:
-                del self._talks[next(iter(self._talks))]
+            self._conversations.pop(session, None)
+            self._conversations[session] = conversation
+            while len(self._conversations) > MOST_CONVERSATIONS:
+                del self._conversations[next(iter(self._conversations))]
 
     def end(self, session: str) -> None:
-        """Forget what a visitor who has gone had asked."""
+        """Forget the conversation of a closed page session."""
         with self._lock:
-            self._talks.pop(session, None)
+            self._conversations.pop(session, None)

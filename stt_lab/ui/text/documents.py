@@ -1,4 +1,4 @@
-"""Documents as HTML: Markdown with its citations; chapters, cards and quizzes from their items."""
+"""Render documents as HTML: Markdown with citations; chapters, cards and quizzes from their items."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 from stt_lab.ui.text import html
-from stt_lab.ui.text.prose import Notes, document
-from stt_lab.ui.text.source import Source
+from stt_lab.ui.text.prose import CitationNotes, document
+from stt_lab.ui.text.source import TextSource
 from stt_lab.ui.text.wire import Wire, plain, saved, spans
 
 TITLES = {
@@ -26,10 +26,19 @@ TITLES = {
     "chapter_markers": "Chapters",
 }
 Show = Callable[[Sequence[Wire], html.Cited], str]
-SAID = ("text", "quote", "question", "title", "term", "name", "answer")  # members of an item that stand in its document
+SAID = (
+    "text",
+    "quote",
+    "question",
+    "title",
+    "term",
+    "name",
+    "answer",
+)  # fields of an item whose text occurs in the document
 
 
-def generated(made: Any, source: Source) -> str:
+def generated(made: Any, source: TextSource) -> str:
+    """Render the result of `generate`."""
     answer = plain(made)
     files = saved(answer, source.stem, answer["type"], answer["content"])
     cited = html.Cited(source)
@@ -39,18 +48,18 @@ def generated(made: Any, source: Source) -> str:
 
 
 def title(type: str) -> str:
-    """What people call a kind of document: ours, or a template of this installation."""
+    """Return the display name of a document type, built in or an administrator's template."""
     return TITLES.get(type, type.replace("_", " ").capitalize())
 
 
 def _alone(items: Sequence[Wire]) -> Show | None:
-    """How a document is shown all of whose items are of one such block."""
+    """Return the renderer of a document that consists of one block with its own rendering."""
     blocks = {item.get("block") for item in items}
     return FROM_ITEMS.get(str(blocks.pop())) if len(blocks) == 1 else None
 
 
 def _markdown(answer: Wire, cited: html.Cited) -> str:
-    return document(answer["content"], Notes((_said(item), _marks(item, cited)) for item in answer["items"]))
+    return document(answer["content"], CitationNotes((_said(item), _marks(item, cited)) for item in answer["items"]))
 
 
 def _said(item: Wire) -> str:
@@ -79,7 +88,7 @@ def _quiz(items: Sequence[Wire], cited: html.Cited) -> str:
 
 
 def _card(item: Wire, between: str, cited: html.Cited) -> str:
-    """A question, whose answer one has to ask for."""
+    """Render a question with a hidden answer."""
     return (
         f'<div class="stt-card" dir="auto"><p>{escape(str(item["question"]))}</p>{between}'
         f"<details><summary>Answer</summary>"

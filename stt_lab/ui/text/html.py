@@ -1,8 +1,7 @@
-"""What the Text tab shows, as HTML: the text with its player, and citations that lead into it.
+"""Render the Text tab as HTML: the text with its player, and citations.
 
-Everything that a text, a model or a file name can choose goes through `escape`. Clicks are answered by page.js: a
-citation has `data-marks`, the places to mark as "paragraph:start-end", and of a recording `data-seek`, the second to
-play from.
+Everything from a text, a model or a file name goes through `escape`. Clicks are handled by page.js: a citation has
+`data-marks`, the ranges to mark as "paragraph:start-end", and with a recording `data-seek`, the second to play from.
 """
 
 from __future__ import annotations
@@ -13,31 +12,31 @@ from html import escape
 
 from stt_lab.types import TextSpan
 from stt_lab.ui.html import Recording, Saved, clock, downloads, notice, player, segments
-from stt_lab.ui.text.source import Citation, Source
+from stt_lab.ui.text.source import Citation, TextSource
 from stt_lab.writing.values import EXTRACTIVE
 
-QUOTE = 160  # characters of what a citation says when it is pointed at
-MOST = 12  # citations behind one statement
+QUOTE = 160  # characters in the tooltip of a citation
+MOST = 12  # maximum citations of one statement
 NO_MODEL = "without a language model"
 GATE = (
-    '<div class="stt-notice" role="status">Texts are for those who have signed in: <a href="sign-in">sign in</a> with '
-    "your key to work on your transcripts, or on a text that you paste.</div>"
+    '<div class="stt-notice" role="status">Please <a href="sign-in">sign in</a> with your key to work on your '
+    "transcripts or on a pasted text.</div>"
 )
 EMPTY = (
-    '<div class="stt-empty"><p>What is made of the text appears here, beside the text.</p>'
-    "<p>Choose a transcript or paste a text, then what to do with it.</p></div>"
+    '<div class="stt-empty"><p>The result appears here, beside the text.</p>'
+    "<p>Choose a transcript or paste a text, then choose a task.</p></div>"
 )
 
 
 class Cited:
-    """Citations of one result. Those of a pasted text are numbered in the order in which they come."""
+    """Citations of one result; those of a pasted text are numbered in order of appearance."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: TextSource) -> None:
         self.source = source
         self._numbers: dict[TextSpan, int] = {}
 
     def marks(self, spans: Iterable[TextSpan], orders: Iterable[int] = ()) -> str:
-        """Buttons to the places of spans, or to segments where there are none."""
+        """Render citation buttons for spans, or for segments if there are no spans."""
         wanted = list(dict.fromkeys(TextSpan(span.start, span.end) for span in spans))
         wanted = wanted or [span for order in orders if (span := self.source.segment(order))]
         shown = [self._button(span) for span in wanted[:MOST]]
@@ -50,7 +49,7 @@ class Cited:
 
 
 def _button(citation: Citation, number: str) -> str:
-    """A citation tells its time and speaker; one of a pasted text its number."""
+    """Render a citation, labelled with time and speaker, or with a number in a pasted text."""
     quote = " ".join(citation.said.split())
     quote = f"{quote[: QUOTE - 1]}…" if len(quote) > QUOTE else quote
     marks = " ".join(f"{place.paragraph}:{place.start}-{place.end}" for place in citation.places)
@@ -66,8 +65,8 @@ def _button(citation: Citation, number: str) -> str:
     )
 
 
-def panel(source: Source) -> str:
-    """The text itself, which citations mark; of a transcript with its recording."""
+def panel(source: TextSource) -> str:
+    """Render the text that citations refer to, with a player if there is a recording."""
     title, sound, duration = escape(source.title), "", 0.0
     if source.detail is None or source.transcript is None:
         paragraph = f'<p data-from="0" dir="auto">{escape(source.script.text)}</p>'
@@ -82,46 +81,48 @@ def panel(source: Source) -> str:
     )
 
 
-def _recording(source: Source) -> Recording:
-    """The recording of a transcript, which the server gives to whoever owns it."""
+def _recording(source: TextSource) -> Recording:
+    """Return the recording of a transcript, which the server gives only to its owner."""
     assert source.detail
     kind = mimetypes.guess_type(source.title)[0] or ""
-    return Recording(source.title, f"recordings/{source.detail.id}", kind.startswith("video/"))
+    return Recording(source.title, f"api/v1/transcripts/{source.detail.id}/audio/", kind.startswith("video/"))
 
 
 def made(shown: str) -> str:
-    """What was made of the text of the panel."""
+    """Wrap the result of a task."""
     return f'<article class="stt-made">{shown}</article>'
 
 
 def head(title: str, model: str, files: Sequence[Saved]) -> str:
-    """What a result is, who wrote it, and its files."""
+    """Render the heading of a result: title, model and downloads."""
     by = f"<li>{escape(NO_MODEL if model == EXTRACTIVE else f'by {model}')}</li>" if model else ""
     facts = f'<ul class="stt-facts">{by}</ul>'
     return f'<h3>{escape(title)}</h3><div class="stt-head">{facts}{downloads(files)}</div>'
 
 
-def warnings(said: Iterable[str]) -> str:
-    return "".join(notice(text, "warning") for text in said)
+def warnings(texts: Iterable[str]) -> str:
+    """Render warnings."""
+    return "".join(notice(text, "warning") for text in texts)
 
 
 def listed(rows: Iterable[tuple[str, str]]) -> str:
-    """Texts, each behind its citations."""
+    """Render a list of texts, each after its citations."""
     shown = "".join(f"<li>{marks}<span>{escape(text)}</span></li>" for marks, text in rows)
     return f'<ol class="stt-listed" dir="auto">{shown}</ol>'
 
 
 def none(what: str) -> str:
+    """Say that nothing was found."""
     return f'<p class="stt-none">No {what} were found in this text.</p>'
 
 
 def chip(text: str, mood: str) -> str:
-    """A word in a colour: "good", "bad" or "even"."""
+    """Render a coloured word; `mood`: good, bad or even."""
     return f'<span class="stt-chip {mood}">{escape(text)}</span>'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are HTML already."""
+    """Render a table whose cells are already HTML."""
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     names = "".join(f'<th scope="col">{name}</th>' for name in head)
     return (

@@ -1,30 +1,30 @@
-"""The visitor's own transcripts, for a list to choose from."""
+"""List the caller's transcripts for a dropdown."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from stt_lab.operations.library import Found, TranscriptInfo
+from stt_lab.operations.library import SearchResult, TranscriptInfo
 from stt_lab.ui.html import clock
-from stt_lab.ui.text.visit import Visit
+from stt_lab.ui.text.visit import PageRequest
 
-MOST = 100  # transcripts in the list; a search finds the others
-NEAR = 10  # of those that have none of the words
+MOST = 100  # transcripts in the list; search finds the others
+NEAR = 10  # matches by meaning, if no transcript contains the words
 TITLE, SNIPPET = 60, 70  # characters
-EMPTY = "Your library is empty: transcribe a recording first, or paste a text."
-NOTHING = "No transcript speaks of this: search for something else."
-ONLY_NEAR = "No transcript has all of these words. The list has what comes nearest."
+EMPTY = "Your library is empty. Transcribe a recording first, or paste a text."
+NOTHING = "No transcript was found. Try another search."
+ONLY_NEAR = "No transcript contains all of these words. The list shows the closest matches."
 
 Choices = list[tuple[str, str]]
 
 
-def choices(visit: Visit, query: str) -> tuple[Choices, str]:
-    """Labels and ids, newest first, and what is to be said of them. Raises what the operations raise."""
+def choices(page: PageRequest, query: str) -> tuple[Choices, str]:
+    """Return (label, id) pairs, newest first, and a notice. Raises the errors of the operations."""
     if not query.strip():
-        listed = visit.call("transcripts", {"status": "done", "limit": MOST}).results
+        listed = page.call("transcripts", {"status": "done", "limit": MOST}).results
         return [(_listed(one), str(one.id)) for one in listed], "" if listed else EMPTY
-    found = visit.call("search_transcripts", {"query": query, "limit": MOST}).results
-    near = () if found else visit.call("search_transcripts", {"query": query, "limit": NEAR, "mode": "meaning"}).results
+    found = page.call("search_transcripts", {"query": query, "limit": MOST}).results
+    near = () if found else page.call("search_transcripts", {"query": query, "limit": NEAR, "mode": "meaning"}).results
     said = "" if found else ONLY_NEAR if near else NOTHING
     return [(_found(one), str(one.id)) for one in found or near], said
 
@@ -33,7 +33,7 @@ def _listed(one: TranscriptInfo) -> str:
     return _joined(_cut(one.title, TITLE), clock(one.duration), _day(one.created))
 
 
-def _found(one: Found) -> str:
+def _found(one: SearchResult) -> str:
     snippet = one.snippet.replace("⟦", "").replace("⟧", "")
     said = f"“{_cut(snippet, SNIPPET)}”" if one.segment_order is not None else ""
     return _joined(_cut(one.title, TITLE), _day(one.created), said)

@@ -1,6 +1,6 @@
-"""Summaries and documents as HTML, with citations where what they cite is said.
+"""Render summaries and documents as HTML, with citations behind the passages that they support.
 
-What a model or a speaker said may be in them, so links, pictures and HTML are shown as text.
+They may contain words of a model or a speaker, so that links, images and HTML are shown as text.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 OFF = ["link", "image", "autolink", "html_inline", "html_block", "reference"]
-BELOW = 2  # levels that a document's headings have below those of the page
+BELOW = 2  # levels of a document's headings below those of the page
 BREAKS = ("softbreak", "hardbreak")
 BULLET, BOX = "- ", "[ ] "
-Note = tuple[int, str]  # an offset in a paragraph, and the HTML that belongs there
+Note = tuple[int, str]  # offset in a paragraph, HTML to insert
 
 
-class Notes:
-    """HTML that belongs behind certain texts, which come in the order of the document, as far as they are in it."""
+class CitationNotes:
+    """Citations to insert behind certain texts, which are in the order of the document."""
 
     def __init__(self, notes: Iterable[tuple[str, str]]) -> None:
         self._notes = [(" ".join(text.split()), html) for text, html in notes if html and text.strip()]
         self._rest = self._notes
 
     def placed(self, texts: Sequence[str]) -> list[list[Note]]:
-        """For each paragraph of a document, its notes in their order. Each note is put once."""
+        """Return the notes of each paragraph in order; each note is placed once."""
         made: list[list[Note]] = [[] for _ in texts]
         starts = list(accumulate((len(text) + 1 for text in texts), initial=0))
         whole, rest = _folded("\n".join(texts)), []
         cursor, ends = 0, dict[str, int]()
         for text, html in self._notes:
             sought = _folded(text)
-            after = ends.get(sought, 0)  # who says the same again is found behind it
+            after = ends.get(sought, 0)  # a repeated text is found after the previous one
             at = whole.find(sought, max(cursor, after))
             at = whole.find(sought, after) if at < 0 else at
             if at < 0:
@@ -52,34 +52,34 @@ class Notes:
         return [sorted(notes, key=lambda note: note[0]) for notes in made]
 
     def rest(self) -> str:
-        """What found no place, as a list."""
+        """Render the notes that found no place, as a list."""
         rows = "".join(f"<li>{escape(text)}{html}</li>" for text, html in self._rest)
         return f'<ul class="stt-rest" dir="auto">{rows}</ul>' if rows else ""
 
 
 def _folded(text: str) -> str:
-    """In small letters and with plain spaces, as long as before: sentences may begin otherwise than what they cite."""
+    """Lower the case and normalise spaces at equal length: a sentence may start differently from its citation."""
     lower = text.lower()
     same = lower if len(lower) == len(text) else text
     return "".join(" " if char.isspace() else char for char in same)
 
 
-def paragraphs(text: str, notes: Notes) -> str:
-    """Plain paragraphs, between which lines with a dash are lists."""
+def paragraphs(text: str, notes: CitationNotes) -> str:
+    """Render plain paragraphs; blocks of lines with a dash become lists."""
     blocks = [_lines(block) for block in text.split("\n\n") if block.strip()]
     places = iter(notes.placed([line for lines, _ in blocks for line in lines]))
     made = "".join(_block([_noted(line, next(places)) for line in lines], listed) for lines, listed in blocks)
     return f'<div class="stt-document" dir="auto">{made}</div>{notes.rest()}'
 
 
-def verbatim(text: str, notes: Notes) -> str:
-    """A text with its spaces and lines as they are."""
+def verbatim(text: str, notes: CitationNotes) -> str:
+    """Render a text with its spaces and lines unchanged."""
     (places,) = notes.placed([text])
     return f'<div class="stt-document stt-kept" dir="auto">{_noted(text, places)}</div>{notes.rest()}'
 
 
 def _lines(block: str) -> tuple[list[str], bool]:
-    """The items of a list, or a paragraph; and whether it is a list."""
+    """Split a block into list items, or join it to a paragraph; return whether it is a list."""
     lines = block.splitlines()
     if all(line.startswith(BULLET) for line in lines):
         return [line.removeprefix(BULLET) for line in lines], True
@@ -101,8 +101,8 @@ def _noted(text: str, notes: Iterable[Note]) -> str:
 # Markdown
 
 
-def document(markdown: str, notes: Notes) -> str:
-    """A document in Markdown."""
+def document(markdown: str, notes: CitationNotes) -> str:
+    """Render a Markdown document."""
     tokens = _parser().parse(markdown)
     inner = [token.children for token in tokens if token.children]
     places = notes.placed([_text(children) for children in inner])
@@ -122,7 +122,7 @@ def _text(tokens: Iterable[Token]) -> str:
 
 
 def _with_notes(tokens: Iterable[Token], notes: Sequence[Note]) -> Iterator[Token]:
-    """The parts of a paragraph, cut where a note belongs."""
+    """Yield the tokens of a paragraph, split where a note is inserted."""
     from markdown_it.token import Token
 
     end = 0

@@ -1,4 +1,4 @@
-"""Texts, transcripts and recordings without personal data."""
+"""Remove personal data from texts, transcripts and recordings."""
 
 from __future__ import annotations
 
@@ -14,42 +14,44 @@ from stt_lab.types import File
 from stt_lab.ui.html import Saved
 from stt_lab.ui.text import html
 from stt_lab.ui.text.analysis import analysis, kind
-from stt_lab.ui.text.source import Source
-from stt_lab.ui.text.tasks import Component, Task, choice
-from stt_lab.ui.text.visit import Visit
+from stt_lab.ui.text.source import TextSource
+from stt_lab.ui.text.tasks import Component, TextTask, choice
+from stt_lab.ui.text.visit import PageRequest
 
 FORMATS = [
     ("Text", "txt"),
-    ("The recording", "wav"),
+    ("Recording (WAV)", "wav"),
     ("Subtitles (SRT)", "srt"),
     ("Subtitles (WebVTT)", "vtt"),
-    ("Word", "docx"),
+    ("Word document", "docx"),
     ("PDF", "pdf"),
 ]
 READABLE = ("txt", "srt", "vtt")
-MODES = [("Its kind, as [PERSON]", "mark"), ("Black, ████", "mask"), ("A hash, the same for the same", "hash")]
+MODES = [("Kind: [PERSON]", "mark"), ("Mask: ████", "mask"), ("Hash: the same for equal values", "hash")]
 
 
-class Redaction(Task):
+class RedactionTask(TextTask):
     name, title, verb = "redaction", "Redaction", "Redact"
     of_text, of_transcript = "analyze", "redact_transcript"
 
     def draw(self) -> dict[str, Component]:
         kinds = [(kind(label), label) for label in PII]
         return {
-            "format": choice(FORMATS, "Of what", "text-format"),
-            "mode": choice(MODES, "In the place of personal data in a text", "text-mode"),
-            "sound": choice([("Silence", "silence"), ("A tone", "tone")], "In a recording", "text-sound"),
-            "types": gr.Dropdown(kinds, value=[], multiselect=True, label="Which (none: all)", elem_id="text-kinds"),
+            "format": choice(FORMATS, "Output", "text-format"),
+            "mode": choice(MODES, "Replacement in text", "text-mode"),
+            "sound": choice([("Silence", "silence"), ("Tone", "tone")], "Replacement in audio", "text-sound"),
+            "types": gr.Dropdown(
+                kinds, value=[], multiselect=True, label="Kinds to remove (none = all)", elem_id="text-kinds"
+            ),
         }
 
-    def run(self, visit: Visit, source: Source, values: dict[str, Any]) -> str:
+    def run(self, page: PageRequest, source: TextSource, values: dict[str, Any]) -> str:
         if source.detail is None and (values["format"] != "txt" or values["types"]):
-            raise BadInput("Of a pasted text all personal data is taken out, as text: choose Text and no kinds.")
-        made = visit.call(*self.asked(source, values | {"type": "pii_redact"}))
+            raise BadInput("For pasted text, all kinds are removed and the output is text. Choose Text and no kinds.")
+        made = page.call(*self.asked(source, values | {"type": "pii_redact"}))
         if not isinstance(made, File):
             return analysis(made, source)
-        return _read(made) if values["format"] in READABLE else _lent(visit, made)
+        return _read(made) if values["format"] in READABLE else _shared(page, made)
 
 
 def _read(file: File) -> str:
@@ -58,12 +60,12 @@ def _read(file: File) -> str:
     return _shown(file, shown, [Saved(file.name, file.media_type, text)])
 
 
-def _lent(visit: Visit, file: File) -> str:
-    """A file under an address that nobody can guess, which goes with the visitor; a recording can be heard."""
-    address, name = escape(f"gradio_api/file={quote(visit.lend(file))}"), escape(file.name)
+def _shared(page: PageRequest, file: File) -> str:
+    """Share a file under an unguessable address until the page session ends; a recording gets a player."""
+    address, name = escape(f"gradio_api/file={quote(page.share(file))}"), escape(file.name)
     heard = (
         f'<div class="stt-heard"><audio controls preload="metadata" src="{address}" aria-label="Redacted">'
-        '</audio><p class="stt-silent" hidden>This browser cannot play it.</p></div>'
+        '</audio><p class="stt-silent" hidden>This browser cannot play the recording.</p></div>'
     )
     link = f'<p><a class="stt-button" href="{address}" download="{name}">Download {name}</a></p>'
     return _shown(file, (heard if file.media_type.startswith("audio/") else "") + link, [])

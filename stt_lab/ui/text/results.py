@@ -1,4 +1,4 @@
-"""Summaries, conversations and translations as HTML, with their citations."""
+"""Render summaries, conversations and translations as HTML with citations."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from stt_lab.translation.languages import language
 from stt_lab.types import File
 from stt_lab.ui.html import kept
 from stt_lab.ui.text import html
-from stt_lab.ui.text.prose import Notes, paragraphs, verbatim
-from stt_lab.ui.text.source import Source
+from stt_lab.ui.text.prose import CitationNotes, paragraphs, verbatim
+from stt_lab.ui.text.source import TextSource
 from stt_lab.ui.text.wire import PLAIN, Wire, plain, saved, spans
 
 
-def summary(made: Any, source: Source) -> str:
+def summary(made: Any, source: TextSource) -> str:
+    """Render the result of `summarize`."""
     answer, cited = plain(made), html.Cited(source)
-    notes = Notes((said["text"], cited.marks(spans(said), said["sources"])) for said in answer["statements"])
+    notes = CitationNotes((said["text"], cited.marks(spans(said), said["sources"])) for said in answer["statements"])
     files = saved(answer, source.stem, "summary", answer["summary"])
     return (
         html.head("Summary", answer["model"], files)
@@ -28,8 +29,8 @@ def summary(made: Any, source: Source) -> str:
     )
 
 
-def talk(turns: Sequence[tuple[str, Wire]], source: Source) -> str:
-    """A conversation, the last question first."""
+def talk(turns: Sequence[tuple[str, Wire]], source: TextSource) -> str:
+    """Render a conversation, latest question first."""
     cited = html.Cited(source)
     written = "\n\n".join(f"**{question}**\n\n{answer['answer']}" for question, answer in turns)
     whole = {"questions": [{"question": question, **answer} for question, answer in turns]}
@@ -39,34 +40,37 @@ def talk(turns: Sequence[tuple[str, Wire]], source: Source) -> str:
 
 
 def _turn(question: str, answer: Wire, cited: html.Cited) -> str:
-    """A question, what was answered, and what that rests on, or comes nearest to it."""
+    """Render a question and its answer, with sources or the closest passages."""
     sources = cited.marks((), [each["segment_order"] for each in answer["sources"]])
     near = cited.marks((), [each["segment_order"] for each in answer["nearest"]])
     return (
         f'<li dir="auto"><p class="stt-asked">{escape(question)}</p>{html.warnings(answer["warnings"])}'
-        f"{paragraphs(answer['answer'], Notes(()))}"
-        + (f'<p class="stt-rests">It rests on{sources}</p>' if sources else "")
-        + (f'<p class="stt-rests">What comes nearest:{near}</p>' if near else "")
+        f"{paragraphs(answer['answer'], CitationNotes(()))}"
+        + (f'<p class="stt-rests">Sources:{sources}</p>' if sources else "")
+        + (f'<p class="stt-rests">Closest passages:{near}</p>' if near else "")
         + "</li>"
     )
 
 
-def translation(made: Any, source: Source) -> str:
+def translation(made: Any, source: TextSource) -> str:
+    """Render the result of `translate`."""
     return _of_transcript(made, source) if isinstance(made, File) else _of_text(plain(made), source)
 
 
-def _of_text(answer: Wire, source: Source) -> str:
+def _of_text(answer: Wire, source: TextSource) -> str:
     cited, text = html.Cited(source), answer["translated_text"]
-    notes = Notes((said["text"], cited.marks(spans(said))) for said in answer["statements"])
+    notes = CitationNotes((said["text"], cited.marks(spans(said))) for said in answer["statements"])
     files = saved(answer, source.stem, answer["target_language"], text, PLAIN)
     head = html.head(language(answer["target_language"]).name, answer["model"] or "", files)
     return head + html.warnings(answer["warnings"]) + verbatim(text, notes)
 
 
-def _of_transcript(file: File, source: Source) -> str:
-    """A translated transcript, which came as JSON: each segment with its place, and the whole as files."""
-    told, cited = from_json(json.loads(b"".join(file.chunks))), html.Cited(source)
-    rows = zip(told.segments, source.script.parts, strict=True)
-    head = html.head(language(told.language or "").name, "", kept(told, f"{source.stem} {told.language}"))
+def _of_transcript(file: File, source: TextSource) -> str:
+    """Render a translated transcript from its JSON: each segment with its citation, and downloads."""
+    translated, cited = from_json(json.loads(b"".join(file.chunks))), html.Cited(source)
+    rows = zip(translated.segments, source.script.segments, strict=True)
+    head = html.head(
+        language(translated.language or "").name, "", kept(translated, f"{source.stem} {translated.language}")
+    )
     listed = html.listed((cited.marks([part]), segment.text) for segment, part in rows)
     return head + html.warnings(file.warnings) + listed

@@ -1,4 +1,4 @@
-"""What is worked on: a pasted text, or a transcript of the library; and where a citation of it leads."""
+"""The text that is worked on, pasted or from the library, and where its citations lead."""
 
 from __future__ import annotations
 
@@ -13,48 +13,49 @@ from stt_lab.operations.library import TranscriptDetail
 from stt_lab.transcription.render import from_json
 from stt_lab.types import TextSpan, Transcript, Word
 from stt_lab.ui.html import clock
-from stt_lab.writing.script import Part, Script
+from stt_lab.writing.source_text import SegmentSpan, SourceText
 
-NAME = 80  # characters of a file's name
+NAME = 80  # characters of a file name
 
 
 @dataclass(frozen=True)
-class Place:
-    """A stretch of a paragraph of the shown text, counted as browsers count: in UTF-16 units."""
+class ParagraphRange:
+    """A range in a displayed paragraph, in UTF-16 code units, as browsers count."""
 
-    paragraph: int  # of a transcript the segment, of a pasted text 0
+    paragraph: int  # index of the segment; 0 in a pasted text
     start: int
     end: int
 
 
 @dataclass(frozen=True)
 class Citation:
-    """A place that something rests on."""
+    """A cited passage."""
 
-    places: tuple[Place, ...]  # () of what does not lie in the text
+    places: tuple[ParagraphRange, ...]  # () for a passage outside the text
     said: str
-    seconds: float | None = None  # of a transcript
+    seconds: float | None = None  # None in a pasted text
     speaker: str | None = None
 
 
 @dataclass(frozen=True)
-class Source:
-    """A text as operations see it; of a transcript also what the library tells of it."""
+class TextSource:
+    """A text as operations see it, and its transcript if it has one."""
 
-    script: Script
+    script: SourceText
     detail: TranscriptDetail | None = None
     transcript: Transcript | None = None
 
     @classmethod
-    def pasted(cls, text: object) -> Source:
-        """A text with line ends as browsers have them: else places in it would be others there."""
+    def pasted(cls, text: object) -> TextSource:
+        """Take a pasted text; line ends become those of browsers, so that offsets agree."""
         plain = str(text or "").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
-        return cls(Script(plain))
+        return cls(SourceText(plain))
 
     @classmethod
-    def stored(cls, detail: TranscriptDetail) -> Source:
+    def stored(cls, detail: TranscriptDetail) -> TextSource:
+        """Take a transcript of the library."""
         transcript = from_json(vars(detail))
-        return cls(Script.of(transcript), detail, transcript)
+        return cls(SourceText.of(transcript), detail, transcript)
 
     @property
     def title(self) -> str:
@@ -62,11 +63,11 @@ class Source:
 
     @property
     def stem(self) -> str:
-        """Of the names of files that are made of it."""
+        """Stem of the names of downloads."""
         return Path(self.title).stem[:NAME] or "text"
 
     def cite(self, span: TextSpan) -> Citation:
-        """Where a span leads: to the words themselves, and to the moment when the first of them was said."""
+        """Return the citation of a span: its ranges, and the time and speaker of its first word."""
         first = self.script.part(span.start)
         return Citation(
             tuple(self._places(span)),
@@ -76,24 +77,24 @@ class Source:
         )
 
     def segment(self, order: int) -> TextSpan | None:
-        """Where a segment of the transcript is; None for one that it has not."""
-        if not 0 <= order < len(self.script.parts):
+        """Return the span of a segment; None if the transcript has no such segment."""
+        if not 0 <= order < len(self.script.segments):
             return None
-        part = self.script.parts[order]
+        part = self.script.segments[order]
         return TextSpan(part.start, part.end)
 
     def stamp(self, span: TextSpan) -> str:
-        """When a span begins, to stand behind a line of plain text; "" of a pasted text."""
+        """Format the start time of a span for plain text; "" in a pasted text."""
         seconds = self.seconds(span.start)
         return "" if seconds is None else f" ({clock(seconds)})"
 
     def seconds(self, offset: int) -> float | None:
-        """When the word at an offset begins; None in a pasted text."""
+        """Return the start time of the word at an offset; None in a pasted text."""
         word = self._word(offset)
         return word.start if word else self.script.time(offset)
 
     def end(self, offset: int) -> float | None:
-        """When the word before an offset ends; None in a pasted text."""
+        """Return the end time of the word before an offset; None in a pasted text."""
         word = self._word(max(0, offset - 1))
         return word.end if word else self.script.time(offset)
 
@@ -104,24 +105,24 @@ class Source:
         found = (word for word, end in zip(words, islice(ends, 1, None), strict=True) if offset < end)
         return next(found, words[-1] if words else None)
 
-    def _places(self, span: TextSpan) -> Iterable[Place]:
-        if not self.script.parts:
-            yield Place(0, self._units(0, span.start), self._units(0, span.end))
-        for order in self.script.sources([span]):
-            part = self.script.parts[order]
+    def _places(self, span: TextSpan) -> Iterable[ParagraphRange]:
+        if not self.script.segments:
+            yield ParagraphRange(0, self._units(0, span.start), self._units(0, span.end))
+        for order in self.script.segment_orders([span]):
+            part = self.script.segments[order]
             start, end = max(part.start, span.start), min(part.end, span.end)
             if start < end:
                 yield self._place(part, start, end)
 
-    def _place(self, part: Part, start: int, end: int) -> Place:
-        return Place(part.order, self._units(part.start, start), self._units(part.start, end))
+    def _place(self, part: SegmentSpan, start: int, end: int) -> ParagraphRange:
+        return ParagraphRange(part.order, self._units(part.start, start), self._units(part.start, end))
 
     def _units(self, base: int, offset: int) -> int:
-        """UTF-16 units between two offsets."""
+        """Count UTF-16 code units between two offsets."""
         return offset - base + bisect_left(self._wide, offset) - bisect_left(self._wide, base)
 
     @cached_property
     def _wide(self) -> list[int]:
-        """Offsets of the characters that take two units."""
+        """Offsets of characters with two code units."""
         text = self.script.text
         return [] if text.isascii() else [i for i, char in enumerate(text) if char > "\uffff"]

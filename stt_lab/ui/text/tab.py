@@ -1,4 +1,4 @@
-"""The tab: where the text comes from, what to do with it, and the answer beside the text."""
+"""The components of the tab: source, task, and the result beside the text."""
 
 from __future__ import annotations
 
@@ -14,33 +14,42 @@ from stt_lab.errors import BadInput, Cancelled, Unauthorized
 from stt_lab.types import Event
 from stt_lab.ui import parts
 from stt_lab.ui.api import Entrance
+from stt_lab.ui.gradio_private import root_blocks
 from stt_lab.ui.html import notice, working
 from stt_lab.ui.text import library
-from stt_lab.ui.text.asking import Ask
+from stt_lab.ui.text.asking import AskTask
 from stt_lab.ui.text.html import EMPTY, GATE, made, panel
-from stt_lab.ui.text.redacting import Redaction
-from stt_lab.ui.text.source import Source
-from stt_lab.ui.text.tasks import OF_LIBRARY, Analysis, Component, Document, Summary, Task, Translation
-from stt_lab.ui.text.visit import Visit
-from stt_lab.ui.work import Tell, Work, sentence
+from stt_lab.ui.text.redacting import RedactionTask
+from stt_lab.ui.text.source import TextSource
+from stt_lab.ui.text.tasks import (
+    OF_LIBRARY,
+    AnalysisTask,
+    Component,
+    DocumentTask,
+    SummaryTask,
+    TextTask,
+    TranslationTask,
+)
+from stt_lab.ui.text.visit import PageRequest
+from stt_lab.ui.work import BackgroundCall, ReportProgress, sentence
 from stt_lab.writing.values import EXTRACTIVE
 
-TASKS: tuple[type[Task], ...] = (Summary, Analysis, Document, Translation, Ask, Redaction)
+TASKS: tuple[type[TextTask], ...] = (SummaryTask, AnalysisTask, DocumentTask, TranslationTask, AskTask, RedactionTask)
 LIBRARY, PASTED = "library", "pasted"
-News = tuple[Any, ...]  # for the outputs of a button
-Handler = Callable[..., AsyncIterator[News]]
+Updates = tuple[Any, ...]  # new values of a button's outputs
+Handler = Callable[..., AsyncIterator[Updates]]
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the page shows, as HTML."""
+class ResultView:
+    """HTML of a result and of its text."""
 
     made: str
-    panel: str  # the text that it is about
+    panel: str  # the text itself
 
 
-class Text:
-    """The components of the tab and what they do."""
+class TextTab:
+    """The components of the tab and their event handlers."""
 
     title: ClassVar[str] = "Text"
 
@@ -48,7 +57,7 @@ class Text:
         self.entrance = entrance
         self.tasks = [task(entrance) for task in TASKS]
         self.uploads = parts.Uploads()
-        self.working: dict[str, Work[Shown]] = {}  # by session
+        self.working: dict[str, BackgroundCall[ResultView]] = {}  # by session
 
     def draw(self, tab: gr.Tab) -> None:
         with gr.Row(elem_id="text-main"):
@@ -66,22 +75,22 @@ class Text:
         self.where = gr.Radio(places, value=LIBRARY, label="Text", interactive=True, elem_id="text-where")
         with gr.Column(elem_id="text-of-library", elem_classes="text-part"):
             self.query = gr.Textbox(
-                label="Search", placeholder="words in titles or in what was said", submit_btn=True, elem_id="text-query"
+                label="Search", placeholder="words in titles or transcripts", submit_btn=True, elem_id="text-query"
             )
             self.picked = gr.Dropdown([], label="Transcript", elem_id="text-picked")
         with gr.Column(elem_id="text-of-pasted", elem_classes="text-part"):
-            self.pasted = gr.Textbox(label="Text to work on", lines=6, max_lines=16, elem_id="text-pasted")
+            self.pasted = gr.Textbox(label="Pasted text", lines=6, max_lines=16, elem_id="text-pasted")
 
     def _draw_tasks(self) -> None:
         titles = [(task.title, task.name) for task in self.tasks]
-        self.task = gr.Radio(titles, value=titles[0][1], label="What to do", interactive=True, elem_id="text-task")
+        self.task = gr.Radio(titles, value=titles[0][1], label="Task", interactive=True, elem_id="text-task")
         self.controls: dict[str, dict[str, Component]] = {}
         for task in self.tasks:
             with gr.Column(elem_id=f"text-of-{task.name}", elem_classes="text-part"):
                 self.controls[task.name] = task.draw()
                 if not task.of_text:
                     parts.html(f"<p>{OF_LIBRARY}</p>", elem_classes="text-hint")
-        self.model = gr.Dropdown(self._writers(), value=AUTO, label="Who writes", elem_id="text-model")
+        self.model = gr.Dropdown(self._model_choices(), value=AUTO, label="Model", elem_id="text-model")
         with gr.Column(elem_id="text-foot"):
             with gr.Row(elem_id="text-actions"):
                 self.go = {
@@ -106,106 +115,106 @@ class Text:
                 **parts.RAW,
             )
         self.stop.click(self.stopped, **parts.PRIVATE)
-        blocks = gr.context.Context.root_block
+        blocks = root_blocks()
         changing = [self.model, *(control for task in self.tasks for control in task.changing)]
         blocks.load(self.renew, None, changing, **parts.PRIVATE)
         blocks.unload(self.end)
 
-    # What happens. Gradio answers raw HTTP for each of these: what is private is read by operations, which authorise.
+    # Event handlers. Gradio exposes each to raw HTTP; private data is read only by operations, which authorise.
 
     def offer(self, query: Any, picked: Any, request: gr.Request) -> tuple[Any, Any]:
-        """Fill the list with the visitor's transcripts; what was chosen stays, if it is there."""
+        """Fill the list with the caller's transcripts, and keep the selection if it is listed."""
         try:
-            found, said = library.choices(self._visit(request), str(query or ""))
+            found, said = library.choices(self._page_request(request), str(query or ""))
         except Exception as problem:
-            return _said(problem), gr.update(choices=[], value=None)
+            return _message(problem), gr.update(choices=[], value=None)
         ids = [id for _, id in found]
         chosen = picked if picked in ids else next(iter(ids), None)
         return notice(said) if said else "", gr.update(choices=found, value=chosen)
 
     def open(self, picked: Any, request: gr.Request) -> tuple[str, str, str]:
-        """Show the transcript that was chosen."""
+        """Show the selected transcript."""
         if not picked:
             return "", "", EMPTY
         try:
-            return "", "", panel(self._visit(request).stored(picked))
+            return "", "", panel(self._page_request(request).stored(picked))
         except Exception as problem:
-            return _said(problem), "", EMPTY
+            return _message(problem), "", EMPTY
 
     def renew(self, request: gr.Request) -> dict[Component, Any]:
-        """Fill the lists whose choices depend on what is here now."""
-        visit = self._visit(request)
-        lists = {control: update for task in self.tasks for control, update in task.renewed(visit).items()}
-        return lists | {self.model: gr.update(choices=self._writers())}
+        """Refresh the lists that depend on installed models and templates."""
+        page = self._page_request(request)
+        lists = {control: update for task in self.tasks for control, update in task.renewed(page).items()}
+        return lists | {self.model: gr.update(choices=self._model_choices())}
 
     def end(self, request: gr.Request) -> None:
-        """Forget what a visitor who has gone had."""
+        """Delete uploads and conversations of a closed page session."""
         session = str(request.session_hash)
         self.uploads.end(session)
         for task in self.tasks:
             task.end(session)
 
     def stopped(self, request: gr.Request) -> None:
-        """Stop the visitor's work, which then says so."""
+        """Cancel the session's task; `_run` reports it."""
         work = self.working.get(str(request.session_hash))
         if work:
             work.cancel()
 
-    def _handler(self, task: Task) -> Handler:
+    def _handler(self, task: TextTask) -> Handler:
         async def work(
             request: gr.Request, where: Any, picked: Any, pasted: Any, model: Any, *controls: Any
-        ) -> AsyncIterator[News]:
+        ) -> AsyncIterator[Updates]:
             values = dict(zip(self.controls[task.name], controls, strict=True)) | {"model": model}
 
-            def job(tell: Tell) -> Shown:
-                visit = self._visit(request, tell)
-                source = _source(visit, where, picked, pasted)
-                return Shown(made(task.run(visit, source, values)), panel(source))
+            def job(report: ReportProgress) -> ResultView:
+                page = self._page_request(request, report)
+                source = _source(page, where, picked, pasted)
+                return ResultView(made(task.run(page, source, values)), panel(source))
 
-            async for news in self._run(job, str(request.session_hash)):
-                yield news
+            async for updates in self._run(job, str(request.session_hash)):
+                yield updates
 
         return work
 
-    def _writers(self) -> list[tuple[str, str]]:
-        """Who can be asked to write, and the language models that are here."""
+    def _model_choices(self) -> list[tuple[str, str]]:
+        """Return the choices of a model: automatic, none, or an installed language model."""
         here = self.entrance.runtime.pool.available("write")
         models = [(model.name, model.id) for model in here if not model.for_tests]
-        return [("The best that is here", AUTO), ("Nobody: the text's own sentences", EXTRACTIVE), *models]
+        return [("Automatic (best installed)", AUTO), ("None (sentences of the text)", EXTRACTIVE), *models]
 
-    def _visit(self, request: gr.Request, tell: Tell = lambda news: None) -> Visit:
-        return Visit(self.entrance, request, self.uploads, tell)
+    def _page_request(self, request: gr.Request, report: ReportProgress = lambda event: None) -> PageRequest:
+        return PageRequest(self.entrance, request, self.uploads, report)
 
-    async def _run(self, job: Callable[[Tell], Shown], session: str) -> AsyncIterator[News]:
-        """Work, and show how far it is; an answer takes the place of the one before, an error leaves it."""
+    async def _run(self, job: Callable[[ReportProgress], ResultView], session: str) -> AsyncIterator[Updates]:
+        """Run a task and show progress; a result replaces the previous one, an error keeps it."""
         began = time.monotonic()
-        yield self._news(working(Event("queued"), 0), busy=True)
+        yield self._updates(working(Event("queued"), 0), busy=True)
         try:
-            async with Work(job) as work:
+            async with BackgroundCall(job) as work:
                 self.working[session] = work
-                async for told in work.updates():
-                    for event in told[-1:]:
-                        yield self._news(working(event, time.monotonic() - began), busy=True)
-                yield self._news("", busy=False, shown=work.result())
+                async for events in work.updates():
+                    for event in events[-1:]:
+                        yield self._updates(working(event, time.monotonic() - began), busy=True)
+                yield self._updates("", busy=False, shown=work.result())
         except Cancelled:
-            yield self._news(notice("Cancelled."), busy=False)
+            yield self._updates(notice("Cancelled."), busy=False)
         except Exception as problem:
-            yield self._news(_said(problem), busy=False)
+            yield self._updates(_message(problem), busy=False)
         finally:
             self.working.pop(session, None)
 
-    def _news(self, status: str, busy: bool, shown: Shown | None = None) -> News:
+    def _updates(self, status: str, busy: bool, shown: ResultView | None = None) -> Updates:
         parts = (shown.made, shown.panel) if shown else (gr.skip(), gr.skip())
         return status, *parts, gr.update(interactive=busy), *(gr.update(interactive=not busy) for _ in self.go)
 
 
-def _source(visit: Visit, where: Any, picked: Any, pasted: Any) -> Source:
+def _source(page: PageRequest, where: Any, picked: Any, pasted: Any) -> TextSource:
     if where != LIBRARY:
-        return Source.pasted(pasted)
+        return TextSource.pasted(pasted)
     if not picked:
-        raise BadInput("No transcript is chosen: choose one of the list, or paste a text.")
-    return visit.stored(picked)
+        raise BadInput("No transcript is selected. Select one from the list, or paste a text.")
+    return page.stored(picked)
 
 
-def _said(problem: Exception) -> str:
+def _message(problem: Exception) -> str:
     return GATE if isinstance(problem, Unauthorized) else notice(sentence(problem), "error")

@@ -1,4 +1,4 @@
-"""Answers of operations as the JSON that HTTP gives: what the rest of the tab reads, shows and saves."""
+"""Results of operations as JSON, as in HTTP, which the tab renders and saves."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ Wire = Mapping[str, Any]
 
 
 def plain(made: Any) -> Any:
+    """Convert a result to JSON values."""
     return TypeAdapter(type(made)).dump_python(made, mode="json")
 
 
 def saved(answer: Wire, stem: str, what: str, text: str = "", kind: tuple[str, str] = MARKDOWN) -> list[Saved]:
-    """An answer as files: its text, if it has one, and all of it."""
+    """Return an answer as files: its text, if any, and its JSON."""
     suffix, media_type = kind
     whole = json.dumps(answer, ensure_ascii=False, indent=2)
     texts = [Saved(f"{stem} {what}{suffix}", media_type, text)] if text else []
@@ -28,6 +29,6 @@ def saved(answer: Wire, stem: str, what: str, text: str = "", kind: tuple[str, s
 
 
 def spans(item: Wire) -> list[TextSpan]:
-    """Where an item rests: the members `spans`, `span`, or its own `start` and `end`."""
+    """Return the spans of an item: its fields `spans`, `span`, or `start` and `end`."""
     found: Sequence[Wire] = item.get("spans") or [item.get("span") or item]
     return [TextSpan(one["start"], one["end"]) for one in found if isinstance(one.get("end"), int)]

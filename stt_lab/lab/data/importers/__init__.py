@@ -1,7 +1,7 @@
-"""Other people's layouts become a manifest: `import_dataset("librispeech", source, target)`.
+"""Import datasets from other layouts into a manifest: `import_dataset("librispeech", source, target)`.
 
-An importer is a function of a folder or file and `Options` that yields items; it is imported when it is asked for.
-What does not fit its layout is one sentence that names the file and the line.
+An importer is a module with `read(source, options)` that yields items; it is loaded on demand. An error is a sentence
+that names the file and the line.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from pathlib import Path
 
 from stt_lab.errors import BadInput, Conflict, MissingFile
 from stt_lab.lab.data.dataset import MANIFEST, write_manifest
-from stt_lab.lab.data.importers.options import Options
+from stt_lab.lab.data.importers.options import ImportOptions
 from stt_lab.lab.data.items import Dataset, Flaw, Item
 
-__all__ = ["KINDS", "Options", "import_dataset"]
+__all__ = ["KINDS", "ImportOptions", "import_dataset"]
 
-Importer = Callable[[str, Options], Iterator[Item]]
+Importer = Callable[[str, ImportOptions], Iterator[Item]]
 
-KINDS = {  # name, as the module: what it reads
-    "folder": "audio with .txt, .srt, .vtt, .rttm, .stm, .ctm or .TextGrid files of the same names beside it",
-    "table": "a CSV or TSV file with a header; --columns says which column is what",
-    "librispeech": "LibriSpeech as unpacked: SPEAKER/CHAPTER/*.flac and *.trans.txt",
-    "common_voice": "a language of Common Voice as unpacked: clips/ and test.tsv (or --split)",
+KINDS = {  # module: what it reads
+    "folder": "audio with .txt, .srt, .vtt, .rttm, .stm, .ctm or .TextGrid files of the same name beside it",
+    "table": "a CSV or TSV file with a header; --columns maps its columns",
+    "librispeech": "unpacked LibriSpeech: SPEAKER/CHAPTER/*.flac and *.trans.txt",
+    "common_voice": "one unpacked language of Common Voice: clips/ and test.tsv (or --split)",
     "fleurs": "FLEURS: LANGUAGE/test.tsv (or --split) and LANGUAGE/audio/test/*.wav",
-    "ami": "AMI: audio of meetings and the manual annotations in XML; RTTM files win where there are some",
-    "voxconverse": "VoxConverse: WAV and RTTM files of the same names, in any folders below",
-    "huggingface": "a dataset of Hugging Face: saved to disk, parquet, an audio folder, or a name of the hub",
+    "ami": "AMI: meeting audio and the manual annotations in XML; RTTM files take precedence",
+    "voxconverse": "VoxConverse: WAV and RTTM files of the same name, in any subfolders",
+    "huggingface": "a Hugging Face dataset: saved to disk, parquet, an audio folder, or a name on the hub",
 }
-AUDIO = "audio"  # folder of copies, beside the manifest
+AUDIO = "audio"  # folder of copied or linked audio, beside the manifest
 
 
-def import_dataset(kind: str, source: str | Path, target: Path, options: Options | None = None) -> Dataset:
-    """Write `target`/manifest.jsonl from a source of that kind; nothing is written when that fails.
+def import_dataset(kind: str, source: str | Path, target: Path, options: ImportOptions | None = None) -> Dataset:
+    """Import a source of the layout `kind` into `target`/manifest.jsonl; write nothing on failure.
 
-    The manifest names audio where it lies, unless the options want copies or links in `target`/audio.
+    The manifest refers to audio in place, unless the options ask for copies or links in `target`/audio.
     """
-    options = options or Options()
+    options = options or ImportOptions()
     target = Path(os.path.abspath(target))
     for name in (MANIFEST, AUDIO)[: 1 if options.audio == "refer" else 2]:
         _check_free(target / name)
@@ -56,7 +56,7 @@ def import_dataset(kind: str, source: str | Path, target: Path, options: Options
             target.rmdir()
 
 
-def _filled(kind: str, source: str | Path, target: Path, options: Options) -> Dataset:
+def _filled(kind: str, source: str | Path, target: Path, options: ImportOptions) -> Dataset:
     with tempfile.TemporaryDirectory(prefix=".import-", dir=target) as name:
         scratch, final = Path(name) / AUDIO, target / AUDIO
         scratch.mkdir()
@@ -72,23 +72,23 @@ def _filled(kind: str, source: str | Path, target: Path, options: Options) -> Da
             write_manifest(dataset, target / MANIFEST)
         except BaseException:
             if held:
-                final.rename(scratch)  # which goes with its folder
+                final.rename(scratch)  # deleted with the temporary folder
             raise
     return dataset
 
 
 def _check_free(path: Path) -> None:
     if path.exists():
-        raise Conflict(f"{path} is there already: remove it, or choose another folder.")
+        raise Conflict(f"{path} already exists. Remove it, or choose another folder.")
 
 
-def _collected(kind: str, source: str, options: Options) -> Iterator[Item]:
-    """The items, each with an id of its own and what the options know of all."""
+def _collected(kind: str, source: str, options: ImportOptions) -> Iterator[Item]:
+    """Yield items with unique ids, completed with the defaults of the options."""
     seen = set()
     try:
         for item in _importer(kind)(source, options):
             if item.id in seen:
-                raise Flaw(f"two recordings are called {item.id}", "give each a name of its own")
+                raise Flaw(f"two recordings are called {item.id}", "give each a unique name")
             seen.add(item.id)
             yield replace(
                 item,
@@ -99,21 +99,21 @@ def _collected(kind: str, source: str, options: Options) -> Iterator[Item]:
     except Flaw as flaw:
         raise BadInput(str(flaw)) from None
     if not seen:
-        raise BadInput(f"{source} has no recordings of the layout {kind}: {KINDS[kind]}.")
+        raise BadInput(f"{source} has no recordings in the layout {kind}. Expected: {KINDS[kind]}.")
 
 
 def _importer(kind: str) -> Importer:
     if kind not in KINDS:
-        raise BadInput(f"There is no layout {kind[:30]!r}: use one of {', '.join(KINDS)}.")
+        raise BadInput(f"Unknown layout {kind[:30]!r}. Choose from {', '.join(KINDS)}.")
     made: Importer = importlib.import_module(f"{__name__}.{kind}").read
     return made
 
 
 def _taken(items: tuple[Item, ...], folder: Path, how: str) -> Iterator[Item]:
-    """The items with their audio copied or linked into the folder."""
+    """Copy or link the audio of items into the folder."""
     for item in items:
         if not item.audio.is_file():
-            raise MissingFile(f"The audio of {item.id} is missing: correct its name, or put the file there.")
+            raise MissingFile(f"The audio of {item.id} does not exist. Correct its name, or add the file.")
         if item.audio.is_relative_to(folder):
             yield item
             continue
@@ -126,7 +126,7 @@ def _taken(items: tuple[Item, ...], folder: Path, how: str) -> Iterator[Item]:
 
 
 def _free(folder: Path, id: str, suffix: str) -> Path:
-    """A path in the folder that nothing has yet, with a name made from the id."""
+    """Return an unused path in the folder, named after the id."""
     plain = re.sub(r"[^\w.-]+", "_", id)[-100:].lstrip(".") or "audio"
     names = (f"{plain}{f'-{number}' if number > 1 else ''}{suffix}" for number in count(1))
     return next(path for path in map(folder.joinpath, names) if not path.exists() and not path.is_symlink())

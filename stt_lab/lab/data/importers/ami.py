@@ -1,7 +1,7 @@
-"""AMI (Carletta et al. 2005): audio of meetings, and the manual annotations in NXT's XML.
+"""Import AMI (Carletta et al. 2005): meeting audio, and the manual annotations in NXT's XML.
 
-words/ES2002a.A.words.xml holds the words of a speaker with their times, segments/ES2002a.A.segments.xml says which
-of them make an utterance. Turns come from ES2002a.rttm where there is one (such as those of pyannote's
+words/ES2002a.A.words.xml has the words of a speaker with their times, segments/ES2002a.A.segments.xml says which of
+them form an utterance. Turns come from ES2002a.rttm if it exists (such as those of pyannote's
 AMI-diarization-setup, which most papers score with), else from the segments.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from stt_lab.lab.data.annotations import Annotation, read_annotation, span
-from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, Options, annotated, files, folder_of
+from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, ImportOptions, annotated, files, folder_of
 from stt_lab.lab.data.importers.voxconverse import rttms
 from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.types import Segment, Turn, Word
@@ -26,8 +26,8 @@ RANGE = re.compile(r".*#id\(([^()]*)\)(?:\.\.id\(([^()]*)\))?")
 MIX = "Mix-Headset"
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
-    """An item for each meeting, on the mix of its headsets unless --split names another device (Array1-01)."""
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
+    """Yield an item per meeting, with the mix of its headsets unless --split names another device (Array1-01)."""
     folder = folder_of(source)
     named = {path.name: path for path in files(folder, frozenset([".xml"]))}
     turns = rttms(folder)
@@ -45,7 +45,7 @@ def read(source: str, options: Options) -> Iterator[Item]:
 
 
 def _meeting(name: str, named: dict[str, Path]) -> Annotation:
-    """What all speakers say. They are called by their letter, A to E."""
+    """Read the annotations of all speakers of a meeting; speakers are named by their letter, A to E."""
     segments: list[Segment] = []
     agents = sorted(key.split(".")[1] for key in named if re.fullmatch(rf"{name}\.\w+\.words\.xml", key))
     for agent in agents:
@@ -65,11 +65,13 @@ def _root(path: Path) -> ElementTree.Element:
     try:
         return ElementTree.parse(path).getroot()
     except ElementTree.ParseError as problem:
-        raise Flaw(f"{path.name} line {problem.position[0]} is not XML", "check that the download is whole") from None
+        raise Flaw(
+            f"{path.name} line {problem.position[0]} is not XML", "check that the download is complete"
+        ) from None
 
 
 def _words(path: Path, agent: str) -> dict[str, Word | None]:
-    """By id, in order: words with a leading space, punctuation without; None for laughter, gaps and the like."""
+    """Return words by id in order, with a leading space unless punctuation; None for laughter, gaps and so on."""
     found: dict[str, Word | None] = {}
     last = 0.0
     for element in _root(path):
@@ -85,11 +87,11 @@ def _words(path: Path, agent: str) -> dict[str, Word | None]:
 
 
 def _time(element: ElementTree.Element, name: str, default: float, where: str) -> float:
-    """Seconds; a few words have no times and get the end of the word before."""
+    """Return seconds; a few words have no times and get the end of the word before."""
     try:
         return float(element.get(name, default))
     except ValueError:
-        raise Flaw(f"{where} has a {name} that is no number", "check that the download is whole") from None
+        raise Flaw(f"{where} has a {name} that is not a number", "check that the download is complete") from None
 
 
 def _segments(path: Path, words: dict[str, Word | None], agent: str) -> Iterator[Segment]:
@@ -100,7 +102,10 @@ def _segments(path: Path, words: dict[str, Word | None], agent: str) -> Iterator
         for child in element.iter(NITE + "child"):
             found = RANGE.fullmatch(child.get("href", ""))
             if found is None or found[1] not in order or (found[2] or found[1]) not in order:
-                raise Flaw(f"{path.name} {element.get(NITE + 'id')} names words that are not there", "unpack it again")
+                raise Flaw(
+                    f"{path.name} {element.get(NITE + 'id')} refers to words that do not exist",
+                    "unpack the annotations again",
+                )
             stretch = all_words[order[found[1]] : order[found[2] or found[1]] + 1]
             chosen += [word for word in stretch if word is not None]
         text = "".join(word.text for word in chosen).strip()

@@ -1,11 +1,11 @@
-"""FLEURS (Conneau et al. 2022): en_us/test.tsv without a header, and en_us/audio/test/*.wav."""
+"""Import FLEURS (Conneau et al. 2022): en_us/test.tsv without a header, and en_us/audio/test/*.wav."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from stt_lab.lab.data.importers.options import Options, code_of, folder_of, lines
+from stt_lab.lab.data.importers.options import ImportOptions, code_of, folder_of, lines
 from stt_lab.lab.data.items import Flaw, Item
 
 __all__ = ["read"]
@@ -13,8 +13,8 @@ __all__ = ["read"]
 FIELDS = ("sentence", "file", "raw_transcription", "transcription", "characters", "samples", "gender")
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
-    """The items of one language's folder, or of all below: the text as written, with case and punctuation."""
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
+    """Yield items of one language's folder, or of all its subfolders; the text keeps case and punctuation."""
     folder = folder_of(source)
     split = options.split or "test"
     for table in sorted({*folder.glob(f"{split}.tsv"), *folder.glob(f"*/{split}.tsv")}):
@@ -25,11 +25,11 @@ def _language(table: Path, split: str) -> Iterator[Item]:
     place = table.parent.name  # en_us
     audio = table.parent / "audio" / split
     if not audio.is_dir():
-        raise Flaw(f"{place}/audio/{split} is no folder", f"unpack {place}/audio/{split}.tar.gz there")
+        raise Flaw(f"{place}/audio/{split} is not a folder", f"unpack {place}/audio/{split}.tar.gz there")
     for where, line in lines(table, f"{place}/{table.name}"):
         cells = line.split("\t")
         if len(cells) != len(FIELDS) or "/" in cells[1]:
-            raise Flaw(f"{where} has not the fields {', '.join(FIELDS)}", "check that the download is whole")
+            raise Flaw(f"{where} does not have the fields {', '.join(FIELDS)}", "check that the download is complete")
         row = dict(zip(FIELDS, cells, strict=True))
         yield Item(
             id=f"{place}/{Path(row['file']).stem}",

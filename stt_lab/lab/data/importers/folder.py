@@ -1,4 +1,4 @@
-"""A folder of recordings with annotations beside them: talk.wav, talk.txt, talk.rttm."""
+"""Import a folder of recordings with annotations beside them: talk.wav, talk.txt, talk.rttm."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from operator import or_
 from pathlib import Path
 
 from stt_lab.lab.data.annotations import Annotation, read_annotation
-from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, Options, annotated, files, folder_of
+from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, ImportOptions, annotated, files, folder_of
 from stt_lab.lab.data.items import Item
 
 __all__ = ["read"]
 
-ORDER = (".txt", ".rttm", ".stm", ".textgrid", ".vtt", ".srt", ".ctm")  # where several tell the same, the first counts
+ORDER = (".txt", ".rttm", ".stm", ".textgrid", ".vtt", ".srt", ".ctm")  # if several contain the same, the first counts
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
-    """An item for each file of sound, also for those without annotations."""
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
+    """Yield an item per audio file, with or without annotations."""
     folder = folder_of(source)
     beside = {(path.with_suffix(""), path.suffix.lower()): path for path in files(folder, frozenset(ORDER))}
     audios = files(folder, AUDIO_SUFFIXES)

@@ -1,18 +1,18 @@
-"""LibriSpeech (Panayotov et al. 2015), and corpora in its layout: 84/121123/84-121123.trans.txt and *.flac."""
+"""Import LibriSpeech (Panayotov et al. 2015) and corpora in its layout: 84/121123/84-121123.trans.txt and *.flac."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, Options, files, folder_of, lines
+from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, ImportOptions, files, folder_of, lines
 from stt_lab.lab.data.items import Flaw, Item
 
 __all__ = ["read"]
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
-    """An item for each line of each .trans.txt, with the speaker in its extra columns; --split picks test-clean."""
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
+    """Yield an item per line of each .trans.txt, with its speaker in `extra`; --split selects e.g. test-clean."""
     folder = folder_of(source)
     tables = [path for path in files(folder, frozenset([".txt"])) if path.name.endswith(".trans.txt")]
     for table in tables:
@@ -27,7 +27,7 @@ def _chapter(table: Path, name: str) -> Iterator[Item]:
         if not text.strip():
             raise Flaw(f"{where} has no text after {id[:40]!r}", "write ID TEXT")
         if id not in beside:
-            raise Flaw(f"{where}: there is no {id[:40]}.flac beside it", "check that the download is whole")
+            raise Flaw(f"{where}: {id[:40]}.flac is missing in its folder", "check that the download is complete")
         speaker, _, rest = id.partition("-")
         extra = {"speaker": speaker, "chapter": rest.partition("-")[0]}
         yield Item(id, beside[id], "en", text.strip(), licence="CC BY 4.0", source="LibriSpeech", extra=extra)

@@ -1,4 +1,4 @@
-"""What importers are told, and what several of them need."""
+"""Options of importers, and helpers that several of them share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stt_lab.lab.data.annotations import Annotation
 from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.text import language_code
 
-__all__ = ["AUDIO_SUFFIXES", "Options", "annotated", "code_of", "files", "folder_of", "lines"]
+__all__ = ["AUDIO_SUFFIXES", "ImportOptions", "annotated", "code_of", "files", "folder_of", "lines"]
 
 SOUND = ("wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "aac", "wma", "amr", "aif", "aiff", "sph")
 VIDEO = ("mp4", "webm", "mkv", "avi", "mov", "wmv", "mpg", "ts")
@@ -22,37 +22,37 @@ AUDIO_SUFFIXES = frozenset(f".{name}" for name in (*SOUND, *VIDEO))
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a layout does not say of itself."""
+class ImportOptions:
+    """Options of an import, mostly for what a layout does not record."""
 
-    language: str | None = None  # of recordings whose layout names none
+    language: str | None = None  # for recordings whose layout names none
     licence: str | None = None
     source: str = ""
-    split: str = ""  # "" is the layout's own default
-    columns: Mapping[str, str] = field(default_factory=dict)  # of tables: the manifest's name to the table's
+    split: str = ""  # "": the layout's default
+    columns: Mapping[str, str] = field(default_factory=dict)  # of tables: manifest column to table column
     audio: Literal["refer", "copy", "link"] = "refer"
-    scratch: Path = Path()  # for audio that lies in no file yet; `import_dataset` sets it
+    scratch: Path = Path()  # for audio that is not in a file yet; set by `import_dataset`
 
 
 def folder_of(source: str) -> Path:
-    """The folder, absolute. Raises Flaw where there is none."""
+    """Return the absolute folder. Raises Flaw if it does not exist."""
     path = Path(os.path.abspath(source))
     if not path.is_dir():
-        raise Flaw(f"{source} is no folder", "give the folder that holds the recordings")
+        raise Flaw(f"{source} is not a folder", "pass the folder with the recordings")
     return path
 
 
 def files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Files of these suffixes in the folder and those below, sorted; hidden ones are left out."""
+    """List files with these suffixes, recursively and sorted; skip hidden ones."""
     found = (Path(where) / name for where, _, names in os.walk(folder) for name in names)
     visible = (path for path in found if path.suffix.lower() in suffixes)
     return sorted(path for path in visible if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def lines(path: Path, name: str) -> Iterator[tuple[str, str]]:
-    """Where a line stands, and the line: for text files that may be long. Raises Flaw."""
+    """Yield (place, line) of a text file that may be long. Raises Flaw."""
     if not path.is_file():
-        raise Flaw(f"{name} does not exist", "check that the download is whole")
+        raise Flaw(f"{name} does not exist", "check that the download is complete")
     number = 0
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -64,7 +64,7 @@ def lines(path: Path, name: str) -> Iterator[tuple[str, str]]:
 
 
 def code_of(tag: str) -> str | None:
-    """The code of a language named as "sv-SE" or "en_us"; one that no recogniser here knows keeps its first part."""
+    """Return the language code of a tag such as "sv-SE" or "en_us"; of an unknown tag its first part."""
     try:
         return language_code(tag)
     except BadInput:
@@ -72,7 +72,7 @@ def code_of(tag: str) -> str | None:
 
 
 def annotated(id: str, audio: Path, known: Annotation, **more: str | None) -> Item:
-    """An item of what annotation files say; its kind follows from them."""
+    """Build an item from annotations; its kind follows from text and speakers."""
     speakers = {part.speaker for part in known.turns or ()} | {part.speaker for part in known.segments or ()}
     kind = "non-speech" if known.text == "" else "multi-speaker" if len(speakers) > 1 else "speech"
     return Item(

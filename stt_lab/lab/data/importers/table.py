@@ -1,4 +1,4 @@
-"""CSV and TSV files with a header; `Options.columns` maps the manifest's names to the table's."""
+"""Import CSV and TSV files with a header; `ImportOptions.columns` maps manifest columns to table columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stt_lab.lab.data.importers.options import Options
+from stt_lab.lab.data.importers.options import ImportOptions
 from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.lab.data.rows import OWNERS, parse
 
@@ -18,8 +18,8 @@ MAX_CELL = 64 * 1024 * 1024  # characters
 DELIMITERS = ",;\t|"
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
-    """An item for each row. An empty cell says that a value is not known, but for the text of kind non-speech."""
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
+    """Yield an item per row. An empty cell means unknown, except for `text` if `kind` is non-speech."""
     path = Path(os.path.abspath(source))
     for where, row in rows(path, options.columns):
         columns = mapped(row, options.columns)
@@ -30,9 +30,9 @@ def read(source: str, options: Options) -> Iterator[Item]:
 
 
 def rows(path: Path, columns: Mapping[str, str], quoting: bool = True) -> Iterator[tuple[str, dict[str, str]]]:
-    """Where a row stands, and its cells. Raises Flaw for what is no table, and where a column is missing."""
+    """Yield (place, cells) of a table. Raises Flaw if it is not a table, or a column is missing."""
     if not path.is_file():
-        raise Flaw(f"{path.name} does not exist", "give a .csv or .tsv file with a header")
+        raise Flaw(f"{path.name} does not exist", "pass a .csv or .tsv file with a header")
     csv.field_size_limit(MAX_CELL)
     line = 0
     try:
@@ -47,7 +47,8 @@ def rows(path: Path, columns: Mapping[str, str], quoting: bool = True) -> Iterat
                 where = f"{path.name} line {line}"
                 if None in row or None in row.values():
                     raise Flaw(
-                        f"{where} has not {len(reader.fieldnames or ())} cells as the header has", "mend the row"
+                        f"{where} does not have {len(reader.fieldnames or ())} cells like the header",
+                        "correct the row",
                     )
                 yield where, row
     except UnicodeDecodeError:
@@ -62,17 +63,17 @@ def _delimiter(path: Path, head: str) -> str:
 
 def _check_head(path: Path, names: list[str] | Any, columns: Mapping[str, str]) -> None:
     if len(set(names)) < len(names):
-        raise Flaw(f"{path.name} line 1 names a column twice", "give each column a name of its own")
+        raise Flaw(f"{path.name} line 1 names a column twice", "give each column a unique name")
     for column, name in columns.items():
         if name not in names:
             known = ", ".join(names)[:200]
             raise Flaw(f"{path.name} line 1 has no column {name!r} for {column}", f"choose from {known}")
     if "audio" not in columns and "audio" not in map(OWNERS.get, names):
-        raise Flaw(f"{path.name} line 1 has no column audio", "say which it is: --columns audio=NAME,text=NAME")
+        raise Flaw(f"{path.name} line 1 has no column audio", "name it with --columns audio=NAME,text=NAME")
 
 
 def mapped(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """The cells under the manifest's names; one that would be taken for what is mapped gets a "_" after its name."""
+    """Rename cells to manifest columns; an unmapped cell whose name collides with a mapped one gets a trailing "_"."""
     found = {column: row[name] for column, name in columns.items()}
     taken = set(columns.values())
     rest = {name: value for name, value in row.items() if name not in taken}
@@ -80,14 +81,14 @@ def mapped(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]
 
 
 def to_item(columns: dict[str, Any], folder: Path, where: str) -> Item:
-    """The item of such columns, numbers written as text allowed. Raises Flaw that says where."""
+    """Parse columns into an item; numbers may be text. Raises Flaw with the place."""
     try:
         for name in ("duration", "duration_s"):
             if isinstance(columns.get(name), str):
                 columns |= {name: _number(columns[name], name)}
         return parse(columns, folder, None).item
     except Flaw as flaw:
-        raise Flaw(f"{where}: {flaw.what}", flaw.mend) from None
+        raise Flaw(f"{where}: {flaw.what}", flaw.fix) from None
 
 
 def _number(cell: str, name: str) -> float:

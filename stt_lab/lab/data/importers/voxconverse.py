@@ -1,4 +1,4 @@
-"""VoxConverse (Chung et al. 2020): WAV files of one download, RTTM files of another."""
+"""Import VoxConverse (Chung et al. 2020): WAV files of one download, RTTM files of another."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stt_lab.lab.data.annotations import read_annotation
-from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, Options, annotated, files, folder_of
+from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, ImportOptions, annotated, files, folder_of
 from stt_lab.lab.data.items import Flaw, Item
 
 __all__ = ["read", "rttms"]
 
 
-def read(source: str, options: Options) -> Iterator[Item]:
-    """An item for each file of sound; --split dev takes those in folders with dev in their name."""
+def read(source: str, options: ImportOptions) -> Iterator[Item]:
+    """Yield an item per audio file; --split dev selects those in folders with dev in their name."""
     folder = folder_of(source)
     turns = rttms(folder)
     for audio in files(folder, AUDIO_SUFFIXES):
@@ -28,5 +28,5 @@ def read(source: str, options: Options) -> Iterator[Item]:
 
 
 def rttms(folder: Path) -> dict[str, Path]:
-    """RTTM files of the folder and those below, by name of the recording."""
+    """Return RTTM files, searched recursively, by recording name."""
     return {path.stem: path for path in files(folder, frozenset([".rttm"]))}

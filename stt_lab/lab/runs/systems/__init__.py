@@ -1,14 +1,14 @@
-"""Systems under test: ours, programs of others in processes of their own, and services behind a URL."""
+"""Systems under test: our engines, external programs in child processes, and services behind a URL."""
 
 from __future__ import annotations
 
 from stt_lab.lab.runs.systems.child import FasterWhisper, OpenAiWhisper, Pyannote, WhisperCpp, WhisperX
-from stt_lab.lab.runs.systems.ours import Ours
-from stt_lab.lab.runs.systems.protocol import Kind
+from stt_lab.lab.runs.systems.ours import OwnConfig
+from stt_lab.lab.runs.systems.protocol import SystemConfig
 from stt_lab.lab.runs.systems.web import OpenAiService, SttService
 
-KINDS: dict[str, type[Kind]] = {  # `engine` in suites.toml -> its settings
-    "stt_lab": Ours,
+KINDS: dict[str, type[SystemConfig]] = {  # `engine` in suites.toml -> its config
+    "stt_lab": OwnConfig,
     "faster-whisper": FasterWhisper,
     "openai-whisper": OpenAiWhisper,
     "whisper.cpp": WhisperCpp,

@@ -1,7 +1,7 @@
-"""Programs of others, each in a process of its own and, where one is there, a Python environment of its own.
+"""External programs, each in a child process and, if there is one, in its own Python environment.
 
-The process is `drivers/loop.py DRIVER`; JSON lines go both ways, and sound crosses as the file of decoded samples. An
-environment is a folder `eval/envs/ENGINE`, or what the system's `python` names; else this Python is tried.
+The child is `drivers/loop.py DRIVER`; messages are JSON lines, and audio is passed as a file of decoded samples. The
+environment is the folder `eval/envs/ENGINE` or the system's `python`; otherwise this Python is tried.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from stt_lab.engines.hosts import LIBRARIES, tuning
 from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, Cancelled, EngineCrashed, ModelMissing, SttError, Unavailable
 from stt_lab.lab.data.dataset import Item
-from stt_lab.lab.runs.systems.protocol import Bench, Heard, told_language, told_speakers
+from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting, speaker_setting
 from stt_lab.settings import Settings
 from stt_lab.types import Audio, Event, Segment, Turn, Word
 from stt_lab.weights import catalog
 
 DRIVERS = Path(__file__).with_name("drivers")
-LOAD_S = 600.0  # a cold disk and the import of torch
+LOAD_S = 600.0  # a cold disk, and importing torch
 POLL_S = 0.2
-CONVERTED = {"ggml": "{}.ggml", "pt": "{}.pt"}  # of eval/convert_ggml.py, in models_dir/converted
+CONVERTED = {"ggml": "{}.ggml", "pt": "{}.pt"}  # written by eval/convert_ggml.py to models_dir/converted
 
 
 @dataclass(frozen=True)
 class Program:
-    """What differs between the programs."""
+    """What differs between external programs."""
 
     driver: str
-    requirement: str  # what pip installs
-    weights: str = "ct2"  # form that it reads: ct2, ggml or pt
+    requirement: str  # of pip
+    weights: str = "ct2"  # format that it reads: ct2, ggml or pt
     task: str = "transcribe"
-    module: str = ""  # what its driver imports of it
+    module: str = ""  # that its driver imports
 
 
 PROGRAMS = {
@@ -56,43 +56,43 @@ PROGRAMS = {
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """`engine` = one of PROGRAMS. `options` go to the program as they are."""
+class ExternalConfig:
+    """Settings of a program in PROGRAMS. `options` are passed to it unchanged."""
 
     engine: ClassVar[str]
 
-    model: str  # of the catalog: the weights are the same ones that our engines read
+    model: str  # of the catalog: the same weights as for our engines
     language: str = "auto"  # auto, known, or a code
-    speakers: int | Literal["known"] = 0  # known: as many as the reference has
+    speakers: int | Literal["known"] = 0  # known: as many as in the reference
     options: Mapping[str, Any] = field(default_factory=dict)
-    python: str = ""  # an interpreter that has the program; relative to the working directory
+    python: str = ""  # interpreter with the program; relative to the working directory
 
-    def make(self, bench: Bench) -> ChildSystem:
-        return ChildSystem(self, bench, PROGRAMS[self.engine])
+    def make(self, context: SystemContext) -> ChildSystem:
+        return ChildSystem(self, context, PROGRAMS[self.engine])
 
 
 @dataclass(frozen=True)
-class FasterWhisper(Foreign):
+class FasterWhisper(ExternalConfig):
     engine: ClassVar[str] = "faster-whisper"
 
 
 @dataclass(frozen=True)
-class OpenAiWhisper(Foreign):
+class OpenAiWhisper(ExternalConfig):
     engine: ClassVar[str] = "openai-whisper"
 
 
 @dataclass(frozen=True)
-class WhisperCpp(Foreign):
+class WhisperCpp(ExternalConfig):
     engine: ClassVar[str] = "whisper.cpp"
 
 
 @dataclass(frozen=True)
-class WhisperX(Foreign):
+class WhisperX(ExternalConfig):
     engine: ClassVar[str] = "whisperx"
 
 
 @dataclass(frozen=True)
-class Pyannote(Foreign):
+class Pyannote(ExternalConfig):
     engine: ClassVar[str] = "pyannote"
 
 
@@ -100,69 +100,76 @@ class ChildSystem:
     remote = False
     capacity = 1
 
-    def __init__(self, wish: Foreign, bench: Bench, program: Program) -> None:
-        self.name = bench.name
-        self._wish, self._bench, self._program = wish, bench, program
-        self._model = catalog.get(wish.model)
+    def __init__(self, config: ExternalConfig, context: SystemContext, program: Program) -> None:
+        self.name = context.name
+        self._config, self._context, self._program = config, context, program
+        self._model = catalog.get(config.model)
         if self._model.task != program.task:
-            raise BadInput(f"The model '{wish.model}' cannot {program.task}: give {bench.name!r} another one.")
+            raise BadInput(
+                f"The model '{config.model}' cannot {program.task}. Choose another one for {context.name!r}."
+            )
         self._weights = Path()
-        self._python = interpreter(wish, bench)
+        self._python = interpreter(config, context)
         self._child: Child | None = None
-        self._told: dict[str, Any] = {}  # what the program says about itself
+        self._versions: dict[str, Any] = {}  # of packages, as the program reports them
         self._turn = threading.Lock()
 
     def start(self, report: Report) -> None:
-        self._weights = weights_for(self._model, self._program, self._bench.settings)
+        self._weights = weights_for(self._model, self._program, self._context.settings)
         try:
             self._ready(report)
         except Cancelled:
             raise
         except SttError as problem:
-            mend = install(self._wish, self._bench.envs)
-            why = f"The system {self.name!r} does not start. {problem} {mend}, or leave the system out with --systems."
+            reason = str(problem).rstrip(".")
+            remedy = install(self._config, self._context.envs)
+            why = f"The system {self.name!r} cannot start. {reason}. {remedy}, or exclude it with --systems."
             raise Unavailable(why) from None
 
-    def transcribe(self, item: Item, audio: Audio, report: Report) -> Heard:
-        request: dict[str, Any] = {"sound": str(audio.path), "language": told_language(self._wish.language, item)}
+    def transcribe(self, item: Item, audio: Audio, report: Report) -> SystemOutput:
+        request: dict[str, Any] = {"sound": str(audio.path), "language": language_setting(self._config.language, item)}
         if self._program.task == "diarize":
-            request["speakers"] = told_speakers(self._wish.speakers, item)
+            request["speakers"] = speaker_setting(self._config.speakers, item)
         with self._turn:
             child = self._ready(report)
-            answer = child.ask(request, self._bench.timeout_s, report)
-        return _heard(answer)
+            answer = child.ask(request, self._context.timeout_s, report)
+        return _output_of(answer)
 
     def _ready(self, report: Report) -> Child:
         if self._child is None or not self._child.alive:
             self.close()
             self._child = Child(
-                [str(self._python), str(DRIVERS / "loop.py"), self._program.driver], _environ(self._bench)
+                [str(self._python), str(DRIVERS / "loop.py"), self._program.driver], _environ(self._context)
             )
             report(Event("loading"))
-            self._told = self._child.ask(self._hello(), LOAD_S, report)
+            self._versions = self._child.ask(self._hello(), LOAD_S, report)
         return self._child
 
     def _hello(self) -> dict[str, Any]:
-        extra = catalog.extra(self._model, self._bench.settings)
+        extra = catalog.extra(self._model, self._context.settings)
         return {
             "model": self._model.id,
             "weights": str(self._weights),
             "extra": {name: str(path) for name, path in extra},
-            "threads": self._bench.settings.threads,
-            "device": catalog.device(self._bench.settings),
-            "options": dict(self._wish.options),
+            "threads": self._context.settings.threads,
+            "device": catalog.device(self._context.settings),
+            "options": dict(self._config.options),
         }
 
     def processes(self) -> tuple[int, ...]:
         return (self._child.process.pid,) if self._child is not None and self._child.alive else ()
 
     def provenance(self) -> dict[str, Any]:
-        wish = {name: value for name, value in asdict(self._wish).items() if name != "python"}
+        config = {name: value for name, value in asdict(self._config).items() if name != "python"}
         files = (
             [self._weights] if self._weights.is_file() else sorted(p for p in self._weights.iterdir() if p.is_file())
         )
         weights = {path.name: catalog.sha256(path) for path in files}
-        return {"engine": self._wish.engine, "settings": wish, "weights": {self._model.id: weights}} | self._told
+        return {
+            "engine": self._config.engine,
+            "settings": config,
+            "weights": {self._model.id: weights},
+        } | self._versions
 
     def close(self) -> None:
         if self._child is not None:
@@ -170,43 +177,45 @@ class ChildSystem:
             self._child = None
 
 
-def install(wish: Foreign, envs: Path) -> str:
-    """How to get a program, without a full stop."""
-    folder = (envs / wish.engine).as_posix()
-    requirement = PROGRAMS[wish.engine].requirement
+def install(config: ExternalConfig, envs: Path) -> str:
+    """Say how to install a program, without a full stop."""
+    folder = (envs / config.engine).as_posix()
+    requirement = PROGRAMS[config.engine].requirement
     return f"Install it with `python -m venv {folder} && {folder}/bin/pip install '{requirement}'`"
 
 
 def weights_for(model: catalog.Model, program: Program, settings: Settings) -> Path:
-    """The file or folder that the program reads. Raises ModelMissing, which says how to get it."""
+    """Return the file or folder that the program reads. Raises ModelMissing with the command that fetches it."""
     if program.weights == "ct2":
         folder = catalog.locate(model, settings)
         if folder is None:
-            raise ModelMissing(f"The model '{model.id}' is not here: fetch it with `stt-lab models pull {model.id}`.")
+            raise ModelMissing(
+                f"The model '{model.id}' is not installed. Fetch it with `stt-lab models pull {model.id}`."
+            )
         return folder
     path = settings.models_dir / "converted" / CONVERTED[program.weights].format(model.id)
     if not path.is_file():
         raise ModelMissing(
-            f"The weights of '{model.id}' in the form of {program.weights} are not here:"
-            f" make them with `python eval/convert_ggml.py {model.id}`."
+            f"The weights of '{model.id}' in the format {program.weights} do not exist."
+            f" Convert them with `python eval/convert_ggml.py {model.id}`."
         )
     return path
 
 
-def interpreter(wish: Foreign, bench: Bench) -> Path:
-    """The interpreter for the program, links not followed: a link in an environment is what makes it one."""
-    own = bench.envs / wish.engine / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    chosen = Path(wish.python).absolute() if wish.python else own if own.exists() else Path(sys.executable)
+def interpreter(config: ExternalConfig, context: SystemContext) -> Path:
+    """Return the program's interpreter without resolving links, which would leave the virtual environment."""
+    own = context.envs / config.engine / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    chosen = Path(config.python).absolute() if config.python else own if own.exists() else Path(sys.executable)
     if not chosen.exists():
-        raise BadInput(f"There is no Python at {wish.python!r}: set `python` of the system {bench.name!r} to one.")
+        raise BadInput(f"No Python was found at {config.python!r}. Correct `python` of the system {context.name!r}.")
     return chosen
 
 
-def _environ(bench: Bench) -> dict[str, str]:
+def _environ(context: SystemContext) -> dict[str, str]:
     """What Python and the libraries need, without our PYTHONPATH and without secrets; as tuned as for our engines."""
     kept = {name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED + LIBRARIES)}
     kept = {name: value for name, value in kept.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
-    device, settings = catalog.device(bench.settings), bench.settings
+    device, settings = catalog.device(context.settings), context.settings
     return kept | tuning(device, settings.threads, "off") | {"TRANSFORMERS_OFFLINE": "1"}
 
 
@@ -292,11 +301,11 @@ def _last_line(log: Any) -> str:
 # Answers
 
 
-def _heard(answer: dict[str, Any]) -> Heard:
+def _output_of(answer: dict[str, Any]) -> SystemOutput:
     segments = tuple(_segment(row) for row in answer.get("segments", ()))
     turns = answer.get("turns")
     text = answer.get("text")
-    return Heard(
+    return SystemOutput(
         text=None if text is None else str(text).strip(),
         language=answer.get("language"),
         segments=segments,
@@ -310,6 +319,6 @@ def _segment(row: dict[str, Any]) -> Segment:
 
 
 def _times(row: dict[str, Any]) -> tuple[float, float]:
-    """Start and end as a Span wants them: other programs' segments may end before they start."""
+    """Return valid start and end times: segments of other programs may end before they start."""
     start = max(0.0, float(row["start"]))
     return start, max(start, float(row["end"]))

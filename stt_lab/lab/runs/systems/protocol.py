@@ -1,7 +1,7 @@
-"""What a system under test is: it hears one decoded recording and says what was said, and by whom.
+"""The interface of a system under test: it transcribes one decoded recording, and may diarize it.
 
-Every system gets the same decoded sound (16 kHz, mono, 16 bit), so a comparison is one of recognisers, not of decoders
-of media; services behind a URL get the file itself.
+Every system gets the same decoded audio (16 kHz, mono, 16 bit), so that recognisers are compared and not media
+decoders. Services behind a URL get the file itself.
 """
 
 from __future__ import annotations
@@ -17,73 +17,75 @@ from stt_lab.settings import Settings
 from stt_lab.text import language_code
 from stt_lab.types import Audio, Segment, Turn
 
-KNOWN = "known"  # of `language` and `speakers`: a system is told what the reference says
+KNOWN = "known"  # value of `language` and `speakers`: take it from the reference
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a system made of a recording."""
+class SystemOutput:
+    """Output of a system for one recording."""
 
-    text: str | None  # as it was written, never normalised; None: the system writes nothing
+    text: str | None  # never normalised; None: the system writes no text
     language: str | None = None
     segments: tuple[Segment, ...] = ()
-    turns: tuple[Turn, ...] | None = None  # None: the system does not tell speakers apart
+    turns: tuple[Turn, ...] | None = None  # None: the system does not diarize
 
 
 class System(Protocol):
-    """A recogniser with its settings. `transcribe` raises SttError where it fails, and can be called again."""
+    """A recogniser with its settings. After an SttError, `transcribe` can be called again."""
 
     name: str
-    remote: bool  # behind a URL: it is spared what only warms up
+    remote: bool  # behind a URL: it gets no warm-up
 
     def start(self, report: Report) -> None:
-        """Get ready. Raises SttError that says what is missing; nothing is run then."""
+        """Load weights. Raises SttError if something is missing; the run then stops."""
         ...
 
     @property
     def capacity(self) -> int:
-        """How many recordings it works on at once."""
+        """Number of recordings it processes at once."""
         ...
 
-    def transcribe(self, item: Item, audio: Audio, report: Report) -> Heard: ...
+    def transcribe(self, item: Item, audio: Audio, report: Report) -> SystemOutput: ...
 
     def processes(self) -> tuple[int, ...]:
-        """Its processes on this machine, whose memory is measured; () where it works elsewhere."""
+        """Return its pids on this machine, whose memory is measured; () if it runs elsewhere."""
         ...
 
     def provenance(self) -> dict[str, Any]:
-        """Weights, versions and whatever else its results depend on; no paths and no names of machines."""
+        """Return what its results depend on, such as weights and versions; no paths or host names."""
         ...
 
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What systems are made with."""
+class SystemContext:
+    """What every system is created with."""
 
     name: str  # of the system
     settings: Settings
-    envs: Path  # folder of further Python environments, by engine
-    timeout_s: float  # for one recording
+    envs: Path  # folder with a Python environment per engine
+    timeout_s: float  # per recording
 
 
-class Kind(Protocol):
-    """The settings of one sort of system, as suites.toml has them."""
+class SystemConfig(Protocol):
+    """The settings of one engine, as in suites.toml."""
 
-    def make(self, bench: Bench) -> System: ...
-
-
-def told_language(wish: str, item: Item) -> str | None:
-    """The language that a system is told: a code, that of the reference ("known"), or None to find it out."""
-    return item.language if wish == KNOWN else language_code(wish)
+    def make(self, context: SystemContext) -> System: ...
 
 
-def told_speakers(wish: int | str, item: Item) -> int:
-    """The number of speakers that a system is told; 0 to find it out."""
-    if wish != KNOWN:
-        return int(wish)
+def language_setting(setting: str, item: Item) -> str | None:
+    """Return the language to request: a code, the reference's language ("known"), or None to detect it."""
+    return item.language if setting == KNOWN else language_code(setting)
+
+
+def speaker_setting(setting: int | str, item: Item) -> int:
+    """Return the number of speakers to request; 0 = detect."""
+    if setting != KNOWN:
+        return int(setting)
     spoken = item.turns if item.turns is not None else item.segments
     if not spoken:
-        raise BadInput(f"Nobody says how many speak in {item.id!r}: give it turns, or set speakers = 0.")
+        raise BadInput(
+            f"The number of speakers of {item.id!r} is unknown. Add turns to its reference, or set speakers = 0."
+        )
     return len({one.speaker for one in spoken})

@@ -1,4 +1,4 @@
-"""Whether a system could start here, without starting anything."""
+"""Check whether a system can start here, without starting it."""
 
 from __future__ import annotations
 
@@ -7,49 +7,49 @@ import sys
 
 from stt_lab.errors import SttError
 from stt_lab.lab.runs.runner import ENVS
-from stt_lab.lab.runs.suite import Entry
-from stt_lab.lab.runs.systems.child import PROGRAMS, Foreign, install, interpreter, weights_for
-from stt_lab.lab.runs.systems.ours import Ours
-from stt_lab.lab.runs.systems.protocol import Bench
+from stt_lab.lab.runs.suite import SystemEntry
+from stt_lab.lab.runs.systems.child import PROGRAMS, ExternalConfig, install, interpreter, weights_for
+from stt_lab.lab.runs.systems.ours import OwnConfig
+from stt_lab.lab.runs.systems.protocol import SystemContext
 from stt_lab.settings import Settings
 from stt_lab.weights import catalog
 
 
-def lacks(entry: Entry, settings: Settings) -> str:
-    """What a system needs and this machine has not, in a sentence or two; "" where it can start.
+def lacks(entry: SystemEntry, settings: Settings) -> str:
+    """Say what a system needs that is missing on this machine; "" if it can start.
 
-    Of a service behind a URL nothing is known before its first recording.
+    A service behind a URL is not checked.
     """
     try:
-        if isinstance(entry.wish, Ours):
-            return _ours(entry.wish, settings)
-        if isinstance(entry.wish, Foreign):
-            return _foreign(entry.wish, Bench(entry.name, settings, ENVS, 1.0))
+        if isinstance(entry.config, OwnConfig):
+            return _ours(entry.config, settings)
+        if isinstance(entry.config, ExternalConfig):
+            return _foreign(entry.config, SystemContext(entry.name, settings, ENVS, 1.0))
     except SttError as problem:
         return str(problem)
     return ""
 
 
-def _ours(wish: Ours, settings: Settings) -> str:
-    needed = [wish.model, wish.diarizer] if wish.diarize and wish.diarizer else [wish.model]
+def _ours(config: OwnConfig, settings: Settings) -> str:
+    needed = [config.model, config.diarizer] if config.diarize and config.diarizer else [config.model]
     missing = [one for one in needed if not catalog.available(catalog.get(one), settings)]
     if missing:
-        return f"Its model is not on this machine: fetch it with `stt-lab models pull {' '.join(missing)}`."
-    if wish.diarize and catalog.best("diarize", settings) is None:
-        return "No model that tells speakers apart is on this machine: fetch one with `stt-lab models pull`."
+        return f"Its model is not installed. Fetch it with `stt-lab models pull {' '.join(missing)}`."
+    if config.diarize and catalog.best("diarize", settings) is None:
+        return "No diarization model is installed. Fetch one with `stt-lab models pull`."
     return ""
 
 
-def _foreign(wish: Foreign, bench: Bench) -> str:
-    program = PROGRAMS[wish.engine]
-    if str(interpreter(wish, bench)) == sys.executable and not _installed(program.module):
-        return f"Its program is not installed. {install(wish, bench.envs)}."
-    weights_for(catalog.get(wish.model), program, bench.settings)  # raises where they are not here
+def _foreign(config: ExternalConfig, context: SystemContext) -> str:
+    program = PROGRAMS[config.engine]
+    if str(interpreter(config, context)) == sys.executable and not _installed(program.module):
+        return f"Its program is not installed. {install(config, context.envs)}."
+    weights_for(catalog.get(config.model), program, context.settings)  # raises if they are missing
     return ""
 
 
 def _installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # not even the package around it
+    except (ImportError, ValueError):  # its parent package is missing
         return False

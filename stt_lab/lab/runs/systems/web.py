@@ -1,6 +1,6 @@
-"""Services behind a URL: those that speak OpenAI's audio API, and those that speak STT.ai's, ours among them.
+"""Services behind a URL: OpenAI's audio API, and STT.ai's API, which our server implements.
 
-They get the file itself. The key is read from the environment variable that `key_env` names, and written nowhere.
+They get the file itself. The key is read from the environment variable `key_env` and never stored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, RateLimited, SttError, Unavailable
 from stt_lab.lab.data.dataset import Item
-from stt_lab.lab.runs.systems.protocol import Bench, Heard, told_language, told_speakers
+from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting, speaker_setting
 from stt_lab.text import language_code
 from stt_lab.types import Audio, Event, Segment, Turn, Word
 
@@ -30,14 +30,14 @@ class OpenAiService:
     key_env: str = "OPENAI_API_KEY"
     word_times: bool = False
 
-    def make(self, bench: Bench) -> WebSystem:
-        return WebSystem(self, bench, "/audio/transcriptions", self._fields)
+    def make(self, context: SystemContext) -> WebSystem:
+        return WebSystem(self, context, "/audio/transcriptions", self._fields)
 
     def _fields(self, item: Item) -> Fields:
         fields: Fields = {"model": self.model, "response_format": "verbose_json"}
         if self.word_times:
             fields["timestamp_granularities[]"] = ["word", "segment"]
-        language = told_language(self.language, item)
+        language = language_setting(self.language, item)
         return fields | ({"language": language} if language else {})
 
 
@@ -52,17 +52,17 @@ class SttService:
     diarize: bool = False
     speakers: int | Literal["known"] = 0
 
-    def make(self, bench: Bench) -> WebSystem:
-        return WebSystem(self, bench, "/v1/transcribe", self._fields)
+    def make(self, context: SystemContext) -> WebSystem:
+        return WebSystem(self, context, "/v1/transcribe", self._fields)
 
     def _fields(self, item: Item) -> Fields:
         fields: Fields = {
             "model": self.model,
-            "language": told_language(self.language, item) or "auto",
+            "language": language_setting(self.language, item) or "auto",
             "diarize": str(self.diarize).lower(),
             "response_format": "verbose_json",
         }
-        return fields | ({"speakers": str(told_speakers(self.speakers, item))} if self.diarize else {})
+        return fields | ({"speakers": str(speaker_setting(self.speakers, item))} if self.diarize else {})
 
 
 class WebSystem:
@@ -70,23 +70,23 @@ class WebSystem:
     capacity = 1
 
     def __init__(
-        self, wish: OpenAiService | SttService, bench: Bench, path: str, fields: Callable[[Item], Fields]
+        self, config: OpenAiService | SttService, context: SystemContext, path: str, fields: Callable[[Item], Fields]
     ) -> None:
         import httpx
 
-        if not wish.url.startswith(("http://", "https://")):
-            raise BadInput(f"The url of the system {bench.name!r} must begin with http:// or https://: {wish.url!r}.")
-        self.name = bench.name
-        self._wish, self._fields = wish, fields
-        key = os.environ.get(wish.key_env, "")
+        if not config.url.startswith(("http://", "https://")):
+            raise BadInput(f"The system {context.name!r} has an invalid url {config.url!r}. Use http:// or https://.")
+        self.name = context.name
+        self._config, self._fields = config, fields
+        key = os.environ.get(config.key_env, "")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._url = wish.url.rstrip("/") + path
-        self._http = httpx.Client(timeout=httpx.Timeout(bench.timeout_s, connect=20), headers=headers)
+        self._url = config.url.rstrip("/") + path
+        self._http = httpx.Client(timeout=httpx.Timeout(context.timeout_s, connect=20), headers=headers)
 
     def start(self, report: Report) -> None:
-        """Whether the service is there shows with the first recording."""
+        """Do nothing: the first recording shows whether the service answers."""
 
-    def transcribe(self, item: Item, audio: Audio, report: Report) -> Heard:
+    def transcribe(self, item: Item, audio: Audio, report: Report) -> SystemOutput:
         import httpx
 
         report(Event("transcribing"))
@@ -95,17 +95,19 @@ class WebSystem:
                 parts = {"file": (item.audio.name, file, "application/octet-stream")}
                 answer = self._http.post(self._url, data=self._fields(item), files=parts)
         except httpx.HTTPError as problem:
-            raise Unavailable(f"The service did not answer ({type(problem).__name__}): see whether it runs.") from None
+            raise Unavailable(
+                f"The service did not answer ({type(problem).__name__}). Check that it is running."
+            ) from None
         if answer.is_error:
             raise _refusal(answer)
-        return _heard(answer.json(), isinstance(self._wish, SttService) and self._wish.diarize)
+        return _output_of(answer.json(), isinstance(self._config, SttService) and self._config.diarize)
 
     def processes(self) -> tuple[int, ...]:
         return ()
 
     def provenance(self) -> dict[str, Any]:
-        kept = {name: value for name, value in asdict(self._wish).items() if name not in ("url", "key_env")}
-        api = "stt" if isinstance(self._wish, SttService) else "openai"
+        kept = {name: value for name, value in asdict(self._config).items() if name not in ("url", "key_env")}
+        api = "stt" if isinstance(self._config, SttService) else "openai"
         return {"engine": f"{api}-api", "settings": kept}
 
     def close(self) -> None:
@@ -118,31 +120,31 @@ def _refusal(answer: Any) -> SttError:
         said = body.get("error", body)
         said = said.get("message", said) if isinstance(said, dict) else said
     except (ValueError, AttributeError):
-        said = "no more is said"
+        said = "no message"
     kind = RateLimited if answer.status_code == 429 else SttError
     return kind(f"The service answered {answer.status_code}: {str(said)[:300]}")
 
 
-def _heard(body: dict[str, Any], diarized: bool) -> Heard:
-    """Both APIs' verbose_json; OpenAI's own has its words beside the segments instead of in them."""
+def _output_of(body: dict[str, Any], diarized: bool) -> SystemOutput:
+    """Parse verbose_json of both APIs; OpenAI puts words beside the segments, not into them."""
     segments = tuple(_segment(row) for row in body.get("segments") or ())
     words = tuple(_word(row) for row in body.get("words") or ())
     if words and not any(one.words for one in segments):
         segments = (Segment(words[0].start, max(one.end for one in words), body.get("text", ""), words),)
     text = body.get("text")
     text = " ".join(one.text for one in segments) if text is None else str(text)
-    return Heard(text, _language(body.get("language")), segments, _turns(body, segments) if diarized else None)
+    return SystemOutput(text, _language(body.get("language")), segments, _turns(body, segments) if diarized else None)
 
 
 def _turns(body: dict[str, Any], segments: tuple[Segment, ...]) -> tuple[Turn, ...]:
-    """Overlapping ones where the service tells them, else what its segments say."""
+    """Return the turns of the answer, which may overlap; without them derive turns from segments."""
     if "turns" in body:
         return tuple(Turn(row["start"], row["end"], row["speaker"]) for row in body["turns"])
     return tuple(Turn(one.start, one.end, one.speaker) for one in segments if one.speaker)
 
 
 def _language(name: str | None) -> str | None:
-    """Its code: OpenAI writes "english"."""
+    """Return the code of a language name: OpenAI writes "english"."""
     try:
         return language_code(name or "")
     except BadInput:

@@ -1,4 +1,4 @@
-"""faster-whisper without anything around it; `options` are those of WhisperModel.transcribe, and compute_type."""
+"""Run plain faster-whisper; `options` are those of WhisperModel.transcribe, and compute_type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""openai-whisper as it is; `options` are those of whisper.transcribe."""
+"""Run plain openai-whisper; `options` are those of whisper.transcribe."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""pyannote.audio's own pipeline: community-1 as its files say, or segmentation-3.0 with CAM++ at pyannote's settings.
+"""Run pyannote.audio's pipeline: community-1 as published, or segmentation-3.0 with CAM++ at pyannote's settings.
 
-CAM++ is not pyannote's: the second needs a Python in which stt_lab is installed too.
+CAM++ is not part of pyannote: the second one needs a Python with stt_lab installed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""whisper.cpp through pywhispercpp; `options` are fields of whisper_full_params, and beam_size."""
+"""Run whisper.cpp through pywhispercpp; `options` are fields of whisper_full_params, and beam_size."""
 
 from __future__ import annotations
 
 from typing import Any
 
-TICK = 100  # a second in whisper.cpp's times, which are of 10 ms
+TICK = 100  # ticks per second in whisper.cpp's times
 
 
 def load(hello: dict[str, Any]) -> tuple[tuple[str, ...], Any]:

@@ -1,4 +1,4 @@
-"""whisperX's recogniser: batches over what its voice activity detection finds. Its aligners come from a hub.
+"""Run whisperX's recogniser: batches of speech found by voice activity detection, without its aligners.
 
 `options`: batch_size, vad_method, compute_type, and asr_options as whisperx.load_model has them.
 """
@@ -18,7 +18,7 @@ def load(hello: dict[str, Any]) -> tuple[tuple[str, ...], Any]:
     model = whisperx.load_model(hello["weights"], hello["device"], threads=hello["threads"], **options)
 
     def hear(samples: Any, language: str | None, speakers: int) -> dict[str, Any]:
-        model.tokenizer = None  # else it keeps the language of the file before
+        model.tokenizer = None  # otherwise it keeps the language of the previous file
         found = model.transcribe(samples, batch_size=batch, language=language)
         segments = [{"start": one["start"], "end": one["end"], "text": one["text"]} for one in found["segments"]]
         text = " ".join(one["text"].strip() for one in segments)

@@ -1,4 +1,4 @@
-"""The loop around a driver: `python loop.py DRIVER`. JSON lines on stdin and stdout; Python 3.9 is enough.
+"""Run the request loop of a driver: `python loop.py DRIVER`. JSON lines on stdin and stdout; needs Python 3.9.
 
 In, first: {"model", "weights", "extra", "threads", "device", "options"}; out: {"versions"} or {"error"}.
 Then, each: {"sound": file of signed 16-bit samples at 16 kHz, "language", "speakers"}; out: {"text", "language",
@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 
 def messages() -> TextIO:
-    """What was stdout. From now on stdout is stderr: what libraries print must not reach the messages."""
+    """Return the real stdout, and redirect stdout to stderr: output of libraries must not mix with messages."""
     sink = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return sink
@@ -37,7 +37,7 @@ def installed(*packages: str) -> dict[str, str]:
 
 
 def pass_on(lines: SimpleQueue[str]) -> None:
-    """Requests as they come; when who asks is gone, also amid a recording, nobody waits for an answer any more."""
+    """Queue requests from stdin; exit when the parent closes it, even during a recording."""
     for line in sys.stdin:
         lines.put(line)
     os._exit(0)
@@ -54,9 +54,9 @@ def main() -> None:
         packages, hear = importlib.import_module(sys.argv[1]).load(json.loads(sys.stdin.readline()))
     except Exception as problem:
         traceback.print_exc()
-        say({"error": f"The program cannot be started: {_sentence(problem)}"})
+        say({"error": f"The program cannot start: {_sentence(problem)}"})
         return
-    import numpy as np  # now, so that it does not count as work
+    import numpy as np  # imported now, so that it is not measured
 
     say({"versions": installed(*packages)})
     lines: SimpleQueue[str] = SimpleQueue()
@@ -73,7 +73,7 @@ def main() -> None:
 
 def _sentence(problem: Exception) -> str:
     lines = str(problem).strip().splitlines()
-    return f"{type(problem).__name__}: {lines[0][:300] if lines else 'it says no more'}"
+    return f"{type(problem).__name__}: {lines[0][:300] if lines else 'no message'}"
 
 
 if __name__ == "__main__":

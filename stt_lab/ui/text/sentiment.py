@@ -1,4 +1,4 @@
-"""How a text sounds, as HTML: a line of its sentences from beginning to end, and the strongest of them."""
+"""Render sentiment as HTML: a bar chart of all sentences, and the strongest ones."""
 
 from __future__ import annotations
 
@@ -6,38 +6,40 @@ from collections.abc import Sequence
 from html import escape
 
 from stt_lab.ui.text.html import Cited, chip, table
-from stt_lab.ui.text.source import Source
+from stt_lab.ui.text.source import TextSource
 from stt_lab.ui.text.wire import Wire, spans
 
-STRONGEST = 6  # sentences of each mood that are shown
-THIN = 400  # a bar is at least this part of the line wide
+STRONGEST = 6  # strongest sentences shown per label
+THIN = 400  # a bar is at least 1/THIN of the chart wide
 MOODS = {"positive": "good", "negative": "bad", "neutral": "even"}
 
 
 def scale(found: Wire) -> str:
+    """Format the score of a whole text."""
     return f"{found['score']:+.2f} on a scale from −1 to 1"
 
 
-def moods(found: Wire, cited: Cited) -> str:
+def sentiment(found: Wire, cited: Cited) -> str:
+    """Render the result of a sentiment analysis."""
     said: Sequence[Wire] = found["sentences"]
     whole = f'<p class="stt-mood">{chip(found["label"], MOODS[found["label"]])} {scale(found)}</p>'
     strongest = "".join(_strongest(said, cited, mood) for mood in ("positive", "negative"))
     return whole + _line(said, cited.source) + strongest
 
 
-def _line(said: Sequence[Wire], source: Source) -> str:
-    """A bar for each sentence, up or down from the middle, along the time; along the text where there is no time."""
+def _line(said: Sequence[Wire], source: TextSource) -> str:
+    """Draw a bar per sentence, up or down from the middle, along the time or else along the text."""
     length = source.transcript.duration if source.transcript else float(len(source.script.text))
     bars = "".join(_bar(one, source, length / THIN) for one in said)
     counts = ", ".join(f"{sum(one['label'] == mood for one in said)} {mood}" for mood in MOODS)
     lane = ' data-lane="1"' if source.transcript else ""
     return (
         f'<svg class="stt-moods"{lane} viewBox="0 0 {max(length, 1):.3f} 1" preserveAspectRatio="none" role="img" '
-        f'aria-label="Mood from beginning to end: {counts} sentences">{bars}</svg>'
+        f'aria-label="Sentiment over time: {counts} sentences">{bars}</svg>'
     )
 
 
-def _bar(one: Wire, source: Source, thin: float) -> str:
+def _bar(one: Wire, source: TextSource, thin: float) -> str:
     span = spans(one)[0]
     begin, end = source.seconds(span.start), source.end(span.end)
     begin, end = (span.start, span.end) if begin is None or end is None else (begin, end)

@@ -1,0 +1,280 @@
+"""What a request meets on a server: it is admitted, waits for its job, and gets the answer, or an earlier one again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from queue import Empty
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from stt_lab.accounts.accounts import Accounts
+from stt_lab.caller import Caller
+from stt_lab.errors import BadInput, Busy, Conflict, IdempotencyMismatch, NotFound, SttError, Unavailable
+from stt_lab.jobs.files import digest
+from stt_lab.jobs.lifecycle import CALL, JOB, RETRY_AFTER_S, JobLifecycle, unattended
+from stt_lab.jobs.webhooks import Webhooks, check_url
+from stt_lab.jobs.workers import ENDING, JobWorkers, Outcome, Updates, to_row
+from stt_lab.library import Library
+from stt_lab.presentation import to_json
+from stt_lab.registry import OPERATIONS, Context, Operation, Request, perform
+from stt_lab.runtime import Runtime
+from stt_lab.settings import Settings
+from stt_lab.store.database import Database
+from stt_lab.store.models import DeliveryRow, now
+from stt_lab.store.queue import ACTIVE, JobRow
+from stt_lab.types import Event, JobInfo
+
+POLL_S = 0.25  # how soon a caller who has gone is noticed
+LOOK_S = 1.0  # how often the row of a job is read that another server has
+SECRET = ("key",)  # members of an answer that are never stored
+
+
+@dataclass(frozen=True)
+class FinishedJob:
+    """What a job made, with what it was asked for."""
+
+    operation: Operation
+    parameters: Mapping[str, Any]
+    value: Any
+
+
+class JobQueue:
+    """The gate of a server (`registry.Gate`) and its queue."""
+
+    def __init__(
+        self, runtime: Runtime, database: Database, accounts: Accounts, library: Library, settings: Settings
+    ) -> None:
+        self._lifecycle, self._settings = JobLifecycle(database, accounts, library, settings), settings
+        self._webhooks = Webhooks(database, settings)
+        self._runtime = runtime
+        self._workers = JobWorkers(self._lifecycle, runtime, self._webhooks.wake)
+
+    @property
+    def worker(self) -> str:
+        """Who this server is in the queue."""
+        return self._lifecycle.worker
+
+    def start(self) -> None:
+        """Take up what an earlier life of this server left, and work."""
+        self._runtime.pool.patience_s = math.inf  # jobs have waited in the queue already, or decode ahead
+        self._lifecycle.recover()
+        self._workers.start()
+        self._webhooks.start()
+
+    def close(self) -> None:
+        """Give up what runs: the next start runs it. Call it before the runtime is closed."""
+        self._webhooks.close()
+        self._workers.close()
+
+    def webhook_secret(self, account_id: int) -> str:
+        """With which an account checks the signatures of its webhooks."""
+        return self._webhooks.secret(account_id)
+
+    # -- requests
+
+    def run(self, request: Request, context: Context) -> Any:
+        """The result of an operation: at once, or when its job has ended; or the job, when it is wanted so."""
+        key, op = _checked_key(context.idempotency_key), request.op
+        if op.job is None:
+            keeps = key and op.replayable and op.method == "POST"
+            return self._run_short(request, context) if keeps else perform(request, context)
+        if url := request.options.webhook_url:
+            check_url(url, self._settings)
+        row = _row(JOB, request, context)
+        with self._workers.listening(row.id) as updates:
+            earlier = self._submit(row, request, context)
+            if earlier is not None:
+                return self._repeat(request, row, earlier)
+            self._workers.notify()
+            if request.options.background:
+                return row.info
+            outcome = self._wait(row, updates, context)
+        if outcome.problem is not None:
+            raise outcome.problem
+        return outcome.value
+
+    def _submit(self, row: JobRow, request: Request, context: Context) -> JobRow | None:
+        """Put a job into the queue; or the earlier job with its Idempotency-Key."""
+        media = {name: request.values[name] for name in request.op.file_params}
+        places = self._runtime.pool.capacity + self._settings.queue_size
+        self._workers.expect(row.id, request, context.caller)
+        earlier: JobRow | None = row
+        try:
+            earlier = self._lifecycle.submit(row, media, places)
+        finally:
+            if earlier is not None:  # also when it was refused
+                self._workers.forget(row.id)
+        return earlier
+
+    def _run_short(self, request: Request, context: Context) -> Any:
+        """A short operation under an Idempotency-Key: done once, and its answer kept."""
+        row = self._lifecycle.claimed(replace(_row(CALL, request, context), parameters={}))
+        earlier = self._lifecycle.begin(row)
+        if earlier is not None:
+            return self._repeat(request, row, earlier)
+        try:
+            with self._workers.holding(row):
+                result = perform(request, context)
+        except BaseException:
+            self._lifecycle.forget(row)
+            raise
+        self._lifecycle.answered(row, {"value": _public(result)})
+        return result
+
+    def _repeat(self, request: Request, row: JobRow, earlier: JobRow) -> Any:
+        """The answer to a request whose Idempotency-Key has come before."""
+        if earlier.fingerprint != row.fingerprint:
+            raise IdempotencyMismatch("This Idempotency-Key came with another request before. Use a new key.")
+        if earlier.state in ACTIVE:
+            where = f" It is {earlier.info.url}." if request.op.job else ""
+            raise Conflict(
+                f"The first request with this Idempotency-Key is still in progress. Ask again later.{where}",
+                retry_after=5,
+            )
+        if request.op.job is None:
+            return (self._lifecycle.stored(earlier) or {}).get("value")
+        return earlier.info if request.options.background else self._result(earlier)
+
+    def _wait(self, row: JobRow, updates: Updates, context: Context) -> Outcome:
+        """Wait until a job has ended. A caller who goes away leaves it to its fate, or takes it along."""
+        event, since, looked = Event("queued"), time.monotonic(), time.monotonic()
+        try:
+            while True:
+                update = self._next(updates)
+                if update is None and time.monotonic() - looked >= LOOK_S and not self._workers.works_on(row.id):
+                    update, looked = self._look(row), time.monotonic()
+                if isinstance(update, Outcome):
+                    return update
+                event = update or event
+                since = since if event.stage == "queued" else time.monotonic()
+                self._check_patience(row, since)
+                context.report(event)
+        except BaseException:
+            if unattended(row):
+                self._cancel(row.id)
+            raise
+
+    def _next(self, updates: Updates) -> Event | Outcome | None:
+        try:
+            return updates.get(timeout=POLL_S)
+        except Empty:
+            return None
+
+    def _look(self, row: JobRow) -> Event | Outcome | None:
+        """What has become of a job that this server does not work on."""
+        found = self._lifecycle.find(row.id)
+        if found is None:
+            return Outcome(problem=NotFound(f"Job '{row.id}' was not found: it was removed."))
+        if found.state in ACTIVE:
+            return Event(found.stage)
+        return Outcome(problem=_error(found)) if found.error else Outcome(self._result(found))
+
+    def _check_patience(self, row: JobRow, since: float) -> None:
+        if self._workers.ending.is_set() and not self._workers.works_on(row.id):
+            raise Unavailable(ENDING)
+        if unattended(row) and time.monotonic() - since > self._settings.queue_timeout_s:
+            raise Busy("This machine is busy with earlier recordings. Try again later.", retry_after=RETRY_AFTER_S)
+
+    def _result(self, row: JobRow) -> Any:
+        """What a job made that has ended; raises its error when it failed."""
+        if row.error:
+            raise _error(row)
+        return self._lifecycle.result(row)
+
+    # -- a caller's jobs
+
+    def get(self, caller: Caller, job_id: str) -> JobInfo:
+        return self._own(caller, job_id).info
+
+    def result(self, caller: Caller, job_id: str) -> FinishedJob:
+        """What a job made. Raises its error when it failed, and Conflict while it is not done."""
+        row = self._own(caller, job_id)
+        if row.state in ACTIVE:
+            raise Conflict(f"Job '{row.id}' is not done yet. Ask again later.", retry_after=5)
+        return FinishedJob(OPERATIONS[row.operation], row.parameters, self._result(row))
+
+    def cancel(self, caller: Caller, job_id: str) -> JobInfo:
+        """Stop a job; nothing is charged for it. One that has ended stays as it is."""
+        self._own(caller, job_id)
+        self._cancel(job_id)
+        return self._own(caller, job_id).info
+
+    def deliveries(self, caller: Caller, job_id: str) -> list[DeliveryRow]:
+        """The attempts to call the job's webhook."""
+        return self._lifecycle.deliveries(self._own(caller, job_id))
+
+    def _own(self, caller: Caller, job_id: str) -> JobRow:
+        row = self._lifecycle.find(job_id) if job_id.startswith(JOB) and len(job_id) <= 40 else None
+        if row is None or (row.account_id, row.client) != _owner(caller):
+            raise NotFound(f"Job '{job_id[:60]}' was not found.")
+        return row
+
+    def _cancel(self, job_id: str) -> None:
+        if row := self._lifecycle.find(job_id):
+            self._lifecycle.cancel(row)
+            self._workers.cancel(job_id)
+            if row.webhook_url:
+                self._webhooks.wake()
+
+
+def _row(prefix: str, request: Request, context: Context) -> JobRow:
+    """A new job for a request."""
+    parameters = to_jsonable_python(request.parameters)
+    account_id, client = _owner(context.caller)
+    return JobRow(
+        id=prefix + secrets.token_hex(16),
+        account_id=account_id,
+        client=client,
+        caller=to_row(context.caller),
+        operation=request.op.name,
+        parameters=parameters,
+        filename=context.filename[:255],
+        idempotency_key=context.idempotency_key,
+        fingerprint=_fingerprint(request, parameters) if context.idempotency_key else None,
+        webhook_url=request.options.webhook_url or None,
+        created=now(),
+    )
+
+
+def _owner(caller: Caller) -> tuple[int, str]:
+    """Whose a caller's jobs are; anonymous callers are told apart by their address."""
+    return caller.account_id, caller.client if caller.anonymous else ""
+
+
+def _checked_key(key: str | None) -> str | None:
+    if key is None or (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
+        return key
+    raise BadInput("An Idempotency-Key has 1 to 255 printable ASCII characters. Send another one.")
+
+
+def _fingerprint(request: Request, parameters: dict[str, Any]) -> str:
+    """SHA-256 over what was asked for, the content of files included."""
+    media = {name: digest(request.values[name]) for name in request.op.file_params}
+    asked = {"operation": request.op.name, "parameters": parameters, "media": media}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _public(result: Any) -> Any:
+    """An answer as JSON, without what is shown only once."""
+    made = to_json(result)
+    return {name: value for name, value in made.items() if name not in SECRET} if isinstance(made, dict) else made
+
+
+def _error(row: JobRow) -> SttError:
+    """The error of a job as it was raised."""
+    error = row.error or {}
+    kinds = {kind.code: kind for kind in _kinds(SttError)}
+    return kinds.get(error.get("code", ""), SttError)(error.get("error", ""))
+
+
+def _kinds(kind: type[SttError]) -> Iterator[type[SttError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _kinds(child)

@@ -1,0 +1,345 @@
+"""Threads that take jobs from the queue and work on them, and one that renews their leases and notices who has gone."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from queue import SimpleQueue
+from typing import Any, Literal, TypeVar
+
+from stt_lab.caller import Caller
+from stt_lab.errors import Cancelled, SttError, Unavailable
+from stt_lab.jobs.lifecycle import CANCELLED, JobLifecycle, LostClaim
+from stt_lab.jobs.progress import Progress
+from stt_lab.registry import OPERATIONS, Context, Operation, Request, perform, prepare
+from stt_lab.runtime import Runtime
+from stt_lab.store import queue
+from stt_lab.store.queue import JobRow
+from stt_lab.types import Event
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5  # how soon jobs, and cancels, that came by other servers are noticed
+RENEW_S = 5.0  # a sixth of a lease
+TIDY_S = 3600.0
+WRITE_S = 1.0  # progress reaches the store at most this often
+PATIENCE_S = 20.0  # for a database that is away when a job has ended; then its lease ends too
+STOP_S = 4.0  # for engines to notice that the server ends
+MAX_PREPARED = 10_000  # requests that are remembered until their job begins; others are prepared again
+CRASHED = "Something went wrong in the server. Send the request again; the server's log has the details."
+ENDING = "The server is shutting down. The job continues when it is back; without a key, send the request again then."
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended, for who waits for it in this process."""
+
+    value: Any = None
+    problem: SttError | None = None
+
+
+Updates = SimpleQueue[Event | Outcome]
+
+
+@dataclass
+class RunningJob:
+    """A job that this server works on."""
+
+    row: JobRow
+    progress: Progress
+    stop: Literal["", "cancelled", "lost", "ending"] = ""
+    written: float = field(default_factory=time.monotonic)  # when progress last was
+    credits: int | None = None  # what its output costs, once that is known
+
+
+class JobWorkers:
+    """Runners, one for each recording that the devices take and one that decodes ahead, and a keeper."""
+
+    def __init__(self, lifecycle: JobLifecycle, runtime: Runtime, ended: Callable[[], None]) -> None:
+        self.ending = threading.Event()
+        self._lifecycle, self._runtime, self._ended = lifecycle, runtime, ended
+        self._running: dict[tuple[str, int], RunningJob] = {}  # by claim: a job may be lost, and claimed here again
+        self._prepared: OrderedDict[str, tuple[Request, Caller]] = OrderedDict()  # what was submitted in this process
+        self._updates: dict[str, Updates] = {}
+        self._arrival, self._arrived = threading.Condition(), 0
+        self._runners: list[threading.Thread] = []
+        self._keeper = threading.Thread(target=self._keep, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        self._scale()
+        self._keeper.start()
+
+    def close(self) -> None:
+        """Give up every claim, so that the next start runs those jobs. Harmless when repeated."""
+        self.ending.set()
+        self.notify()
+        for job in list(self._running.values()):
+            job.stop = job.stop or "ending"
+        deadline = time.monotonic() + STOP_S
+        for thread in (*self._runners, self._keeper):
+            if thread.ident is not None:  # it was started
+                thread.join(max(0.0, deadline - time.monotonic()))
+        for row in self._log_errors(self._lifecycle.held) or ():  # by engines that did not notice
+            self._give_up(row)
+
+    def notify(self) -> None:
+        """A job has come: a runner that rests looks for it at once."""
+        with self._arrival:
+            self._arrived += 1
+            self._arrival.notify_all()
+
+    def expect(self, job_id: str, request: Request, caller: Caller) -> None:
+        """Remember the request of a job that is submitted now, so that it is not prepared again."""
+        self._prepared[job_id] = request, caller
+        if len(self._prepared) > MAX_PREPARED:
+            self._prepared.popitem(last=False)
+
+    def forget(self, job_id: str) -> None:
+        """A job that was expected does not come."""
+        self._prepared.pop(job_id, None)
+
+    @contextmanager
+    def listening(self, job_id: str) -> Iterator[Updates]:
+        """What happens to a job while it is worked on in this process."""
+        self._updates[job_id] = SimpleQueue()
+        try:
+            yield self._updates[job_id]
+        finally:
+            del self._updates[job_id]
+
+    @contextmanager
+    def holding(self, row: JobRow) -> Iterator[RunningJob]:
+        """Work on what was claimed: its lease is renewed meanwhile."""
+        job = self._running[row.id, row.attempts] = RunningJob(row, Progress(_stages(row)))
+        if self.ending.is_set():
+            job.stop = "ending"
+        try:
+            yield job
+        finally:
+            del self._running[row.id, row.attempts]
+
+    def cancel(self, job_id: str) -> None:
+        """Stop a job at once, if it is worked on in this process."""
+        self.forget(job_id)
+        for job in list(self._running.values()):
+            if job.row.id == job_id:
+                job.stop = job.stop or "cancelled"
+
+    def works_on(self, job_id: str) -> bool:
+        return any(claimed == job_id for claimed, _ in list(self._running))
+
+    # -- runners
+
+    def _scale(self) -> None:
+        """Start as many runners as there is work for by now: devices of a cluster come and go."""
+        while len(self._runners) <= self._runtime.pool.capacity:
+            number = len(self._runners)
+            self._runners.append(threading.Thread(target=self._run, args=[number], name=f"job-{number}", daemon=True))
+            self._runners[number].start()
+
+    def _run(self, number: int) -> None:
+        while not self.ending.is_set():
+            arrived = self._arrived
+            needed = number <= self._runtime.pool.capacity  # else its device has gone
+            row = self._log_errors(self._lifecycle.claim) if needed else None
+            if row is not None:
+                self._take(row)
+            else:
+                self._rest(arrived)
+
+    def _rest(self, arrived: int) -> None:
+        """Wait until another job arrives."""
+        with self._arrival:
+            self._arrival.wait_for(lambda: self._arrived != arrived or self.ending.is_set())
+
+    def _take(self, row: JobRow) -> None:
+        """Work on a claimed job, end it, and hand its outcome to who waits for it."""
+        try:
+            with self.holding(row) as job:
+                outcome = self._finish(job)
+        except LostClaim:
+            log.warning("job %s is no longer this server's", row.id)
+            return
+        except Exception:  # the lease ends, and somebody takes the job over
+            log.exception("the end of job %s could not be written", row.id)
+            return
+        self._send(row.id, outcome)
+        if row.webhook_url:
+            self._ended()
+
+    def _send(self, job_id: str, update: Event | Outcome) -> None:
+        if listener := self._updates.get(job_id):
+            listener.put(update)
+
+    def _finish(self, job: RunningJob) -> Outcome:
+        """Do the work and write how it ended."""
+        row = job.row
+        try:
+            value = self._perform(job)
+            handed_over = row.id in self._updates
+            return Outcome(self._retry(lambda: self._lifecycle.done(row, value, handed_over, job.credits)))
+        except LostClaim:
+            raise
+        except Exception as raised:
+            problem = _clear(raised, row)
+        if job.stop == "lost":
+            raise LostClaim
+        if job.stop == "ending" or self.ending.is_set():
+            self._give_up(row)
+            return Outcome(problem=Unavailable(ENDING))
+        if isinstance(problem, Cancelled):
+            problem = Cancelled(CANCELLED)
+        self._retry(lambda: self._lifecycle.failed(row, problem))
+        return Outcome(problem=problem)
+
+    def _perform(self, job: RunningJob) -> Any:
+        """The work, as the caller that submitted it."""
+        row, op = job.row, _operation(job.row)
+        prepared, caller = self._prepared.pop(row.id, (None, _caller(row)))
+        context = Context(
+            caller, self._runtime, lambda event: self._report(job, event), meter=lambda s: self._meter(job, op, s)
+        )
+        files = self._lifecycle.files.of(row.id, op.file_params)
+        if prepared is None:  # it was submitted in another process, or in an earlier life of this one
+            request = prepare(op, row.parameters | files, context)
+        else:
+            request = replace(prepared, values={**prepared.values, **files})
+        if op.charge and op.charge.estimate:
+            self._reserve(row, op.charge.credits(op.charge.estimate(**request.values)))
+        return perform(request, context)
+
+    def _meter(self, job: RunningJob, op: Operation, seconds: float) -> None:
+        """Charge for seconds of sound: those of the input before the work, those of the output when it ends."""
+        if op.charge is None:
+            return
+        if op.charge.sound == "output":
+            job.credits = op.charge.credits(seconds)
+        else:
+            self._reserve(job.row, op.charge.credits(seconds))
+
+    def _reserve(self, row: JobRow, credits: int) -> None:
+        self._retry(lambda: self._lifecycle.reserve(row, credits))
+
+    def _report(self, job: RunningJob, event: Event) -> None:
+        """Progress, to who waits in this process and to the store. Raises Cancelled when the work is to stop."""
+        if job.stop:
+            raise Cancelled(CANCELLED)
+        job.progress.see(event)
+        self._send(job.row.id, event)
+        if time.monotonic() - job.written >= WRITE_S:
+            job.written = time.monotonic()
+            self._log_errors(lambda: self._write(job))
+
+    def _write(self, job: RunningJob) -> None:
+        seen = job.progress
+        with self._lifecycle.database.write() as session:
+            queue.advance(session, job.row, seen.stage, seen.percent, seen.eta_s)
+
+    def _give_up(self, row: JobRow) -> None:
+        """The server ends before the job does."""
+        try:
+            self._lifecycle.release(row, on_purpose=True)
+        except SttError:
+            log.warning("job %s could not be put back: its lease ends by itself", row.id)
+
+    def _retry(self, step: Callable[[], T]) -> T:
+        """A step on the database, tried again while that is away."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return step()
+            except Unavailable:
+                if time.monotonic() > deadline or self.ending.wait(LOOK_S):
+                    raise
+
+    def _log_errors(self, step: Callable[[], T]) -> T | None:
+        """A step that may fail: it is done again soon in any case."""
+        try:
+            return step()
+        except SttError as problem:
+            log.warning("the queue waits: %s", problem)
+            self.ending.wait(LOOK_S)
+        except Exception:
+            log.exception("a step of the queue failed")
+            self.ending.wait(LOOK_S)
+        return None
+
+    # -- the keeper
+
+    def _keep(self) -> None:
+        renewed, tidied = time.monotonic(), -TIDY_S
+        while not self.ending.wait(LOOK_S):
+            self._log_errors(self._look)
+            if time.monotonic() - renewed >= RENEW_S:
+                renewed = time.monotonic()
+                self._log_errors(self._renew)
+            if time.monotonic() - tidied >= TIDY_S:
+                tidied = time.monotonic()
+                self._log_errors(self._lifecycle.tidy)
+                self._log_errors(self._lifecycle.sweep)
+
+    def _look(self) -> None:
+        """What other servers' callers want, and what the devices can do."""
+        self._scale()
+        with self._lifecycle.database.read() as session:
+            waiting = queue.waiting(session)
+            cancelled = queue.to_cancel(session, self._lifecycle.worker) if self._running else []
+        if waiting:
+            self.notify()
+        for job_id in cancelled:
+            self.cancel(job_id)
+
+    def _renew(self) -> None:
+        """Prolong the leases of what is worked on here, and release what nobody renews."""
+        if held := list(self._running.values()):
+            with self._lifecycle.database.write() as session:
+                claims = queue.renew(session, self._lifecycle.worker, [job.row.id for job in held])
+            for job in held:
+                if claims.get(job.row.id) != job.row.attempts:
+                    job.stop = job.stop or "lost"
+        with self._lifecycle.database.read() as session:
+            overdue = queue.overdue(session)
+        for row in overdue:
+            self._lifecycle.release(row)
+
+
+def _operation(row: JobRow) -> Operation:
+    op = OPERATIONS.get(row.operation)
+    if op is None:  # a row of another version of this program
+        raise SttError(f"This version of the server has no operation '{row.operation}'. Send the request again.")
+    return op
+
+
+def _stages(row: JobRow) -> dict[str, float]:
+    """The stages of a job and their shares of its time; none of a short operation."""
+    op = OPERATIONS.get(row.operation)
+    if op is None or op.job is None or not row.parameters:
+        return {}
+    return dict(op.job.stages(**row.parameters))
+
+
+def to_row(caller: Caller) -> dict[str, Any]:
+    """A caller as a job's row keeps it."""
+    return asdict(caller) | {"scopes": sorted(caller.scopes)}
+
+
+def _caller(row: JobRow) -> Caller:
+    """Who submitted a job; of a row from before callers were kept, the account alone."""
+    if row.caller is None:
+        return Caller(f"account {row.account_id}", account_id=row.account_id, client=row.client)
+    return Caller(**row.caller | {"scopes": frozenset(row.caller["scopes"])})
+
+
+def _clear(raised: Exception, row: JobRow) -> SttError:
+    """What its owner reads of an error; what nobody foresaw goes to the log."""
+    if isinstance(raised, SttError):
+        return raised
+    log.error("%s failed", row.operation, exc_info=raised)
+    return SttError(CRASHED)

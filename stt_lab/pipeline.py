@@ -1,0 +1,58 @@
+"""The way of a recording: recognize its words, find who speaks when, and join the two into a transcript."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stt_lab.engines.pool import Pool
+from stt_lab.engines.protocols import Goal, Report
+from stt_lab.errors import BadInput
+from stt_lab.text import language_code
+from stt_lab.transcription.join import join, name_turns
+from stt_lab.types import Audio, Event, Transcript
+from stt_lab.weights.catalog import Model
+
+
+@dataclass(frozen=True)
+class Models:
+    """What serves a recording."""
+
+    transcriber: Model
+    diarizer: Model | None = None  # None: no speakers
+    language: str | None = None  # code; None: detect it
+    goal: Goal = "transcribe"
+    warnings: tuple[str, ...] = ()  # about the choice
+
+
+def choose_models(pool: Pool, model: str, language: str, diarize: bool, goal: Goal = "transcribe") -> Models:
+    """Choose what serves a request. Raises BadInput or ModelMissing, before anything is spent on it."""
+    code = language_code(language)
+    transcriber, warnings = pool.resolve("transcribe", model, goal)
+    if code not in (None, "en") and transcriber.languages == 1:
+        raise BadInput(f"The model '{transcriber.id}' recognizes English only. Choose another model, or language=en.")
+    return Models(transcriber, pool.best("diarize") if diarize else None, code, goal, warnings)
+
+
+def listen(pool: Pool, audio: Audio, models: Models, speakers: int, report: Report) -> Transcript:
+    """Turn decoded sound into a transcript. `speakers` is their number, 0 to detect it.
+
+    Waits for its turn on the device. Raises what the engines raise, and Cancelled through `report`.
+    """
+    with pool.slot(report):
+        recognition = pool.transcribe(models.transcriber, audio, models.language, report, models.goal)
+        diarization = None
+        if models.diarizer and recognition.segments:
+            diarization = pool.diarize(models.diarizer, audio, speakers, report)
+    report(Event("joining"))
+    segments, names = join(recognition, diarization, audio.duration)
+    return Transcript(
+        language=recognition.language,
+        duration=audio.duration,
+        segments=segments,
+        speakers=names,
+        model=models.transcriber.id,
+        warnings=models.warnings + audio.warnings,
+        suppressed=recognition.suppressed,
+        turns=name_turns(recognition, diarization, audio.duration) if diarization else (),
+        provenance=(recognition.provenance, *((diarization.provenance,) if diarization else ())),
+    )

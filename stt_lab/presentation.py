@@ -1,0 +1,60 @@
+"""Results outside of Python: one function turns any result into JSON, another into the body of an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date
+from typing import Any
+
+from stt_lab.transcription import render
+from stt_lab.types import Rendering, Transcript
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Body:
+    """An answer: JSON values, or a text of another media type."""
+
+    content: Any
+    media_type: str = JSON
+    suffix: str = "json"  # of a file with it
+    in_json: Mapping[str, Any] | None = None  # the text in JSON, for clients that read nothing else
+
+    @property
+    def text(self) -> str:
+        """The answer for people: the text itself, or indented JSON."""
+        if self.media_type != JSON:
+            return str(self.content).rstrip("\n")
+        return json.dumps(self.content, ensure_ascii=False, indent=2)
+
+
+def body(result: Any) -> Body:
+    """The body of an answer with a result, which is no file."""
+    if isinstance(result, Body):
+        return result
+    if not isinstance(result, Rendering):
+        return Body(to_json(result))
+    if result.media_type == JSON:
+        return Body(json.loads(result.text))
+    source = render.to_json(result.transcript)
+    about = {name: value for name, value in source.items() if name in ("id", "language", "duration")}
+    suffix = "txt" if result.format == "text" else result.format
+    return Body(result.text, result.media_type, suffix, {"text": result.text, "format": result.format} | about)
+
+
+def to_json(result: Any) -> Any:
+    """Any result as JSON values: objects by their fields, times in ISO 8601, a transcript as the API has it."""
+    if isinstance(result, Transcript):
+        return render.to_json(result)
+    if isinstance(result, Rendering):
+        return body(result).content
+    if is_dataclass(result) and not isinstance(result, type):
+        return {field.name: to_json(getattr(result, field.name)) for field in fields(result)}
+    if isinstance(result, Mapping):
+        return {str(name): to_json(value) for name, value in result.items()}
+    if isinstance(result, (list, tuple)):
+        return [to_json(value) for value in result]
+    return result.isoformat() if isinstance(result, date) else result

@@ -1,0 +1,230 @@
+"""Declarations: what a user can ask for, as a typed function with its route, scope, charge and form of the answer."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from stt_lab.errors import BadInput, MissingFile
+
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
+MEDIA = "media"  # marks a parameter that is a file: an upload on the network, a path in Python and on the command line
+PROSE = "prose"  # marks a parameter that is a text of any length: on the command line also of a file
+Media = Annotated[Path, Field(description="Audio or video file", json_schema_extra={MEDIA: True})]
+
+
+def per_minute(seconds: float) -> int:
+    """A credit for each minute, rounded up."""
+    return math.ceil(seconds / 60)
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What an operation costs: credits for seconds of sound that go in, or that come out.
+
+    `estimate` gives the seconds that are expected to come out, of the operation's parameters. They are reserved before
+    the work; what is taken in the end are the seconds that the operation reports with `Context.meter`.
+    """
+
+    sound: Literal["input", "output"] = "input"
+    estimate: Callable[..., float] | None = None
+    credits: Callable[[float], int] = per_minute
+
+    def __post_init__(self) -> None:
+        if (self.sound == "output") != (self.estimate is not None):
+            raise TypeError("a charge by output needs an estimate, and a charge by input has none")
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """How an operation runs as a job.
+
+    `stages` gives the stages of the work in order, each with its share of the time, of the operation's parameters.
+    """
+
+    stages: Callable[..., Mapping[str, float]]
+    library: bool = False  # its result is kept as a transcript of the account's library
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """What a caller asks of the server beside the work; the same parameters for each operation that runs as a job."""
+
+    background: Annotated[
+        bool,
+        Field(
+            description="Answer at once with a job instead of the result; on HTTP also `async`",
+            validation_alias=AliasChoices("background", "async"),
+        ),
+    ] = False
+    store: Annotated[bool, Field(description="Keep the transcript in the library of the key's account")] = True
+    webhook_url: Annotated[
+        str, Field(max_length=2000, description="URL that receives a signed POST when the job ends")
+    ] = ""
+
+
+OPTION_NAMES = tuple(option.name for option in fields(JobOptions))
+SERVER_OPTIONS = {"background": False, "webhook_url": ""}  # those that only a server can serve, when they are unset
+WEBHOOK = "webhook_url"  # the parameter that errors about webhooks name
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """The form that a result gets after the gate: `make(result, parameters)`.
+
+    `media_types` are those of its texts, beside JSON; `result` is the type before it, where it is not the function's.
+    `chosen_by` names the parameter that chooses the form, and its value that leaves the result as it is.
+    """
+
+    make: Callable[[Any, Mapping[str, Any]], Any]
+    media_types: tuple[str, ...] = ()
+    result: Any = None
+    chosen_by: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """Checked parameters of one call, with the plan that was made for them."""
+
+    op: Operation
+    values: Mapping[str, Any]  # of the function
+    options: JobOptions = field(default_factory=JobOptions)
+    plan: Any = None  # what `Operation.plan` returned
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All of them as they are sent, without files."""
+        options = {name: getattr(self.options, name) for name in OPTION_NAMES} if self.op.job else {}
+        return {name: value for name, value in self.values.items() if name not in self.op.file_params} | options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """A declared function with its route, scope and price."""
+
+    fn: Callable[..., Any]
+    method: Method
+    path: str
+    scope: str | None = None  # None: any key
+    anonymous: bool = False  # whether callers without a key may use it
+    charge: Charge | None = None
+    job: JobSpec | None = None  # it waits for its turn, can be cancelled, and survives a restart
+    plan: Callable[..., Any] | None = (
+        None  # the choice of models, before a job is accepted; raises BadInput and its kin
+    )
+    presentation: Presentation | None = None
+    replayable: bool = True  # whether the answer to an Idempotency-Key is kept; a file is made anew
+    signature: inspect.Signature = field(init=False)
+    params: type[BaseModel] = field(init=False)
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(self.fn, include_extras=True)
+        sig = inspect.signature(self.fn)
+        public = [p.replace(annotation=hints[name]) for name, p in sig.parameters.items()]
+        public += _options() if self.job else []
+        known: dict[str, Any] = {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in public}
+        config = ConfigDict(extra="forbid")
+        object.__setattr__(self, "signature", sig.replace(parameters=public, return_annotation=hints["return"]))
+        object.__setattr__(self, "params", create_model(f"{self.name}_params", __config__=config, **known))
+
+    @property
+    def name(self) -> str:
+        return self.fn.__name__
+
+    @property
+    def summary(self) -> str:
+        return self.description.splitlines()[0]
+
+    @property
+    def description(self) -> str:
+        return inspect.getdoc(self.fn) or ""
+
+    @property
+    def fields(self) -> dict[str, FieldInfo]:
+        return self.params.model_fields
+
+    @property
+    def result(self) -> Any:
+        """The type of its result, before the presentation."""
+        declared = self.presentation.result if self.presentation else None
+        return declared or self.signature.return_annotation
+
+    @property
+    def file_params(self) -> tuple[str, ...]:
+        """Names of the parameters that are files."""
+        return tuple(name for name, info in self.fields.items() if is_media(info))
+
+    @property
+    def path_params(self) -> tuple[str, ...]:
+        """Names of the parameters that are part of the path."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Media types of the texts that it may answer with instead of JSON."""
+        return self.presentation.media_types if self.presentation else ()
+
+    def parse(self, values: Mapping[str, Any]) -> Request:
+        """Check and convert parameters. Raises BadInput, which names the first that is wrong."""
+        missing = [name for name in self.file_params if values.get(name) in (None, "")]
+        if missing:
+            raise MissingFile(f"No recording was sent: put the audio or video into the field '{missing[0]}'.")
+        try:
+            params = self.params(**values)
+        except ValidationError as problem:
+            raise BadInput(_sentence(self, problem)) from None
+        checked = {name: getattr(params, name) for name in self.fields}
+        options = {name: checked.pop(name) for name in OPTION_NAMES if self.job}
+        return Request(self, checked, JobOptions(**options))
+
+    def options(self, parameters: Mapping[str, Any]) -> JobOptions:
+        """The job options among parameters that were checked before."""
+        return JobOptions(**{name: parameters[name] for name in OPTION_NAMES if name in parameters and self.job})
+
+
+def _options() -> list[inspect.Parameter]:
+    """The job options as parameters behind those of a function."""
+    hints = typing.get_type_hints(JobOptions, include_extras=True)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return [
+        inspect.Parameter(option.name, kind, default=option.default, annotation=hints[option.name])
+        for option in fields(JobOptions)
+    ]
+
+
+def is_media(info: FieldInfo) -> bool:
+    extra = info.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get(MEDIA))
+
+
+def is_prose(info: FieldInfo) -> bool:
+    extra = info.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get(PROSE))
+
+
+def plain_type(info: FieldInfo) -> Any:
+    """The type of a parameter, without the None that stands for "not given"."""
+    members = [member for member in typing.get_args(info.annotation) if member is not type(None)]
+    optional = type(None) in typing.get_args(info.annotation)
+    return members[0] if optional and len(members) == 1 else info.annotation
+
+
+def _sentence(op: Operation, problem: ValidationError) -> str:
+    first = problem.errors()[0]
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return f"Unknown parameter '{name[:80]}'. {op.name} takes {', '.join(op.fields) or 'no parameters'}."
+    meaning = op.fields[name].description if name in op.fields else ""  # an alias has none
+    about = f" ({meaning})" if meaning else ""
+    reason = first["msg"].removeprefix("Value error, ")
+    sent = str(first["input"])[:80]
+    return f"The parameter '{name}'{about} cannot be {sent!r}: {reason[0].lower()}{reason[1:]}."
