@@ -295,7 +295,7 @@ WRONG = {
     "missing": ({"audio": "none.wav"}, "audio file does not exist"),
     "empty": ({"audio": "empty.wav"}, "audio file is empty"),
     "undecodable": ({"audio": "manifest.jsonl"}, "cannot be decoded"),
-    "length": (HEARD | {"duration": 20.0}, "the audio has 2.00 s, not 20.00"),
+    "length": (HEARD | {"duration": 20.0}, "the audio lasts 2.00 s, but duration is 20.00"),
     "late turn": (HEARD | {"turns": [ONE, ONE | {"start": 2, "end": 2.8}]}, "turns[2] ends at 2.80 s"),
     "late word, length not told": ({"audio": "tone.wav", "words": [ONE | {"end": 3}]}, "words[1] ends at 3.00 s"),
     "language": (HEARD | {"language": "xx"}, 'language "xx" is not known'),

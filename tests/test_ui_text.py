@@ -433,8 +433,8 @@ def test_a_list_has_the_visitors_own_transcripts(client: httpx.Client, keys: dic
     assert "sign in" in join(client, offer, ["", None])
     assert "scope" in join(client, offer, ["", None], **keys["speech"])
     assert "the closest matches" in join(client, offer, ["unheard", None], **keys["ada"])
-    assert "No transcript speaks of this" in join(client, offer, [MARK, None], **keys["bob"])
-    assert "transcribe a recording first" in join(client, offer, ["", None], **keys["bob"])
+    assert "No transcript was found" in join(client, offer, [MARK, None], **keys["bob"])
+    assert "Transcribe a recording first" in join(client, offer, ["", None], **keys["bob"])
 
 
 def test_a_transcript_is_opened_by_its_owner(client: httpx.Client, keys: dict[str, Any], transcript: str) -> None:
@@ -529,7 +529,7 @@ def test_what_cannot_be_done_is_said(
     assert "stt-made" not in told
 
 
-def test_lists_have_what_is_here_now(client: httpx.Client, served: Served) -> None:
+def test_lists_have_what_is_here_now(client: httpx.Client, served: Served, keys: dict[str, Any]) -> None:
     assert served.settings.templates_dir
     served.settings.templates_dir.mkdir()
     (served.settings.templates_dir / "minutes_of_ours.toml").touch()
@@ -540,7 +540,7 @@ def test_lists_have_what_is_here_now(client: httpx.Client, served: Served) -> No
     try:
         for name in model.files:
             (weights / name.replace("*", "json")).touch()
-        told = join(client, handler(client, "renew"), [])
+        told = join(client, handler(client, "renew"), [], **keys["ada"])
     finally:
         shutil.rmtree(weights)
     assert model.name in told
