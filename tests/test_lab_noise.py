@@ -120,7 +120,7 @@ def test_the_colour_of_noise_is_its_fall_per_octave(colour: str, fall: float) ->
     spectrum = np.abs(np.fft.rfft(effects.noise(0.0, colour)(tone, 1) - tone)) ** 2
     hertz = np.fft.rfftfreq(len(tone), 1 / SAMPLE_RATE)
     low, high = (float(np.mean(spectrum[(hertz >= from_) & (hertz < 2 * from_)])) for from_ in (500, 4000))
-    assert decibels(high / low) / 3 == pytest.approx(fall, abs=0.7)  # over three octaves; the filter has 64 points
+    assert decibels(high / low) / 3 == pytest.approx(fall, abs=1.0)  # over three octaves; the filter has 64 points
 
 
 def test_random_numbers_of_others_are_left_as_they_were() -> None:
