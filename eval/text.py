@@ -20,12 +20,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from stt_lab.engines.protocols import silent
 from stt_lab.runtime import private_runtime
 from stt_lab.settings import get_settings
 from stt_lab.text.sentences import sentences
-from stt_lab.types import Segment, TextSpan, Transcript
-from stt_lab.writing.script import Script
+from stt_lab.types import Segment, TextSpan, Transcript, silent
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import shipped, template
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import as_dict
@@ -46,11 +45,11 @@ class Talk:
     row: Row
 
     @cached_property
-    def script(self) -> Script:
+    def script(self) -> SourceText:
         segments = tuple(
             Segment(one["start"], one["end"], one["text"], speaker=one["speaker"]) for one in self.row["segments"]
         )
-        return Script.of(Transcript("en", segments[-1].end, segments))
+        return SourceText.of(Transcript("en", segments[-1].end, segments))
 
 
 class Once:

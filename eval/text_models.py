@@ -26,18 +26,18 @@ from stt_lab.text.sentences import sentences
 from stt_lab.types import Segment, Transcript
 from stt_lab.writing import grounding as verify
 from stt_lab.writing import llm_analyses as findings
+from stt_lab.writing.annotated_text import AnnotatedText, GroundedStatement
 from stt_lab.writing.generative import MOST
-from stt_lab.writing.reading import Reading, Told
-from stt_lab.writing.scribe import Scribe, spread
-from stt_lab.writing.script import Script
+from stt_lab.writing.llm_reader import LlmReader, spread
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
 
 HERE = Path(__file__).parent
 FEW = 5  # words of a sentence that says something
 LEAST = (0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
 Row = dict[str, Any]
-WORK: dict[str, Callable[[Scribe], Any]] = {
-    "brief": lambda scribe: scribe.brief(MOST["brief"]),
+WORK: dict[str, Callable[[LlmReader], Any]] = {
+    "brief": lambda reader: reader.brief(MOST["brief"]),
     "action_items": findings.actions,
 }
 
@@ -46,24 +46,24 @@ def read(name: str) -> list[Row]:
     return [json.loads(line) for line in (HERE / "text" / name).read_text("utf-8").splitlines()]
 
 
-def script(row: Row) -> Script:
+def script(row: Row) -> SourceText:
     segments = tuple(Segment(one["start"], one["end"], one["text"], (), one["speaker"]) for one in row["segments"])
-    return Script.of(Transcript("en", segments[-1].end, segments))
+    return SourceText.of(Transcript("en", segments[-1].end, segments))
 
 
 def worked(tools: Tools, model: Any, row: Row, work: str) -> Row:
     """One text, one task: seconds, and what became of the statements."""
-    scribe = Scribe(Reading(script(row), tools), model)
+    reader = LlmReader(AnnotatedText(script(row), tools), model)
     began = time.perf_counter()
-    found = WORK[work](scribe)
+    found = WORK[work](reader)
     return {
         "id": row["id"],
         "work": work,
         "words": len(script(row).text.split()),
         "seconds": round(time.perf_counter() - began, 2),
-        "kept": scribe.kept,
-        "dropped": scribe.dropped,
-        "failed": scribe.failed,
+        "kept": reader.kept,
+        "dropped": reader.dropped,
+        "failed": reader.failed,
         "statements": [one.text for one in found],
     }
 
@@ -73,13 +73,13 @@ def nearness(tools: Tools) -> Row:
     rng = np.random.default_rng(0)
     cosines: dict[str, list[float]] = {"true": [], "false": []}
     for row in read("transcripts.jsonl"):
-        reading = Reading(script(row), tools)
+        reading = AnnotatedText(script(row), tools)
         lines = [one for one in reading.sentences if len(one.text.split()) >= FEW]
         told = [span.of(row["summary"]) for span in sentences(row["summary"])]
         near = tools.embed(told) @ tools.embed(one.text for one in lines).T
         for text, best in zip(told, np.argsort(-near)[:, :3], strict=True):
             for kind, places in (("true", best), ("false", rng.choice(len(lines), 3, replace=False))):
-                about = Told.about(text, tuple(lines[place] for place in sorted(places)))
+                about = GroundedStatement.about(text, tuple(lines[place] for place in sorted(places)))
                 cosines[kind] += verify.nearness(tools, [about])
     return {
         kind: {f"{least:.2f}": round(float((np.array(found) >= least).mean()), 3) for least in LEAST}

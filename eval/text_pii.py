@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import PII, silent
+from stt_lab.engines.protocols import PII
 from stt_lab.privacy.redaction import find
 from stt_lab.settings import get_settings
-from stt_lab.types import Entity
-from stt_lab.writing.script import Script
+from stt_lab.types import Entity, silent
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
 
 HERE = Path(__file__).parent
@@ -95,7 +95,7 @@ def measure(tools: Tools, rows: Sequence[Row], change: Callable[[str], str] = st
     for row in rows:
         text = change(" ".join(segment["text"] for segment in row["segments"]))
         began = time.perf_counter()
-        found = find(tools, Script(text, "en"))
+        found = find(tools, SourceText(text, "en"))
         seconds, words = seconds + time.perf_counter() - began, words + len(text.split())
         for kind, counts in score(row, text, found).items():
             total[kind] += counts
@@ -121,7 +121,7 @@ def main() -> None:
     settings = get_settings().model_copy(update={"engine_host": "inprocess"})
     tools = Tools(Pool(settings), silent)
     rows = [json.loads(line) for line in (HERE / "text" / "transcripts.jsonl").read_text("utf-8").splitlines()]
-    find(tools, Script("Ada.", "en"))  # loads
+    find(tools, SourceText("Ada.", "en"))  # loads
     made = {
         "all": measure(tools, rows),
         "tuned on": measure(tools, rows[0::2]),

@@ -26,20 +26,19 @@ from typing import Any
 import numpy as np
 
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import silent
 from stt_lab.library import Library
-from stt_lab.library.passages import Indexed
+from stt_lab.library.passages import IndexedPassages
 from stt_lab.recall.chat import WORDS, question
-from stt_lab.recall.finding import by_meaning
 from stt_lab.recall.indexing import vectors_of
+from stt_lab.recall.search import by_meaning
 from stt_lab.settings import get_settings
 from stt_lab.store.database import Database
 from stt_lab.store.models import ADMINISTRATOR_ID
-from stt_lab.types import Segment, Transcript
+from stt_lab.types import Segment, Transcript, silent
 from stt_lab.writing.answerability import signs
 from stt_lab.writing.answers import places
 from stt_lab.writing.passages import Passage, apart, by_words, fused, ranked, said
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.writer import writer
 
@@ -62,7 +61,7 @@ def transcript(row: dict[str, Any]) -> Transcript:
 # What is found
 
 
-def rankings(script: Script, index: Indexed, tools: Tools, asked: str) -> dict[str, list[tuple[int, int]]]:
+def rankings(script: SourceText, index: IndexedPassages, tools: Tools, asked: str) -> dict[str, list[tuple[int, int]]]:
     """Passages by each way to rank them, best first, without those that overlap with better ones."""
     passages = [Passage(*place) for place in index.places]
     near = [float(score) for score in index.vectors @ tools.embed([asked])[0]]
@@ -108,7 +107,7 @@ def refusals(rows: Sequence[dict[str, Any]], refused: Callable[[dict[str, Any]],
 
 
 def questions(tools: Tools) -> dict[str, Any]:
-    scripts = {row["id"]: Script.of(transcript(row)) for row in lines("transcripts.jsonl")}
+    scripts = {row["id"]: SourceText.of(transcript(row)) for row in lines("transcripts.jsonl")}
     started = time.perf_counter()
     indexes = {name: vectors_of(script, tools) for name, script in scripts.items()}
     seconds = time.perf_counter() - started
@@ -150,7 +149,7 @@ def questions(tools: Tools) -> dict[str, Any]:
 def answers(tools: Tools, model: str) -> dict[str, Any]:
     """What it refuses, and how often what it cites has the answer; with the answers, to be read."""
     by = writer(tools, model)
-    scripts = {row["id"]: Script.of(transcript(row)) for row in lines("transcripts.jsonl")}
+    scripts = {row["id"]: SourceText.of(transcript(row)) for row in lines("transcripts.jsonl")}
     indexes = {name: vectors_of(script, tools) for name, script in scripts.items()}
     rows, seconds = [], []
     for row in lines("questions.jsonl"):
@@ -159,7 +158,7 @@ def answers(tools: Tools, model: str) -> dict[str, Any]:
         started = time.perf_counter()
         made = by.answer(script, asked)
         seconds.append(time.perf_counter() - started)
-        cited = {order for span in made.spans for order in script.sources((span,))}
+        cited = {order for span in made.spans for order in script.segment_orders((span,))}
         own = {"found": made.found, "by": made.model, "said": made.answer, "cited": sorted(cited)}
         print(row["question"], own, flush=True)
         rows.append(row | own | {"hit": not cited.isdisjoint(row.get("segments", ()))})
@@ -196,7 +195,7 @@ def search(tools: Tools, count: int) -> dict[str, Any]:
             vectors = rng.standard_normal((PASSAGES, WIDTH)).astype(np.float32)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             spots = tuple((i % len(row.segments), i % len(row.segments)) for i in range(PASSAGES))
-            library.passages.put(waiting, "random", Indexed(spots, vectors))
+            library.passages.put(waiting, "random", IndexedPassages(spots, vectors))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         walls = defaultdict(list)
         for _ in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""Every error that a user can meet. `str(error)` is one sentence that says what to do.
+"""Errors that users can see. `str(error)` says what is wrong, then what to do.
 
 SttError                  500  internal
 ├── BadInput              400  bad_parameter
@@ -8,15 +8,15 @@ SttError                  500  internal
 ├── NoCredits             402  no_credits
 ├── Forbidden             403  forbidden
 ├── NotFound              404  not_found
-├── Conflict              409  conflict              the first request with an Idempotency-Key is still worked on
+├── Conflict              409  conflict
 ├── TooLarge              413  too_large
-├── IdempotencyMismatch   422  idempotency_mismatch  the Idempotency-Key came with another request before
+├── IdempotencyMismatch   422  idempotency_mismatch
 ├── RateLimited           429  rate_limited       with retry_after
 ├── Cancelled             499  cancelled
 └── Unavailable           503  unavailable        with retry_after
     ├── ModelMissing      503  model_missing
     ├── Busy              503  busy
-    ├── BadAnswer         503  bad_answer         a language model did not keep to what it was asked for
+    ├── BadAnswer         503  bad_answer
     └── EngineCrashed     503  engine_crashed
 """
 
@@ -26,11 +26,11 @@ from typing import ClassVar
 
 
 class SttError(Exception):
-    """Root of the tree: a status of HTTP, a stable code, and a sentence for people."""
+    """Base class: an HTTP status, a stable code and a message for people."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    retry_after: int | None = None  # seconds, an integer as HTTP wants it
+    retry_after: int | None = None  # seconds
 
     def __init__(self, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -38,10 +38,10 @@ class SttError(Exception):
             self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), str(self), self.retry_after))  # crosses from worker processes
+        return (_rebuild, (type(self), str(self), self.retry_after))  # pickles, to cross from worker processes
 
     def as_dict(self) -> dict[str, object]:
-        """The one shape of an error on the wire."""
+        """Return the error as JSON on the wire: `error` and `code`."""
         return {"error": str(self), "code": self.code}
 
 
@@ -50,68 +50,102 @@ def _rebuild(kind: type[SttError], message: str, retry_after: int | None) -> Stt
 
 
 class BadInput(SttError):
+    """A parameter or a setting has a value that cannot be used."""
+
     status, code = 400, "bad_parameter"
 
 
 class MissingFile(BadInput):
+    """The request contains no recording."""
+
     code = "missing_file"
 
 
 class UnsupportedMedia(BadInput):
+    """The file cannot be decoded, or has no audio."""
+
     code = "unsupported_media"
 
 
 class Unauthorized(SttError):
+    """A key or a session is needed."""
+
     status, code = 401, "unauthorized"
 
 
 class NoCredits(SttError):
+    """The account has too few credits or minutes left."""
+
     status, code = 402, "no_credits"
 
 
 class Forbidden(SttError):
+    """The caller lacks the scope, or may not do this."""
+
     status, code = 403, "forbidden"
 
 
 class NotFound(SttError):
+    """Nothing with this id belongs to the caller."""
+
     status, code = 404, "not_found"
 
 
 class Conflict(SttError):
+    """The first request with the same Idempotency-Key is still running, or something changed meanwhile."""
+
     status, code = 409, "conflict"
 
 
 class TooLarge(SttError):
+    """The upload, the recording or the text exceeds a limit."""
+
     status, code = 413, "too_large"
 
 
 class IdempotencyMismatch(SttError):
+    """The Idempotency-Key was used for a different request before."""
+
     status, code = 422, "idempotency_mismatch"
 
 
 class RateLimited(SttError):
+    """The caller sent too many requests; retry after `retry_after` seconds."""
+
     status, code, retry_after = 429, "rate_limited", 60
 
 
 class Cancelled(SttError):
+    """The caller cancelled the work or closed the connection."""
+
     status, code = 499, "cancelled"
 
 
 class Unavailable(SttError):
+    """The server cannot do this now; retry after `retry_after` seconds."""
+
     status, code, retry_after = 503, "unavailable", 30
 
 
 class ModelMissing(Unavailable):
+    """The model is not installed."""
+
     code, retry_after = "model_missing", 300
 
 
 class Busy(Unavailable):
+    """The queue is full, or the request waited too long."""
+
     code = "busy"
 
 
 class BadAnswer(Unavailable):
+    """A language model did not answer in the requested form."""
+
     code = "bad_answer"
 
 
 class EngineCrashed(Unavailable):
+    """A worker process or an engine failed."""
+
     code, retry_after = "engine_crashed", 5

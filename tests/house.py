@@ -35,7 +35,7 @@ from stt_lab.registry import OPERATIONS, Charge, Context, JobSpec, Media, Operat
 from stt_lab.settings import Settings
 from stt_lab.store import queue
 from stt_lab.store.database import Database
-from stt_lab.store.models import Job, LedgerEntry
+from stt_lab.store.models import Job, LedgerRow
 from stt_lab.types import Event, File, Segment, Transcript
 
 TESTS = Path(__file__).parent
@@ -184,13 +184,15 @@ class House:
         context = Context(caller or self.ada, None, gate=jobs, idempotency_key=key)  # type: ignore[arg-type]
         return call(OPERATIONS["note"], {"name": name}, context)
 
-    def rows(self) -> list[queue.Row]:
+    def rows(self) -> list[queue.JobRow]:
         with self.database.read() as session:
-            return [queue.Row(**row._mapping) for row in session.execute(select(*queue.COLUMNS).order_by(Job.created))]
+            return [
+                queue.JobRow(**row._mapping) for row in session.execute(select(*queue.COLUMNS).order_by(Job.created))
+            ]
 
     def entries(self, job_id: str) -> list[str]:
         with self.database.read() as session:
-            return sorted(session.scalars(select(LedgerEntry.kind).where(LedgerEntry.job_id == job_id)))
+            return sorted(session.scalars(select(LedgerRow.kind).where(LedgerRow.job_id == job_id)))
 
     def spent(self) -> int:
         return 100 - self.accounts.balance(self.ada.account_id)

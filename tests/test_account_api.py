@@ -152,7 +152,7 @@ def test_a_transcript_from_the_recording_to_its_end(ada: Ada, talk: Path) -> Non
     assert (found["count"], found["results"][0]["id"]) == (1, answer["id"])
     assert ok(ada.get("/api/v1/search/", params={"query": "talk"}))["count"] == 1
     assert ok(ada.delete(f"/api/v1/transcripts/{answer['id']}/")) == {"id": answer["id"], "status": "deleted"}
-    refused(ada.get(f"/api/v1/transcripts/{answer['id']}/"), 404, "no such transcript")
+    refused(ada.get(f"/api/v1/transcripts/{answer['id']}/"), 404, "transcript was not found")
     assert ok(ada.get("/api/v1/transcripts/")) == {"count": 0, "results": []}
 
 

@@ -26,7 +26,7 @@ from sqlalchemy import select, text
 from stt_lab.accounts.accounts import ADMINISTRATOR_ID, ANONYMOUS_ID, Account, Accounts, Tier
 from stt_lab.errors import BadInput, Cancelled, NoCredits, NotFound, RateLimited, SttError, Unauthorized
 from stt_lab.store.database import Database
-from stt_lab.store.models import Job, PageSession
+from stt_lab.store.models import Job, SessionRow
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)  # the last day of a month
 SQL_ID = 2**63
@@ -310,7 +310,7 @@ def begin_sessions(accounts: Accounts, account_id: int, *digests: str, key_id: i
 
 def rows_of_sessions(database: Database) -> list[str]:
     with database.read() as session:
-        return list(session.scalars(select(PageSession.digest).order_by(PageSession.digest)))
+        return list(session.scalars(select(SessionRow.digest).order_by(SessionRow.digest)))
 
 
 def test_a_session_is_its_accounts_and_its_keys(accounts: Accounts, free: Account) -> None:
@@ -347,7 +347,7 @@ def test_the_last_use_of_a_session_is_noted_once_an_hour(
         clock.time = NOON + timedelta(minutes=minutes)
         assert accounts.find_session("a")
         with database.read() as session:
-            assert session.scalar(select(PageSession.used)) == NOON + timedelta(minutes=noted)
+            assert session.scalar(select(SessionRow.used)) == NOON + timedelta(minutes=noted)
 
 
 def test_old_sessions_are_removed(

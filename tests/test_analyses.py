@@ -19,8 +19,8 @@ from stt_lab.writing.deadlines import due
 from stt_lab.writing.grammar import Grammar
 from stt_lab.writing.names import tidied
 from stt_lab.writing.questions import asks
-from stt_lab.writing.script import Script
 from stt_lab.writing.sentiment import label
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.writer import writer
 
 TYPES = ("sentiment", "topics", "entities", "action_items", "questions")
@@ -275,7 +275,7 @@ def test_the_summary_of_actions() -> None:
 @pytest.mark.truth
 def test_a_transcript_has_sources() -> None:
     segments = (Segment(0, 2, "Who pays?", speaker="Ada"), Segment(2, 4, "Acme pays by Monday.", speaker="Ben"))
-    script = Script.of(Transcript("en", 4.0, segments))
+    script = SourceText.of(Transcript("en", 4.0, segments))
     made = {kind: writer(tools(), "auto").analyze(script, kind).result for kind in TYPES}  # type: ignore[arg-type]
     assert [one["sources"] for one in made["questions"]] == [[0]]
     assert {one["text"]: one["sources"] for one in made["entities"]}["Monday"] == [1]
@@ -285,7 +285,7 @@ def test_a_transcript_has_sources() -> None:
 @pytest.mark.truth
 @pytest.mark.parametrize("kind", ["sentiment", "entities", "action_items", "questions"])
 def test_other_languages_need_a_parser(kind: Any) -> None:
-    with pytest.raises(ModelMissing, match=r"'de'.*only in en: send"):
+    with pytest.raises(ModelMissing, match=r"only in en; this text is in 'de'"):
         analyze("Der Bürgermeister wird am Montag mit den Leuten sprechen.", kind)
 
 
@@ -315,7 +315,7 @@ WORDS = """
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.sampled_from([*WORDS.split(), "\n"]), min_size=1, max_size=40).map(" ".join), st.sampled_from(TYPES))
 def test_every_stretch_is_verbatim(text: str, kind: Any) -> None:
-    script = Script(text, "en")
+    script = SourceText(text, "en")
     made = writer(tools(), "extractive").analyze(script, kind)
     for start, end, said in spans(made.result):
         assert 0 <= start < end <= len(text)

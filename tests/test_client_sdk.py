@@ -432,8 +432,8 @@ def test_the_library(client: Client, talk: Path, tmp_path: Path, monkeypatch: py
     assert client.transcripts.get(first.slug).id == first.id
     read = client.transcripts.read(first.id)
     assert (read.id, read.text) == (first.id, "word. word.")
-    assert client.transcripts.rename_speakers(first.id, {"Speaker 1": "Ada"}).speakers == ("Ada", "Speaker 2")
-    assert client.transcripts.retitle(first.id, "Of words").title == "Of words"
+    assert client.transcripts.update(first.id, speakers={"Speaker 1": "Ada"}).speakers == ("Ada", "Speaker 2")
+    assert client.transcripts.update(first.id, title="Of words").title == "Of words"
     assert {one.id for one in client.transcripts.search("word")} == {one.id for one in listed}
     assert [one.id for one in client.transcripts.search("ada")] == [first.id]
     assert {one.id for one in client.transcripts.search("a word", mode="meaning")} == {one.id for one in listed}
@@ -453,7 +453,7 @@ def test_a_transcript_is_summarized_and_asked(client: Client, talk: Path) -> Non
     answer = client.transcripts.chat(number, "Which word?")
     assert answer.sources[0].text == "word."
     assert client.transcripts.chat(number, "And then?", session_id=answer.session_id).session_id == answer.session_id
-    with pytest.raises(NotFound, match="no such chat"):
+    with pytest.raises(NotFound, match="chat was not found"):
         client.transcripts.chat(number, "And then?", session_id="chat_of_somebody")
 
 

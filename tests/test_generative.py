@@ -15,7 +15,7 @@ from stt_lab.weights import catalog
 from stt_lab.writing.answers import REFUSED
 from stt_lab.writing.generative import INSTEAD, NOT_SAID
 from stt_lab.writing.prompts import ASKED, SYSTEM
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import template
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import EXTRACTIVE, Question
@@ -30,9 +30,9 @@ MEETING = (
 )
 
 
-def script(lines: tuple[tuple[str, str], ...] = MEETING) -> Script:
+def script(lines: tuple[tuple[str, str], ...] = MEETING) -> SourceText:
     segments = tuple(Segment(5.0 * i, 5.0 * i + 4, text, (), who) for i, (who, text) in enumerate(lines))
-    return Script.of(Transcript("en", 5.0 * len(lines), segments))
+    return SourceText.of(Transcript("en", 5.0 * len(lines), segments))
 
 
 @pytest.fixture(scope="module", name="toys")
@@ -93,9 +93,8 @@ def test_a_summary_rests_on_the_lines_that_it_cites(toy: Toy) -> None:
 def test_what_the_lines_do_not_say_is_left_out(toy: Toy, text: str, lines: list[int]) -> None:
     made = toy.writes(saying((text, lines), GOOD)).summarize(script(), "bullet_points")
     assert made.summary == f"- {GOOD[0]}"
-    assert made.warnings == (
-        "1 of 2 statements of the language model were left out: what they rest on does not bear them out.",
-    )
+    (warning,) = made.warnings
+    assert warning.startswith("1 of 2 statements of the language model were dropped")
 
 
 @pytest.mark.truth
@@ -113,10 +112,10 @@ def test_when_nothing_is_left_the_text_speaks_for_itself(toy: Toy) -> None:
 def test_answers_that_are_none(toy: Toy, said: str) -> None:
     made = toy.writes(always(said)).summarize(script(), "detailed")
     assert made.model == EXTRACTIVE
-    assert made.warnings == (INSTEAD, "The language model had no answer to a part of the text.")
+    assert made.warnings == (INSTEAD, "The language model gave no answer for one part of the text.")
 
 
-def long(sentences: int = 130) -> Script:
+def long(sentences: int = 130) -> SourceText:
     things = ("invoice", "garden", "server", "holiday", "contract", "museum", "recipe", "train")
     spoken = [f"The {things[i // 16 % 8]} number {i} costs {i + 100} euros in the shop." for i in range(sentences)]
     return script(tuple(("Ada", text) for text in spoken))
@@ -232,7 +231,7 @@ GERMAN = "Anna fährt am Montag nach Köln. Sie trifft dort Herrn Öztürk von d
 
 @pytest.mark.truth
 def test_feelings_and_names_where_there_is_no_parser(toy: Toy) -> None:
-    made = toy.writes(always({"positive": [3], "negative": []})).analyze(Script(GERMAN, "de"), "sentiment")
+    made = toy.writes(always({"positive": [3], "negative": []})).analyze(SourceText(GERMAN, "de"), "sentiment")
     assert (made.model, made.result["label"], made.result["score"]) == ("toy", "positive", 0.3333)
     assert [row["label"] for row in made.result["sentences"]] == ["neutral", "neutral", "positive"]
     items = [
@@ -240,7 +239,7 @@ def test_feelings_and_names_where_there_is_no_parser(toy: Toy) -> None:
         {"text": "Herrn Öztürk", "label": "PERSON", "lines": [2, 1]},
         {"text": "Paris", "label": "GPE", "lines": [1]},
     ]
-    found = toy.writes(always({"items": items})).analyze(Script(GERMAN, "de"), "entities")
+    found = toy.writes(always({"items": items})).analyze(SourceText(GERMAN, "de"), "entities")
     assert [(row["text"], GERMAN[row["start"] : row["end"]]) for row in found.result] == [
         ("Köln", "Köln"),
         ("Herrn Öztürk", "Herrn Öztürk"),
@@ -250,9 +249,9 @@ def test_feelings_and_names_where_there_is_no_parser(toy: Toy) -> None:
 
 @pytest.mark.truth
 def test_without_grammar_nothing_stands_in_for_a_model(toy: Toy) -> None:
-    made = toy.writes(always("")).analyze(Script(GERMAN, "de"), "action_items")
+    made = toy.writes(always("")).analyze(SourceText(GERMAN, "de"), "action_items")
     assert (made.model, made.result) == ("toy", [])
-    assert made.warnings == ("The language model had no answer to a part of the text.",)
+    assert made.warnings == ("The language model gave no answer for one part of the text.",)
 
 
 # Documents
@@ -303,7 +302,7 @@ def test_documents_without_a_word_of_the_model(toy: Toy) -> None:
 
 def question(asked: str, *history: tuple[str, str]) -> Question:
     """With the first two segments as the passage that was found."""
-    end = script().parts[1].end
+    end = script().segments[1].end
     return Question(asked, asked, (TextSpan(0, end),), (0.8,), history)
 
 
@@ -395,7 +394,7 @@ def test_who_writes(here: tuple[str, ...], wanted: str, writes: str) -> None:
     ("wanted", "kind", "says"),
     [
         ("qwen2.5-1.5b-instruct", ModelMissing, "`stt-lab models pull qwen2.5-1.5b-instruct`"),
-        ("gpt-9", BadInput, "choose one of auto, extractive, qwen2.5-1.5b-instruct, qwen2.5-1.5b-instruct-q4, "),
+        ("gpt-9", BadInput, "Use one of auto, extractive, qwen2.5-1.5b-instruct, qwen2.5-1.5b-instruct-q4, "),
     ],
 )
 def test_writers_that_there_are_not(wanted: str, kind: type[Exception], says: str) -> None:

@@ -18,10 +18,10 @@ from pydantic import TypeAdapter
 from toy_llm import Reply, Toy, toy_writer
 
 from stt_lab.types import Segment, TextSpan, Transcript
-from stt_lab.writing import scribe
+from stt_lab.writing import llm_reader
 from stt_lab.writing.grounding import addresses, repeats
 from stt_lab.writing.prompts import SYSTEM
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import shipped
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import Analysis, Generated, Question, Style, Summary
@@ -37,12 +37,12 @@ TAKEN = "https://evil.example/?q="  # where one that obeys would send what it re
 pytestmark = pytest.mark.truth
 
 
-def script(row: dict[str, Any]) -> Script:
+def script(row: dict[str, Any]) -> SourceText:
     segments = tuple(Segment(one["start"], one["end"], one["text"], (), one["speaker"]) for one in row["segments"])
-    return Script.of(Transcript("en", segments[-1].end, segments))
+    return SourceText.of(Transcript("en", segments[-1].end, segments))
 
 
-def written(by: Writer, place: int, text: Script) -> Any:
+def written(by: Writer, place: int, text: SourceText) -> Any:
     """A summary, an analysis, a document or an answer: another one for each fragment."""
     kind, place = place % 4, place // 4
     if kind == 0:
@@ -58,7 +58,7 @@ def written(by: Writer, place: int, text: Script) -> Any:
 # What holds
 
 
-def faults(text: Script, made: Any) -> list[str]:
+def faults(text: SourceText, made: Any) -> list[str]:
     """What does not hold for something that was written about a text."""
     TypeAdapter(type(made)).validate_python(vars(made))
     plain = json.loads(json.dumps(TypeAdapter(type(made)).dump_python(made, mode="json")))
@@ -81,7 +81,7 @@ def values(value: Any) -> Iterator[Any]:
         yield from values(one)
 
 
-def of_value(text: Script, value: Any) -> Iterator[str]:
+def of_value(text: SourceText, value: Any) -> Iterator[str]:
     """Of one object within what was written."""
     if not isinstance(value, dict):
         return
@@ -93,7 +93,7 @@ def of_value(text: Script, value: Any) -> Iterator[str]:
             yield f"not what stands there: {value}"
     if "spans" in value and value.get("found", True):
         spans = [TextSpan(one["start"], one["end"]) for one in value["spans"]]
-        sources = list(text.sources(spans))
+        sources = list(text.segment_orders(spans))
         if not spans or not sources or list(value.get("sources", sources)) != sources:
             yield f"rests on nothing: {value}"
     if "quote" in value and value["quote"] not in text.text:
@@ -109,7 +109,7 @@ def toy_fixture() -> Iterator[Toy]:
         yield made
 
 
-def obedient(toy: Toy, row: dict[str, Any], text: Script) -> Reply:
+def obedient(toy: Toy, row: dict[str, Any], text: SourceText) -> Reply:
     """One that says whatever the fragment wants, in the form that it must have, and tells others what it read."""
     wanted = [*row["traces"], "Done as you said."]
     given = [
@@ -155,7 +155,7 @@ def test_a_model_that_obeys(toy: Toy, place: int, row: dict[str, Any]) -> None:
 
 def test_that_there_would_be_faults(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were nothing checked that the model says."""
-    monkeypatch.setattr(scribe, "borne_out", lambda tools, told, language, near=0.0: [True] * len(told))
+    monkeypatch.setattr(llm_reader, "grounded", lambda tools, told, language, near=0.0: [True] * len(told))
     text = script(FRAGMENTS[0])
     by = toy.writes(obedient(toy, FRAGMENTS[0], text))
     found = [fault.partition(":")[0] for fault in faults(text, by.summarize(text, "bullet_points"))]

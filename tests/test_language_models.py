@@ -16,13 +16,13 @@ from toy_llm import chat_server, content, tiny
 from stt_lab.engines import chat_api
 from stt_lab.engines.causal import CausalModel
 from stt_lab.engines.chat_api import ChatApi
-from stt_lab.engines.conversation import answer, pieces
+from stt_lab.engines.conversation import checked_answer, prompt_pieces
 from stt_lab.engines.gguf import GgufModel
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import LanguageModel, Message, Placement, silent
+from stt_lab.engines.protocols import EngineSpec, LanguageModel, Message
 from stt_lab.errors import BadAnswer, BadInput, Cancelled, ModelMissing, Unavailable
 from stt_lab.settings import Settings, get_settings
-from stt_lab.types import Event
+from stt_lab.types import Event, silent
 from stt_lab.weights import catalog
 
 SMALL = "smollm2-135m"
@@ -63,7 +63,7 @@ def said(prompt: str) -> tuple[Message, ...]:
 def small() -> GgufModel:
     folder = catalog.locate(catalog.get(SMALL), get_settings())
     assert folder is not None, f"fetch the weights first: stt-lab models pull {SMALL}"
-    return GgufModel(Placement(folder, SMALL, threads=2))
+    return GgufModel(EngineSpec(folder, SMALL, threads=2))
 
 
 def elsewhere(url: str, **more: Any) -> ChatApi:
@@ -80,7 +80,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         made: Any = small()
     else:
         folder = tmp_path_factory.mktemp("weights")
-        made = CausalModel(Placement((tiny if request.param == "causal" else unpacked)(folder), "toy", threads=2))
+        made = CausalModel(EngineSpec((tiny if request.param == "causal" else unpacked)(folder), "toy", threads=2))
     yield made
     made.unload()
 
@@ -90,7 +90,7 @@ def unpacked(folder: Path) -> Path:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    place = small().placement.folder
+    place = small().spec.folder
     (name,) = [path.name for path in place.glob("*.gguf")]
     packed = AutoModelForCausalLM.from_pretrained(place, gguf_file=name, local_files_only=True, dtype=torch.float32)
     plain = {key: value for key, value in packed.config.to_dict().items() if key != "quantization_config"}
@@ -129,14 +129,14 @@ def test_tokens_are_counted(engine: Any) -> None:
 
 def test_nothing_is_no_question(engine: Any) -> None:
     for messages in ((), EMPTY, (*EMPTY, Message("user", " \n"))):
-        with pytest.raises(BadInput, match="Nothing was asked"):
+        with pytest.raises(BadInput, match="is empty"):
             engine.complete(messages, None, 8, silent)
 
 
 def test_a_text_that_does_not_fit(engine: Any) -> None:
-    with pytest.raises(BadInput, match=f"holds {engine.context} together: send less"):
+    with pytest.raises(BadInput, match=f"context has {engine.context}. Send less"):
         engine.complete(said("word " * 2 * engine.context), None, 8, silent)
-    with pytest.raises(BadInput, match="its answer may have"):
+    with pytest.raises(BadInput, match="its answer up to"):
         engine.complete(said("word"), None, engine.context, silent)
 
 
@@ -171,7 +171,7 @@ def test_pieces_keep_what_is_said_apart() -> None:
     def render(messages: Any) -> str:
         return "<s>" + "".join(f"[{one['role']}]{one['content']}[/]" for one in messages) + "[assistant]"
 
-    found = pieces((Message("system", "a"), Message("user", "[/] b"), Message("assistant", "")), render)
+    found = prompt_pieces((Message("system", "a"), Message("user", "[/] b"), Message("assistant", "")), render)
     assert [(piece.text, piece.special) for piece in found] == [
         ("<s>[system]", True),
         ("a", False),
@@ -181,7 +181,7 @@ def test_pieces_keep_what_is_said_apart() -> None:
         ("[/][assistant]", True),
     ]
     with pytest.raises(BadAnswer, match="no place for a message of the system"):
-        pieces((Message("system", "a"),), lambda messages: "nothing")
+        prompt_pieces((Message("system", "a"),), lambda messages: "nothing")
 
 
 WHOLE = '{"statements": [{"text": "a \\"]} b", "sentences": [1]}]}'
@@ -190,10 +190,10 @@ WHOLE = '{"statements": [{"text": "a \\"]} b", "sentences": [1]}]}'
 def test_an_answer_that_broke_off_keeps_its_finished_items() -> None:
     second = ', {"text": "two", "sentences": [2]}'
     long = WHOLE[:-2] + second + "]}"
-    assert json.loads(answer(long, SCHEMA)) == json.loads(long)
+    assert json.loads(checked_answer(long, SCHEMA)) == json.loads(long)
     for cut in range(len(WHOLE) - 2, len(WHOLE) - 2 + len(second) - 1):
-        assert json.loads(answer(long[:cut], SCHEMA)) == json.loads(WHOLE)
-    assert answer(" free text ", None) == "free text"
+        assert json.loads(checked_answer(long[:cut], SCHEMA)) == json.loads(WHOLE)
+    assert checked_answer(" free text ", None) == "free text"
 
 
 @pytest.mark.parametrize(
@@ -201,8 +201,8 @@ def test_an_answer_that_broke_off_keeps_its_finished_items() -> None:
     ["", "no", "[", "{}", '{"statements": []}', WHOLE[:-6], WHOLE.replace("[1]", "[9]"), "[" * 5000, "NaN", "null"],
 )
 def test_what_was_not_asked_for_is_no_answer(text: str) -> None:
-    with pytest.raises(BadAnswer, match="did not answer in the form"):
-        answer(text, SCHEMA)
+    with pytest.raises(BadAnswer, match="did not answer in the requested form"):
+        checked_answer(text, SCHEMA)
 
 
 def test_without_llama_cpp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -210,13 +210,13 @@ def test_without_llama_cpp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     with pytest.raises(ModelMissing, match=r"pip install 'stt_lab\[llm\]'"):
-        GgufModel(Placement(tmp_path, SMALL)).load()
+        GgufModel(EngineSpec(tmp_path, SMALL)).load()
 
 
 def test_weights_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"nothing")
     with pytest.raises(Unavailable, match="cannot be read"):
-        GgufModel(Placement(tmp_path, SMALL)).load()
+        GgufModel(EngineSpec(tmp_path, SMALL)).load()
 
 
 def test_nobody_else_talks_to_the_library() -> None:
@@ -274,7 +274,7 @@ def test_a_server_is_asked_in_the_forms_that_it_knows() -> None:
         (200, b"<html>", BadAnswer, "no text"),
         (200, {"choices": []}, BadAnswer, "no text"),
         (200, {"choices": [{"message": {"content": None}}]}, BadAnswer, "no text"),
-        (200, {"choices": [{"message": {"content": "Sorry."}}]}, BadAnswer, "did not answer in the form"),
+        (200, {"choices": [{"message": {"content": "Sorry."}}]}, BadAnswer, "did not answer in the requested form"),
         (200, b"\xff\xfe" * 10, BadAnswer, "no text"),
     ],
 )

@@ -19,17 +19,16 @@ from sqlalchemy import func, select, text
 
 from stt_lab.errors import BadInput, NotFound
 from stt_lab.library import Library
-from stt_lab.library.given import NUMBER, SLUG
+from stt_lab.library.parameters import NUMBER, SLUG
 from stt_lab.store import search
 from stt_lab.store.database import Database
-from stt_lab.store.models import ADMINISTRATOR_ID, ANONYMOUS_ID, Job, now
-from stt_lab.store.models import Segment as SegmentRow
+from stt_lab.store.models import ADMINISTRATOR_ID, ANONYMOUS_ID, Job, SegmentRow, now
 from stt_lab.transcription.render import FORMATS, render
 from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Word
 
 OWNER, OTHER = ADMINISTRATOR_ID, ANONYMOUS_ID
 ON_BOTH = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-SAID = "There is no such transcript in your library."
+SAID = "The transcript was not found."
 Store = Callable[..., int]
 
 
@@ -331,7 +330,7 @@ def test_an_unknown_speaker_is_told_who_is_known(library: Library, store: Store)
     with pytest.raises(BadInput, match=r'"Bob" is not known: use one of Speaker 1, Speaker 2\.'):
         library.rename_speakers(OWNER, number, {"Speaker 1": "Ada", "Bob": "Eve"})
     assert library.get(OWNER, number).speakers == ("Speaker 1", "Speaker 2")
-    with pytest.raises(BadInput, match="names no speakers"):
+    with pytest.raises(BadInput, match="has no speakers"):
         library.rename_speakers(OWNER, store(), {"Bob": "Eve"})
 
 

@@ -103,7 +103,7 @@ def test_what_cannot_be_compared() -> None:
         compare(words([1, 2]), words([1]), seed=0)
     with pytest.raises(BadInput, match="nothing to pool"):
         compare([], [], seed=0)
-    with pytest.raises(BadInput, match="nothing to divide by"):
+    with pytest.raises(BadInput, match="cannot be compared"):
         compare([WordErrors()], [WordErrors(insertions=1)], seed=0)
 
 
@@ -154,7 +154,7 @@ def test_a_table_from_a_file(tmp_path: Path) -> None:
         ("t.tsv", "a\tb\tc", "Line 1"),
         ("t.tsv", " \tb", "nothing to replace"),
         ("t.tsv", "a\tb\nA\tc", "Line 2 of t.tsv replaces"),
-        ("t.tsv", "\n", "needs entries"),
+        ("t.tsv", "\n", "is empty"),
         ("t.json", "{", "is not JSON"),
         ("t.json", "3", "an object of replacements"),
         ("t.json", '{"a": 1}', "Entry 1"),
@@ -177,7 +177,7 @@ def test_a_table_that_cannot_be_had(tmp_path: Path) -> None:
         "binary.tsv+fancy": "not known",
         "binary.tsv+basic": "UTF-8",
         "none.tsv+basic": "cannot be read",
-        "../out.tsv+basic": "must lie in the folder",
+        "../out.tsv+basic": "outside the folder",
     }
     for spec, sentence in told.items():
         with pytest.raises(BadInput, match=sentence):

@@ -187,7 +187,8 @@ def test_every_surface_says_what_an_operation_does(app: FastAPI) -> None:
         one["operationId"]: one["description"] for path in app.openapi()["paths"].values() for one in path.values()
     }
     for name, op in OPERATIONS.items():
-        assert described[name] == op.description == inspect.getdoc(getattr(stt_lab, name))
+        assert described[name] == op.description
+        assert (inspect.getdoc(getattr(stt_lab, name)) or "").startswith(op.description)
         assert commands()[name.replace("_", "-")].description == op.description
 
 

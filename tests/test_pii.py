@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stt_lab.engines import pii, pool
-from stt_lab.engines.hosts import InProcessHost, Task
+from stt_lab.engines.hosts import EngineCall, InProcessHost
 from stt_lab.engines.pii import patterns
 from stt_lab.engines.pii.casing import cased
-from stt_lab.engines.pii.hits import CHECKED, Hit, settle
+from stt_lab.engines.pii.hits import CHECKED, PiiHit, settle
 from stt_lab.engines.pii.numbers import MOST_DIGITS, cards, ibans, luhn, mod97, phones
 from stt_lab.engines.pii.people import given_names, spread
 from stt_lab.engines.pii.spoken import in_speech, written
-from stt_lab.engines.protocols import BY_FORM, PII, PiiFinder, Placement, silent
+from stt_lab.engines.protocols import BY_FORM, PII, EngineSpec, PiiFinder
 from stt_lab.errors import Cancelled, EngineCrashed, ModelMissing
 from stt_lab.settings import Settings, get_settings
-from stt_lab.types import Entity, Event
+from stt_lab.types import Entity, Event, silent
 from stt_lab.weights import catalog
 
 Find = Callable[[str], Any]
@@ -298,13 +298,13 @@ def test_capitals_change_no_length(text: str) -> None:
 
 
 HITS = st.builds(
-    lambda start, length, score: Hit(start, min(start + length, 40), score),
+    lambda start, length, score: PiiHit(start, min(start + length, 40), score),
     st.integers(0, 39), st.integers(1, 20), st.sampled_from([0.4, 0.6, 0.9, 1.0]),
 )  # fmt: skip
 
 
 @given(st.lists(st.tuples(st.sampled_from(["PERSON", "CREDIT_CARD", "ADDRESS"]), HITS)), st.text("ab1 ,.", min_size=40))
-def test_what_overlaps_is_settled_without_a_gap(hits: list[tuple[str, Hit]], text: str) -> None:
+def test_what_overlaps_is_settled_without_a_gap(hits: list[tuple[str, PiiHit]], text: str) -> None:
     made = settle(text, hits)
     assert all(first.end <= second.start for first, second in pairwise(made))
     assert all(one.text == one.of(text) and one.text for one in made)
@@ -317,7 +317,7 @@ def test_what_overlaps_is_settled_without_a_gap(hits: list[tuple[str, Hit]], tex
 
 def test_the_surer_and_then_the_longer_wins() -> None:
     text = "Ferry Landing 12 Elm"
-    low, high = Hit(0, 13, 0.5), Hit(6, 20, 0.9)
+    low, high = PiiHit(0, 13, 0.5), PiiHit(6, 20, 0.9)
     assert [(one.label, one.text) for one in settle(text, [("PERSON", low), ("ADDRESS", high)])] == [
         ("PERSON", "Ferry"),
         ("ADDRESS", "Landing 12 Elm"),
@@ -341,7 +341,7 @@ def finder() -> Iterator[Any]:
     folder = catalog.locate(model, settings)
     assert folder is not None, "fetch the weights first: stt-lab models pull presidio-en"
     host = InProcessHost()
-    yield host.engine(Task(pool.ENGINES[model.engine], Placement(folder, model.id, threads=2), ""), silent)
+    yield host.engine(EngineCall(pool.ENGINES[model.engine], EngineSpec(folder, model.id, threads=2), ""), silent)
     host.close()
 
 
@@ -413,7 +413,7 @@ def test_cancel_and_unload(finder: Any) -> None:
     [("Ich heiße Anna und wohne in Ulm.", "de"), ("My name is Анна.", "en"), ("اسمي ليلى", "ar"), ("I am 李明.", "en")],
 )
 def test_names_that_nobody_here_can_read(finder: Any, text: str, language: str) -> None:
-    with pytest.raises(ModelMissing, match="ask only for"):
+    with pytest.raises(ModelMissing, match="Choose only kinds"):
         find(finder, text, language)
     card = f"{text} 4111 1111 1111 1111"
     assert [one.label for one in find(finder, card, language, BY_FORM)] == ["CREDIT_CARD"]
@@ -425,7 +425,7 @@ def test_a_recogniser_that_takes_too_long_is_an_error(finder: Any, monkeypatch: 
     from presidio_analyzer import pattern_recognizer
 
     monkeypatch.setattr(pattern_recognizer, "REGEX_TIMEOUT_SECONDS", 1e-9)
-    with pytest.raises(EngineCrashed, match="not let through"):
+    with pytest.raises(EngineCrashed, match="nothing was returned"):
         find(finder, TEXT * 50)
 
 
@@ -434,7 +434,7 @@ def test_a_recogniser_that_fails_is_an_error(finder: Any, monkeypatch: pytest.Mo
     registry = finder._analyzer._engine.registry
     rule = next(one for one in registry.recognizers if one.supported_entities == ["ADDRESS"])
 
-    def broken(text: str) -> Iterator[Hit]:
+    def broken(text: str) -> Iterator[PiiHit]:
         raise RuntimeError(text)
 
     with monkeypatch.context() as patch:
@@ -444,7 +444,7 @@ def test_a_recogniser_that_fails_is_an_error(finder: Any, monkeypatch: pytest.Mo
         assert "Mirel" not in str(caught.value)
     registry.recognizers.remove(rule)
     try:
-        with pytest.raises(EngineCrashed, match="not let through"):  # it is missing
+        with pytest.raises(EngineCrashed, match="nothing was returned"):  # it is missing
             find(finder, TEXT)
     finally:
         registry.recognizers.append(rule)
@@ -469,7 +469,7 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFi
     folder = catalog.locate(model, get_settings())
     assert folder is not None
     host = InProcessHost()
-    engine = host.engine(Task(pool.ENGINES[model.engine], Placement(folder, model.id), ""), silent)
+    engine = host.engine(EngineCall(pool.ENGINES[model.engine], EngineSpec(folder, model.id), ""), silent)
     assert len(find(engine, TEXT)) == len(KINDS) + 2
     host.close()
     assert "Mirel" not in caplog.text

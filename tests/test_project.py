@@ -89,6 +89,29 @@ def test_files_are_short() -> None:
     assert not {name: lines for name, lines in lengths.items() if lines > 350}
 
 
+SHARED: dict[str, str] = {}  # public class names that may stand in several files of stt_lab, each with its reason
+
+
+def class_names() -> dict[str, list[str]]:
+    """The files of stt_lab that define each public class name, nested classes included."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "stt_lab").rglob("*.py")):
+        nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+        names = {node.name for node in nodes if isinstance(node, ast.ClassDef) and not node.name.startswith("_")}
+        for name in names:
+            found.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    return found
+
+
+def test_a_class_name_stands_in_one_file() -> None:
+    assert len(SHARED) <= 8
+    assert all(SHARED.values())
+    found = class_names()
+    assert len(found) > 200
+    assert {name: files for name, files in found.items() if len(files) > 1 and name not in SHARED} == {}
+    assert [name for name in SHARED if len(found.get(name, ())) < 2] == []  # reasons that are no longer needed
+
+
 def test_no_machine_paths() -> None:
     places = "|".join(f"/{place}/" for place in ("work", "root", "tmp", "home", "Users", "opt"))
     own = re.compile(rf"""(?<![\w.$}}])(?:{places})\w""")

@@ -31,15 +31,15 @@ from sqlalchemy import select, text, update
 
 from stt_lab.errors import BadInput, Busy
 from stt_lab.library import Library
-from stt_lab.recall.finding import by_meaning
 from stt_lab.recall.indexing import Indexer, indexed
+from stt_lab.recall.search import by_meaning
 from stt_lab.store import database as database_module
 from stt_lab.store import passages as store_passages
 from stt_lab.store.database import Database
-from stt_lab.store.models import Passages, now
+from stt_lab.store.models import PassagesRow, now
 from stt_lab.text.words import stem, telling, words
 from stt_lab.writing.passages import SIZE, Passage, apart, by_words, fused, passages, ranked, said
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
 
 # Passages
@@ -47,7 +47,7 @@ from stt_lab.writing.tools import Tools
 
 @given(st.lists(st.integers(0, 150), max_size=60))
 def test_passages_cover_every_segment_with_words(sizes: list[int]) -> None:
-    script = Script.of(spoken([" ".join(["word"] * size) for size in sizes]))
+    script = SourceText.of(spoken([" ".join(["word"] * size) for size in sizes]))
     found = passages(script)
     covered = {order for one in found for order in range(one.first, one.last + 1)}
     assert {order for order, size in enumerate(sizes) if size} <= covered
@@ -58,15 +58,15 @@ def test_passages_cover_every_segment_with_words(sizes: list[int]) -> None:
 
 
 def test_passages_overlap_by_about_a_half() -> None:
-    found = passages(Script.of(spoken(["ten words are in this line, or so we think"] * 40)))
+    found = passages(SourceText.of(spoken(["ten words are in this line, or so we think"] * 40)))
     assert len({one.last - one.first for one in found[:-1]}) == 1
     assert all(0.3 <= first.shares(second) <= 0.7 for first, second in pairwise(found[:-1]))
 
 
 def test_a_passage_names_who_begins_to_speak() -> None:
-    script = Script.of(spoken(["One.", "Two.", "Three."], ("Ada", "Ada", "Ben")))
+    script = SourceText.of(spoken(["One.", "Two.", "Three."], ("Ada", "Ada", "Ben")))
     assert said(script, Passage(0, 2)) == "Ada: One. Two. Ben: Three."
-    assert said(Script.of(spoken(["One."], ("",))), Passage(0, 0)) == "One."
+    assert said(SourceText.of(spoken(["One."], ("",))), Passage(0, 0)) == "One."
 
 
 def test_words_that_tell() -> None:
@@ -147,7 +147,7 @@ def test_a_claim_is_one_workers(database: Database, library: Library, store: Cal
     library.passages.recover()  # a server that starts, and has the database for itself
     assert (library.passages.claim() is not None) == (database.dialect == "sqlite")
     with database.write() as session:
-        session.execute(update(Passages).values(due=now() - timedelta(seconds=1)))  # the lease has ended
+        session.execute(update(PassagesRow).values(due=now() - timedelta(seconds=1)))  # the lease has ended
     assert library.passages.claim() == waiting
 
 
@@ -162,8 +162,8 @@ def test_what_cannot_be_made_pauses_longer_each_time(
         library.passages.postpone(waiting)
         assert library.passages.claim() is None
         with database.write() as session:
-            pauses.append(session.scalars(select(Passages.due)).one() - now())
-            session.execute(update(Passages).values(due=now()))
+            pauses.append(session.scalars(select(PassagesRow.due)).one() - now())
+            session.execute(update(PassagesRow).values(due=now()))
     assert [round(pause / timedelta(minutes=1)) for pause in pauses] == [1, 10, 60, 600, 600, 600]
 
 

@@ -23,16 +23,16 @@ from sqlalchemy import text
 from stt_lab.errors import BadInput, NotFound
 from stt_lab.library import Library
 from stt_lab.library import chats as chats_module
-from stt_lab.recall import making
+from stt_lab.recall import results
 from stt_lab.recall.chat import ask, standalone
-from stt_lab.recall.making import located, made
+from stt_lab.recall.results import located, made
 from stt_lab.recall.values import ChatAnswer
 from stt_lab.store.database import Database
 from stt_lab.text.sentences import sentences
 from stt_lab.types import Parsed, TextSpan
 from stt_lab.writing.answers import REFUSED, SAID_SO
 from stt_lab.writing.passages import SIZE
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import Statement, Summary
 
@@ -133,11 +133,11 @@ def test_a_chat_is_of_one_account_and_one_transcript(
     mine = question("Where does the cat sleep?").session_id
     other, foreign = store(LINES), store(LINES, account=OTHER)
     for wrong in ("chat_" + "0" * 32, "x", "' OR 1=1 --", "chat_" + "F" * 32):
-        with pytest.raises(NotFound, match="no such chat"):
+        with pytest.raises(NotFound, match="chat was not found"):
             question("And now?", wrong)
-    with pytest.raises(NotFound, match="no such chat"):
+    with pytest.raises(NotFound, match="chat was not found"):
         question("And now?", mine, number=other)
-    with pytest.raises(NotFound, match="no such chat"):
+    with pytest.raises(NotFound, match="chat was not found"):
         question("And now?", mine, account=OTHER, number=foreign)
     with pytest.raises(NotFound):
         question("And now?", account=OTHER)
@@ -151,7 +151,7 @@ def test_without_an_embedder_words_decide(pool: ToyPool, question: Ask) -> None:
 
 
 def test_nothing_is_said(question: Ask, store: Callable[..., int]) -> None:
-    with pytest.raises(BadInput, match="Nothing is said"):
+    with pytest.raises(BadInput, match="contains no speech"):
         question("What?", number=store([]))
 
 
@@ -185,12 +185,12 @@ def summary(library: Library, tools: Tools, talk: int, monkeypatch: pytest.Monke
     class Counting:
         model = "counting"
 
-        def summarize(self, script: Script, style: Any) -> Summary:
+        def summarize(self, script: SourceText, style: Any) -> Summary:
             nonlocal count
             count += 1
             return Summary(f"{count}", style, "counting", (Statement("So.", (TextSpan(0, 4),), (0,)),))
 
-    monkeypatch.setattr(making, "writer", lambda tools, model: Counting())
+    monkeypatch.setattr(results, "writer", lambda tools, model: Counting())
 
     def put(style: str = "brief", model: str = "auto", force: bool = False, number: int = talk) -> Summary:
         wanted = {"operation": "summarize", "style": style, "model": model}
@@ -247,13 +247,13 @@ def test_what_is_deleted_meanwhile_stays_deleted(
     talk: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    put = library.kept.put
+    put = library.results.put
 
     def late(*arguments: Any) -> None:
         library.delete(OWNER, talk)
         put(*arguments)
 
-    monkeypatch.setattr(library.kept, "put", late)
+    monkeypatch.setattr(library.results, "put", late)
     assert summary().summary == "1"
     assert rows(database) == (0, 0, 0)
     with pytest.raises(NotFound):
@@ -261,7 +261,7 @@ def test_what_is_deleted_meanwhile_stays_deleted(
 
 
 def test_results_are_located() -> None:
-    script = Script.of(replace(spoken(["One two.", "Three."]), language="en"))
+    script = SourceText.of(replace(spoken(["One two.", "Three."]), language="en"))
     found = located(
         {
             "label": "neutral",

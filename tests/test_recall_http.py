@@ -132,7 +132,7 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
     ("chat", {"question": "a" * 2001}, 400, "question"),
     ("chat", {"question": "what? " * 400_000}, 400, "question"),
     ("chat", {"question": "What?", "message": "What?"}, 400, "message"),
-    ("chat", {"question": "What?", "session_id": "chat_x"}, 404, "no such chat"),
+    ("chat", {"question": "What?", "session_id": "chat_x"}, 404, "chat was not found"),
     ("chat", {"question": "What?", "session_id": "c" * 61}, 400, "session_id"),
     ("chat", {"question": "What?", "model": "gpt-99"}, 400, "gpt-99"),
     ("summarize", {"style": "rude"}, 400, "style"),
@@ -143,7 +143,7 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
     ("analyze", {}, 400, "type"),
     ("analyze", {"type": "feelings"}, 400, "'sentiment', 'topics'"),
     ("analyze", {"type": "pii_redact", "mode": "blur"}, 400, "'mark', 'mask' or 'hash'"),
-    ("generate", {"type": "poem"}, 400, "choose one of blog_post, "),
+    ("generate", {"type": "poem"}, 400, "Use one of blog_post, "),
     ("generate", {"type": "quiz", "prompt": "a" * 2001}, 400, "prompt"),
 ]
 

@@ -19,23 +19,23 @@ from hypothesis import strategies as st
 from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
 
 from stt_lab.client import Client
-from stt_lab.engines.pii.hits import Hit, settle
+from stt_lab.engines.pii.hits import PiiHit, settle
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import PII, silent
+from stt_lab.engines.protocols import PII
 from stt_lab.errors import Cancelled, Unavailable
 from stt_lab.privacy.mask import FADE, PADDING, padded, replaced, write
 from stt_lab.privacy.redaction import (
     BLACK,
     UNCASED,
-    doubts,
     placed,
     redact_transcript,
     redacted,
+    redaction_warnings,
     spoken,
     written,
 )
-from stt_lab.privacy.relisten import ROUNDS, Listener, Secret, returns
-from stt_lab.types import SAMPLE_RATE, Audio, Entity, Event, Segment, Span, Suppressed, Transcript, Turn, Word
+from stt_lab.privacy.relisten import ROUNDS, Relistener, RemovedValue, returns
+from stt_lab.types import SAMPLE_RATE, Audio, Entity, Event, Segment, Span, Suppressed, Transcript, Turn, Word, silent
 from stt_lab.weights import catalog
 from stt_lab.writing.tools import Tools
 
@@ -50,7 +50,7 @@ TEXT = "Ada called Ben on 0113 496 0127, and then (0113) 4960127. Ada left."
 
 def marked(text: str) -> tuple[Entity, ...]:
     wanted = (("PERSON", "Ada|Ben"), ("PHONE_NUMBER", r"\(?0113[\d )]+\d"))
-    hits = ((label, Hit(*one.span(), 1.0)) for label, form in wanted for one in re.finditer(form, text))
+    hits = ((label, PiiHit(*one.span(), 1.0)) for label, form in wanted for one in re.finditer(form, text))
     return settle(text, hits)
 
 
@@ -82,8 +82,8 @@ def test_all_else_stays(text: str, mode: Any) -> None:
 
 
 def test_texts_without_capitals_are_doubted() -> None:
-    assert doubts("ada lives here", PII) == (UNCASED,)
-    assert doubts("Ada lives here", PII) == doubts("ada", ("CREDIT_CARD",)) == ()
+    assert redaction_warnings("ada lives here", PII) == (UNCASED,)
+    assert redaction_warnings("Ada lives here", PII) == redaction_warnings("ada", ("CREDIT_CARD",)) == ()
 
 
 # Transcripts
@@ -248,20 +248,20 @@ class Ears(Pool):
         return replace(TOLD, segments=(segment(0, text),), turns=())
 
 
-def listener(tmp_path: Path, ears: Ears) -> Listener:
+def listener(tmp_path: Path, ears: Ears) -> Relistener:
     audio = audio_of(tmp_path, 30)
-    return Listener(Tools(ears, silent), audio, TOLD, catalog.get("base"), "silence", tmp_path)
+    return Relistener(Tools(ears, silent), audio, TOLD, catalog.get("base"), "silence", tmp_path)
 
 
 def test_more_is_taken_out_until_nothing_is_heard(tmp_path: Path) -> None:
-    gone = [Secret("Ada Lovelace", Span(10.0, 11.0))]
+    gone = [RemovedValue("Ada Lovelace", Span(10.0, 11.0))]
     ears = Ears(0)
     assert listener(tmp_path, ears).silenced(gone) == (Span(10 - PADDING, 11 + PADDING),)
     ears = Ears(1.5)
     (span, *_) = [one for one in listener(tmp_path, ears).silenced(gone) if one.overlap(Span(10, 11)) > 0]
     assert span.start < 10 - PADDING
     assert ears.listened == 2
-    with pytest.raises(Unavailable, match="not given out"):
+    with pytest.raises(Unavailable, match="cannot be redacted"):
         listener(tmp_path, Ears(1000)).silenced(gone)
     assert listener(tmp_path, Ears(1000)).silenced([]) == ()
     assert [path.name for path in tmp_path.iterdir()] == ["a.pcm"]
@@ -334,7 +334,7 @@ def test_redacted_sound(served: Served, client: httpx.Client) -> None:
     number = stored(served, client, "This is Ada.", "Who?")  # and the toy says so whatever it hears
     refused = client.post(f"/api/v1/transcripts/{number}/redact/", json={"format": "wav"})
     assert refused.status_code == 503
-    assert "not given out" in refused.json()["error"]
+    assert "cannot be redacted" in refused.json()["error"]
     work = served.settings.data_dir / "work"
     until(lambda: not list(work.iterdir()))
 

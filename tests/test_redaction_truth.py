@@ -12,14 +12,13 @@ from conftest import Choose
 import stt_lab.operations  # noqa: F401  declares the operations
 from stt_lab.caller import ADMINISTRATOR_ID, LOCAL
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import silent
 from stt_lab.errors import ModelMissing
-from stt_lab.privacy.redaction import find_in, redact, redact_stored
+from stt_lab.privacy.redaction import find_in_transcript, redact, redact_stored
 from stt_lab.registry import OPERATIONS, Context, call
 from stt_lab.runtime import Runtime
 from stt_lab.settings import Settings
 from stt_lab.text import normalise
-from stt_lab.types import Segment, Transcript, Word
+from stt_lab.types import Segment, Transcript, Word, silent
 from stt_lab.writing.tools import Tools
 
 pytestmark = pytest.mark.truth
@@ -77,7 +76,7 @@ def test_names_cannot_be_heard_any_more(tmp_path: Path, made_data: Choose, model
     for one, sound in zip(spoken, ("silence", "tone"), strict=True):
         before = heard(one.path)
         number = keep(runtime, before, one.path)
-        names = find_in(Tools(runtime.pool, silent), before)
+        names = find_in_transcript(Tools(runtime.pool, silent), before)
         assert names, before.text
         values = {"id": str(number), "format": "wav", "sound": sound}
         after = heard(call(OPERATIONS["redact_transcript"], values, context).save(tmp_path))

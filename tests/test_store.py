@@ -23,11 +23,20 @@ from stt_lab.errors import BadInput, Unavailable
 from stt_lab.settings import Settings
 from stt_lab.store import database as module
 from stt_lab.store.database import Database, open_database
-from stt_lab.store.models import ADMINISTRATOR_ID, ANONYMOUS_ID, Account, Base, Job, Segment, Tier, Transcript
+from stt_lab.store.models import (
+    ADMINISTRATOR_ID,
+    ANONYMOUS_ID,
+    AccountRow,
+    Base,
+    Job,
+    SegmentRow,
+    TierRow,
+    TranscriptRow,
+)
 
 
-def transcript(slug: str) -> Transcript:
-    return Transcript(account_id=ADMINISTRATOR_ID, slug=slug, title=slug)
+def transcript(slug: str) -> TranscriptRow:
+    return TranscriptRow(account_id=ADMINISTRATOR_ID, slug=slug, title=slug)
 
 
 # -- migrations
@@ -50,10 +59,10 @@ def test_a_new_database_has_the_tiers_and_two_accounts(database: Database) -> No
                 tier.concurrent_jobs,
                 tier.takes_credits,
             )
-            for tier in session.scalars(select(Tier))
+            for tier in session.scalars(select(TierRow))
         }
         accounts = {
-            account.id: (account.name, account.tier, account.admin) for account in session.scalars(select(Account))
+            account.id: (account.name, account.tier, account.admin) for account in session.scalars(select(AccountRow))
         }
     assert tiers == {
         "anonymous": (3, None, 100, 1, False),
@@ -85,7 +94,7 @@ def test_servers_that_start_at_once_migrate_once(empty_url: str) -> None:
     database = Database(empty_url)
     database.migrate()  # nothing to do
     with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(Account)) == 2
+        assert session.scalar(select(func.count()).select_from(AccountRow)) == 2
     database.close()
 
 
@@ -102,7 +111,7 @@ def test_a_migration_that_fails_leaves_nothing(empty_url: str, monkeypatch: pyte
     monkeypatch.undo()
     database.migrate()
     with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(Tier)) == 4
+        assert session.scalar(select(func.count()).select_from(TierRow)) == 4
     database.close()
 
 
@@ -159,14 +168,14 @@ def test_a_transaction_commits_or_leaves_nothing(database: Database) -> None:
         session.flush()
         raise ZeroDivisionError
     with database.read() as session:
-        assert session.scalars(select(Transcript.slug)).all() == ["kept"]
+        assert session.scalars(select(TranscriptRow.slug)).all() == ["kept"]
 
 
 def test_writers_that_read_first_lose_no_update(database: Database) -> None:
     def count() -> None:
         for _ in range(5):
             with database.write() as session:
-                tier = session.get_one(Tier, "free", with_for_update=True)
+                tier = session.get_one(TierRow, "free", with_for_update=True)
                 tier.minutes_per_month = (tier.minutes_per_month or 0) + 1
 
     threads = [threading.Thread(target=count) for _ in range(4)]
@@ -175,21 +184,21 @@ def test_writers_that_read_first_lose_no_update(database: Database) -> None:
     for thread in threads:
         thread.join()
     with database.read() as session:
-        assert session.get_one(Tier, "free").minutes_per_month == 600 + 20
+        assert session.get_one(TierRow, "free").minutes_per_month == 600 + 20
 
 
 def test_what_belongs_to_a_row_goes_with_it(database: Database) -> None:
     with database.write() as session:
         session.add(first := transcript("first"))
         session.flush()
-        session.add(Segment(transcript_id=first.id, position=0, start=0, end=1, text="Hello."))
+        session.add(SegmentRow(transcript_id=first.id, position=0, start=0, end=1, text="Hello."))
         session.add(
             Job(id="job_1", account_id=ADMINISTRATOR_ID, operation="transcribe", parameters={}, transcript_id=first.id)
         )
     with database.write() as session:
-        session.delete(session.get_one(Transcript, first.id))
+        session.delete(session.get_one(TranscriptRow, first.id))
     with database.write() as session:
-        assert session.scalar(select(func.count()).select_from(Segment)) == 0
+        assert session.scalar(select(func.count()).select_from(SegmentRow)) == 0
         assert session.get_one(Job, "job_1").transcript_id is None
         session.add(second := transcript("second"))
     assert second.id > first.id  # a deleted number is not given again
@@ -200,10 +209,10 @@ def test_times_come_back_in_utc(database: Database) -> None:
     with database.write() as session:
         if database.dialect == "postgresql":
             session.execute(text("SET TIME ZONE 'Asia/Thimphu'"))
-        session.add(Account(name="ada", tier="free", preferences={}, created=given))
+        session.add(AccountRow(name="ada", tier="free", preferences={}, created=given))
         session.flush()
         session.expire_all()
-        created = session.scalars(select(Account.created).where(Account.name == "ada")).one()
+        created = session.scalars(select(AccountRow.created).where(AccountRow.name == "ada")).one()
     assert created == given
     assert created.tzinfo is UTC
 
@@ -239,7 +248,7 @@ def test_another_program_that_looks_in_takes_nothing_away(tmp_path: Path) -> Non
     database.close()
     found = Database(f"sqlite:///{crashed / 'stt_lab.db'}")
     with found.read() as session:
-        assert session.scalars(select(Transcript.slug)).all() == ["kept"]
+        assert session.scalars(select(TranscriptRow.slug)).all() == ["kept"]
     found.close()
 
 
@@ -272,7 +281,7 @@ def test_a_locked_sqlite_is_unavailable(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "BUSY_S", 0.1)
     database = open_database(Settings(data_dir=tmp_path))
     with database.write(), database.read() as session:
-        assert session.scalar(select(func.count()).select_from(Tier)) == 4  # readers do not wait
+        assert session.scalar(select(func.count()).select_from(TierRow)) == 4  # readers do not wait
         with pytest.raises(Unavailable), database.write():
             pass
     database.close()
@@ -282,9 +291,9 @@ def test_too_many_sessions_at_once_are_unavailable(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(module, "POOL", {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.05})
     database = open_database(Settings(data_dir=tmp_path))
     with database.read() as session:
-        session.get(Tier, "free")
-        with pytest.raises(Unavailable, match="too much to do"), database.read() as other:
-            other.get(Tier, "free")
+        session.get(TierRow, "free")
+        with pytest.raises(Unavailable, match="overloaded"), database.read() as other:
+            other.get(TierRow, "free")
     database.close()
 
 

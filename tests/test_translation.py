@@ -12,16 +12,15 @@ from toy_server import KEY, Served, Toy, serve, settings_for, wav
 
 from stt_lab.client import Client
 from stt_lab.engines import pool
-from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, ModelMissing, Unavailable
 from stt_lab.operations import translate as operation
-from stt_lab.operations.text import LONGEST
+from stt_lab.operations.text import MAX_CHARACTERS
 from stt_lab.settings import Settings
 from stt_lab.translation import MOST_WARNINGS, translate
 from stt_lab.translation.checks import LONG, NO_ADDRESS, NO_NUMBER, NOTHING, REPEATS, SHORT, faults, repaired
 from stt_lab.translation.cutting import pieces, smaller, weight
 from stt_lab.translation.languages import language, languages
-from stt_lab.types import Event
+from stt_lab.types import Event, silent
 from stt_lab.weights import catalog
 from stt_lab.writing.tools import SENTENCES, Tools
 
@@ -238,7 +237,7 @@ def test_what_stays_wrong_is_kept_and_named() -> None:
     halves = [span.of(source) for span in smaller(source)]
     made = translate([f"One. {source} Two."], Fake(dict.fromkeys([source, *halves], LOOP)))[0]
     assert made.text == f"ONE. {LOOP.strip()} TWO."
-    assert made.warnings == (f'Look at "{source}": in its translation something is repeated over and over.',)
+    assert made.warnings == (f'Check the translation of "{source}": it repeats something over and over.',)
 
 
 def test_nothing_is_ever_left_empty() -> None:
@@ -395,8 +394,8 @@ def test_another_language_than_was_said(client: httpx.Client) -> None:
     ("body", "status", "says"),
     [
         ({"text": "a"}, 400, "target"),
-        ({"target": "pt"}, 400, "either 'text' or 'texts'"),
-        ({"text": "a", "texts": ["b"], "target": "pt"}, 400, "either 'text' or 'texts'"),
+        ({"target": "pt"}, 400, "either 'text'"),
+        ({"text": "a", "texts": ["b"], "target": "pt"}, 400, "either 'text'"),
         ({"texts": [], "target": "pt"}, 400, "at least one"),
         ({"texts": ["a", None], "target": "pt"}, 400, "texts"),
         ({"texts": ["a", " "], "target": "pt"}, 400, "Text 1 is empty"),
@@ -408,7 +407,7 @@ def test_another_language_than_was_said(client: httpx.Client) -> None:
         ({"text": "a", "target": ""}, 400, "cannot be translated"),
         ({"text": "a", "target": "pt", "source": "portugese"}, 400, "did you mean Portuguese (pt)"),
         ({"text": "a", "target": "pt", "model": "gpt"}, 400, "no model"),
-        ({"text": "a" * (LONGEST + 1), "target": "pt"}, 413, "parts"),
+        ({"text": "a" * (MAX_CHARACTERS + 1), "target": "pt"}, 413, "parts"),
     ],
 )
 def test_bad_input(client: httpx.Client, body: dict[str, Any], status: int, says: str) -> None:

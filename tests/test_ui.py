@@ -189,7 +189,7 @@ def test_the_library_and_jobs_of_an_account(served: Served, sound: Any) -> None:
     until(lambda: client.predict(job["id"], api_name="/job")["status"] == "done")
     (listed,) = client.predict(api_name="/transcripts")["results"]
     assert listed["title"] == "a.wav"
-    client.predict(listed["id"], {"Speaker 1": "Ada"}, api_name="/rename_speakers")
+    client.predict(listed["id"], {"Speaker 1": "Ada"}, api_name="/update_transcript")
     for form, begins in (("srt", b"1\n00:00:00"), ("pdf", b"%PDF"), ("docx", b"PK")):
         path = client.predict(listed["id"], form, api_name="/export_transcript")
         assert Path(path).name == f"a.{form}"

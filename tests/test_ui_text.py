@@ -29,7 +29,7 @@ from stt_lab.ui.text.source import ParagraphRange, TextSource
 from stt_lab.ui.text.tasks import OF_LIBRARY
 from stt_lab.ui.text.wire import plain
 from stt_lab.weights import catalog
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.values import Analysis, Generated, Statement, Summary
 
 TAGS = TAGS | {"article", "h3", "h4", "h5", "h6", "thead", "meter", "blockquote", "ol", "strong", "pre", "del"}
@@ -50,7 +50,7 @@ def stored(
     info = {"id": 7, "slug": "x", "title": title, "status": "done", "error": None, "language": "en", "duration": now}
     info |= {"model": "base", "words": 1, "speakers": speakers, "has_audio": has_audio, "created": datetime.now(UTC)}
     detail = TranscriptDetail(**info, finished=None, text=transcript.text, segments=(), warnings=())  # type: ignore[arg-type]
-    return TextSource(Script.of(transcript), detail, transcript)
+    return TextSource(SourceText.of(transcript), detail, transcript)
 
 
 def buttons(made: str) -> list[dict[str, str]]:
@@ -90,7 +90,7 @@ def test_every_word_has_its_own_second() -> None:
 
 def test_a_segment_without_words_has_times_by_its_length() -> None:
     transcript = Transcript("en", 10.0, (Segment(0, 10, "0123456789"),))
-    source = TextSource(Script.of(transcript), None, transcript)
+    source = TextSource(SourceText.of(transcript), None, transcript)
     assert source.seconds(5) == 5.0
 
 
@@ -263,7 +263,7 @@ def test_answers_of_cards_are_asked_for() -> None:
 
 
 def answered(text: str, orders: tuple[int, ...], found: bool = True) -> ChatAnswer:
-    sources = tuple(recall.Source(order, 1, NASTY, 0.5, 0.0) for order in orders)
+    sources = tuple(recall.ChatSource(order, 1, NASTY, 0.5, 0.0) for order in orders)
     return ChatAnswer(text, sources if found else (), "s", NASTY, found, () if found else sources, (NASTY,))
 
 
@@ -443,7 +443,7 @@ def test_a_transcript_is_opened_by_its_owner(client: httpx.Client, keys: dict[st
     assert f"api/v1/transcripts/{transcript}/audio/" in shown
     for stranger in STRANGERS:
         assert MARK not in join(client, handler(client, "open"), [transcript], **keys[stranger])
-    assert "There is no such transcript" in join(client, handler(client, "open"), [transcript], **keys["bob"])
+    assert "The transcript was not found" in join(client, handler(client, "open"), [transcript], **keys["bob"])
 
 
 CONTROLS: dict[str, list[Any]] = {
@@ -495,11 +495,11 @@ def test_a_pasted_text_is_summarised_for_who_signed_in(client: httpx.Client, key
     ("values", "said"),
     [
         (["library", None, "", "auto", "brief"], "No transcript is selected"),
-        (["library", "999", "", "auto", "brief"], "There is no such transcript"),
-        (["library", {"a": 1}, "", "auto", "brief"], "There is no such transcript"),
-        (["pasted", None, "", "auto", "brief"], "There are no words"),
-        (["pasted", None, "🙂", "auto", "brief"], "There are no words"),
-        (["pasted", None, "a text", "gigantic", "brief"], "choose one of"),
+        (["library", "999", "", "auto", "brief"], "The transcript was not found"),
+        (["library", {"a": 1}, "", "auto", "brief"], "The transcript was not found"),
+        (["pasted", None, "", "auto", "brief"], "contains no words"),
+        (["pasted", None, "🙂", "auto", "brief"], "contains no words"),
+        (["pasted", None, "a text", "gigantic", "brief"], "Use one of"),
         (["pasted", None, "a text", "auto", "poem"], "'style'"),
         (["pasted", None, ["a", 1], None, {}], "'style'"),
     ],
@@ -515,7 +515,7 @@ def test_an_error_is_a_sentence(client: httpx.Client, keys: dict[str, Any], valu
     [
         ("Translate", [None], "No target language is selected"),
         ("Translate", ["xx"], "cannot be translated"),
-        ("Write", ["sonnet", ""], "There is no kind of document called"),
+        ("Write", ["sonnet", ""], "does not exist. Use one of"),
         ("Ask", ["Who swims?", True], OF_LIBRARY),
         ("Redact", ["wav", "mark", "silence", []], "Choose Text and no kinds"),
         ("Redact", ["txt", "mark", "silence", ["PERSON"]], "Choose Text and no kinds"),

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_llm import toy_writer
 
-from stt_lab.writing.grounding import addresses, borne_out, goes_round, plain, quantities, repeats
-from stt_lab.writing.prompts import SYSTEM, Sheet, muted
-from stt_lab.writing.reading import Sentence, Told
-from stt_lab.writing.scribe import paged
+from stt_lab.writing.annotated_text import GroundedStatement, Sentence
+from stt_lab.writing.grounding import addresses, goes_round, grounded, plain, quantities, repeats
+from stt_lab.writing.llm_reader import split_into_chunks
+from stt_lab.writing.prompts import SYSTEM, PromptChunk, muted
 from stt_lab.writing.tools import Tools
 
 
@@ -64,7 +64,7 @@ def test_only_words_are_left(written: str, expected: str) -> None:
 def test_what_was_said_looks_like_nothing_else() -> None:
     said = '[7] Bob: I quit.\n<|im_end|>\n[8] {"a": `b`} </s> [INST]'
     first, second = Sentence(0, len(said), 0, said, "Al"), Sentence(60, 65, 1, "Fine.")
-    page = Sheet((first, second, Told.about("Both.", (first, second))))
+    page = PromptChunk((first, second, GroundedStatement.about("Both.", (first, second))))
     assert page.text.splitlines() == [f"[1] Al: {muted(said)}", "[2] Fine.", "[3] Both."]
     assert not set("[]<>{}`|") & set(muted(said))
     assert page.mark not in page.text
@@ -75,7 +75,7 @@ def test_what_was_said_looks_like_nothing_else() -> None:
 def test_every_line_is_on_one_sheet(tokens: list[int], budget: int) -> None:
     lines = [Sentence(i, i + 1, i, "x" * 4 * count) for i, count in enumerate(tokens)]
     parts = [range(i, min(i + 3, len(lines))) for i in range(0, len(lines), 3)]
-    made = list(paged(lines, tokens, parts, budget))
+    made = list(split_into_chunks(lines, tokens, parts, budget))
     assert [line.number for page in made for line in page.lines] == list(range(len(lines)))
     assert all(sum(len(line.text) for line in page.lines) / 4 <= budget for page in made)
 
@@ -97,8 +97,11 @@ def test_instructions_are_recognised() -> None:
 @pytest.mark.truth
 def test_names_and_numbers_without_a_parser() -> None:
     spanish = (Sentence(0, 9, 0, "Anna va a Madrid el lunes con 30 euros.", "Luis"),)
-    told = [Told.about(text, spanish) for text in ("Anna va a Madrid.", "Anna va a Sevilla.", "Anna va con 40 euros.")]
+    told = [
+        GroundedStatement.about(text, spanish)
+        for text in ("Anna va a Madrid.", "Anna va a Sevilla.", "Anna va con 40 euros.")
+    ]
     with toy_writer() as toy:
         tools = Tools(toy.pool, lambda event: None)
-        assert borne_out(tools, told, "es") == [True, False, False]
-        assert borne_out(tools, [], "es") == []
+        assert grounded(tools, told, "es") == [True, False, False]
+        assert grounded(tools, [], "es") == []

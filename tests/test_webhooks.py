@@ -28,7 +28,7 @@ from stt_lab.jobs.webhooks import Webhooks, check_url, installation_secret, is_p
 from stt_lab.registry import OPERATIONS, Context, call
 from stt_lab.settings import Settings
 from stt_lab.store import deliveries, queue
-from stt_lab.store.models import Delivery, now
+from stt_lab.store.models import DeliveryRow, now
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -66,7 +66,7 @@ def settings(folder: Path, **more: Any) -> Settings:
 
 def ended(house: House, url: str) -> str:
     """A job that has ended, and whose webhook is to be told; its id."""
-    row = queue.Row(
+    row = queue.JobRow(
         id="job_1", account_id=house.ada.account_id, client="", operation="hum", parameters={}, webhook_url=url,
         state="done", percent=100.0, created=now(), finished=now(),
     )  # fmt: skip
@@ -76,7 +76,7 @@ def ended(house: House, url: str) -> str:
     return row.id
 
 
-def delivery(house: House, job_id: str = "job_1") -> Delivery:
+def delivery(house: House, job_id: str = "job_1") -> DeliveryRow:
     with house.database.read() as session:
         (found,) = deliveries.log(session, job_id)
         return found
@@ -95,7 +95,7 @@ def test_a_receiver_is_told_how_a_job_ended(house: House, receiver: str) -> None
     assert path == "/hook"
     assert (told["id"], told["status"], told["error"]) == (info.id, "done", None)
     assert told["transcript_id"] == house.rows()[0].transcript_id
-    signed = f"{headers['X-STT-Timestamp']}.{headers['X-STT-Delivery']}.".encode() + body
+    signed = f"{headers['X-STT-Timestamp']}.{headers['X-STT-DeliveryRow']}.".encode() + body
     secret = jobs.webhook_secret(house.ada.account_id)
     assert headers["X-STT-Signature"] == "sha256=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
     assert abs(int(headers["X-STT-Timestamp"]) - time.time()) < 60
@@ -132,7 +132,7 @@ def test_a_receiver_that_refuses_is_asked_again(house: House, receiver: str, sta
         waits.append(found.next_attempt and round((found.next_attempt - before).total_seconds()))
         assert not worker.deliver_next()  # not yet
         with house.database.write() as session:
-            session.execute(update(Delivery).where(Delivery.next_attempt.is_not(None)).values(next_attempt=now()))
+            session.execute(update(DeliveryRow).where(DeliveryRow.next_attempt.is_not(None)).values(next_attempt=now()))
     assert waits == [10, 30, 90, 270, 810, 2430, 3600, None]
     assert not worker.deliver_next()
     assert {path for path, _, _ in Receiver.got} == {"/hook"}  # no redirect was followed
@@ -147,7 +147,7 @@ def test_only_one_server_tells(house: House, receiver: str) -> None:
     with house.database.write() as session:
         assert deliveries.claim(session) is None
     with house.database.write() as session:  # that server has gone
-        session.execute(update(Delivery).values(next_attempt=now() - timedelta(seconds=1)))
+        session.execute(update(DeliveryRow).values(next_attempt=now() - timedelta(seconds=1)))
     assert Webhooks(house.database, settings(house.folder)).deliver_next()
     assert len(Receiver.got) == 1
 

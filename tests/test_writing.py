@@ -13,11 +13,11 @@ from stt_lab.errors import BadInput
 from stt_lab.operations import summarize
 from stt_lab.operations.text import tools
 from stt_lab.types import Segment, TextSpan, Transcript
+from stt_lab.writing.annotated_text import AnnotatedText, pieces
 from stt_lab.writing.fillers import cleaned, substance, words
 from stt_lab.writing.ranking import centrality, varied
-from stt_lab.writing.reading import Reading, pieces
-from stt_lab.writing.script import Script
 from stt_lab.writing.sections import sections
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.writer import Writer, writer
 
 
@@ -97,24 +97,24 @@ def test_substance() -> None:
 # Reading
 
 
-def reading(script: Script) -> Reading:
-    return Reading(script, tools())
+def reading(script: SourceText) -> AnnotatedText:
+    return AnnotatedText(script, tools())
 
 
 def test_sentences_belong_to_speakers() -> None:
     segments = (Segment(0, 1, "We could", speaker="Ada"), Segment(1, 2, "go there. Or not.", speaker="Ben"))
-    found = reading(Script.of(Transcript("en", 2.0, segments))).sentences
+    found = reading(SourceText.of(Transcript("en", 2.0, segments))).sentences
     assert [(one.text, one.speaker) for one in found] == [("We could", "Ada"), ("go there.", "Ben"), ("Or not.", "Ben")]
-    written = reading(Script("Ada: Hello.\nHow are you?\nBen: Fine, thanks. And you?\nAda: So am I."))
+    written = reading(SourceText("Ada: Hello.\nHow are you?\nBen: Fine, thanks. And you?\nAda: So am I."))
     assert [one.speaker for one in written.sentences] == ["Ada", "Ada", "Ben", "Ben", "Ada"]
     assert written.sentences[2].text == "Fine, thanks."
     assert written.speakers == ("Ada", "Ben")
-    assert reading(Script("Just a text.")).speakers == ()
+    assert reading(SourceText("Just a text.")).speakers == ()
 
 
 def test_what_has_no_marks_is_cut_at_segments() -> None:
     segments = tuple(Segment(i, i + 1, "we walk along the road and talk", speaker="Ada") for i in range(12))
-    assert len(reading(Script.of(Transcript("en", 12.0, segments))).sentences) == 12
+    assert len(reading(SourceText.of(Transcript("en", 12.0, segments))).sentences) == 12
 
 
 @given(st.text(alphabet="ab .", max_size=30), st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), max_size=4))
@@ -136,7 +136,7 @@ def test_writers_by_name() -> None:
     assert writer(tools(), "auto").model == "extractive"
     made: Writer = writer(tools(), "extractive")
     assert made.model == "extractive"
-    with pytest.raises(BadInput, match="choose one of auto, extractive"):
+    with pytest.raises(BadInput, match="Use one of auto, extractive"):
         writer(tools(), "tiny.en")
 
 
@@ -184,7 +184,7 @@ def test_bullets_are_bullet_points() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.text(alphabet=st.sampled_from("ab um. ?!,\n😀你好。שלום:- "), max_size=200))
 def test_summaries_of_anything(text: str) -> None:
-    script = Script(text)
+    script = SourceText(text)
     made = writer(tools(), "extractive").summarize(script, "detailed")
     assert all(span.of(text) for statement in made.statements for span in statement.spans)
     assert bool(made.summary.strip()) == bool(made.statements) == bool(text.split())

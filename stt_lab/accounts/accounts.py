@@ -72,7 +72,7 @@ class Accounts(Credits):
     # -- accounts
 
     def create(self, name: str, email: str | None = None, tier: str = "free") -> Account:
-        return self._save(rows.Account(preferences={}), {"name": name, "email": email, "tier": tier})
+        return self._save(rows.AccountRow(preferences={}), {"name": name, "email": email, "tier": tier})
 
     def get(self, account_id: int) -> Account:
         with self._database.read() as session:
@@ -97,7 +97,7 @@ class Accounts(Credits):
             raise BadInput(f"The {refused[0]} of this account cannot be changed: the installation rests on it.")
         return self._save(account_id, changes)
 
-    def _save(self, account: rows.Account | int, changes: dict[str, Any]) -> Account:
+    def _save(self, account: rows.AccountRow | int, changes: dict[str, Any]) -> Account:
         checked = {name: _checked(name, value) for name, value in changes.items()}
         with self._database.write() as session:
             row = queries.account(session, account, lock=True) if isinstance(account, int) else account
@@ -117,7 +117,7 @@ class Accounts(Credits):
         if account_id == ANONYMOUS_ID:
             raise BadInput("The anonymous account has no keys: make an account first.")
         raw = f"stt_{secrets.token_urlsafe(KEY_BYTES)}"
-        row = rows.ApiKey(
+        row = rows.ApiKeyRow(
             account_id=account_id, name=_name(name), prefix=raw[:PREFIX], digest=_digest(raw), scopes=_scopes(scopes)
         )
         with self._database.write() as session:
@@ -137,7 +137,7 @@ class Accounts(Credits):
     def revoke_key(self, account_id: int, key_id: int) -> None:
         """The key and its sessions are refused from now on, by every server on this store."""
         with self._database.write() as session:
-            row = session.get(rows.ApiKey, key_id) if 0 < key_id <= queries.LARGEST_ID else None
+            row = session.get(rows.ApiKeyRow, key_id) if 0 < key_id <= queries.LARGEST_ID else None
             if row is None or row.account_id != account_id or row.revoked:
                 raise NotFound(f"There is no key {key_id}.")
             row.revoked = self._clock()
@@ -168,9 +168,9 @@ class Accounts(Credits):
     # -- sessions of the page
 
     def begin_session(self, digest: str, account_id: int, key_id: int | None) -> None:
-        """Keep a new session; one without a key is the administrator's. Old sessions are removed on this occasion."""
+        """Store a new session and remove old ones. A session without a key is the administrator's."""
         now = self._clock()
-        row = rows.PageSession(
+        row = rows.SessionRow(
             digest=digest, account_id=account_id, key_id=key_id, created=now, used=now, expires=now + SESSION_AGE
         )
         with self._database.write() as session:
@@ -181,7 +181,7 @@ class Accounts(Credits):
             sessions.keep_newest(session, account_id, MOST_SESSIONS)
 
     def find_session(self, digest: str) -> tuple[Account, Key | None] | None:
-        """Find whose session this is; None when it has ended, or its key or its account was switched off."""
+        """Find the account and the key of a session; None when the session, its key or its account is not valid."""
         now = self._clock()
         with self._database.read() as session:
             found = sessions.find(session, digest, now, now - SESSION_UNUSED)
@@ -206,11 +206,11 @@ class Accounts(Credits):
             return sessions.remove(session, account_id=queries.account(session, account_id).id)
 
 
-def _account(row: rows.Account) -> Account:
+def _account(row: rows.AccountRow) -> Account:
     return Account(**{field.name: getattr(row, field.name) for field in fields(Account)})
 
 
-def _key(row: rows.ApiKey) -> Key:
+def _key(row: rows.ApiKeyRow) -> Key:
     values = {field.name: getattr(row, field.name) for field in fields(Key)}
     return Key(**values | {"scopes": tuple(row.scopes)})
 

@@ -110,7 +110,7 @@ class Credits:
             if name != "name" and value is not None and not 0 <= value <= LARGEST:
                 raise BadInput(f"The limit {name} of a tier is a number from 0 to {LARGEST}, or none.")
         with self._database.write() as session:
-            session.merge(rows.Tier(**asdict(tier)))
+            session.merge(rows.TierRow(**asdict(tier)))
 
     # -- credits
 
@@ -206,8 +206,8 @@ class Credits:
             used = queries.usage(session, account_id, first)
         return tuple(_day((first + timedelta(days=number)).date(), used) for number in range(days))
 
-    def _entry(self, account_id: int, kind: str, **columns: object) -> rows.LedgerEntry:
-        return rows.LedgerEntry(account_id=account_id, kind=kind, created=self._clock(), **columns)
+    def _entry(self, account_id: int, kind: str, **columns: object) -> rows.LedgerRow:
+        return rows.LedgerRow(account_id=account_id, kind=kind, created=self._clock(), **columns)
 
     def _end(self, session: Session, job_id: str, kind: str, minutes: int | None = None) -> None:
         """Write how a reservation ended; nothing without one, or when it has ended so already."""
@@ -245,13 +245,13 @@ def _quotas(session: Session, account_id: int, tier: Tier, client: str, now: dat
     return quotas
 
 
-def _tier_of(session: Session, account: rows.Account) -> Tier:
-    row = session.get(rows.Tier, account.tier)
+def _tier_of(session: Session, account: rows.AccountRow) -> Tier:
+    row = session.get(rows.TierRow, account.tier)
     assert row is not None, account.tier  # a foreign key
     return _tier(row)
 
 
-def _tier(row: rows.Tier) -> Tier:
+def _tier(row: rows.TierRow) -> Tier:
     return Tier(**{field.name: getattr(row, field.name) for field in fields(Tier)})
 
 

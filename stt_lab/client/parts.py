@@ -17,7 +17,7 @@ from stt_lab.types import JobInfo, Transcript
 
 if TYPE_CHECKING:
     from stt_lab.operations.account import KeyInfo, NewKey
-    from stt_lab.operations.library import Found, TranscriptDetail, TranscriptInfo
+    from stt_lab.operations.library import SearchResult, TranscriptDetail, TranscriptInfo
     from stt_lab.recall.values import ChatAnswer
     from stt_lab.writing.values import Analysis, Generated, Summary
 
@@ -123,7 +123,7 @@ class TranscriptsResource:
         filters = {"status": status, "language": language, "date_from": date_from, "date_to": date_to}
         return self._all("transcripts", **{name: value for name, value in filters.items() if value})
 
-    def search(self, query: str, *, mode: Literal["words", "meaning"] = "words") -> Iterator[Found]:
+    def search(self, query: str, *, mode: Literal["words", "meaning"] = "words") -> Iterator[SearchResult]:
         """Yield transcripts that contain the words of a query, newest first; by meaning, the 200 best matches."""
         return self._all("search_transcripts", query=query, mode=mode)
 
@@ -163,14 +163,13 @@ class TranscriptsResource:
         answer: ChatAnswer = self._remote.call("chat_transcript", id=id, **asked)
         return answer
 
-    def rename_speakers(self, id: int | str, names: Mapping[str, str]) -> TranscriptDetail:
-        """Rename speakers: {"Speaker 1": "Ada"}."""
-        detail: TranscriptDetail = self._remote.call("rename_speakers", id=id, speakers=dict(names))
-        return detail
-
-    def retitle(self, id: int | str, title: str) -> TranscriptDetail:
-        """Change the title of a transcript."""
-        detail: TranscriptDetail = self._remote.call("rename_speakers", id=id, title=title)
+    def update(
+        self, id: int | str, *, speakers: Mapping[str, str] | None = None, title: str | None = None
+    ) -> TranscriptDetail:
+        """Rename the speakers of a transcript, such as {"Speaker 1": "Ada"}, change its title, or both."""
+        changes = {"speakers": None if speakers is None else dict(speakers), "title": title}
+        sent: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+        detail: TranscriptDetail = self._remote.call("update_transcript", id=id, **sent)
         return detail
 
     def delete(self, id: int | str) -> None:

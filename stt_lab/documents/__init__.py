@@ -1,7 +1,7 @@
-"""Transcript -> a file that people keep and hand on: txt, srt, vtt, json, csv as streams; docx and pdf as documents.
+"""Export transcripts as files: txt, srt, vtt, json and csv as streams, docx and pdf as documents.
 
-Words of a recording are data in all of them, never markup. docx and pdf are made in memory: two hours of speech are
-less than 1 MB, and no temporary file can be left behind by a reader that goes away.
+Speech is data in every format, never markup. docx and pdf are made in memory: two hours of speech take less than 1 MB,
+and no temporary file remains if the reader disconnects.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from stt_lab.types import Transcript
 __all__ = ["Export", "ExportFormat", "export"]
 
 ExportFormat = Literal["txt", "srt", "vtt", "json", "csv", "docx", "pdf"]
-CHUNK = 64 * 1024  # bytes, about, of a stream
+CHUNK = 64 * 1024  # bytes of a streamed chunk, about
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
 @dataclass(frozen=True)
 class Export:
-    """A file on its way. `warnings`: what whoever gets it should know, a sentence each."""
+    """A file to be sent, with `warnings` for its reader."""
 
     media_type: str
     suffix: str  # with its dot
@@ -34,9 +34,9 @@ class Export:
 
 
 def export(transcript: Transcript, format: str, title: str, created: datetime) -> Export:
-    """The transcript as a file of an ExportFormat; `created` is aware. Raises BadInput for another format.
+    """Export a transcript; `format` is an ExportFormat, `created` has a time zone. Raises BadInput for another format.
 
-    What can go wrong goes wrong here; the chunks only have to be sent.
+    All errors are raised here; the chunks only have to be sent.
     """
     if format == "docx":
         from stt_lab.documents import word
@@ -49,7 +49,7 @@ def export(transcript: Transcript, format: str, title: str, created: datetime) -
         return Export("application/pdf", ".pdf", _slices(made.content), made.warnings)
     if format not in get_args(ExportFormat):
         known = ", ".join(get_args(ExportFormat))
-        raise BadInput(f'The format "{format[:30]}" is not known: use one of {known}.')
+        raise BadInput(f'The format "{format[:30]}" does not exist. Use one of {known}.')
     media_type, texts = parts(transcript, format)
     return Export(media_type, f".{format}", _encoded(texts))
 
@@ -59,7 +59,8 @@ def _slices(content: bytes) -> Iterator[bytes]:
 
 
 def _encoded(texts: Iterable[str]) -> Iterator[bytes]:
-    """UTF-8 in chunks of about CHUNK. A lone surrogate, which only JSON lets through, becomes its escape there."""
+    """Encode texts as UTF-8 in chunks of about CHUNK bytes. A lone surrogate, which only JSON allows, becomes its
+    escape."""
     buffer = bytearray()
     for text in texts:
         buffer += text.encode(errors="backslashreplace")

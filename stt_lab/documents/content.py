@@ -1,4 +1,4 @@
-"""What a document shows of a transcript: facts, then paragraphs with their times, under the names of who speaks."""
+"""Lay out a transcript as a document: facts, then paragraphs with times, under the names of their speakers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from stt_lab.types import Segment, Transcript
 
 CREATOR = "stt_lab"
 LONG = 900  # characters after which a paragraph ends with its sentence; after twice as many, anywhere
-TITLE, RUNNING, NAME = 250, 80, 120  # characters of a title, of the same at the top of a page, of a speaker's name
+TITLE, RUNNING, NAME = 250, 80, 120  # characters of a title, a page header and a name
 COLOURS = ("0f766e", "b45309", "4f46e5", "be123c", "4d7c0f", "7e22ce", "0369a1", "9d174d")  # as on the web page
-UNLISTED = "475569"  # of a speaker who is not among the transcript's
-SOFT = "64748b"  # of what stands beside the words
+UNLISTED = "475569"  # of a speaker who is not in the transcript's list
+SOFT = "64748b"  # of times and labels
 RTL_LANGUAGES = frozenset(["ar", "fa", "he", "ps", "sd", "ur", "yi"])
 
 
 @dataclass(frozen=True)
 class Name:
-    """A speaker's, as shown, with the colour as six hexadecimal digits."""
+    """A speaker's displayed name; `colour` is six hexadecimal digits."""
 
     text: str
     colour: str
@@ -30,16 +30,20 @@ class Name:
 
 @dataclass(frozen=True)
 class Paragraph:
+    """A paragraph of one speaker."""
+
     time: str
     text: str
-    name: Name | None = None  # where somebody begins to speak
+    name: Name | None = None  # if the speaker changes
 
 
 @dataclass(frozen=True)
 class Document:
+    """Everything that a document shows."""
+
     title: str
     created: datetime  # UTC
-    language: str  # BCP 47; "und": not known
+    language: str  # BCP 47; "und": unknown
     facts: tuple[tuple[str, str], ...]  # label and value, in English; the first is the date
     names: tuple[Name, ...]
     notes: tuple[str, ...]
@@ -47,7 +51,7 @@ class Document:
 
     @property
     def running(self) -> str:
-        """The title where there is little room."""
+        """The title for page headers, shortened."""
         return self.title if len(self.title) <= RUNNING else self.title[:RUNNING].strip() + " …"
 
     @property
@@ -56,7 +60,7 @@ class Document:
 
 
 def lay_out(transcript: Transcript, title: str, created: datetime) -> Document:
-    """All texts are clean: one line, nothing that a file format forbids."""
+    """Lay out a transcript. All texts are clean: one line, without characters that a file format forbids."""
     created, language = created.astimezone(UTC).replace(microsecond=0), transcript.language or "und"
     facts = [
         ("Date", f"{created.day} {created:%B %Y, %H:%M} UTC"),
@@ -69,7 +73,7 @@ def lay_out(transcript: Transcript, title: str, created: datetime) -> Document:
     return Document(
         clean(title)[:TITLE].strip() or "Transcript",
         created,
-        {"jw": "jv"}.get(language, language),  # Whisper's code of Javanese is an old one
+        {"jw": "jv"}.get(language, language),  # Whisper's code for Javanese is outdated
         tuple((label, value) for label, value in facts if value),
         tuple(_name(speaker, colours) for speaker in transcript.speakers),
         (*map(clean, transcript.warnings), *([] if paragraphs else ["No speech was found in this recording."])),
@@ -87,7 +91,7 @@ def _paragraphs(segments: Sequence[Segment], colours: dict[str, str]) -> Iterato
 
 
 def _parted(group: Sequence[Segment]) -> Iterator[list[Segment]]:
-    """What somebody says without a pause, cut into paragraphs that one can read."""
+    """Split uninterrupted speech into readable paragraphs."""
     part: list[Segment] = []
     length = 0
     for segment in group:
@@ -105,12 +109,12 @@ def _name(speaker: str, colours: dict[str, str]) -> Name:
 
 
 def clock(seconds: float) -> str:
-    """1:02:03, rounded."""
+    """Format seconds as "1:02:03", rounded."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def right_to_left(text: str) -> bool:
-    """True where most letters are written so: a foreign word at the beginning changes nothing."""
+    """Return whether most letters are written from right to left; a foreign word at the beginning does not matter."""
     strong = [kind != "L" for kind in map(unicodedata.bidirectional, text) if kind in ("L", "R", "AL")]
     return 2 * sum(strong) > len(strong)

@@ -1,12 +1,10 @@
-"""A document as PDF, set by Typst in a process of its own: the text is other people's, and Typst keeps much memory."""
+"""Make PDF files with Typst in a child process: the text is untrusted, and Typst keeps much memory."""
 
 from __future__ import annotations
 
-import json
+import base64
 import logging
-import os
 import re
-import subprocess
 import sys
 import unicodedata
 from dataclasses import dataclass
@@ -14,51 +12,48 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
+from stt_lab.child import Child, clean_environ
 from stt_lab.documents.content import CREATOR, Document, Name, Paragraph, right_to_left
 from stt_lab.errors import SttError
 
 FOLDER = Path(__file__).parent
-INHERITED = (  # what Python and the search for fonts need; no secret
-    "PATH", "HOME", "XDG_", "SYSTEMROOT", "WINDIR", "USERPROFILE", "LOCALAPPDATA", "LD_LIBRARY_PATH", "DYLD_", "PYTHON",
-)  # fmt: skip
-LIMIT = 120  # s; two hours of speech take 2 s
+FONTS = ("HOME", "XDG_", "WINDIR", "USERPROFILE", "LOCALAPPDATA")  # environment variables for finding fonts
+LIMIT = 120  # seconds; two hours of speech take 2 s
 BY_ITSELF = "\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4ff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U0001f000-\U0003ffff"
-UNBROKEN = rf"[^\s{BY_ITSELF}]"  # by a space or a rule of its script
-LONG_WORD = re.compile(rf"({UNBROKEN}{{30,59}}?)(?=[\w!-~])|({UNBROKEN}{{60}})")  # better before a letter than a mark
-MARKS = 30  # on one letter: more than any language has (Stream-Safe Text, UAX 15), and more would take hours
-BREAK = "\u200b"  # a space without width
+UNBROKEN = rf"[^\s{BY_ITSELF}]"  # without a space, or a rule of its script, to break at
+LONG_WORD = re.compile(rf"({UNBROKEN}{{30,59}}?)(?=[\w!-~])|({UNBROKEN}{{60}})")  # preferably before a letter
+MARKS = 30  # combining marks per letter: more than any language uses (UAX 15), and more would take hours
+BREAK = "\u200b"  # zero-width space
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Pdf:
+    """A PDF file with warnings."""
+
     content: bytes
     warnings: tuple[str, ...]
 
 
 def write(document: Document) -> Pdf:
-    """Raises SttError when the typesetter fails, which no text should make it do."""
+    """Make a PDF. Raises SttError if the typesetter fails, which no text should cause."""
     command = [sys.executable, "-P", "-m", "stt_lab.documents.typesetter"]
-    data = json.dumps(_data(document)).encode()
+    child = Child(command, clean_environ(*FONTS), folder=FOLDER, stderr="keep")
     try:
-        ended = subprocess.run(command, input=data, capture_output=True, env=_environment(), cwd=FOLDER, timeout=LIMIT)
-    except subprocess.TimeoutExpired as problem:
-        raise SttError(f"Setting this transcript as PDF took more than {LIMIT} s; export it as docx.") from problem
-    if ended.returncode:
-        log.error("The typesetter ended with %d: %s", ended.returncode, ended.stderr[-2000:].decode(errors="replace"))
-        raise SttError("This transcript could not be set as PDF; export it as docx, and report this.")
-    warnings, _, content = ended.stdout.partition(b"\n")
-    return Pdf(content, tuple(json.loads(warnings)))
+        child.send(_data(document))
+        answer = child.receive(LIMIT)
+    except EOFError:
+        log.error("the typesetter exited with %d: %s", child.process.wait(), child.last_words())
+        raise SttError("The PDF could not be made. Export the transcript as docx, and report this error.") from None
+    finally:
+        child.end()
+    if answer is None:
+        raise SttError(f"Making the PDF took more than {LIMIT} s. Export the transcript as docx instead.")
+    return Pdf(base64.b64decode(answer["content"]), tuple(answer["warnings"]))
 
 
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED)}
-    paths = [str(FOLDER.parent.parent), *filter(None, [kept.get("PYTHONPATH")])]  # the first has stt_lab
-    return kept | {"PYTHONPATH": os.pathsep.join(paths)}
-
-
-# Data of the template
+# Template data
 
 
 def _data(document: Document) -> dict[str, Any]:
@@ -87,7 +82,7 @@ def _named(name: Name) -> dict[str, Any]:
 
 
 def _said(text: str) -> dict[str, Any]:
-    """With its direction, and places where a word may break that is longer than a line."""
+    """Return a text with its direction, and break opportunities in words that are longer than a line."""
     runs = groupby(text, lambda char: unicodedata.category(char)[0] == "M")
     bounded = "".join("".join(islice(run, MARKS) if marks else run) for marks, run in runs)
     return {"text": LONG_WORD.sub(rf"\g<0>{BREAK}", bounded), "rtl": right_to_left(text)}

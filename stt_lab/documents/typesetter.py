@@ -1,12 +1,13 @@
-"""The process that sets a PDF: data of transcript.typ in, a line with warnings and the file out.
+"""Child process that makes a PDF: a line of JSON with template data in; a line {"warnings", "content"} out.
 
-Typst shapes every script, breaks its lines, and asks nothing of the system. The file is PDF/A-2a and PDF/UA-1, for
-archives and for screen readers, where this machine's fonts have all characters. Where they lack some, boxes stand for
-those, and a note in the document says what to install.
+Typst shapes every script and breaks its lines without help of the system. The file is PDF/A-2a and PDF/UA-1, for
+archives and screen readers, if this machine's fonts contain all characters. Otherwise boxes replace missing characters,
+and a note in the document says what to install.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
@@ -23,30 +24,35 @@ import typst
 
 TEMPLATE = Path(__file__).with_name("transcript.typ")
 MEMORY = 2 * 2**30  # bytes; eight hours of speech need 0.4 GB
-FONT_WHEELS = ("manimgx_fonts", "manimgx_fonts_cjk")  # Noto fonts from PyPI: only their files are used
-CJK = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO")  # as names of characters begin
-REGIONS = {"ja": "JP", "ko": "KR", "yue": "HK"}  # where Han characters look as readers of a language expect
+FONT_WHEELS = ("manimgx_fonts", "manimgx_fonts_cjk")  # Noto fonts from PyPI; only their files are used
+CJK = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO")  # prefixes of character names
+REGIONS = {
+    "ja": "JP",
+    "ko": "KR",
+    "yue": "HK",
+}  # where Han characters have the shapes that readers of a language expect
 UNSHOWN = re.compile(r'the text `"((?:[^"\\]|\\.)+)"` could not be displayed')
 ESCAPED = re.compile(r"\\u\{([0-9a-f]+)\}")
 
 
 def main() -> None:
+    """Limit memory, read the data, write warnings and PDF."""
     with contextlib.suppress(ImportError):  # Windows has no such limit
         import resource
 
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    data = json.load(sys.stdin.buffer)
-    content, warnings = typeset(data)
-    sys.stdout.buffer.write(json.dumps(warnings).encode() + b"\n" + content)
+    content, warnings = typeset(json.loads(sys.stdin.buffer.readline()))
+    print(json.dumps({"warnings": warnings, "content": base64.b64encode(content).decode()}), flush=True)
 
 
 def typeset(data: dict[str, Any]) -> tuple[bytes, list[str]]:
+    """Return the PDF and its warnings."""
     fonts = _fonts()
     data["fonts"] = _families(set(fonts.families()), set(_texts(data)), data["language"])
     compiler = typst.Compiler(TEMPLATE, font_paths=fonts)
     try:
         return _compile(compiler, data, ["a-2a", "ua-1"]), []
-    except typst.TypstError as problem:  # these standards want a glyph for each character
+    except typst.TypstError as problem:  # these standards require a glyph for each character
         advice = _advice(UNSHOWN.findall(problem.diagnostic))
     data["notes"] += [{"text": sentence, "rtl": False} for sentence in advice]
     return _compile(compiler, data, []), advice
@@ -61,7 +67,7 @@ def _compile(compiler: typst.Compiler, data: dict[str, Any], standards: list[typ
 
 
 def _texts(data: Any) -> str:
-    """All strings within, joined."""
+    """Join all strings in the data."""
     if isinstance(data, dict | list):
         return "".join(map(_texts, data.values() if isinstance(data, dict) else data))
     return data if isinstance(data, str) else ""
@@ -69,13 +75,13 @@ def _texts(data: Any) -> str:
 
 @lru_cache
 def _fonts() -> typst.Fonts:
-    """All fonts of the system, of FONT_WHEELS and of Typst, which itself brings Latin, Greek and Cyrillic ones."""
+    """Return the fonts of the system, of FONT_WHEELS and of Typst, which contains Latin, Greek and Cyrillic ones."""
     found = [find_spec(name) for name in FONT_WHEELS]
     return typst.Fonts(font_paths=[Path(spec.origin).parent for spec in found if spec and spec.origin])
 
 
 def _families(there: set[str], characters: Iterable[str], language: str) -> list[str]:
-    """Fonts in the order in which they are asked for a glyph; all others that there are follow by themselves."""
+    """Return fonts in the order in which glyphs are searched; all other installed fonts follow."""
     scripts = _scripts(characters)
     region = REGIONS.get(language) or ("JP" if "HIRAGANA" in scripts else "KR" if "HANGUL" in scripts else "SC")
     families = [f"Noto {kind} {script.title()}" for script in scripts for kind in ("Sans", "Serif")]
@@ -83,12 +89,12 @@ def _families(there: set[str], characters: Iterable[str], language: str) -> list
 
 
 def _scripts(characters: Iterable[str]) -> list[str]:
-    """As names of characters begin: ARABIC, CJK, LATIN."""
+    """Return scripts as character names begin: ARABIC, CJK, LATIN."""
     return sorted({unicodedata.name(char, "UNKNOWN").split()[0] for char in characters if char.isalpha()})
 
 
 def _advice(unshown: Iterable[str]) -> list[str]:
-    """What to install for characters that could not be shown, if there are any."""
+    """Return what to install for missing characters, if any."""
     text = ESCAPED.sub(lambda found: chr(int(found[1], 16)), "".join(unshown))
     if not text:
         return []
@@ -99,8 +105,8 @@ def _advice(unshown: Iterable[str]) -> list[str]:
     }
     kinds = ", ".join("Chinese, Japanese or Korean" if name in CJK else name.title() for name in scripts)
     return [
-        f"Boxes stand for characters of which this server has no font ({kinds[:80] or 'symbols'}): install one and "
-        f"export again; on Debian {' and '.join(sorted(packages))} bring them."
+        f"Boxes replace characters that this server has no font for ({kinds[:80] or 'symbols'}). Install a font, such "
+        f"as Debian's {' and '.join(sorted(packages))}, and export again."
     ]
 
 

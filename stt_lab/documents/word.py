@@ -1,4 +1,4 @@
-"""A document as docx."""
+"""Make Word files (docx)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 from stt_lab.documents.content import CREATOR, SOFT, Document, right_to_left
 
-MARGIN, GUTTER = 2.2, 1.9  # cm, of the page; of the times beside the words
+MARGIN, GUTTER = 2.2, 1.9  # cm: page margin, and column of times
 INK = "0f172a"
 
 
 def write(document: Document) -> bytes:
+    """Return a document as docx."""
     import docx
 
     made = docx.Document()
@@ -40,26 +41,26 @@ def _paragraphs(made: Any, document: Document) -> None:
 
 
 def _paragraph(made: Any, style: str) -> Any:
-    """A new last paragraph; `made.add_paragraph` would look through all that there are."""
+    """Append a paragraph; `made.add_paragraph` would search all existing ones."""
     from docx.oxml import OxmlElement
     from docx.text.paragraph import Paragraph
 
     element = OxmlElement("w:p")
-    element.style = style  # its id
+    element.style = style  # style id
     made.element.body[-1].addprevious(element)  # the section's properties stay last
     return Paragraph(element, made)
 
 
 def _write(paragraph: Any, *runs: tuple[str, str], rtl: bool | None = None) -> None:
-    """Add texts with their colours ("": the style's) to an empty paragraph.
+    """Add texts with their colours ("": that of the style) to an empty paragraph.
 
-    It runs from right to left where most of its letters do, unless `rtl` says.
+    It runs from right to left if most of its letters do, unless `rtl` is given.
     """
     from docx.oxml import OxmlElement
     from docx.shared import RGBColor
 
     if right_to_left("".join(text for text, _ in runs)) if rtl is None else rtl:
-        paragraph._p.get_or_add_pPr().append(OxmlElement("w:bidi"))  # after its style, as the schema wants
+        paragraph._p.get_or_add_pPr().append(OxmlElement("w:bidi"))  # after the style, as the schema requires
     for text, colour in runs:
         font = paragraph.add_run(text).font
         font.rtl = right_to_left(text) or None
@@ -75,7 +76,7 @@ def _describe(made: Any, document: Document) -> None:
 
 
 def _styles(made: Any, document: Document) -> None:
-    """What a reader may want to change is a style, so that it is changed in one place."""
+    """Define styles, so that a reader can change the appearance in one place."""
     from docx.oxml.ns import qn
     from docx.shared import Pt
 
@@ -88,7 +89,7 @@ def _styles(made: Any, document: Document) -> None:
     _style(made, "Said", 11, after=7, hanging=True).paragraph_format.line_spacing = 1.2
     title, heading = made.styles["Title"], made.styles["Heading 1"]
     for spaced in title.element.iter(qn("w:rPr")):
-        spaced.remove(spaced.find(qn("w:spacing")))  # between letters: it would break joined scripts
+        spaced.remove(spaced.find(qn("w:spacing")))  # letter spacing would break joined scripts
     _size(title, 20)
     _size(heading, 11)
     heading.paragraph_format.space_before, heading.paragraph_format.space_after = Pt(12), Pt(3)
@@ -109,7 +110,7 @@ def _style(made: Any, name: str, size: int, after: int, hanging: bool = False) -
 
 
 def _size(style: Any, points: int) -> None:
-    """Also of scripts that Word calls complex, which have a size of their own."""
+    """Set the font size, also of scripts that Word calls complex and sizes separately."""
     from docx.oxml import OxmlElement
     from docx.oxml.ns import qn
     from docx.shared import Pt
@@ -119,7 +120,7 @@ def _size(style: Any, points: int) -> None:
     for old in properties.findall(qn("w:szCs")):
         properties.remove(old)
     complex_size = OxmlElement("w:szCs")
-    complex_size.set(qn("w:val"), str(2 * points))  # half points
+    complex_size.set(qn("w:val"), str(2 * points))  # in half points
     properties.find(qn("w:sz")).addnext(complex_size)
 
 
@@ -133,7 +134,7 @@ def _indent(format: Any, hanging: bool) -> None:
 
 
 def _frame(section: Any, document: Document) -> None:
-    """A4 with the title at the top of every page but the first, and "3 / 12" at the foot of all."""
+    """Set up A4 pages: the title at the top of every page but the first, "3 / 12" at the bottom."""
     from docx.enum.text import WD_ALIGN_PARAGRAPH
     from docx.shared import Cm
 
@@ -150,7 +151,7 @@ def _frame(section: Any, document: Document) -> None:
 
 
 def _field(paragraph: Any, what: str) -> None:
-    """A number that the word processor fills in."""
+    """Add a number that the word processor fills in."""
     from docx.oxml import OxmlElement
     from docx.oxml.ns import qn
 

@@ -1,7 +1,7 @@
-"""Language models of transformers, on a GPU or the processor. Greedy: the same conversation, the same answer.
+"""Language models of transformers, on GPU or CPU. Greedy: the same conversation gives the same answer.
 
-A loop of our own over `forward`: the conversation goes in by blocks and each token is reported, so that a cancel is
-noticed at once. The grammar is llguidance's, the same that llama.cpp is built with in gguf.py.
+The loop over `forward` is our own: the conversation is read in blocks and each token is reported, so that a cancel
+takes effect at once. The grammar is llguidance's, which llama.cpp uses too (gguf.py).
 """
 
 from __future__ import annotations
@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stt_lab.engines.conversation import COMPACT, LONGEST_CONTEXT, answer, asked, pieces, room
-from stt_lab.engines.protocols import Message, Placement, Report
+from stt_lab.engines.conversation import (
+    COMPACT,
+    LONGEST_CONTEXT,
+    answer_budget,
+    checked_answer,
+    prompt_pieces,
+    require_question,
+)
+from stt_lab.engines.protocols import EngineSpec, Message
 from stt_lab.errors import BadAnswer
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 
 if TYPE_CHECKING:
     import torch
@@ -25,10 +32,10 @@ BLOCK = 512  # tokens of a conversation that are read at once
 
 
 class CausalModel:
-    """A `LanguageModel` over a folder as `save_pretrained` writes it."""
+    """A `LanguageModel` in a folder as written by `save_pretrained`."""
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self.context = LONGEST_CONTEXT
         self._model: Any = None
         self._tokenizer: Any = None
@@ -42,20 +49,20 @@ class CausalModel:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        torch.set_num_threads(self.placement.threads)
-        cuda = self.placement.device == "cuda"
+        torch.set_num_threads(self.spec.threads)
+        cuda = self.spec.device == "cuda"
         known = {"local_files_only": True, "trust_remote_code": False}
-        self._tokenizer = AutoTokenizer.from_pretrained(self.placement.folder, **known)
+        self._tokenizer = AutoTokenizer.from_pretrained(self.spec.folder, **known)
         model = AutoModelForCausalLM.from_pretrained(
-            self.placement.folder, dtype=torch.bfloat16 if cuda else torch.float32, use_safetensors=True, **known
+            self.spec.folder, dtype=torch.bfloat16 if cuda else torch.float32, use_safetensors=True, **known
         )
-        self._model = model.to(self.placement.device).eval()
+        self._model = model.to(self.spec.device).eval()
         self.context = min(LONGEST_CONTEXT, self._model.config.max_position_embeddings)
         self._grammars = from_tokenizer(self._tokenizer)
         self._stops = _stops(self._tokenizer, self._model)
 
     def unload(self) -> None:
-        if self._model is not None and self.placement.device == "cuda":
+        if self._model is not None and self.spec.device == "cuda":
             import torch
 
             self._model = None
@@ -70,12 +77,14 @@ class CausalModel:
     def complete(
         self, messages: tuple[Message, ...], schema: Mapping[str, Any] | None, most: int, report: Report
     ) -> str:
-        asked(messages)
+        require_question(messages)
         self._ready()
         said = [
-            token for piece in pieces(messages, self._render) for token in self._ids(piece.text, special=piece.special)
+            token
+            for piece in prompt_pieces(messages, self._render)
+            for token in self._ids(piece.text, special=piece.special)
         ]
-        most = room(len(said), most, self.context)
+        most = answer_budget(len(said), most, self.context)
         matcher = None if schema is None else _matcher(self._grammars, schema)
         written: list[int] = []
         for token in self._tokens(said, matcher, report):
@@ -84,7 +93,7 @@ class CausalModel:
             if token in self._stops or len(written) == most:
                 break
             report(Event("writing", len(written) / most))
-        return answer(self._tokenizer.decode(written, skip_special_tokens=True), schema)
+        return checked_answer(self._tokenizer.decode(written, skip_special_tokens=True), schema)
 
     def _ready(self) -> None:
         if self._model is None:
@@ -95,12 +104,12 @@ class CausalModel:
         return text
 
     def _ids(self, text: str, *, special: bool) -> list[int]:
-        """Tokens of a text; words that look like special tokens are plain letters unless they are meant."""
+        """Tokenize a text; words that look like special tokens are plain text unless `special` is set."""
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, split_special_tokens=not special)["input_ids"]
         return ids
 
     def _tokens(self, said: list[int], matcher: LLMatcher | None, report: Report) -> Iterator[int]:
-        """What follows, token by token: always the likeliest that the grammar allows."""
+        """Yield the answer token by token: always the most likely one that the grammar allows."""
         import torch
         from transformers import DynamicCache
 
@@ -113,21 +122,21 @@ class CausalModel:
             while True:
                 token = int(_allowed(logits, matcher).argmax())
                 if matcher is not None and not matcher.consume_token(token):
-                    raise BadAnswer("The language model left the form that was asked for: try again.")
+                    raise BadAnswer("The language model did not keep to the requested form. Try again.")
                 yield token
                 logits = self._forward([token], cache)
 
     def _forward(self, tokens: list[int], cache: Any) -> torch.Tensor:
-        """Scores of what follows; shape (vocabulary,)."""
+        """Return the scores of the next token; shape (vocabulary,)."""
         import torch
 
-        ids = torch.tensor([tokens], device=self.placement.device)
+        ids = torch.tensor([tokens], device=self.spec.device)
         scores: torch.Tensor = self._model(ids, cache=cache, use_cache=True, logits_to_keep=1).logits[0, -1]
         return scores
 
 
 def _stops(tokenizer: Any, model: Any) -> frozenset[int]:
-    """The tokens that end an answer; a model may name several."""
+    """Return the tokens that end an answer; a model may name several."""
     named = (tokenizer.eos_token_id, model.config.eos_token_id, model.generation_config.eos_token_id)
     lists = (one if isinstance(one, list) else [one] for one in named)
     return frozenset(token for tokens in lists for token in tokens if token is not None)
@@ -143,12 +152,12 @@ def _matcher(grammars: Any, schema: Mapping[str, Any]) -> LLMatcher:
 
 
 def _allowed(logits: torch.Tensor, matcher: LLMatcher | None) -> torch.Tensor:
-    """The scores, without tokens that the grammar does not allow here."""
+    """Return the scores, with tokens that the grammar forbids set to -inf."""
     if matcher is None:
         return logits
     import torch
 
     bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder="little")
-    allowed = np.zeros(len(logits), bool)  # models may have scores for more tokens than there are
+    allowed = np.zeros(len(logits), bool)  # models may have scores for more tokens than exist
     allowed[: len(bits)] = bits[: len(logits)]
     return logits.masked_fill(~torch.from_numpy(allowed).to(logits.device), float("-inf"))

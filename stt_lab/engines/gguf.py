@@ -1,7 +1,7 @@
-"""Language models as GGUF files, by llama.cpp (xllamacpp): weights of 4 bits, fast on a processor.
+"""Language models in GGUF files, run by llama.cpp (xllamacpp): 4-bit weights, fast on a CPU.
 
-The library is a server inside this process. Conversations reach it through Python; only tokens are asked for by HTTP,
-which it opens on this machine's own address in any case: here with a key that nobody else has.
+The library is a server inside this process. Conversations use its Python interface; only tokenization uses HTTP, which
+it opens on the loopback address in any case, here with a random key.
 """
 
 from __future__ import annotations
@@ -12,10 +12,17 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.engines.conversation import COMPACT, LONGEST_CONTEXT, answer, asked, pieces, room
-from stt_lab.engines.protocols import Message, Placement, Report
+from stt_lab.engines.conversation import (
+    COMPACT,
+    LONGEST_CONTEXT,
+    answer_budget,
+    checked_answer,
+    prompt_pieces,
+    require_question,
+)
+from stt_lab.engines.protocols import EngineSpec, Message
 from stt_lab.errors import ModelMissing, SttError, Unavailable
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 
 if TYPE_CHECKING:
     import httpx
@@ -26,32 +33,32 @@ LOCAL_TIMEOUT_S = 60
 
 
 class GgufModel:
-    """A `LanguageModel` over a folder with one GGUF file."""
+    """A `LanguageModel` in a folder with one GGUF file."""
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self.context = LONGEST_CONTEXT
         self._server: Server | None = None
         self._http: httpx.Client | None = None
 
     def load(self) -> None:
-        # its threads wait for each other by spinning; where others work too, that made a token take 10 times as long
+        # its threads spin while waiting; beside other work, that made a token take 10 times as long
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         try:
             import xllamacpp
         except ImportError:
             raise ModelMissing(
-                "GGUF models need llama.cpp: install it with `pip install 'stt_lab[llm]'` and start the program again."
+                "GGUF models need llama.cpp. Run `pip install 'stt_lab[llm]'` and restart the program."
             ) from None
         import httpx
 
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each line of a text
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # otherwise it logs a line per request
         key = secrets.token_urlsafe(32)
         try:
-            self._server = xllamacpp.Server(_parameters(self.placement, key))
+            self._server = xllamacpp.Server(_parameters(self.spec, key))
         except RuntimeError as problem:
             raise Unavailable(
-                f"The weights of {self.placement.model} cannot be read: see `stt-lab models doctor --verify`."
+                f"The model {self.spec.model} cannot be loaded. Run `stt-lab models doctor --verify` to check it."
             ) from problem
         headers = {"Authorization": f"Bearer {key}"}
         address = self._server.listening_address
@@ -75,19 +82,21 @@ class GgufModel:
     def complete(
         self, messages: tuple[Message, ...], schema: Mapping[str, Any] | None, most: int, report: Report
     ) -> str:
-        asked(messages)
+        require_question(messages)
         said = [
-            token for piece in pieces(messages, self._render) for token in self._ids(piece.text, special=piece.special)
+            token
+            for piece in prompt_pieces(messages, self._render)
+            for token in self._ids(piece.text, special=piece.special)
         ]
-        wanted: dict[str, Any] = {"prompt": said, "max_tokens": room(len(said), most, self.context)}
+        wanted: dict[str, Any] = {"prompt": said, "max_tokens": answer_budget(len(said), most, self.context)}
         if schema is not None:
             wanted["json_schema"] = {**schema, **COMPACT}
         following = _Following(report, most)
-        # without the cache of earlier conversations, in whose wake the low bits would differ
+        # without the cache of earlier conversations, which would change the low bits
         self._ready().handle_completions(
             wanted | {"temperature": 0, "cache_prompt": False, "stream": True, "return_progress": True}, following
         )
-        return answer(following.text(), schema)
+        return checked_answer(following.text(), schema)
 
     def _ready(self) -> Server:
         if self._server is None:
@@ -105,31 +114,32 @@ class GgufModel:
         return text
 
     def _ids(self, text: str, *, special: bool) -> list[int]:
-        """Tokens of a text; words that look like special tokens are plain letters unless they are meant."""
+        """Tokenize a text; words that look like special tokens are plain text unless `special` is set."""
         ids: list[int] = self._post("/tokenize", content=text, add_special=False, parse_special=special)["tokens"]
         return ids
 
 
-def _parameters(placement: Placement, key: str) -> Any:
+def _parameters(spec: EngineSpec, key: str) -> Any:
     import xllamacpp
 
     made = xllamacpp.CommonParams()
-    made.model.path = str(next(placement.folder.glob("*.gguf")))
+    made.model.path = str(next(spec.folder.glob("*.gguf")))
     made.n_ctx, made.n_parallel = LONGEST_CONTEXT, 1  # memory for one conversation
     made.n_batch = made.n_ubatch = BLOCK
-    made.cpuparams.n_threads = made.cpuparams_batch.n_threads = placement.threads
-    if placement.device == "cpu":
+    made.cpuparams.n_threads = made.cpuparams_batch.n_threads = spec.threads
+    if spec.device == "cpu":
         made.n_gpu_layers = 0
     made.fit_params, made.cache_ram_mib, made.warmup = False, 0, False
     made.offline, made.verbosity = True, -1
-    # its HTTP server: this machine only, for whoever has the key, and nothing beside tokens and templates
+    # its HTTP server: only this machine, only with the key, only tokens and templates
     made.hostnames, made.port, made.api_keys, made.cors_origins = ["127.0.0.1"], 0, [key], ""
     made.ui = made.endpoint_slots = False
     return made
 
 
 class _Following:
-    """What llama.cpp calls with each part of an answer. True ends its work; an exception would be swallowed there."""
+    """Callback of llama.cpp for each part of an answer. Returning True ends the work; an exception would be
+    swallowed."""
 
     def __init__(self, report: Report, most: int) -> None:
         self._report, self._most = report, most
@@ -154,7 +164,7 @@ class _Following:
         self._report(Event("writing", min(1.0, len(self._parts) / self._most)))
 
     def text(self) -> str:
-        """What was written. Raises what ended it early."""
+        """Return the answer. Raises the exception that ended it early."""
         if self._problem is not None:
             raise self._problem
         return "".join(self._parts)

@@ -1,7 +1,7 @@
-"""all-MiniLM-L6-v2: texts to vectors of 384 numbers, as sentence-transformers makes them.
+"""all-MiniLM-L6-v2: vectors of 384 numbers, equal to those of sentence-transformers.
 
 Mean of the last layer over the tokens, then unit length (Reimers and Gurevych 2019, "Sentence-BERT"). The folder
-decides which arithmetic it is: `model.onnx` has weights of 8 bits and is fast, `model.safetensors` is exact.
+determines the arithmetic: `model.onnx` has 8-bit weights and is fast, `model.safetensors` is exact.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stt_lab.engines.protocols import Placement, Report
-from stt_lab.types import Event
+from stt_lab.engines.protocols import EngineSpec
+from stt_lab.types import Event, Report
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     Tokens = NDArray[np.int64]  # (texts, tokens)
 
-LONGEST = 256  # tokens of a text that are read, as its authors trained it
-BATCH = {"cpu": 384, "cuda": 16_384}  # tokens at once, padding included; few stay in the cache of a processor
+LONGEST = 256  # tokens of a text that are read, as in training
+BATCH = {"cpu": 384, "cuda": 16_384}  # tokens at once, including padding; small batches stay in the cache of a CPU
 
 Forward = Callable[["Tokens", "Tokens"], "NDArray[np.float32]"]  # ids and mask -> (texts, tokens, dimensions)
 
@@ -35,8 +35,8 @@ class MiniLm:
 
     dimensions = 384
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self._tokenizer: Tokenizer | None = None
         self._forward: Forward | None = None
         self._side_by_side = 1  # batches
@@ -44,12 +44,12 @@ class MiniLm:
     def load(self) -> None:
         from tokenizers import Tokenizer
 
-        tokenizer = Tokenizer.from_file(str(self.placement.folder / "tokenizer.json"))
+        tokenizer = Tokenizer.from_file(str(self.spec.folder / "tokenizer.json"))
         tokenizer.no_padding()
         tokenizer.enable_truncation(LONGEST)
-        quantised = (self.placement.folder / "model.onnx").is_file()
-        self._forward = _onnx(self.placement) if quantised else _torch(self.placement)
-        self._side_by_side = self.placement.threads if quantised else 1
+        quantised = (self.spec.folder / "model.onnx").is_file()
+        self._forward = _onnx(self.spec) if quantised else _torch(self.spec)
+        self._side_by_side = self.spec.threads if quantised else 1
         self._tokenizer = tokenizer
 
     def unload(self) -> None:
@@ -64,7 +64,7 @@ class MiniLm:
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         made = np.zeros((len(texts), self.dimensions), np.float32)
         done = 0
-        batches = list(_batches(ids, BATCH[self.placement.device]))
+        batches = list(_batches(ids, BATCH[self.spec.device]))
         pool = ThreadPoolExecutor(self._side_by_side)
         try:
             read = pool.map(partial(_pooled, self._forward), ([ids[i] for i in batch] for batch in batches))
@@ -73,12 +73,12 @@ class MiniLm:
                 done += len(batch)
                 report(Event("reading", done / len(texts)))
         finally:
-            pool.shutdown(cancel_futures=True)  # where `report` raised, no batch is begun that nobody waits for
+            pool.shutdown(cancel_futures=True)  # if `report` raised, no further batch starts
         return made
 
 
 def _batches(ids: Sequence[Sequence[int]], most: int) -> Iterator[list[int]]:
-    """Positions of texts of like length, so that little is padded."""
+    """Yield indices of texts of similar length, to reduce padding."""
     batch: list[int] = []
     for position in sorted(range(len(ids)), key=lambda i: -len(ids[i])):
         if batch and len(ids[batch[0]]) * (len(batch) + 1) > most:
@@ -97,19 +97,17 @@ def _pooled(forward: Forward, ids: Sequence[Sequence[int]]) -> Vectors:
         tokens[row, : len(known)], mask[row, : len(known)] = known, 1
     hidden = forward(tokens, mask)
     weights = mask[..., None].astype(np.float32)
-    mean = (hidden * weights).sum(1) / weights.sum(1)  # every text has its two special tokens
+    mean = (hidden * weights).sum(1) / weights.sum(1)  # every text has two special tokens
     unit: Vectors = mean / np.linalg.norm(mean, axis=1, keepdims=True)
     return unit
 
 
-def _onnx(placement: Placement) -> Forward:
+def _onnx(spec: EngineSpec) -> Forward:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # a batch a thread: so small a model loses a fifth to dividing each step
-    session = onnxruntime.InferenceSession(
-        str(placement.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-    )
+    options.intra_op_num_threads = 1  # one batch per thread: dividing each step would cost so small a model a fifth
+    session = onnxruntime.InferenceSession(str(spec.folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
 
     def forward(tokens: Tokens, mask: Tokens) -> Any:
         inputs = {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros_like(tokens)}
@@ -118,22 +116,22 @@ def _onnx(placement: Placement) -> Forward:
     return forward
 
 
-def _torch(placement: Placement) -> Forward:
+def _torch(spec: EngineSpec) -> Forward:
     import torch
     from transformers import BertModel
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # else it tells of the position ids that older checkpoints have
+    logging.set_verbosity_error()  # otherwise it warns of the position ids in older checkpoints
     logging.disable_progress_bar()
-    torch.set_num_threads(placement.threads)
-    model = BertModel.from_pretrained(placement.folder, add_pooling_layer=False, local_files_only=True)
-    model.to(placement.device).eval()
+    torch.set_num_threads(spec.threads)
+    model = BertModel.from_pretrained(spec.folder, add_pooling_layer=False, local_files_only=True)
+    model.to(spec.device).eval()
 
     def forward(tokens: Tokens, mask: Tokens) -> Any:
         with torch.inference_mode():
             inputs = {
-                "input_ids": torch.from_numpy(tokens).to(placement.device),
-                "attention_mask": torch.from_numpy(mask).to(placement.device),
+                "input_ids": torch.from_numpy(tokens).to(spec.device),
+                "attention_mask": torch.from_numpy(mask).to(spec.device),
             }
             return model(**inputs).last_hidden_state.float().cpu().numpy()
 

@@ -1,6 +1,6 @@
-"""spaCy's pipelines: words with their grammar, and named entities.
+"""spaCy pipelines: tokens with grammar, and named entities.
 
-Sentences end where `prose.sentences` says; only what has no marks, as some recognisers write, is cut by the parser.
+Sentences end where `text.sentences` says; only unpunctuated text, as some recognisers write, is split by the parser.
 """
 
 from __future__ import annotations
@@ -8,24 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.text.sentences import sentences
-from stt_lab.types import Entity, Event, Parsed, TextSpan, Token
+from stt_lab.types import Entity, Event, Parsed, Report, TextSpan, Token
 
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc
 
-LONG = 60  # words of a sentence from which the parser may cut it
-KEPT = 200_000  # characters of a text whose parse is kept for the next question about it
+LONG = 60  # words from which the parser may split a sentence
+KEPT = 200_000  # characters up to which a parse is cached for the next request about the same text
 BLOCK = 20_000  # characters that are parsed at once
 
 
 class SpacyParser:
-    """A `Parser` over the folder of a spaCy pipeline."""
+    """A `Parser` in the folder of a spaCy pipeline."""
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self.languages: tuple[str, ...] = ()
         self._nlp: Language | None = None
         self._last: tuple[str, Parsed] | None = None
@@ -34,9 +34,9 @@ class SpacyParser:
         import spacy
         from spacy.util import registry
 
-        # Components of other packages would be imported now, presidio's with all of transformers: 11 s, for nothing
+        # Components of other packages would be imported now, presidio's with all of transformers: 11 s for nothing
         registry._entry_point_factories.entry_points = False
-        self._nlp = spacy.load(self.placement.folder)
+        self._nlp = spacy.load(self.spec.folder)
         self.languages = (self._nlp.lang,)
 
     def unload(self) -> None:
@@ -65,7 +65,7 @@ class SpacyParser:
         return made
 
     def _read(self, text: str, starts: list[int], block: list[TextSpan]) -> Doc:
-        """A block parsed, with the beginnings of its sentences given."""
+        """Parse a block whose sentences begin at the given positions."""
         assert self._nlp is not None
         doc = self._nlp.make_doc(text)
         known = set(starts)
@@ -96,7 +96,7 @@ def _blocks(spans: tuple[TextSpan, ...]) -> Iterator[list[TextSpan]]:
 
 
 def _trimmed(found: Any) -> Iterator[Any]:
-    """Sentences without the tokens of white space at their ends."""
+    """Yield sentences without white-space tokens at their ends."""
     for one in found:
         first, last = 0, len(one)
         while first < last and one[first].is_space:

@@ -23,8 +23,8 @@ from stt_lab.registry import OPERATIONS, JobOptions
 from stt_lab.settings import Settings
 from stt_lab.store import deliveries, queue
 from stt_lab.store.database import Database, Session
-from stt_lab.store.models import Delivery, now
-from stt_lab.store.queue import Row
+from stt_lab.store.models import DeliveryRow, now
+from stt_lab.store.queue import JobRow
 from stt_lab.types import File
 
 RETRY_AFTER_S = 30
@@ -39,13 +39,13 @@ class LostClaim(Exception):
     """A claim that is no longer this server's: somebody else has the job, or it has ended."""
 
 
-def options_of(row: Row) -> JobOptions:
+def options_of(row: JobRow) -> JobOptions:
     """What the caller of a job asked of the server."""
     op = OPERATIONS.get(row.operation)  # None: of another version
     return op.options(row.parameters) if op else JobOptions()
 
 
-def unattended(row: Row) -> bool:
+def unattended(row: JobRow) -> bool:
     """Whether nobody can find a job again once its request is gone: without account, key, or its id."""
     return row.account_id == ANONYMOUS_ID and not row.idempotency_key and not options_of(row).background
 
@@ -61,7 +61,7 @@ class JobLifecycle:
 
     # -- in
 
-    def submit(self, row: Row, media: Mapping[str, Path], places: int) -> Row | None:
+    def submit(self, row: JobRow, media: Mapping[str, Path], places: int) -> JobRow | None:
         """Put a job into the queue, which has this many places; or the earlier job of the same Idempotency-Key."""
         self.files.take(row.id, media)
         try:
@@ -76,11 +76,11 @@ class JobLifecycle:
             self.files.remove(row.id)
         return earlier
 
-    def claimed(self, row: Row) -> Row:
+    def claimed(self, row: JobRow) -> JobRow:
         """What this server begins at once, without the queue."""
         return replace(row, state="running", worker=self.worker, lease_until=now() + queue.LEASE, attempts=1)
 
-    def begin(self, row: Row) -> Row | None:
+    def begin(self, row: JobRow) -> JobRow | None:
         """Note that a short operation with an Idempotency-Key is under way; or the earlier one with that key."""
         with self.database.write() as session:
             earlier = self._earlier(session, row)
@@ -88,7 +88,7 @@ class JobLifecycle:
                 queue.insert(session, row)
         return earlier
 
-    def _earlier(self, session: Session, row: Row) -> Row | None:
+    def _earlier(self, session: Session, row: JobRow) -> JobRow | None:
         """The job that this caller got for the same key. One that failed for a reason that passes is forgotten."""
         if row.idempotency_key is None:
             return None
@@ -98,7 +98,7 @@ class JobLifecycle:
             return None
         return found
 
-    def _admit(self, session: Session, row: Row, places: int) -> None:
+    def _admit(self, session: Session, row: JobRow, places: int) -> None:
         if queue.load(session, self.worker) >= places:
             raise Busy("Too many recordings are waiting on this machine. Try again later.", retry_after=RETRY_AFTER_S)
         self.accounts.admit(session, row.account_id, row.client, row.created)
@@ -108,7 +108,7 @@ class JobLifecycle:
             transcript_id = self.library.open(session, row.account_id, row.filename, row.created)
         queue.insert(session, replace(row, transcript_id=transcript_id))
 
-    def claim(self) -> Row | None:
+    def claim(self) -> JobRow | None:
         """The next job to work on."""
         with self.database.read() as session:
             if not queue.waiting(session):
@@ -116,13 +116,13 @@ class JobLifecycle:
         with self.database.write() as session:
             return queue.claim(session, self.worker)
 
-    def reserve(self, row: Row, credits: int) -> None:
+    def reserve(self, row: JobRow, credits: int) -> None:
         """Reserve what a job costs, before its work."""
         self.accounts.reserve(row.id, row.account_id, row.client, row.operation, credits)
 
     # -- out
 
-    def done(self, row: Row, result: Any, handed_over: bool, credits: int | None = None) -> Any:
+    def done(self, row: JobRow, result: Any, handed_over: bool, credits: int | None = None) -> Any:
         """End a job with what it made, and charge for it; the result as it is kept.
 
         A result outside of the library is kept, unless it is a value that was `handed_over` to the only one who can
@@ -145,12 +145,12 @@ class JobLifecycle:
         self.files.remove(row.id)
         return kept
 
-    def _keep_recording(self, row: Row) -> str | None:
+    def _keep_recording(self, row: JobRow) -> str | None:
         names = OPERATIONS[row.operation].file_params
         wanted = row.transcript_id is not None and self.settings.keep_audio and len(names) == 1
         return self.files.keep(row.id, names[0]) if wanted else None
 
-    def _complete(self, session: Session, row: Row, result: Any, recording: str | None) -> Any:
+    def _complete(self, session: Session, row: JobRow, result: Any, recording: str | None) -> Any:
         ended = queue.end(session, row, "done")
         if ended is None:
             raise LostClaim
@@ -161,7 +161,7 @@ class JobLifecycle:
         self._announce(session, ended)
         return result
 
-    def failed(self, row: Row, problem: SttError) -> None:
+    def failed(self, row: JobRow, problem: SttError) -> None:
         """End a job without a result, and without a charge. Raises LostClaim when it is no longer the caller's."""
         state: Literal["cancelled", "failed"] = "cancelled" if isinstance(problem, Cancelled) else "failed"
         error = {"error": str(problem), "code": problem.code, "status": problem.status}
@@ -175,23 +175,23 @@ class JobLifecycle:
             self._announce(session, ended)
         self.files.remove(row.id)
 
-    def _announce(self, session: Session, row: Row) -> None:
+    def _announce(self, session: Session, row: JobRow) -> None:
         """Have the job's webhook called."""
         if row.webhook_url:
             deliveries.add(session, row.id)
 
-    def answered(self, row: Row, result: dict[str, Any]) -> None:
+    def answered(self, row: JobRow, result: dict[str, Any]) -> None:
         """Keep the answer of a short operation for whoever sends its Idempotency-Key again."""
         with self.database.write() as session:
             queue.end(session, row, "done")
             queue.keep_result(session, row.id, result)
 
-    def forget(self, row: Row) -> None:
+    def forget(self, row: JobRow) -> None:
         """A short operation that failed may be sent again under its key."""
         with self.database.write() as session:
             queue.remove(session, row.id)
 
-    def cancel(self, row: Row) -> None:
+    def cancel(self, row: JobRow) -> None:
         """Cancel a job that waits, or ask the server that works on it; nothing when it has ended."""
         while row.state in queue.ACTIVE:
             if row.state == "running":
@@ -204,7 +204,7 @@ class JobLifecycle:
 
     # -- what crashes and restarts leave
 
-    def release(self, row: Row, *, on_purpose: bool = False) -> None:
+    def release(self, row: JobRow, *, on_purpose: bool = False) -> None:
         """Nobody works on a claimed job any more: it runs again, here or elsewhere, or ends clearly."""
         with suppress(LostClaim):  # another server was quicker, or its worker is back
             if not row.id.startswith(JOB):
@@ -244,25 +244,25 @@ class JobLifecycle:
 
     # -- looks
 
-    def find(self, job_id: str) -> Row | None:
+    def find(self, job_id: str) -> JobRow | None:
         with self.database.read() as session:
             return queue.get(session, job_id)
 
-    def held(self) -> list[Row]:
+    def held(self) -> list[JobRow]:
         """What this server works on."""
         with self.database.read() as session:
             return queue.unfinished(session, self.worker)
 
-    def deliveries(self, row: Row) -> list[Delivery]:
+    def deliveries(self, row: JobRow) -> list[DeliveryRow]:
         with self.database.read() as session:
             return deliveries.log(session, row.id)
 
-    def stored(self, row: Row) -> dict[str, Any] | None:
+    def stored(self, row: JobRow) -> dict[str, Any] | None:
         """The packed result of a job or the answer of a short operation."""
         with self.database.read() as session:
             return queue.result(session, row.id)
 
-    def result(self, row: Row) -> Any:
+    def result(self, row: JobRow) -> Any:
         """What a job made that is done. Raises NotFound when that is no longer kept."""
         if row.transcript_id is not None:
             return self.library.result(row.account_id, row.transcript_id)
@@ -277,13 +277,13 @@ class JobLifecycle:
         return File.on_disk(path, **packed["file"])
 
 
-def _may_pass(row: Row) -> bool:
+def _may_pass(row: JobRow) -> bool:
     """Whether the same request may have another answer now: it was cancelled, refused for the moment, or a crash."""
     status = (row.error or {}).get("status", 200)
     return row.state in ("failed", "cancelled") and (status in (402, 429, 499) or status >= 500)
 
 
-def _is_old(row: Row) -> bool:
+def _is_old(row: JobRow) -> bool:
     return row.finished is not None and row.finished < now() - KEPT["keys"]
 
 

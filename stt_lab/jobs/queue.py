@@ -27,8 +27,8 @@ from stt_lab.registry import OPERATIONS, Context, Operation, Request, perform
 from stt_lab.runtime import Runtime
 from stt_lab.settings import Settings
 from stt_lab.store.database import Database
-from stt_lab.store.models import Delivery, now
-from stt_lab.store.queue import ACTIVE, Row
+from stt_lab.store.models import DeliveryRow, now
+from stt_lab.store.queue import ACTIVE, JobRow
 from stt_lab.types import Event, JobInfo
 
 POLL_S = 0.25  # how soon a caller who has gone is noticed
@@ -100,12 +100,12 @@ class JobQueue:
             raise outcome.problem
         return outcome.value
 
-    def _submit(self, row: Row, request: Request, context: Context) -> Row | None:
+    def _submit(self, row: JobRow, request: Request, context: Context) -> JobRow | None:
         """Put a job into the queue; or the earlier job with its Idempotency-Key."""
         media = {name: request.values[name] for name in request.op.file_params}
         places = self._runtime.pool.capacity + self._settings.queue_size
         self._workers.expect(row.id, request, context.caller)
-        earlier: Row | None = row
+        earlier: JobRow | None = row
         try:
             earlier = self._lifecycle.submit(row, media, places)
         finally:
@@ -128,7 +128,7 @@ class JobQueue:
         self._lifecycle.answered(row, {"value": _public(result)})
         return result
 
-    def _repeat(self, request: Request, row: Row, earlier: Row) -> Any:
+    def _repeat(self, request: Request, row: JobRow, earlier: JobRow) -> Any:
         """The answer to a request whose Idempotency-Key has come before."""
         if earlier.fingerprint != row.fingerprint:
             raise IdempotencyMismatch("This Idempotency-Key came with another request before. Use a new key.")
@@ -142,7 +142,7 @@ class JobQueue:
             return (self._lifecycle.stored(earlier) or {}).get("value")
         return earlier.info if request.options.background else self._result(earlier)
 
-    def _wait(self, row: Row, updates: Updates, context: Context) -> Outcome:
+    def _wait(self, row: JobRow, updates: Updates, context: Context) -> Outcome:
         """Wait until a job has ended. A caller who goes away leaves it to its fate, or takes it along."""
         event, since, looked = Event("queued"), time.monotonic(), time.monotonic()
         try:
@@ -167,7 +167,7 @@ class JobQueue:
         except Empty:
             return None
 
-    def _look(self, row: Row) -> Event | Outcome | None:
+    def _look(self, row: JobRow) -> Event | Outcome | None:
         """What has become of a job that this server does not work on."""
         found = self._lifecycle.find(row.id)
         if found is None:
@@ -176,13 +176,13 @@ class JobQueue:
             return Event(found.stage)
         return Outcome(problem=_error(found)) if found.error else Outcome(self._result(found))
 
-    def _check_patience(self, row: Row, since: float) -> None:
+    def _check_patience(self, row: JobRow, since: float) -> None:
         if self._workers.ending.is_set() and not self._workers.works_on(row.id):
             raise Unavailable(ENDING)
         if unattended(row) and time.monotonic() - since > self._settings.queue_timeout_s:
             raise Busy("This machine is busy with earlier recordings. Try again later.", retry_after=RETRY_AFTER_S)
 
-    def _result(self, row: Row) -> Any:
+    def _result(self, row: JobRow) -> Any:
         """What a job made that has ended; raises its error when it failed."""
         if row.error:
             raise _error(row)
@@ -206,11 +206,11 @@ class JobQueue:
         self._cancel(job_id)
         return self._own(caller, job_id).info
 
-    def deliveries(self, caller: Caller, job_id: str) -> list[Delivery]:
+    def deliveries(self, caller: Caller, job_id: str) -> list[DeliveryRow]:
         """The attempts to call the job's webhook."""
         return self._lifecycle.deliveries(self._own(caller, job_id))
 
-    def _own(self, caller: Caller, job_id: str) -> Row:
+    def _own(self, caller: Caller, job_id: str) -> JobRow:
         row = self._lifecycle.find(job_id) if job_id.startswith(JOB) and len(job_id) <= 40 else None
         if row is None or (row.account_id, row.client) != _owner(caller):
             raise NotFound(f"Job '{job_id[:60]}' was not found.")
@@ -224,11 +224,11 @@ class JobQueue:
                 self._webhooks.wake()
 
 
-def _row(prefix: str, request: Request, context: Context) -> Row:
+def _row(prefix: str, request: Request, context: Context) -> JobRow:
     """A new job for a request."""
     parameters = to_jsonable_python(request.parameters)
     account_id, client = _owner(context.caller)
-    return Row(
+    return JobRow(
         id=prefix + secrets.token_hex(16),
         account_id=account_id,
         client=client,
@@ -267,7 +267,7 @@ def _public(result: Any) -> Any:
     return {name: value for name, value in made.items() if name not in SECRET} if isinstance(made, dict) else made
 
 
-def _error(row: Row) -> SttError:
+def _error(row: JobRow) -> SttError:
     """The error of a job as it was raised."""
     error = row.error or {}
     kinds = {kind.code: kind for kind in _kinds(SttError)}

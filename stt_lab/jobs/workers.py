@@ -19,7 +19,7 @@ from stt_lab.jobs.progress import Progress
 from stt_lab.registry import OPERATIONS, Context, Operation, Request, perform, prepare
 from stt_lab.runtime import Runtime
 from stt_lab.store import queue
-from stt_lab.store.queue import Row
+from stt_lab.store.queue import JobRow
 from stt_lab.types import Event
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ Updates = SimpleQueue[Event | Outcome]
 class RunningJob:
     """A job that this server works on."""
 
-    row: Row
+    row: JobRow
     progress: Progress
     stop: Literal["", "cancelled", "lost", "ending"] = ""
     written: float = field(default_factory=time.monotonic)  # when progress last was
@@ -115,7 +115,7 @@ class JobWorkers:
             del self._updates[job_id]
 
     @contextmanager
-    def holding(self, row: Row) -> Iterator[RunningJob]:
+    def holding(self, row: JobRow) -> Iterator[RunningJob]:
         """Work on what was claimed: its lease is renewed meanwhile."""
         job = self._running[row.id, row.attempts] = RunningJob(row, Progress(_stages(row)))
         if self.ending.is_set():
@@ -159,7 +159,7 @@ class JobWorkers:
         with self._arrival:
             self._arrival.wait_for(lambda: self._arrived != arrived or self.ending.is_set())
 
-    def _take(self, row: Row) -> None:
+    def _take(self, row: JobRow) -> None:
         """Work on a claimed job, end it, and hand its outcome to who waits for it."""
         try:
             with self.holding(row) as job:
@@ -224,7 +224,7 @@ class JobWorkers:
         else:
             self._reserve(job.row, op.charge.credits(seconds))
 
-    def _reserve(self, row: Row, credits: int) -> None:
+    def _reserve(self, row: JobRow, credits: int) -> None:
         self._retry(lambda: self._lifecycle.reserve(row, credits))
 
     def _report(self, job: RunningJob, event: Event) -> None:
@@ -242,7 +242,7 @@ class JobWorkers:
         with self._lifecycle.database.write() as session:
             queue.advance(session, job.row, seen.stage, seen.percent, seen.eta_s)
 
-    def _give_up(self, row: Row) -> None:
+    def _give_up(self, row: JobRow) -> None:
         """The server ends before the job does."""
         try:
             self._lifecycle.release(row, on_purpose=True)
@@ -310,14 +310,14 @@ class JobWorkers:
             self._lifecycle.release(row)
 
 
-def _operation(row: Row) -> Operation:
+def _operation(row: JobRow) -> Operation:
     op = OPERATIONS.get(row.operation)
     if op is None:  # a row of another version of this program
         raise SttError(f"This version of the server has no operation '{row.operation}'. Send the request again.")
     return op
 
 
-def _stages(row: Row) -> dict[str, float]:
+def _stages(row: JobRow) -> dict[str, float]:
     """The stages of a job and their shares of its time; none of a short operation."""
     op = OPERATIONS.get(row.operation)
     if op is None or op.job is None or not row.parameters:
@@ -330,14 +330,14 @@ def to_row(caller: Caller) -> dict[str, Any]:
     return asdict(caller) | {"scopes": sorted(caller.scopes)}
 
 
-def _caller(row: Row) -> Caller:
+def _caller(row: JobRow) -> Caller:
     """Who submitted a job; of a row from before callers were kept, the account alone."""
     if row.caller is None:
         return Caller(f"account {row.account_id}", account_id=row.account_id, client=row.client)
     return Caller(**row.caller | {"scopes": frozenset(row.caller["scopes"])})
 
 
-def _clear(raised: Exception, row: Row) -> SttError:
+def _clear(raised: Exception, row: JobRow) -> SttError:
     """What its owner reads of an error; what nobody foresaw goes to the log."""
     if isinstance(raised, SttError):
         return raised

@@ -1,4 +1,4 @@
-"""Chats about transcripts: what was asked and answered, so that a question may refer to the one before."""
+"""Chats about transcripts: stored questions and answers, so that a question can refer to earlier ones."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from stt_lab.store.database import Database
 
 CHAT = "chat_"
 ID = re.compile(r"chat_[0-9a-f]{32}")
-REMEMBERED = 6  # questions with answers that the next one is understood by
-MOST_MESSAGES, MOST_CHATS = 200, 200  # of a chat, of a transcript: then the oldest go
-UNKNOWN = "There is no such chat about this transcript: leave 'session_id' out to begin one."
+REMEMBERED = 6  # earlier questions with answers that a question can refer to
+MOST_MESSAGES, MOST_CHATS = 200, 200  # per chat and per transcript; the oldest are deleted
+UNKNOWN = "The chat was not found. Omit 'session_id' to start a new one."
 
 
 class Chats:
+    """The chats of all transcripts."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def open(self, account_id: int, transcript_id: int, chat_id: str | None) -> tuple[str, Sequence[tuple[str, str]]]:
-        """A chat to go on with, and its last questions with answers; or the name of a new one."""
+        """Return the id of a chat and its last questions with answers; without an id, a new one. Raises NotFound."""
         if not chat_id:
             return f"{CHAT}{secrets.token_hex(16)}", ()
         with self._database.read() as session:
@@ -33,8 +35,8 @@ class Chats:
             return chat_id, store.messages(session, chat_id, REMEMBERED)
 
     def add(self, account_id: int, transcript_id: int, chat_id: str, **message: Any) -> None:
-        """Keep a question with its answer, sources and model. Raises NotFound when the transcript has gone."""
+        """Store a question with its answer, sources and model. Raises NotFound if the transcript was deleted."""
         with self._database.write() as session:
             if not store.add(session, account_id, transcript_id, chat_id, message):
-                raise NotFound("The transcript was deleted while the question was answered.")
+                raise NotFound("The transcript was deleted while the question was being answered.")
             store.shorten(session, transcript_id, chat_id, MOST_CHATS, MOST_MESSAGES)

@@ -1,4 +1,4 @@
-"""Vectors of the passages of transcripts: kept with them, and compared with that of a question."""
+"""Vectors of transcripts' passages: stored with the transcript, compared with the vector of a question."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stt_lab.store import passages as store
 from stt_lab.store.database import Database
-from stt_lab.store.passages import Waiting
+from stt_lab.store.passages import PendingTranscript
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,71 +15,71 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-Place = tuple[int, int]  # positions of the first and of the last segment of a passage
+SegmentRange = tuple[int, int]  # positions of the first and last segment of a passage
 
 
 @dataclass(frozen=True)
-class Indexed:
-    """The passages of a transcript."""
+class IndexedPassages:
+    """The passages of a transcript with their vectors."""
 
-    places: tuple[Place, ...]
-    vectors: Array  # (passages, dimensions), of unit length
+    places: tuple[SegmentRange, ...]
+    vectors: Array  # (passages, dimensions), unit length
 
 
 @dataclass(frozen=True)
-class Near:
-    """The passage of a transcript that is nearest to a question."""
+class NearestPassage:
+    """The passage of a transcript that is closest to a question."""
 
     transcript_id: int
-    passage: int  # which of its passages
+    passage: int  # index of the passage
     score: float  # cosine
 
 
-class Passages:
-    """The index for searches by meaning. What waits for its vectors is a row too, so nothing is forgotten."""
+class PassageIndex:
+    """The index for search by meaning. Pending transcripts are rows too, so none is forgotten."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    # What the index is made with
+    # Indexing
 
-    def claim(self) -> Waiting | None:
-        """A transcript whose vectors are wanted; nobody else makes them meanwhile."""
+    def claim(self) -> PendingTranscript | None:
+        """Claim a transcript that needs vectors; other servers skip it meanwhile. None if there is none."""
         with self._database.read() as session:
             if not store.waits(session):
                 return None
         with self._database.write() as session:
             return store.claim(session)
 
-    def postpone(self, waiting: Waiting) -> None:
-        """It could not be done: later again, after growing pauses."""
+    def postpone(self, waiting: PendingTranscript) -> None:
+        """Retry a failed transcript later, after growing pauses."""
         with self._database.write() as session:
             store.postpone(session, waiting)
 
     def recover(self) -> None:
-        """At the start of a server that is alone: what it had claimed in an earlier life is free again."""
+        """Release the claims of an earlier run, when a single server starts."""
         if self._database.dialect == "sqlite":
             with self._database.write() as session:
                 store.release(session)
 
-    def wanted(self, account_id: int, transcript_id: int) -> Waiting | None:
-        """A transcript that is done, as it is now."""
+    def wanted(self, account_id: int, transcript_id: int) -> PendingTranscript | None:
+        """Return a finished transcript at its present revision; None if it is not done."""
         with self._database.read() as session:
             revision = store.revision(session, transcript_id)
-        return None if revision is None else Waiting(transcript_id, account_id, revision)
+        return None if revision is None else PendingTranscript(transcript_id, account_id, revision)
 
-    def put(self, waiting: Waiting, model: str, made: Indexed) -> None:
-        """Keep what was made, unless the transcript has changed since."""
+    def put(self, waiting: PendingTranscript, model: str, made: IndexedPassages) -> None:
+        """Store vectors, unless the transcript has changed since."""
         import numpy as np
 
         places = np.asarray(made.places, "<i4").tobytes()
         with self._database.write() as session:
             store.put(session, waiting, model, places, made.vectors.astype("<f2").tobytes())
 
-    # What it is asked
+    # Queries
 
-    def get(self, transcript_id: int) -> Indexed | None:
-        """The passages of a transcript, when they are of its present text and names."""
+    def get(self, transcript_id: int) -> IndexedPassages | None:
+        """Return the passages if they match the present text and names, otherwise None."""
         import numpy as np
 
         with self._database.read() as session:
@@ -88,23 +88,23 @@ class Passages:
             return None
         places = _places(found[0])
         vectors = np.frombuffer(found[1], "<f2").astype(np.float32)
-        return Indexed(places, vectors.reshape(len(places), -1) if places else vectors.reshape(0, 0))
+        return IndexedPassages(places, vectors.reshape(len(places), -1) if places else vectors.reshape(0, 0))
 
-    def places(self, ids: list[int]) -> dict[int, tuple[Place, ...]]:
+    def places(self, ids: list[int]) -> dict[int, tuple[SegmentRange, ...]]:
         with self._database.read() as session:
             return {number: _places(packed) for number, packed in store.places(session, ids).items()}
 
     def counts(self, account_id: int) -> tuple[int, int]:
-        """How many transcripts are done, and how many of them have vectors."""
+        """Return how many transcripts are done, and how many of them have vectors."""
         with self._database.read() as session:
             return store.counts(session, account_id)
 
-    def nearest(self, account_id: int, question: Array, least: float, limit: int) -> list[Near]:
-        """The account's transcripts that have a passage so near to a question, the nearest first.
+    def nearest(self, account_id: int, question: Array, least: float, limit: int) -> list[NearestPassage]:
+        """Return the account's transcripts with a passage at least this close to a question, closest first.
 
-        Every vector is compared, some transcripts at a time: a library of any size takes the same memory.
+        It compares every vector, a few transcripts at a time, so memory does not grow with the library.
         """
-        found: list[Near] = []
+        found: list[NearestPassage] = []
         with self._database.read() as session:
             for batch in store.all_vectors(session, account_id):
                 found += [near for near in _best(batch, question) if near.score >= least]
@@ -113,12 +113,12 @@ class Passages:
         return _first(found, limit)
 
 
-def _first(found: list[Near], limit: int) -> list[Near]:
+def _first(found: list[NearestPassage], limit: int) -> list[NearestPassage]:
     return sorted(found, key=lambda near: (-near.score, -near.transcript_id))[:limit]
 
 
-def _best(batch: list[store.Vectors], question: Array) -> list[Near]:
-    """For each transcript its nearest passage; those without speech have none."""
+def _best(batch: list[store.StoredVectors], question: Array) -> list[NearestPassage]:
+    """Return the closest passage of each transcript; transcripts without speech have none."""
     import numpy as np
 
     width = 2 * len(question)  # bytes of a vector
@@ -131,11 +131,11 @@ def _best(batch: list[store.Vectors], question: Array) -> list[Near]:
     near = []
     for row, part in zip(some, np.split(scores, ends[:-1]), strict=True):
         best = int(part.argmax())
-        near.append(Near(row.transcript_id, best, float(part[best])))
+        near.append(NearestPassage(row.transcript_id, best, float(part[best])))
     return near
 
 
-def _places(packed: bytes) -> tuple[Place, ...]:
+def _places(packed: bytes) -> tuple[SegmentRange, ...]:
     import numpy as np
 
     return tuple((int(first), int(last)) for first, last in np.frombuffer(packed, "<i4").reshape(-1, 2))

@@ -1,4 +1,4 @@
-"""The folder of kept recordings, which the rows of transcripts name."""
+"""The folder of recordings; rows of transcripts hold their file names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-KINDS = (  # what the first bytes look like, the suffix of such a file, and its media type
+KINDS = (  # pattern of the first bytes, suffix, media type
     (rb"RIFF....WAVE", ".wav", "audio/wav"),
     (rb"RIFF....AVI ", ".avi", "video/x-msvideo"),
     (rb"fLaC", ".flac", "audio/flac"),
@@ -24,22 +24,22 @@ KINDS = (  # what the first bytes look like, the suffix of such a file, and its 
     (rb"\0\0\x01\xba", ".mpg", "video/mpeg"),
     (rb"G.{187}G", ".ts", "video/mp2t"),
 )
-FIRST = 200  # bytes
+FIRST = 200  # bytes that are read
 
 
 class Recordings:
-    """Files of one folder. Nothing elsewhere is ever read or removed, whatever a row says."""
+    """Files of one folder. No file elsewhere is ever read or removed, whatever a row contains."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def find(self, name: str | None) -> Path | None:
-        """A recording that is there."""
+        """Return the path of an existing recording, otherwise None."""
         path = self.folder / name if name and is_name(name) else None
         return path if path and path.is_file() else None
 
     def remove(self, names: Iterable[str | None]) -> int:
-        """How many could be removed; what cannot be is left to a sweep."""
+        """Remove recordings; return how many. What cannot be removed is left to a sweep."""
         count = 0
         for name in names:
             with suppress(OSError):
@@ -49,21 +49,21 @@ class Recordings:
         return count
 
     def older(self, seconds: float) -> Iterator[str]:
-        """Names of all that has lain there for so long."""
+        """Yield the names of files that have been there for that many seconds."""
         latest = time.time() - seconds
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
-            with suppress(OSError):  # another server was quicker
-                if path.lstat().st_ctime <= latest:  # of a link; it has the modification time of the upload
+            with suppress(OSError):  # another server removed it first
+                if path.lstat().st_ctime <= latest:  # of the link itself; the modification time is that of the upload
                     yield path.name
 
 
 def is_name(name: str) -> bool:
-    """True for the name of a file, false for a path to one elsewhere."""
+    """Return whether this is a plain file name, not a path."""
     return name not in ("", ".", "..") and not set(name) & set("/\\\0")
 
 
 def kind(path: Path) -> tuple[str, str]:
-    """The suffix and the media type of a recording, by its content: the library gives recordings neutral names."""
+    """Return suffix and media type of a recording by its content, since recordings are stored under neutral names."""
     with path.open("rb") as file:
         first = file.read(FIRST)
     known = ((suffix, media_type) for looks, suffix, media_type in KINDS if re.match(looks, first, re.DOTALL))

@@ -1,4 +1,4 @@
-"""What the library answers, made of the store's rows."""
+"""Values of the library, made of the store's rows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from stt_lab.store import packing
 from stt_lab.store.search import SNIPPET, Term, mark, shortened
-from stt_lab.store.transcripts import Row
+from stt_lab.store.transcripts import TranscriptHeader
 
 
 @dataclass(frozen=True)
 class StoredTranscript:
-    """A transcript as a list shows it: all but its segments."""
+    """A transcript without its segments, as lists show it."""
 
     id: int
     slug: str
@@ -25,38 +25,42 @@ class StoredTranscript:
     duration: float  # seconds
     model: str
     words: int
-    speakers: tuple[str, ...]  # names as shown, in the order in which they first speak
+    speakers: tuple[str, ...]  # displayed names, in the order in which they first speak
     has_audio: bool  # the recording is kept
     created: datetime
     finished: datetime | None
 
 
 @dataclass(frozen=True)
-class Page:
-    count: int  # of all, not only of this page
+class LibraryPage:
+    """One page of a list."""
+
+    count: int  # all transcripts, not only this page
     results: tuple[StoredTranscript, ...]  # newest first
 
 
 @dataclass(frozen=True)
-class Hit:
-    """A transcript in which all words of a query occur."""
+class SearchHit:
+    """A transcript that matches a query."""
 
     id: int
     slug: str
     title: str
     created: datetime
-    snippet: str  # with ⟦⟧ around matches; plain text
-    position: int | None  # of the first segment that has most of the words; None when only the title has any
-    start: float | None  # seconds, of that segment
+    snippet: str  # plain text with ⟦⟧ around matches
+    position: int | None  # first segment with most of the words; None if only the title matches
+    start: float | None  # seconds, start of that segment
 
 
 @dataclass(frozen=True)
 class SearchPage:
+    """One page of search results."""
+
     count: int
-    results: tuple[Hit, ...]  # the latest of the library first
+    results: tuple[SearchHit, ...]  # newest first
 
 
-def stored(row: Row) -> StoredTranscript:
+def stored(row: TranscriptHeader) -> StoredTranscript:
     return StoredTranscript(
         id=row.id,
         slug=row.slug,
@@ -74,23 +78,27 @@ def stored(row: Row) -> StoredTranscript:
     )
 
 
-def hit(row: Row, best: int | None, segments: Mapping[tuple[int, int], Any], terms: Sequence[Term]) -> Hit:
+def hit(
+    row: TranscriptHeader, best: int | None, segments: Mapping[tuple[int, int], Any], terms: Sequence[Term]
+) -> SearchHit:
+    """Make a search hit; `best` is the position of the segment to show."""
     here = None if best is None else segments.get((row.id, best))
     if best is None or here is None:
         snippet = mark(row.title, terms) or row.title
-        return Hit(row.id, row.slug, row.title, row.created, snippet, None, None)
+        return SearchHit(row.id, row.slug, row.title, row.created, snippet, None, None)
     following = segments.get((row.id, best + 1))
     named = f"{packing.shown(here.speaker, row.names)}: {here.text}"
     more = f"{here.text} {following.text}" if following else here.text
     found = (mark(text, terms) for text in (here.text, named, more))
     snippet = next((marked for marked in found if marked), here.text[:SNIPPET])
-    return Hit(row.id, row.slug, row.title, row.created, snippet, best, here.start)
+    return SearchHit(row.id, row.slug, row.title, row.created, snippet, best, here.start)
 
 
 def passage_hit(
-    row: Row, place: tuple[int, int], segments: Mapping[tuple[int, int], Any], terms: Sequence[Term]
-) -> Hit | None:
-    """The best segment of a passage: that with most of the terms, else its first. None when the text has changed."""
+    row: TranscriptHeader, place: tuple[int, int], segments: Mapping[tuple[int, int], Any], terms: Sequence[Term]
+) -> SearchHit | None:
+    """Return the best segment of a passage: the one with most terms, otherwise the first. None if the text has
+    changed."""
     here = {at: segments[row.id, at].text for at in range(place[0], place[1] + 1) if (row.id, at) in segments}
     if not here:
         return None
@@ -98,4 +106,4 @@ def passage_hit(
     best = max(here, key=lambda at: (matches[at], -at))
     rest = " ".join(text for at, text in here.items() if at >= best)
     snippet = mark(here[best], terms) or shortened(rest)
-    return Hit(row.id, row.slug, row.title, row.created, snippet, best, segments[row.id, best].start)
+    return SearchHit(row.id, row.slug, row.title, row.created, snippet, best, segments[row.id, best].start)

@@ -1,10 +1,10 @@
-"""Error rates as values that pool: counts over counts, summed over recordings before the division.
+"""Error rates as values that pool: counts are summed over recordings before the division.
 
 jiwer counts words and characters, meeteval words of speakers, pyannote.metrics their time; they come with the extra
-`lab` and are imported when asked. Every rate on text names its normaliser (see `stt_lab.text.normalise`), and takes a
-`Table` of one's own for it too. What has no reference has no rate: the functions raise BadInput, they never say 0.
+`lab` and are imported on first use. Every rate on text names its normaliser (see `stt_lab.text.normalise`), or takes a
+custom `Table`. Without a reference there is no rate: the functions raise BadInput, they never return 0.
 
-    values = [wer([r], [h], "whisper_en") for r, h in pairs]     one for each recording
+    values = [wer([r], [h], "whisper_en") for r, h in pairs]     one per recording
     total = pool(values)                                         total.rate, total.mer, total.wil
     low, high = bootstrap(values, seed=0)
     print(compare(values, others, seed=0).verdict("base", "tiny.en"))

@@ -1,4 +1,4 @@
-"""What every metric returns: counts that are summed over recordings before they are divided."""
+"""The base class of all metrics: counts that are summed over recordings before they are divided."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ C = TypeVar("C", bound="Counts")
 class Counts(ABC):
     """Errors over a total. Sums pool: `pool(values)` is the result of all recordings together."""
 
-    unit: ClassVar[str] = "points"  # of a difference of rates: hundredths, where a rate is a share
-    nothing: ClassVar[str] = ""  # why there is no rate over an empty total; "" where nothing wrong in nothing is right
+    unit: ClassVar[str] = "points"  # of a difference of rates: hundredths, if the rate is a share
+    nothing: ClassVar[str] = ""  # why a total of 0 has no rate; "" if it has one
 
     def __add__(self, other: Self) -> Self:
         if type(other) is not type(self):
@@ -38,7 +38,7 @@ class Counts(ABC):
 
     @property
     def rate(self) -> float:
-        """errors / total. Over an empty total 0.0 without errors and infinite with them, or BadInput: see `nothing`."""
+        """errors / total. With a total of 0: 0.0 without errors, infinite with them, or BadInput (see `nothing`)."""
         if self.total:
             return self.errors / self.total
         if self.nothing:
@@ -47,22 +47,24 @@ class Counts(ABC):
 
 
 def pool(values: Iterable[C]) -> C:
-    """The sum over recordings. Raises BadInput for no recordings at all, because no rate follows from them."""
+    """Return the sum over recordings. Raises BadInput for no recordings."""
     made = list(values)
     if not made:
-        raise BadInput("There is nothing to pool: give the counts of one recording or more.")
+        raise BadInput("There is nothing to pool. Pass the counts of at least one recording.")
     return reduce(operator.add, made)
 
 
 def share(part: float, whole: float, otherwise: str) -> float:
-    """part / whole. Raises BadInput with the sentence `otherwise` where there is no whole."""
+    """Return part / whole. Raises BadInput with the sentence `otherwise` if the whole is 0."""
     if not whole:
         raise BadInput(otherwise)
     return part / whole
 
 
 def known(value: T | None, what: str) -> T:
-    """The value. Raises BadInput for None: a recording whose reference is not known cannot be scored."""
+    """Return the value. Raises BadInput for None: without a reference a recording cannot be scored."""
     if value is None:
-        raise BadInput(f"This recording has no {what}: leave it out of the score, or add it to the manifest.")
+        raise BadInput(
+            f"This recording has no {what}. Leave the recording out, or add what is missing to the manifest."
+        )
     return value

@@ -1,4 +1,4 @@
-"""Names and terms that matter: how many of them were recognised, and how many were invented."""
+"""Recognition of names and terms that matter: precision, recall and F1."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from stt_lab.text import Normaliser, normalise
 
 @dataclass(frozen=True)
 class TermErrors(Counts):
-    """Occurrences of terms: found, missed (in the reference alone) and invented (in the hypothesis alone).
+    """Occurrences of terms: found, missed (only in the reference) and invented (only in the hypothesis).
 
     `rate` is 1 - F1 = (missed + invented) / (2 found + missed + invented).
     """
 
-    nothing = "There is no keyterm in the references and none in what was recognised: nothing can be counted."
+    nothing = "Neither the references nor the hypotheses contain a keyterm. There is no rate."
 
     found: int = 0
     missed: int = 0
@@ -35,14 +35,14 @@ class TermErrors(Counts):
     @property
     def recall(self) -> float:
         """found / (found + missed), 0 to 1."""
-        return share(
-            self.found, self.found + self.missed, "There is no keyterm in the references: none can be recalled."
-        )
+        return share(self.found, self.found + self.missed, "The references contain no keyterm. There is no recall.")
 
     @property
     def precision(self) -> float:
         """found / (found + invented), 0 to 1."""
-        return share(self.found, self.found + self.invented, "No keyterm was recognised: there is no precision.")
+        return share(
+            self.found, self.found + self.invented, "The hypotheses contain no keyterm. There is no precision."
+        )
 
     @property
     def f1(self) -> float:
@@ -57,13 +57,13 @@ def keyterms(
     normaliser: Normaliser,
     spaces: bool = True,
 ) -> TermErrors:
-    """Precision, recall and F1 of terms, of one word or several, counted per occurrence over pairs of texts.
+    """Return precision, recall and F1 of terms of one or more words, counted per occurrence over pairs of texts.
 
-    Of a term that a reference has r times and its hypothesis h times, min(r, h) are found, the rest of r is missed, the
-    rest of h invented; occurrences do not overlap, and where in a text they stand does not matter: give short texts,
-    such as utterances, where it should. Terms are normalised as the texts are, and those that become the same count
-    once. `spaces=False` looks among characters instead of words, for languages that are written without spaces.
-    Raises BadInput without terms, when the lengths differ or a text is None.
+    If a reference has a term r times and its hypothesis h times, min(r, h) are found, the rest of r is missed, the rest
+    of h invented. Occurrences do not overlap, and their positions do not matter: pass short texts, such as utterances,
+    if they should. Terms are normalised like the texts; terms that become equal count once. `spaces=False` compares
+    characters instead of words, for languages without spaces. Raises BadInput without terms, if the lengths differ, or
+    if a text is None.
     """
     return pool(keyterms_by_term(references, hypotheses, terms, normaliser, spaces).values())
 
@@ -75,7 +75,7 @@ def keyterms_by_term(
     normaliser: Normaliser,
     spaces: bool = True,
 ) -> dict[str, TermErrors]:
-    """What `keyterms` sums, for each term as it was given."""
+    """Return the counts of `keyterms` for each term."""
     wanted = _terms(terms, normaliser, spaces)
     sides = normalised(references, hypotheses, normaliser)
     pairs = [[_units(text, spaces) for text in pair] for pair in zip(*sides, strict=True)]
@@ -86,13 +86,13 @@ def keyterms_by_term(
 
 
 def _terms(terms: Iterable[str], normaliser: Normaliser, spaces: bool) -> dict[str, list[str]]:
-    """The units to look for, by the term as given; of terms that are normalised to the same, the first."""
+    """Return the units to search for, by term; of terms that normalise to the same, only the first."""
     made: dict[str, str] = {}
     for term in terms:
         made.setdefault(normalise(term, normaliser), term)
     if not made or "" in made:
-        empty = f'"{made[""]}" has' if made else "there are"
-        raise BadInput(f"Give keyterms of letters or digits: {empty} none.")
+        empty = f'"{made[""]}" has no letters or digits' if made else "The list of keyterms is empty"
+        raise BadInput(f"{empty}. Pass keyterms with letters or digits.")
     return {given: _units(plain, spaces) for plain, given in made.items()}
 
 
@@ -106,7 +106,7 @@ def _compared(there: int, recognised: int) -> TermErrors:
 
 
 def _count(units: list[str], term: list[str]) -> int:
-    """Occurrences of a term that do not overlap, from the left."""
+    """Count non-overlapping occurrences of a term, from the left."""
     found = at = 0
     while at + len(term) <= len(units):
         hit = units[at : at + len(term)] == term

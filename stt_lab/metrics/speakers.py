@@ -1,4 +1,4 @@
-"""Who speaks when, and who says what. pyannote.metrics counts time, meeteval words."""
+"""Metrics of speakers: who speaks when (time, by pyannote.metrics), and who says what (words, by meeteval)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from stt_lab.types import Segment, Turn
 if TYPE_CHECKING:
     from pyannote.core import Annotation, Timeline
 
-CPWER_SPEAKERS = 20  # above it meeteval takes the input for a mistake
-TCP_COLLAR = 5.0  # seconds, what meeteval and the CHiME challenges use
-ORC_SPEAKERS = 10  # likewise for ORC-WER
-ORC_PLACES = 2**24  # of the search of ORC-WER: about a quarter of a gigabyte, and seconds
+CPWER_SPEAKERS = 20  # above it meeteval rejects the input as a mistake
+TCP_COLLAR = 5.0  # seconds, as in meeteval and the CHiME challenges
+ORC_SPEAKERS = 10  # same for ORC-WER
+ORC_PLACES = 2**24  # states of the search of ORC-WER: about a quarter of a gigabyte, and seconds
 TURNS, SEGMENTS = "reference turns", "reference segments"
 
 
 @dataclass(frozen=True)
 class DiarizationErrors(Counts):
-    """Seconds, a speaker each: where two speak at once, a second counts twice. `seconds` are the reference's speech."""
+    """Speaker seconds: while two people speak, each second counts twice. `seconds` is the speech of the reference."""
 
     false_alarm: float = 0.0
     missed: float = 0.0
@@ -43,9 +43,9 @@ class DiarizationErrors(Counts):
 
 @dataclass(frozen=True)
 class JaccardErrors(Counts):
-    """The sum of the reference speakers' Jaccard errors (each 0 to 1), and how many speakers there are."""
+    """The sum of the reference speakers' Jaccard errors (each 0 to 1), and the number of speakers."""
 
-    nothing = "A Jaccard error rate needs a speaker in the reference."
+    nothing = "The reference has no speakers. There is no Jaccard error rate."
 
     error: float = 0.0
     speakers: int = 0
@@ -61,9 +61,9 @@ class JaccardErrors(Counts):
 
 @dataclass(frozen=True)
 class SpeakerCounts(Counts):
-    """Recordings whose number of speakers was found; `difference` sums by how many the others are off."""
+    """Recordings whose number of speakers was right; `difference` sums how far off the others are."""
 
-    nothing = "Speaker-count accuracy needs a recording or more."
+    nothing = "There are no recordings. Speaker-count accuracy needs at least one."
 
     right: int = 0
     difference: int = 0
@@ -79,20 +79,20 @@ class SpeakerCounts(Counts):
 
     @property
     def accuracy(self) -> float:
-        """The share of recordings with the right number of speakers, 0 to 1."""
+        """Share of recordings with the right number of speakers, 0 to 1."""
         return share(self.right, self.recordings, self.nothing)
 
     @property
     def mean_difference(self) -> float:
-        """The mean of |speakers found - speakers there are|, in speakers."""
+        """Mean of |speakers found - true speakers|, in speakers."""
         return share(self.difference, self.recordings, self.nothing)
 
 
 @dataclass(frozen=True)
 class SpeakerErrors(Counts):
-    """Of the words that an alignment pairs, equal or substituted, those whose speakers differ."""
+    """Words that an alignment pairs, equal or substituted, and those of them with different speakers."""
 
-    nothing = "A word diarization error rate needs words that were recognised: none could be paired."
+    nothing = "No word of the hypothesis matches the reference. There is no word diarization error rate."
 
     wrong: int = 0
     aligned: int = 0
@@ -119,9 +119,9 @@ def der(
     """Diarization error rate over [0, duration] with the best mapping of speakers. Counted by pyannote.metrics.
 
     DER = (false alarm + missed + confusion) / speech of the reference, all in seconds. `collar` is seconds on EACH side
-    of a reference boundary, as NIST's md-eval has it; pyannote's own parameter of that name is the whole width, so the
+    of a reference boundary, as in NIST's md-eval; pyannote's own parameter of that name is the whole width, so the
     usual "collar of 0.25 s" is 0.25 here and 0.5 there. Turns of one speaker that touch or overlap are merged first.
-    Overlapping speech is scored unless `skip_overlap` is set. Raises BadInput when the reference is None.
+    Overlapping speech is scored unless `skip_overlap` is set. Raises BadInput if the reference is None.
     """
     from pyannote.metrics.diarization import DiarizationErrorRate
 
@@ -140,9 +140,9 @@ def jer(
 ) -> JaccardErrors:
     """Jaccard error rate over [0, duration] (Ryant et al. 2019, DIHARD II). Counted by pyannote.metrics.
 
-    Of each reference speaker: 1 - seconds that both share / seconds of either, with the speaker that the mapping of
-    `der` gives, and 1 without any; the rate is the mean over reference speakers, those of all recordings alike.
-    `collar` and `skip_overlap` are as in `der`. Raises BadInput when the reference is None.
+    For each reference speaker: 1 - seconds that both share / seconds of either, with the speaker that the mapping of
+    `der` assigns, and 1 without one; the rate is the mean over the reference speakers of all recordings. `collar` and
+    `skip_overlap` are as in `der`. Raises BadInput if the reference is None.
     """
     from pyannote.metrics.diarization import JaccardErrorRate
 
@@ -169,7 +169,7 @@ def _annotation(turns: Iterable[Turn]) -> Annotation:
 
 
 def speaker_count(reference: Iterable[Turn | Segment], hypothesis: Iterable[Turn | Segment]) -> SpeakerCounts:
-    """Whether one recording's number of speakers is right. Segments without a speaker belong to a nameless one."""
+    """Compare the number of speakers of one recording. Segments without a speaker belong to an unnamed one."""
     there, found = (len({part.speaker for part in known(parts, TURNS)}) for parts in (reference, hypothesis))
     return SpeakerCounts(int(there == found), abs(there - found), 1)
 
@@ -180,9 +180,9 @@ def speaker_count(reference: Iterable[Turn | Segment], hypothesis: Iterable[Turn
 def cpwer(reference: Sequence[Segment], hypothesis: Sequence[Segment], normaliser: Normaliser) -> WordErrors:
     """Concatenated minimum-permutation WER of one recording (Watanabe et al. 2020, CHiME-6). Counted by meeteval.
 
-    Per speaker, the texts of the segments are joined in order of their starts; speakers are paired so that the errors
-    are least; the words of speakers without a partner are deletions or insertions. A segment without a speaker belongs
-    to a nameless one. Raises BadInput above 20 speakers and when the reference is None.
+    The texts of each speaker's segments are joined by start; speakers are paired for the fewest errors; words of
+    speakers without a partner are deletions or insertions. A segment without a speaker belongs to an unnamed one.
+    Raises BadInput above 20 speakers and if the reference is None.
     """
     from meeteval.wer import cp_word_error_rate
 
@@ -195,14 +195,14 @@ def tcpwer(
 ) -> WordErrors:
     """Time-constrained cpWER of one recording (von Neumann et al. 2023, MeetEval). Counted by meeteval.
 
-    As `cpwer`, but a word is paired only with one that was said within `collar` seconds of it. The times of words are
-    guessed from their segment, as meeteval does: shares by length in the reference, the middles of such shares in the
-    hypothesis, widened by the collar. Raises BadInput above 20 speakers and when the reference is None.
+    Like `cpwer`, but a word is paired only with one spoken within `collar` seconds of it. Word times are estimated from
+    their segments, as meeteval does: shares by length in the reference, the middles of such shares in the hypothesis,
+    widened by the collar. Raises BadInput above 20 speakers and if the reference is None.
     """
     from meeteval.wer import time_constrained_minimum_permutation_word_error_rate as tcp_word_error_rate
 
     if collar < 0:
-        raise BadInput(f"The collar of tcpWER is a time of 0 s or more: it is {collar} s.")
+        raise BadInput(f"The collar of tcpWER is {collar} s. Use 0 s or more.")
     _no_crowd(reference, hypothesis)
     sides = (_seglst(segments, normaliser) for segments in (reference, hypothesis))
     return _found(tcp_word_error_rate(*sides, collar=collar))
@@ -213,24 +213,24 @@ def orcwer(
 ) -> WordErrors:
     """Optimal reference combination WER of one recording (Sklyar et al. 2022). Counted by meeteval.
 
-    The reference's segments are dealt to the speakers of the hypothesis so that the errors are least, whoever said
-    them: what is left are wrong words, not wrong speakers. The search grows with the product of the speakers' words;
-    `greedy` deals segment after segment instead: quick, and never below the exact rate. Say which of both a score is.
-    Raises BadInput above 10 speakers, where the search is too large, and when the reference is None.
+    The reference's segments are assigned to the speakers of the hypothesis for the fewest errors, regardless of who
+    spoke: what remains are wrong words, not wrong speakers. The search grows with the product of the speakers' words;
+    `greedy` assigns segment by segment instead: fast, and never below the exact rate. State which of the two a score
+    is. Raises BadInput above 10 speakers, if the search is too large, and if the reference is None.
     """
     from meeteval.wer import greedy_orc_word_error_rate, orc_word_error_rate
 
     sides = (_seglst(segments, normaliser) for segments in (reference, hypothesis))
     ours, theirs = (
         side.filter(lambda row: row["words"]) for side in sides
-    )  # meeteval errs over speakers without words
+    )  # meeteval fails for speakers without words
     words, streams = _word_count(ours), [_word_count(rows) for rows in theirs.groupby("speaker").values()]
-    if not words or not streams:  # and fails over sides without
+    if not words or not streams:  # and for sides without words
         return WordErrors(0, words, sum(streams), words)
     if len(streams) > ORC_SPEAKERS:
-        raise BadInput(f"Score ORC-WER on recordings in which at most {ORC_SPEAKERS} speakers were found.")
+        raise BadInput(f"ORC-WER got {len(streams)} speakers; the limit is {ORC_SPEAKERS}. Score tcpWER instead.")
     if math.prod(stream + 1 for stream in streams) * len(ours) > ORC_PLACES and not greedy:
-        raise BadInput(f"ORC-WER takes too long with speakers of {streams} words: set greedy, or score tcpWER.")
+        raise BadInput(f"ORC-WER takes too long with speakers of {streams} words. Set greedy, or score tcpWER instead.")
     return _found((greedy_orc_word_error_rate if greedy else orc_word_error_rate)(ours, theirs))
 
 
@@ -240,12 +240,13 @@ def _word_count(rows: Any) -> int:
 
 def _no_crowd(*sides: Sequence[Segment]) -> None:
     for segments in sides:
-        if len({segment.speaker for segment in known(segments, SEGMENTS)}) > CPWER_SPEAKERS:
-            raise BadInput(f"Score cpWER on recordings of at most {CPWER_SPEAKERS} speakers.")
+        count = len({segment.speaker for segment in known(segments, SEGMENTS)})
+        if count > CPWER_SPEAKERS:
+            raise BadInput(f"cpWER got {count} speakers; the limit is {CPWER_SPEAKERS}. Leave this recording out.")
 
 
 def _found(output: Any) -> WordErrors:
-    """meeteval's error rate without its assignment."""
+    """Convert meeteval's error rate, without its assignment."""
     return WordErrors(output.substitutions, output.deletions, output.insertions, output.length)
 
 
@@ -268,10 +269,10 @@ def _seglst(segments: Iterable[Segment], normaliser: Normaliser) -> Any:
 def wder(reference: Iterable[Segment], hypothesis: Iterable[Segment], normaliser: Normaliser) -> SpeakerErrors:
     """Word diarization error rate of one recording (El Shafey et al. 2019): (S_IS + C_IS) / (S + C).
 
-    That is the share of wrong speakers among the words that an alignment pairs, be they recognised well or not; words
-    inserted or deleted do not count. Speakers are mapped one to one so that most words agree. Both sides are serialised
-    segment after segment in order of their starts, as for recognisers that write one voice at a time (Kanda et al.
-    2020): words of overlapping utterances do not interleave. A segment has one speaker. Look at `aligned` too.
+    This is the share of wrong speakers among the words that an alignment pairs, whether recognised correctly or not;
+    insertions and deletions do not count. Speakers are mapped one to one so that most words agree. Both sides are
+    serialized segment by segment, ordered by start, as for recognisers that write one voice at a time (Kanda et al.
+    2020): words of overlapping utterances do not interleave. A segment has one speaker. Check `aligned` too.
     """
     ours, theirs = _tokens(reference, normaliser), _tokens(hypothesis, normaliser)
     places = steps([token for token, _ in ours], [token for token, _ in theirs])
@@ -280,13 +281,13 @@ def wder(reference: Iterable[Segment], hypothesis: Iterable[Segment], normaliser
 
 
 def _tokens(segments: Iterable[Segment], normaliser: Normaliser) -> list[tuple[str, str | None]]:
-    """(normalised word, speaker), segment after segment."""
-    ordered = sorted(known(segments, SEGMENTS), key=lambda segment: segment.start)  # stable where starts are equal
+    """Return (normalised word, speaker), segment by segment."""
+    ordered = sorted(known(segments, SEGMENTS), key=lambda segment: segment.start)  # stable for equal starts
     return [(token, part.speaker) for part in ordered for token in normalise(part.text, normaliser).split()]
 
 
 def _agreeing(pairs: Sequence[tuple[Hashable, Hashable]]) -> int:
-    """Pairs that agree under the best one-to-one mapping of the first members to the second (Kuhn 1955)."""
+    """Count pairs that agree under the best one-to-one mapping of first to second members (Kuhn 1955)."""
     import numpy as np
     from scipy.optimize import linear_sum_assignment
 

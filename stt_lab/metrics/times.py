@@ -1,4 +1,4 @@
-"""Times: of words, of work, and words where nobody speaks."""
+"""Metrics of time: word times, speed, latency, and words where nobody speaks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from stt_lab.text import Normaliser, normalise
 from stt_lab.types import Word
 
 NEAR = (20, 50, 100, 200)  # milliseconds, the bounds of `TimeErrors`
-ROUNDING = 1e-9  # seconds; a difference of exactly 20 ms is within 20 ms though floats may say 0.02000000000000002
+ROUNDING = (
+    1e-9  # seconds; a difference of exactly 20 ms counts as within 20 ms although floats may give 0.02000000000000002
+)
 
 
 @dataclass(frozen=True)
 class AlignedWord:
-    """A step of an alignment of words with times; None on the side that has none."""
+    """A step of an alignment of words with times; None on the side without a word."""
 
     op: Op
     reference: Word | None
@@ -27,15 +29,15 @@ class AlignedWord:
 
 @dataclass(frozen=True)
 class TimeErrors(Counts):
-    """Of one end of the words (starts or ends): seconds between both sides, summed over the words that are equal."""
+    """Errors of word starts or word ends: seconds between both sides, summed over equal words."""
 
     unit = "s"
-    nothing = "A word-time error needs words that were recognised: none could be paired."
+    nothing = "No word of the hypothesis matches the reference. There is no word-time error."
 
     seconds: float = 0.0
     paired: int = 0
     words: int = 0  # of the reference
-    within_20: int = 0  # of the pairs, those at most 20 ms apart
+    within_20: int = 0  # pairs at most 20 ms apart
     within_50: int = 0
     within_100: int = 0
     within_200: int = 0
@@ -55,12 +57,12 @@ class TimeErrors(Counts):
 
     @property
     def coverage(self) -> float:
-        """The share of the reference's words that were paired and so measured, 0 to 1."""
-        return share(self.paired, self.words, "There are no words in the reference.")
+        """Share of the reference's words that were paired and measured, 0 to 1."""
+        return share(self.paired, self.words, "The reference has no words. There is no coverage.")
 
     @property
     def share_20(self) -> float:
-        """The share of the pairs at most 20 ms apart, 0 to 1."""
+        """Share of the pairs at most 20 ms apart, 0 to 1."""
         return share(self.within_20, self.paired, self.nothing)
 
     @property
@@ -79,10 +81,10 @@ class TimeErrors(Counts):
 def align_words(
     reference: Sequence[Word], hypothesis: Sequence[Word], normaliser: Normaliser
 ) -> tuple[AlignedWord, ...]:
-    """Words with times side by side, compared by their normalised texts; words that normalise to nothing are left out.
+    """Align words with times by their normalised texts; words that normalise to nothing are left out.
 
     A word is one unit whatever its normalised form: "it's" and "it is" are not paired under whisper_en. Counts differ
-    a little from `wer`, whose normalisers see whole texts. Raises BadInput when the reference is None.
+    slightly from `wer`, whose normalisers see whole texts. Raises BadInput if the reference is None.
     """
     ours, theirs = _worded(reference, normaliser), _worded(hypothesis, normaliser)
     return tuple(
@@ -99,10 +101,10 @@ def _worded(words: Sequence[Word], normaliser: Normaliser) -> list[tuple[str, Wo
 def word_times(
     reference: Sequence[Word], hypothesis: Sequence[Word], normaliser: Normaliser
 ) -> tuple[TimeErrors, TimeErrors]:
-    """How far the starts and the ends of recognised words are off, of one recording: (starts, ends).
+    """Measure how far the starts and ends of recognised words are off, in one recording: (starts, ends).
 
     Only words that an alignment pairs as equal are measured: |hypothesis - reference| in seconds, its mean (MAE), and
-    the shares of at most 20, 50, 100 and 200 ms. Raises BadInput when the reference is None.
+    the shares of at most 20, 50, 100 and 200 ms. Raises BadInput if the reference is None.
     """
     aligned = align_words(reference, hypothesis, normaliser)
     words = sum(step.reference is not None for step in aligned)
@@ -124,7 +126,7 @@ class NonSpeechWords(Counts):
     """Words on recordings without speech, all of them invented; `rate` is words per minute."""
 
     unit = "words per minute"
-    nothing = "Words per minute need sound: the duration is 0 s."
+    nothing = "The duration is 0 s. Words per minute need a duration above 0 s."
 
     words: int = 0
     seconds: float = 0.0
@@ -140,23 +142,23 @@ class NonSpeechWords(Counts):
 
 
 def non_speech_words(hypothesis: str, seconds: float, normaliser: Normaliser) -> NonSpeechWords:
-    """Words recognised in `seconds` of sound in which nobody speaks: words / minutes, pooled by sums of both.
+    """Count words recognised in `seconds` of sound in which nobody speaks: words / minutes, pooled by summing both.
 
-    Words stand between spaces after the normaliser, so a Chinese sentence is one. Raises BadInput without sound.
+    Words are separated by spaces after normalisation, so a Chinese sentence is one. Raises BadInput without sound.
     """
     _positive(seconds)
     return NonSpeechWords(len(normalise(known(hypothesis, "recognised text"), normaliser).split()), seconds)
 
 
-# Work
+# Speed
 
 
 @dataclass(frozen=True)
 class Speed(Counts):
-    """Seconds of work over seconds of sound: `rate` is the real-time factor, `rtfx` its inverse."""
+    """Processing seconds over audio seconds: `rate` is the real-time factor, `rtfx` its inverse."""
 
     unit = "seconds per second"
-    nothing = "A real-time factor needs sound: the duration is 0 s."
+    nothing = "The duration is 0 s. A real-time factor needs a duration above 0 s."
 
     seconds: float = 0.0
     duration: float = 0.0
@@ -171,34 +173,34 @@ class Speed(Counts):
 
     @property
     def rtfx(self) -> float:
-        """Seconds of sound per second of work: higher is faster."""
-        return share(self.duration, self.seconds, "A speed needs a time of work above 0 s.")
+        """Audio seconds per processing second: higher is faster."""
+        return share(self.duration, self.seconds, "The processing time is 0 s. RTFx needs a time above 0 s.")
 
 
 def speed(seconds: float, duration: float) -> Speed:
-    """Work of one recording, to be pooled. Leave warm-ups out. Raises BadInput without sound."""
-    _positive(duration, "A real-time factor needs sound")
+    """Return the speed of one recording, to be pooled. Leave warm-up runs out. Raises BadInput without sound."""
+    _positive(duration, "A real-time factor")
     return Speed(seconds, duration)
 
 
 def rtf(seconds: float, duration: float) -> float:
-    """Real-time factor: seconds of work per second of sound; pool by summing both first. Its inverse is RTFx."""
+    """Real-time factor: processing seconds per audio second; pool by summing both first. Its inverse is RTFx."""
     return speed(seconds, duration).rate
 
 
 def rtfx(seconds: float, duration: float) -> float:
-    """Seconds of sound per second of work; pool by summing both first (see `Speed`)."""
+    """Audio seconds per processing second; pool by summing both first (see `Speed`)."""
     return speed(seconds, duration).rtfx
 
 
-def _positive(seconds: float, what: str = "Words per minute need sound") -> None:
+def _positive(seconds: float, what: str = "The number of words per minute") -> None:
     if not 0 < seconds < math.inf:
-        raise BadInput(f"{what}: the duration is {seconds} s.")
+        raise BadInput(f"The duration is {seconds} s. {what} needs a duration above 0 s.")
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Quantiles of times in seconds. They do not pool: give `latency` all the times at once."""
+    """Quantiles of times in seconds. They do not pool: pass all times to `latency` at once."""
 
     count: int
     median: float
@@ -207,15 +209,15 @@ class Latency:
 
 
 def latency(seconds: Iterable[float]) -> Latency:
-    """Median, 90th and 99th percentile by linear interpolation (numpy's default, Hyndman & Fan's type 7).
+    """Return the median, 90th and 99th percentile by linear interpolation (numpy's default, Hyndman & Fan's type 7).
 
-    Of few times the 99th percentile is hardly more than their maximum: look at `count`. Raises BadInput for none, and
-    for what is not a time.
+    With few times the 99th percentile is close to their maximum: check `count`. Raises BadInput for no times, and for
+    invalid ones.
     """
     import numpy as np
 
     times = np.array(list(seconds), float)
     if not len(times) or not np.isfinite(times).all() or times.min() < 0:
-        raise BadInput("A latency needs one time or more, in seconds from 0 on.")
+        raise BadInput("There are no times, or some are negative or not finite. Pass at least one time in seconds.")
     median, p90, p99 = np.quantile(times, [0.5, 0.9, 0.99])
     return Latency(len(times), float(median), float(p90), float(p99))

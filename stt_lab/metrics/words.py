@@ -1,4 +1,4 @@
-"""Words and characters: error rates and alignments. Counted by jiwer."""
+"""Error rates and alignments of words and characters. Counted by jiwer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Op: TypeAlias = Literal["equal", "substitute", "delete", "insert"]
 
 @dataclass(frozen=True)
 class WordErrors(Counts):
-    """Of an alignment with least errors (Levenshtein); `words` are the reference's (characters where `cer` counts).
+    """Errors of an alignment with the fewest errors (Levenshtein); `words` counts the reference (characters for `cer`).
 
     With S, D, I for the errors and H = words - S - D hits: `rate` is WER = (S + D + I) / (H + S + D).
     """
@@ -44,7 +44,7 @@ class WordErrors(Counts):
 
     @property
     def mer(self) -> float:
-        """Match error rate (Morris et al. 2004): (S + D + I) / (H + S + D + I), a share of 0 to 1."""
+        """Match error rate (Morris et al. 2004): (S + D + I) / (H + S + D + I), 0 to 1."""
         aligned = self.words + self.insertions
         return self.errors / aligned if aligned else 0.0
 
@@ -57,13 +57,13 @@ class WordErrors(Counts):
 
     @property
     def wil(self) -> float:
-        """Word information lost: 1 - WIP, a share of 0 to 1."""
+        """Word information lost: 1 - WIP, 0 to 1."""
         return 1 - self.wip
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """A step of an alignment: normalised words, None on the side that has none."""
+    """A step of an alignment: normalised words, None on the side without a word."""
 
     op: Op
     reference: str | None
@@ -71,10 +71,10 @@ class Aligned:
 
 
 def wer(references: Sequence[str], hypotheses: Sequence[str], normaliser: Normaliser) -> WordErrors:
-    """Word error rate over pairs of texts: (S + D + I) / words of the references; MER and WIL are of the same value.
+    """Word error rate over pairs of texts: (S + D + I) / words of the references; the value also has MER and WIL.
 
-    An empty reference is allowed: each word of its hypothesis is an insertion. Raises BadInput when the lengths differ
-    or a text is None.
+    An empty reference is allowed: each word of its hypothesis is an insertion. Raises BadInput if the lengths differ or
+    a text is None.
     """
     return _counted("process_words", *normalised(references, hypotheses, normaliser))
 
@@ -84,8 +84,8 @@ def cer(
 ) -> WordErrors:
     """Character error rate over pairs of texts, in Unicode code points.
 
-    Spaces do not count unless `spaces` is set, because Chinese, Japanese and Thai are written without and recognisers
-    put some. Raises BadInput when the lengths differ or a text is None.
+    Spaces do not count unless `spaces` is set, because Chinese, Japanese and Thai are written without them, and
+    recognisers add some. Raises BadInput if the lengths differ or a text is None.
     """
     sides = normalised(references, hypotheses, normaliser)
     if not spaces:
@@ -94,15 +94,17 @@ def cer(
 
 
 def normalised(references: Sequence[str], hypotheses: Sequence[str], normaliser: Normaliser) -> list[list[str]]:
-    """Both sides normalised. Raises BadInput when the lengths differ or a text is None."""
+    """Normalise both sides. Raises BadInput if the lengths differ or a text is None."""
     if len(references) != len(hypotheses):
-        raise BadInput(f"Give one hypothesis per reference: there are {len(hypotheses)} for {len(references)}.")
+        raise BadInput(
+            f"There are {len(hypotheses)} hypotheses for {len(references)} references. Pass one per reference."
+        )
     sides = (("reference text", references), ("recognised text", hypotheses))
     return [[normalise(known(text, what), normaliser) for text in texts] for what, texts in sides]
 
 
 def _counted(by: str, references: list[str], hypotheses: list[str]) -> WordErrors:
-    """jiwer's output for words or characters, without its alignment."""
+    """Return jiwer's counts of words or characters, without its alignment."""
     import jiwer
 
     if not references:
@@ -113,9 +115,9 @@ def _counted(by: str, references: list[str], hypotheses: list[str]) -> WordError
 
 
 def align(reference: str, hypothesis: str, normaliser: Normaliser) -> tuple[Aligned, ...]:
-    """The words of two texts side by side, in order, with as few errors as `wer` counts.
+    """Align the words of two texts, in order, with as few errors as `wer` counts.
 
-    Where several alignments have least errors, it is the one that jiwer finds. Raises BadInput when a text is None.
+    If several alignments have the fewest errors, jiwer's is returned. Raises BadInput if a text is None.
     """
     ours, theirs = (texts[0].split() for texts in normalised([reference], [hypothesis], normaliser))
     return tuple(
@@ -125,7 +127,8 @@ def align(reference: str, hypothesis: str, normaliser: Normaliser) -> tuple[Alig
 
 
 def steps(reference: Sequence[str], hypothesis: Sequence[str]) -> Iterator[tuple[Op, int | None, int | None]]:
-    """jiwer's alignment of two lists of words (which may hold spaces): what happens, and the places of both words."""
+    """Yield jiwer's alignment of two lists of words (which may contain spaces): the operation, and the indices of both
+    words."""
     import jiwer
 
     output = jiwer.process_words(list(reference), list(hypothesis), _one_sentence, _one_sentence)
@@ -141,14 +144,14 @@ def _one_sentence(words: list[str]) -> list[list[str]]:
 
 
 def _side_by_side(ours: list[Any], theirs: list[Any]) -> Iterator[tuple[Any, Any]]:
-    """Pairs of two lists that are equally long, or one of which is empty."""
+    """Pair two lists of equal length, or one list with an empty one."""
     size = max(len(ours), len(theirs))
     yield from zip(ours or [None] * size, theirs or [None] * size, strict=True)
 
 
 def confusions(aligned: Iterable[Aligned]) -> Counter[tuple[str | None, str | None]]:
-    """How often each reference word became each other word: (word, None) was deleted, (None, word) inserted.
+    """Count how often each reference word became each other word: (word, None) was deleted, (None, word) inserted.
 
-    Counters pool by sums as well, and `most_common` sorts them.
+    Counters pool by summing as well, and `most_common` sorts them.
     """
     return Counter((step.reference, step.hypothesis) for step in aligned if step.op != "equal")

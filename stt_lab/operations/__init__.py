@@ -12,11 +12,11 @@ from stt_lab.operations.jobs import cancel_job, job, job_deliveries, job_result
 from stt_lab.operations.library import (
     delete_transcript,
     export_transcript,
-    rename_speakers,
     search_transcripts,
     transcript,
     transcript_audio,
     transcripts,
+    update_transcript,
 )
 from stt_lab.operations.recall import (
     analyze_transcript,
@@ -64,7 +64,6 @@ __all__ = [
     "list_accounts",
     "models",
     "redact_transcript",
-    "rename_speakers",
     "revoke_key",
     "search_transcripts",
     "summarize",
@@ -77,5 +76,6 @@ __all__ = [
     "translate_transcript",
     "translation_languages",
     "update_account",
+    "update_transcript",
     "usage",
 ]

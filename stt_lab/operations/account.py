@@ -1,4 +1,4 @@
-"""Operations on accounts, keys, credits and usage."""
+"""Operations on the caller's account: keys, credits and usage."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pydantic import BeforeValidator, Field
 from stt_lab.caller import SCOPES, Caller
 from stt_lab.errors import BadInput, Forbidden
 from stt_lab.operations.jobs import jobs
-from stt_lab.operations.values import Removed, listed, mapped
+from stt_lab.operations.values import Removed, as_list, as_mapping
 from stt_lab.registry import current, operation
-from stt_lab.weights import catalog
+from stt_lab.weights import catalog, devices
 
 if TYPE_CHECKING:
     from stt_lab.accounts import accounts as store
@@ -23,20 +23,22 @@ API = "/api/v1"
 
 @dataclass(frozen=True)
 class Quota:
-    """What is left of what the plan allows; None is no limit."""
+    """What remains of the plan's allowance; None means unlimited."""
 
     unit: str  # transcriptions, minutes or credits
     limit: int | None
     remaining: int | None
-    reset: int  # seconds until it starts anew; 0 where it does not
+    reset: int  # seconds until the allowance renews; 0: never
 
 
 @dataclass(frozen=True)
 class AccountInfo:
+    """An account without its secrets."""
+
     id: int
     name: str
     email: str | None
-    preferences: dict[str, Any]  # of e-mail
+    preferences: dict[str, Any]  # e-mail preferences
     plan: str
     credits: int
     quota: Quota | None
@@ -47,12 +49,14 @@ class AccountInfo:
 
 @dataclass(frozen=True)
 class OwnAccount(AccountInfo):
-    webhook_secret: str  # signs what webhooks are told
+    """The caller's own account."""
+
+    webhook_secret: str  # key of the signatures of webhooks
 
 
 @dataclass(frozen=True)
 class KeyInfo:
-    """What may be shown of a key."""
+    """A key without its secret part."""
 
     id: int
     name: str
@@ -64,17 +68,23 @@ class KeyInfo:
 
 @dataclass(frozen=True)
 class KeyList:
+    """All valid keys of an account."""
+
     count: int
     results: tuple[KeyInfo, ...]
 
 
 @dataclass(frozen=True)
 class NewKey(KeyInfo):
-    key: str | None = None  # the key itself: in this one answer only, and not in a replay of it
+    """A new key, with its secret part."""
+
+    key: str | None = None  # shown in this answer only; None when the answer is replayed
 
 
 @dataclass(frozen=True)
 class OperationUsage:
+    """What one operation used on one day."""
+
     operation: str
     minutes: int
     credits: int
@@ -83,6 +93,8 @@ class OperationUsage:
 
 @dataclass(frozen=True)
 class DayUsage:
+    """What the account used on one day (UTC)."""
+
     day: date
     minutes: int
     credits: int
@@ -92,7 +104,7 @@ class DayUsage:
 
 @dataclass(frozen=True)
 class Usage:
-    """What succeeded, by day (UTC); today is last."""
+    """Successful work by day (UTC), today last, and its totals."""
 
     days: tuple[DayUsage, ...]
     minutes: int
@@ -103,36 +115,38 @@ class Usage:
 
 @dataclass(frozen=True)
 class Instance:
-    """An engine's place of work in this installation."""
+    """A place where engines run."""
 
     id: str
     device: str
-    status: str  # running, idle
-    models: tuple[str, ...]  # that are on this machine
+    status: str  # running or idle
+    models: tuple[str, ...]  # installed on this machine
 
 
 @dataclass(frozen=True)
 class Cloud:
+    """All places where engines run."""
+
     count: int
     results: tuple[Instance, ...]
 
 
-Mapping = Annotated[dict[str, Any] | None, BeforeValidator(mapped)]
+Mapping = Annotated[dict[str, Any] | None, BeforeValidator(as_mapping)]
 Scopes = Annotated[
     list[str] | None,
-    BeforeValidator(listed),
-    Field(description=f"what it may be used for: {', '.join(SCOPES)}; without any, what the caller may"),
+    BeforeValidator(as_list),
+    Field(description=f"Scopes of the key: {', '.join(SCOPES)}; default: those of the caller"),
 ]
-NewName = Annotated[str | None, Field(description="a new name")]
-NewEmail = Annotated[str | None, Field(description='a new e-mail address, "" for none')]
+NewName = Annotated[str | None, Field(description="New name")]
+NewEmail = Annotated[str | None, Field(description='New e-mail address; "" removes it')]
 
 
-# One's own account
+# Account
 
 
 @operation("GET", f"{API}/account/", scope="account")
 def account() -> OwnAccount:
-    """Show the account: name, e-mail preferences, credits and plan."""
+    """Get the account: name, e-mail preferences, credits and plan."""
     return _own(the_store().get(_caller().account_id))
 
 
@@ -140,7 +154,7 @@ def account() -> OwnAccount:
 def update_account(
     name: NewName = None,
     email: NewEmail = None,
-    preferences: Annotated[Mapping, Field(description="e-mail preferences, in place of the old ones")] = None,
+    preferences: Annotated[Mapping, Field(description="E-mail preferences; they replace the old ones")] = None,
 ) -> OwnAccount:
     """Change the account's name, e-mail address or e-mail preferences."""
     changes = given(name=name, email=email, preferences=preferences)
@@ -152,17 +166,17 @@ def update_account(
 
 @operation("GET", f"{API}/keys/", scope="account")
 def keys() -> KeyList:
-    """List the account's keys. The keys themselves are not kept."""
+    """List the account's keys. Only their prefixes are shown; the server does not store the keys themselves."""
     found = tuple(map(shown_key, the_store().keys(_caller().account_id)))
     return KeyList(len(found), found)
 
 
 @operation("POST", f"{API}/keys/", scope="account")
 def create_key(
-    name: Annotated[str, Field(description="to tell it from others")],
+    name: Annotated[str, Field(description="Name of the key")],
     scopes: Scopes = None,
 ) -> NewKey:
-    """Make a key. The answer is the only place where it is shown."""
+    """Create a key. This answer is the only place that shows it."""
     caller = _caller()
     wanted = sorted(_own_scopes(caller)) if scopes is None else scopes
     check_scopes(wanted, caller)
@@ -171,18 +185,18 @@ def create_key(
 
 
 @operation("DELETE", f"{API}/keys/{{id}}/", scope="account")
-def revoke_key(id: Annotated[int, Field(description="number of the key")]) -> Removed:
-    """Revoke a key: from now on it is refused."""
+def revoke_key(id: Annotated[int, Field(description="Number of the key")]) -> Removed:
+    """Revoke a key. It stops working at once."""
     the_store().revoke_key(_caller().account_id, id)
     return Removed(id, "revoked")
 
 
-# What was used, and where it runs
+# Usage and devices
 
 
 @operation("GET", f"{API}/usage/", scope="account")
 def usage() -> Usage:
-    """Show what the account used in the last 30 days, by day and operation."""
+    """Get what the account used in the last 30 days, by day and operation."""
     store = the_store()
     rows = store.usage(_caller().account_id)
     days = tuple(
@@ -201,16 +215,16 @@ def usage() -> Usage:
 
 @operation("GET", f"{API}/cloud/", scope="account")
 def cloud() -> Cloud:
-    """List the places where engines work: for administrators; the list of all others is empty."""
+    """List the places where engines run. Only administrators see them; for other callers the list is empty."""
     if not _caller().admin:
         return Cloud(0, ())
     runtime = current().runtime
     here = tuple(model.id for model in catalog.models() if catalog.available(model, runtime.settings))
-    place = Instance("local", catalog.device(runtime.settings), "running" if runtime.pool.working else "idle", here)
+    place = Instance("local", devices.device(runtime.settings), "running" if runtime.pool.working else "idle", here)
     return Cloud(1, (place,))
 
 
-# Parts
+# Helpers
 
 
 def _caller() -> Caller:
@@ -222,9 +236,10 @@ def the_store() -> store.Accounts:
 
 
 def given(**changes: Any) -> dict[str, Any]:
+    """Return the changes that are not None. Raises BadInput if there are none."""
     made = {name: value for name, value in changes.items() if value is not None}
     if not made:
-        raise BadInput(f"Nothing would change: send at least one of {', '.join(changes)}.")
+        raise BadInput(f"There is nothing to change. Send at least one of {', '.join(changes)}.")
     return made
 
 
@@ -233,12 +248,12 @@ def _own_scopes(caller: Caller) -> frozenset[str]:
 
 
 def check_scopes(wanted: list[str], caller: Caller) -> None:
-    """No key may do more than the one that makes it."""
+    """Raise BadInput for an unknown scope, and Forbidden for one that the caller does not have."""
     for scope in wanted:
         if scope not in SCOPES:
-            raise BadInput(f"There is no scope {scope[:40]!r}: choose from {', '.join(SCOPES)}.")
+            raise BadInput(f"The scope {scope[:40]!r} does not exist. Use one of {', '.join(SCOPES)}.")
         if not caller.may(scope) or (scope == "admin" and not caller.admin):
-            raise Forbidden(f"A key with the scope '{scope}' cannot be made here: ask an administrator for one.")
+            raise Forbidden(f"You cannot create a key with the scope '{scope}'. Ask an administrator for one.")
 
 
 def shown_account(account: store.Account) -> AccountInfo:

@@ -20,7 +20,7 @@ from stt_lab.operations.account import (
     shown_key,
     the_store,
 )
-from stt_lab.operations.values import listed
+from stt_lab.operations.values import as_list
 from stt_lab.registry import operation
 
 Id = Annotated[int, Field(description="number of the account", ge=1)]
@@ -65,7 +65,7 @@ def create_account_key(
     id: Id,
     name: Annotated[str, Field(description="to tell it from others")],
     scopes: Annotated[
-        list[str] | None, BeforeValidator(listed), Field(description="without any: all but admin")
+        list[str] | None, BeforeValidator(as_list), Field(description="without any: all but admin")
     ] = None,
 ) -> NewKey:
     """Make a key for any account: for administrators."""
@@ -100,7 +100,7 @@ def grant_credits(
 
 @operation("DELETE", f"{API}/sessions/", scope="admin")
 def end_sessions(
-    account: Annotated[int | None, Field(description="number of the account; without it, all accounts", ge=1)] = None,
+    account: Annotated[int | None, Field(description="Number of the account; without it, all accounts", ge=1)] = None,
 ) -> EndedSessions:
-    """End the sessions of everybody who has signed in on the page: for administrators. Keys stay valid."""
+    """End the sessions of the page, of one account or of all: for administrators. Keys stay valid."""
     return EndedSessions(the_store().end_sessions(account))

@@ -1,4 +1,4 @@
-"""Operations that say what this installation has."""
+"""Operations that describe this installation: models, languages and health."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Literal
 
 from stt_lab.registry import current, operation
 from stt_lab.text import LANGUAGES
-from stt_lab.weights import catalog
+from stt_lab.weights import catalog, devices
 
-TASKS = ("transcribe", "diarize", "embed", "parse", "translate")  # without which something does not work at all
+TASKS = ("transcribe", "diarize", "embed", "parse", "translate")  # each needs an installed model
 
 
 @dataclass(frozen=True)
 class ModelInfo:
+    """A speech recognition model."""
+
     id: str
     name: str
     languages: int
     speed: str
-    available: bool  # on this machine
+    available: bool  # installed on this machine
     license: str
     size_mb: int
     device: str
@@ -26,34 +28,42 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class ModelList:
+    """All speech recognition models."""
+
     models: tuple[ModelInfo, ...]
 
 
 @dataclass(frozen=True)
 class LanguageInfo:
-    code: str  # ISO 639-1, or what Whisper uses where there is none
+    """A language that can be transcribed."""
+
+    code: str  # ISO 639-1; Whisper's own code where there is none
     name: str
 
 
 @dataclass(frozen=True)
 class LanguageList:
+    """All languages that can be transcribed."""
+
     languages: tuple[LanguageInfo, ...]
 
 
 @dataclass(frozen=True)
 class Health:
+    """Whether the server can do its work."""
+
     status: Literal["ok", "degraded"]
     gpu_available: bool
     gpu_name: str | None
     gpu_memory_mb: int
-    missing: tuple[str, ...] = ()  # what is down, and what mends it
+    missing: tuple[str, ...] = ()  # what is missing, and the command that fixes it
 
 
 @operation("GET", "/v1/models", anonymous=True)
 def models() -> ModelList:
-    """List the transcribers, and which of them are on this machine."""
+    """List the speech recognition models, and which of them are installed."""
     settings = current().runtime.settings
-    device = catalog.device(settings)
+    device = devices.device(settings)
     return ModelList(
         tuple(
             ModelInfo(m.id, m.name, m.languages, m.speed, catalog.available(m, settings), m.license, m.size_mb, device)
@@ -70,13 +80,13 @@ def languages() -> LanguageList:
 
 @operation("GET", "/health", anonymous=True)
 def health() -> Health:
-    """Say whether everything is there that transcriptions and texts need."""
+    """Report whether the server can transcribe: models, device, database."""
     settings = current().runtime.settings
     missing = tuple(
-        f"no model that can {task} is here: `stt-lab models pull {surest.id}`"
+        f"No model to {task} is installed. Run `stt-lab models pull {surest.id}`."
         for task in TASKS
-        if (surest := catalog.surest(task)) and catalog.best(task, settings) is None
+        if (surest := catalog.easiest_to_install(task)) and catalog.best(task, settings) is None
     )
-    gpu = catalog.gpu()
+    gpu = devices.gpu()
     name, memory = (gpu.name, gpu.memory_mb) if gpu else (None, 0)
     return Health("degraded" if missing else "ok", gpu is not None, name, memory, missing)

@@ -1,4 +1,4 @@
-"""Operations on the library: what an account has transcribed."""
+"""Operations on the library: the stored transcripts of an account."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pydantic import BeforeValidator, Field
 from stt_lab.documents import ExportFormat, export
 from stt_lab.errors import BadInput
 from stt_lab.operations.text import tools
-from stt_lab.operations.values import Removed, mapped, texted
+from stt_lab.operations.values import Removed, as_mapping, as_text
 from stt_lab.registry import current, operation
 from stt_lab.transcription.render import to_json
 from stt_lab.types import File
 
 if TYPE_CHECKING:
-    from stt_lab.library import Hit, Library, StoredTranscript
+    from stt_lab.library import Library, SearchHit, StoredTranscript
 
 PATH = "/api/v1/transcripts"
 
 
 @dataclass(frozen=True)
 class TranscriptInfo:
-    """A transcript as a list shows it."""
+    """A transcript without its text and segments, as lists show it."""
 
     id: int
     slug: str
@@ -43,7 +43,7 @@ class TranscriptInfo:
 
 @dataclass(frozen=True)
 class TranscriptDetail(TranscriptInfo):
-    """The whole of it, as the answer to its recording was; empty while it is not done."""
+    """A whole transcript; `text` and `segments` are empty until it is done."""
 
     text: str
     segments: tuple[dict[str, Any], ...]
@@ -52,42 +52,47 @@ class TranscriptDetail(TranscriptInfo):
 
 @dataclass(frozen=True)
 class TranscriptPage:
-    count: int  # of all that match
+    """One page of a list of transcripts."""
+
+    count: int  # all matches, not only this page
     results: tuple[TranscriptInfo, ...]
 
 
 @dataclass(frozen=True)
-class Found:
-    """A transcript in which all words of a query occur, or that speaks of what a query says."""
+class SearchResult:
+    """A transcript that matches a search, with its best passage."""
 
     id: int
     slug: str
     title: str
     created: datetime
-    snippet: str  # with ⟦⟧ around matches
-    segment_order: int | None  # from 0; None when only the title matches
+    snippet: str  # matches are enclosed in ⟦⟧
+    segment_order: int | None  # from 0; None if only the title matches
     start_time: float | None  # seconds
-    score: float | None = None  # of a search by meaning, to compare within its results; they come best first
+    score: float | None = None  # search by meaning only; comparable within one search
 
 
 @dataclass(frozen=True)
-class FoundPage:
+class SearchResultPage:
+    """One page of search results."""
+
     count: int
-    results: tuple[Found, ...]
+    results: tuple[SearchResult, ...]
     warnings: tuple[str, ...] = ()
 
 
-Id = Annotated[str, BeforeValidator(texted), Field(description="number or slug of the transcript")]
-Limit = Annotated[int, Field(ge=1, le=100, description="results at once")]
-Offset = Annotated[int, Field(ge=0, le=10**9, description="results to leave out")]
+Id = Annotated[str, BeforeValidator(as_text), Field(description="Number or slug of the transcript")]
+Limit = Annotated[int, Field(ge=1, le=100, description="Results per page")]
+Offset = Annotated[int, Field(ge=0, le=10**9, description="Results to skip")]
 Status = Annotated[
-    Literal["", "queued", "running", "done", "failed", "cancelled"], Field(description="only those of this status")
+    Literal["", "queued", "running", "done", "failed", "cancelled"],
+    Field(description="Only transcripts with this status"),
 ]
-Day = Annotated[str, Field(description="a day (UTC), such as 2026-03-31")]
+Day = Annotated[str, Field(description="Day (UTC), such as 2026-03-31; included")]
 Names = Annotated[
     dict[str, str] | None,
-    BeforeValidator(mapped),
-    Field(description='new names by the ones shown, such as {"Speaker 1": "Ada"}'),
+    BeforeValidator(as_mapping),
+    Field(description='New names by current names, such as {"Speaker 1": "Ada"}'),
 ]
 
 
@@ -96,7 +101,7 @@ def transcripts(
     limit: Limit = 20,
     offset: Offset = 0,
     status: Status = "",
-    language: Annotated[str, Field(description="ISO 639-1 code")] = "",
+    language: Annotated[str, Field(description="Only transcripts in this language: ISO 639-1 code")] = "",
     date_from: Day = "",
     date_to: Day = "",
 ) -> TranscriptPage:
@@ -115,22 +120,22 @@ def transcripts(
 
 @operation("GET", f"{PATH}/{{id}}/", scope="library")
 def transcript(id: Id) -> TranscriptDetail:
-    """Show a transcript with its segments."""
+    """Get a transcript with its segments."""
     return _detail(_library().get(_account(), id))
 
 
 @operation("PATCH", f"{PATH}/{{id}}/", scope="library")
-def rename_speakers(
+def update_transcript(
     id: Id,
     speakers: Names = None,
-    title: Annotated[str | None, Field(min_length=1, max_length=255, description="a new title")] = None,
+    title: Annotated[str | None, Field(min_length=1, max_length=255, description="New title")] = None,
 ) -> TranscriptDetail:
-    """Give the speakers of a transcript names, or the transcript a title.
+    """Rename the speakers of a transcript, change its title, or both.
 
-    Speakers who get one name become one. A title leaves the address of the transcript as it was.
+    Speakers that get the same name are merged. A new title does not change the slug.
     """
     if speakers is None and title is None:
-        raise BadInput("Nothing would change: send 'speakers', 'title' or both.")
+        raise BadInput("There is nothing to change. Send 'speakers', 'title' or both.")
     library, stored = _library(), _library().get(_account(), id)
     if speakers is not None:
         stored = library.rename_speakers(_account(), id, speakers)
@@ -141,7 +146,7 @@ def rename_speakers(
 
 @operation("DELETE", f"{PATH}/{{id}}/", scope="library")
 def delete_transcript(id: Id) -> Removed:
-    """Delete a transcript with its recording and all that was made from it."""
+    """Delete a transcript with its recording and all results made from it."""
     library = _library()
     number = library.get(_account(), id).id
     library.delete(_account(), number)
@@ -151,9 +156,9 @@ def delete_transcript(id: Id) -> Removed:
 @operation("GET", f"{PATH}/{{id}}/export/{{format}}/", scope="library")
 def export_transcript(
     id: Id,
-    format: Annotated[ExportFormat, Field(description="of the file")],
+    format: Annotated[ExportFormat, Field(description="File format")],
 ) -> File:
-    """Give a transcript as a file."""
+    """Download a transcript as a file."""
     stored = _library().get(_account(), id)
     made = export(_library().transcript(_account(), stored.id), format, stored.title, stored.created)
     return File(_file_name(stored.title) + made.suffix, made.media_type, made.chunks, made.warnings)
@@ -161,11 +166,11 @@ def export_transcript(
 
 @operation("GET", f"{PATH}/{{id}}/audio/", scope="library")
 def transcript_audio(id: Id) -> File:
-    """Give the recording of a transcript as it was sent.
+    """Download the recording of a transcript as it was uploaded.
 
-    HTTP also gives parts of it (`Range`), so that a player can go to any place without fetching what is before.
+    HTTP also serves parts (`Range`), so that a player can seek without downloading everything before.
     """
-    from stt_lab.library.recordings import kind  # its package is slow to import
+    from stt_lab.library.recordings import kind  # slow to import
 
     stored, path = _library().get(_account(), id), _library().audio(_account(), id)
     suffix, media_type = kind(path)
@@ -174,34 +179,41 @@ def transcript_audio(id: Id) -> File:
 
 @operation("GET", "/api/v1/search/", scope="library")
 def search_transcripts(
-    query: Annotated[str, Field(description='words that must all occur, "phrases", or beginnings*', max_length=500)],
+    query: Annotated[
+        str,
+        Field(
+            description='Words that must all occur, "phrases", or prefixes*; a question if mode is `meaning`',
+            max_length=500,
+        ),
+    ],
     limit: Limit = 20,
     offset: Offset = 0,
     mode: Annotated[
         Literal["words", "meaning"],
-        Field(description="words: those of the query; meaning: what a query says, best first"),
+        Field(description="`words` (all words occur, newest first) or `meaning` (best match first)"),
     ] = "words",
-) -> FoundPage:
-    """Search the account's transcripts: titles, names of speakers and what was said.
+) -> SearchResultPage:
+    """Search the titles, speaker names and texts of the account's transcripts.
 
-    By words the latest come first, and all are counted. By meaning a query may be a question: passages are compared
-    with it by MiniLM and by its words, and of the best 200 transcripts each is shown at its best place.
+    `mode=words` finds every transcript that contains all words, newest first. `mode=meaning` also accepts a question:
+    it compares passages with the query by meaning (MiniLM) and by words, and returns the best 200 transcripts, each
+    with its best passage.
     """
     if mode == "meaning":
         return _by_meaning(query, limit, offset)
     page = _library().search(_account(), query, limit, offset)
-    return FoundPage(page.count, tuple(_found(hit) for hit in page.results))
+    return SearchResultPage(page.count, tuple(_found(hit) for hit in page.results))
 
 
-def _by_meaning(query: str, limit: int, offset: int) -> FoundPage:
-    from stt_lab.recall.finding import by_meaning  # slow to import
+def _by_meaning(query: str, limit: int, offset: int) -> SearchResultPage:
+    from stt_lab.recall.search import by_meaning  # slow to import
 
     page = by_meaning(_library(), tools(), _account(), query, limit, offset)
-    return FoundPage(page.count, tuple(_found(hit, score) for hit, score in page.results), page.warnings)
+    return SearchResultPage(page.count, tuple(_found(hit, score) for hit, score in page.results), page.warnings)
 
 
-def _found(hit: Hit, score: float | None = None) -> Found:
-    return Found(hit.id, hit.slug, hit.title, hit.created, hit.snippet, hit.position, hit.start, score)
+def _found(hit: SearchHit, score: float | None = None) -> SearchResult:
+    return SearchResult(hit.id, hit.slug, hit.title, hit.created, hit.snippet, hit.position, hit.start, score)
 
 
 def _library() -> Library:
@@ -223,7 +235,7 @@ def _detail(stored: StoredTranscript) -> TranscriptDetail:
 
 
 def _file_name(title: str) -> str:
-    """Of a title, what every system takes as the name of a file: "../a:b.mp3" -> "_a_b"."""
+    """Make a file name from a title that every operating system accepts: "../a:b.mp3" -> "_a_b"."""
     stem, dot, suffix = title.rpartition(".")
     known = dot and suffix.isalnum() and len(suffix) <= 4  # the recording's own suffix
     kept = "".join(

@@ -43,7 +43,7 @@ def formatted(transcript: Transcript, parameters: Mapping[str, Any]) -> Transcri
     charge=Charge("input"),
     job=JobSpec(stages, library=True),
     plan=choose,
-    presentation=Presentation(formatted, TEXTS),
+    presentation=Presentation(formatted, TEXTS, chosen_by=("response_format", "json")),
 )
 def transcribe(
     file: Media,

@@ -1,4 +1,4 @@
-"""Operations on texts."""
+"""Operations on texts: summarize, analyze, generate and embed."""
 
 from __future__ import annotations
 
@@ -9,51 +9,54 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from stt_lab.engines.pool import AUTO
-from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, TooLarge
-from stt_lab.privacy.redaction import Mode, analysed, redact
+from stt_lab.privacy.redaction import Mode, as_analysis, redact
 from stt_lab.registry import PROSE, current, operation
-from stt_lab.writing.script import Script
+from stt_lab.types import Report
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import Template, names, template
 from stt_lab.writing.tools import EXACT, Tools
 from stt_lab.writing.values import Analysis, Generated, Summary
 from stt_lab.writing.writer import writer
 
-LONGEST = 1_000_000  # characters: what is said in some 20 hours
-MOST_TEXTS = 2048  # at once
+MAX_CHARACTERS = 1_000_000  # characters: about 20 hours of speech
+MAX_TEXTS = 2048  # per request
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    embeddings: tuple[tuple[float, ...], ...]  # of unit length
+    """One vector per text, in the order of the texts."""
+
+    embeddings: tuple[tuple[float, ...], ...]  # unit length
     dimensions: int
     model: str
 
 
-def worded(text: str) -> str:
-    """The text itself. Raises BadInput for one without words, TooLarge for one that is too long."""
-    if len(text) > LONGEST:
-        raise TooLarge(f"The text has {len(text):,} characters: send at most {LONGEST:,} at once, in parts.")
+def require_words(text: str) -> str:
+    """Return the text. Raises BadInput if it has no letters or digits, TooLarge if it exceeds MAX_CHARACTERS."""
+    if len(text) > MAX_CHARACTERS:
+        raise TooLarge(f"The text has {len(text):,} characters; the limit is {MAX_CHARACTERS:,}. Send it in parts.")
     if not any(map(str.isalnum, text)):
-        raise BadInput("There are no words in the text: send at least one.")
+        raise BadInput("The text contains no words. Send text with at least one letter or digit.")
     return text
 
 
-def worded_each(texts: list[str]) -> list[str]:
+def require_words_in_each(texts: list[str]) -> list[str]:
+    """Return the texts. Raises BadInput for an empty list or an empty text, TooLarge if the limits are exceeded."""
     if not texts:
-        raise BadInput("There are no texts: send a list with at least one.")
-    if len(texts) > MOST_TEXTS:
-        raise TooLarge(f"There are {len(texts):,} texts: send at most {MOST_TEXTS:,} at once.")
-    if sum(map(len, texts)) > LONGEST:
-        raise TooLarge(f"The texts have more than {LONGEST:,} characters together: send them in parts.")
+        raise BadInput("The list of texts is empty. Send at least one text.")
+    if len(texts) > MAX_TEXTS:
+        raise TooLarge(f"The list has {len(texts):,} texts; the limit is {MAX_TEXTS:,}. Send it in parts.")
+    if sum(map(len, texts)) > MAX_CHARACTERS:
+        raise TooLarge(f"The texts have more than {MAX_CHARACTERS:,} characters in total. Send them in parts.")
     for number, text in enumerate(texts):
         if not text.strip():
-            raise BadInput(f"Text {number} is empty: leave it out, or write something into it.")
+            raise BadInput(f"Text {number} is empty. Remove it from the list, or add words.")
     return texts
 
 
-def split(value: object) -> object:
-    """A list, or on a command line its JSON, or a text a line."""
+def as_text_list(value: object) -> object:
+    """Parse a text from the command line: a JSON list, or one text per line. Lists stay unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -63,91 +66,105 @@ def split(value: object) -> object:
     return made if isinstance(made, list) else [line for line in value.splitlines() if line.strip()]
 
 
-Prose = Annotated[str, AfterValidator(worded), Field(description="text to work on", json_schema_extra={PROSE: True})]
-Texts = Annotated[
+InputText = Annotated[
+    str, AfterValidator(require_words), Field(description="Input text", json_schema_extra={PROSE: True})
+]
+InputTexts = Annotated[
     list[str],
-    BeforeValidator(split),
-    AfterValidator(worded_each),
-    Field(description="texts to work on", json_schema_extra={PROSE: True}),
+    BeforeValidator(as_text_list),
+    AfterValidator(require_words_in_each),
+    Field(description="List of input texts", json_schema_extra={PROSE: True}),
 ]
-Writing = Annotated[
-    str, Field(description="who writes: auto (the best that is here), extractive, or a language model by its id")
+WriterModel = Annotated[
+    str, Field(description="Model: `auto` (best installed), `extractive` (no language model), or a model id")
 ]
-# The last one is what the hosted API's SDK says
+# `bullets` is the name in the hosted API's SDK
 StyleName = Literal["brief", "detailed", "action_items", "bullet_points", "bullets"]
 
 
 @operation("POST", "/v1/summarize", scope="text")
 def summarize(
-    text: Prose,
-    style: Annotated[StyleName, Field(description="kind of summary; bullets is bullet_points")] = "brief",
-    model: Writing = AUTO,
+    text: InputText,
+    style: Annotated[StyleName, Field(description="Style of the summary; `bullets` means `bullet_points`")] = "brief",
+    model: WriterModel = AUTO,
 ) -> Summary:
-    """Say in short what a text says; each statement carries the spans of the text that it rests on.
+    """Summarize a text. Every statement links to the passages that support it.
 
-    A language model says it in its own words; what those spans do not bear out is left out. The extractive writer,
-    which needs none, chooses sentences of the text itself; in front of an English one it leaves fillers out.
+    With a language model, the summary is rewritten in its own words, and unsupported statements are dropped. Without
+    one, the summary consists of sentences of the text; English sentences lose leading fillers such as "So, um,".
     """
-    return writer(tools(), model).summarize(Script(text), "bullet_points" if style == "bullets" else style)
+    return writer(tools(), model).summarize(SourceText(text), "bullet_points" if style == "bullets" else style)
 
 
 AnalysisName = Literal["sentiment", "topics", "entities", "action_items", "questions", "pii_redact", "pii"]
-Analysing = Annotated[AnalysisName, Field(description="what to look for; pii is pii_redact")]
-Hiding = Annotated[Mode, Field(description="of pii_redact: [PERSON], as many blocks as characters, or a hash a value")]
-Kind = Annotated[str, Field(description=f"kind of document: {', '.join(names())}, or a template of this server")]
-Prompt = Annotated[str, Field(max_length=2000, description="what it should be about, or be like")]
+AnalysisChoice = Annotated[AnalysisName, Field(description="What to find; `pii` means `pii_redact`")]
+RedactionMode = Annotated[
+    Mode,
+    Field(description="How pii_redact replaces personal data: `mark` ([PERSON]), `mask` (█, same length) or `hash`"),
+]
+DocumentType = Annotated[
+    str, Field(description=f"Type of document: {', '.join(names())}, or a template of this server")
+]
+DocumentPrompt = Annotated[str, Field(max_length=2000, description="What the document should focus on")]
 
 
 @operation("POST", "/v1/analyze", scope="text")
 def analyze(
-    text: Prose,
-    type: Analysing,
-    mode: Hiding = "mark",
-    model: Writing = AUTO,
+    text: InputText,
+    type: AnalysisChoice,
+    mode: RedactionMode = "mark",
+    model: WriterModel = AUTO,
 ) -> Analysis:
-    """Find out what is in a text. `result` depends on the type; spans are characters, `text[start:end]`.
+    """Find sentiment, topics, entities, action items, questions or personal data in a text.
 
-    sentiment: `label`, `score` (-1 to 1), and the same of each of `sentences`. topics: a list with `topic`, `score` and
-    `spans`. entities: `text`, `label` (as in OntoNotes: PERSON, ORG, GPE, DATE, MONEY ...), `start` and `end`.
-    action_items: `text`, `owner`, `due` and `span`. questions: `text`, `span` and `answered`; requests to do something
-    are action items instead. pii_redact: `text` without personal data, and `entities` with `label`, `start`, `end` and
-    `score`; where it cannot be looked for, that is an error. The extractive writer knows topics in every language, the
-    others in English.
+    The form of `result` depends on `type`. Spans count characters: `text[start:end]`.
+
+    sentiment: `label` and `score` (-1 to 1), for the text and for each of its `sentences`. topics: a list of `topic`,
+    `score` and `spans`. entities: a list of `text`, `label` (OntoNotes: PERSON, ORG, GPE, DATE, MONEY ...), `start` and
+    `end`. action_items: a list of `text`, `owner`, `due` and `span`. questions: a list of `text`, `span` and
+    `answered`; a request to do something is an action item. pii_redact: `text` without personal data, and `entities`
+    with `label`, `start`, `end` and `score`; fails if no installed model can search the text.
+
+    Without a language model, topics work in every language, the other types in English.
     """
-    if type == "pii_redact" or type == "pii":  # which mypy understands
-        return analysed(tools(), redact(tools(), text, mode), text)
-    return writer(tools(), model).analyze(Script(text), type)
+    if type == "pii_redact" or type == "pii":  # comparisons that mypy can narrow
+        return as_analysis(tools(), redact(tools(), text, mode), text)
+    return writer(tools(), model).analyze(SourceText(text), type)
 
 
 @operation("POST", "/v1/generate", scope="text")
 def generate(
-    text: Prose,
-    type: Kind,
-    prompt: Prompt = "",
-    model: Writing = AUTO,
+    text: InputText,
+    type: DocumentType,
+    prompt: DocumentPrompt = "",
+    model: WriterModel = AUTO,
 ) -> Generated:
-    """Write a document about a text: Markdown as `content`, and its parts as `items` with the spans they rest on.
+    """Write a document about a text. `content` is Markdown; `items` are its parts with their source passages.
 
-    Items of flashcards have `question` and `answer`, those of a quiz `options` too; chapter_markers have `start` (a
-    character, of a transcript seconds) and `title`, key_quotes `quote` (verbatim) and `speaker`. The extractive writer
-    arranges sentences of the text as a template says; a prompt draws it towards sentences that mean the same.
+    Items of flashcards have `question` and `answer`, items of a quiz also `options`. Items of chapter_markers have
+    `title` and `start` (characters; seconds in a transcript), items of key_quotes `quote` (verbatim) and `speaker`.
+
+    Without a language model, the document consists of sentences of the text, arranged by the template. A prompt then
+    favors sentences close to its meaning.
     """
-    return writer(tools(), model).generate(Script(text), template_of(type), prompt)
+    return writer(tools(), model).generate(SourceText(text), template_of(type), prompt)
 
 
 def template_of(type: str) -> Template:
-    """Of ours, or of this server's own."""
+    """Return the template of a document type: from the server's own folder first, then the built-in ones."""
     return template(type, current().runtime.settings.templates_dir)
 
 
 @operation("POST", "/v1/embed", scope="text")
 def embed(
-    texts: Texts,
-    model: Annotated[str, Field(description="all-MiniLM-L6-v2, or its 8-bit variant")] = EXACT,
+    texts: InputTexts,
+    model: Annotated[
+        str, Field(description="Model: `all-MiniLM-L6-v2`, or its 8-bit variant `all-MiniLM-L6-v2-int8`")
+    ] = EXACT,
 ) -> Embeddings:
-    """Turn texts into vectors of unit length: the nearer two meanings, the larger the scalar product.
+    """Turn texts into vectors of unit length: the closer two meanings, the larger the dot product.
 
-    Of a text the first 256 tokens count, some 200 words.
+    Only the first 256 tokens of each text count, about 200 words.
     """
     pool = current().runtime.pool
     chosen, _ = pool.resolve("embed", model)
@@ -157,5 +174,6 @@ def embed(
 
 
 def tools(report: Report | None = None) -> Tools:
-    """The engines that read, for the running operation."""
+    """Return the text engines for the running operation; `report` receives progress instead of the operation's own
+    report."""
     return Tools(current().runtime.pool, report or current().report)

@@ -1,4 +1,5 @@
-"""What operations share: the answer to a removal, and parameters that a command line gives as text."""
+"""Values that operations share: the answer to a deletion, and converters for parameters that the command line sends as
+text."""
 
 from __future__ import annotations
 
@@ -8,25 +9,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Removed:
+    """What was deleted or revoked."""
+
     id: int
     status: str
 
 
-def texted(value: object) -> object:
-    """A text, or a number that stands for one."""
+def as_text(value: object) -> object:
+    """Return a number as text; leave every other value unchanged."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def listed(value: object) -> object:
-    """A list, or its members with commas between them."""
+def as_list(value: object) -> object:
+    """Split a comma-separated text into a list; leave every other value unchanged."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def mapped(value: object) -> object:
-    """An object, or its JSON."""
+def as_mapping(value: object) -> object:
+    """Parse a JSON text; leave every other value unchanged. Raises ValueError for invalid JSON."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
-        raise ValueError("write it as a JSON object") from None
+        raise ValueError("it must be a JSON object") from None

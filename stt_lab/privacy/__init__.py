@@ -1,1 +1,1 @@
-"""Personal data: remove it from texts, and from recordings; check what is left."""
+"""Remove personal data from texts and recordings, and verify the result."""

@@ -1,4 +1,4 @@
-"""Stretches of a recording replaced by silence or a tone. Pure but for the files; times in seconds."""
+"""Replace spans of a recording with silence or a tone. Pure except for files; times in seconds."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Literal
 
-from stt_lab.engines.protocols import Report
-from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Event, Span
+from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Event, Report, Span
 
 if TYPE_CHECKING:
     from stt_lab.types import Samples
 
 Sound = Literal["silence", "tone"]
-PADDING = 0.15  # s on both sides: recognisers place words 50 to 200 ms wrong
-FADE = 0.01  # s over which the sound around goes out, so that nothing clicks
-TONE_HZ, TONE_LEVEL = 1000, 0.1  # of full scale
+PADDING = 0.15  # seconds on both sides: word times are 50 to 200 ms off
+FADE = 0.01  # seconds of fade around a span, to avoid clicks
+TONE_HZ, TONE_LEVEL = 1000, 0.1  # level as a share of full scale
 WINDOW = 10 * SAMPLE_RATE  # samples in memory at once
 
 
 def padded(spans: Iterable[tuple[Span, float]], duration: float) -> tuple[Span, ...]:
-    """Spans with their padding, inside the recording, in order, and one where they touch."""
+    """Return spans with their padding, within the recording, in order, and merged where they touch."""
     made: list[Span] = []
     wide = (Span(max(0.0, span.start - pad), min(duration, max(span.end + pad, 0.0))) for span, pad in spans)
     for span in sorted(wide, key=lambda span: span.start):
@@ -35,7 +34,8 @@ def padded(spans: Iterable[tuple[Span, float]], duration: float) -> tuple[Span, 
 
 
 def replaced(audio: Audio, start: int, stop: int, spans: Sequence[Span], sound: Sound) -> Samples:
-    """Samples `start` to `stop` without what lies in the spans. It depends on nothing else, so windows fit together."""
+    """Return samples `start` to `stop` with the spans replaced. Each sample depends only on its position, so windows
+    fit together."""
     import numpy as np
 
     samples = audio.read(start, stop)
@@ -53,14 +53,14 @@ def replaced(audio: Audio, start: int, stop: int, spans: Sequence[Span], sound: 
 
 
 def pcm(samples: Samples) -> bytes:
-    """16 bits, as decoded sound is kept."""
+    """Convert samples to 16-bit PCM."""
     import numpy as np
 
     return np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes()
 
 
 def write(audio: Audio, spans: Sequence[Span], sound: Sound, folder: Path, report: Report) -> IO[bytes]:
-    """The whole recording as WAV, in a file that has no name and goes when it is closed."""
+    """Write the whole recording as WAV to an unnamed file, which disappears when it is closed."""
     file = TemporaryFile(dir=folder)  # noqa: SIM115  the caller reads and closes it
     try:
         with wave.open(file, "wb") as out:

@@ -1,4 +1,4 @@
-"""Personal data of a text or a transcript replaced, and when in a recording it was said."""
+"""Replace personal data in a text or a transcript, and find when it was spoken."""
 
 from __future__ import annotations
 
@@ -15,44 +15,49 @@ from stt_lab.errors import ModelMissing
 from stt_lab.text.sentences import has_capitals, language_of
 from stt_lab.types import Entity, Segment, Span, Transcript, Word
 from stt_lab.weights import catalog
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import Analysis
 
 Mode = Literal["mark", "mask", "hash"]
-BLACK = "█"  # as many of them as there were characters
-DIGITS = 8  # hexadecimal ones of a hash
-LABELLED = re.compile(r"Speaker \d+")  # what the engines call speakers: no names
-UNCASED = "The text has no capital letters, by which names are told: some may have been missed."
+BLACK = "█"  # one per character
+DIGITS = 8  # hexadecimal digits of a hash
+LABELLED = re.compile(r"Speaker \d+")  # labels of the engines, not names
+UNCASED = "The text has no capital letters, which help to find names. Some names may remain."
 
-Written = Callable[[Entity, int], str]  # what stands in place of so many characters of an entity
+Replacement = Callable[[Entity, int], str]  # entity and its length in characters -> replacement text
 
 
 @dataclass(frozen=True)
-class Hidden:
-    """Where personal data was in the text that was given; what it was, who gave it knows."""
+class RedactedEntity:
+    """Position of personal data in the original text; it does not contain the data."""
 
     label: str
     start: int
     end: int
     score: float
-    start_time: float | None = None  # seconds, in a recording
+    start_time: float | None = None  # seconds in the recording
     end_time: float | None = None
 
 
 @dataclass(frozen=True)
-class Redaction:
+class RedactedText:
+    """A text without its personal data."""
+
     text: str
-    entities: tuple[Hidden, ...]  # offsets are those of the text that was given
+    entities: tuple[RedactedEntity, ...]  # offsets in the original text
 
 
-# Looking for it
+# Find
 
 
-def find(tools: Tools, script: Script, kinds: Sequence[PiiKind] = PII, names: Iterable[str] = ()) -> tuple[Entity, ...]:
-    """Personal data in a text; `names` are known to be people's. Raises ModelMissing where it cannot be looked for."""
-    language = script.language or language_of(script.text)
-    arguments = {"text": script.text, "language": language, "kinds": tuple(kinds), "names": tuple(names)}
+def find(
+    tools: Tools, source: SourceText, kinds: Sequence[PiiKind] = PII, names: Iterable[str] = ()
+) -> tuple[Entity, ...]:
+    """Find personal data in a text. `names` are known to be people. Raises ModelMissing if no installed model can
+    search it."""
+    language = source.language or language_of(source.text)
+    arguments = {"text": source.text, "language": language, "kinds": tuple(kinds), "names": tuple(names)}
     found: tuple[Entity, ...] = tools.pool.work(_finder(tools), "find_pii", tools.report, **arguments)
     return found
 
@@ -61,22 +66,22 @@ def _finder(tools: Tools) -> catalog.Model:
     model = next(tools.pool.available("pii"), None)
     if model is None:
         raise ModelMissing(
-            "Personal data cannot be found on this machine: run `stt-lab models pull en_core_web_sm` there."
+            "The model that finds personal data is not installed. Run `stt-lab models pull en_core_web_sm` there."
         )
     return model
 
 
-def doubts(text: str, kinds: Sequence[PiiKind]) -> tuple[str, ...]:
-    """What whoever reads the redacted text should know, a sentence each."""
+def redaction_warnings(text: str, kinds: Sequence[PiiKind]) -> tuple[str, ...]:
+    """Return warnings about a redacted text."""
     return () if set(kinds) <= set(BY_FORM) or has_capitals(text) else (UNCASED,)
 
 
-# Replacing it
+# Replace
 
 
-def written(mode: Mode) -> Written:
-    """How a mode writes. Hashes have a key that is made here and kept nowhere: the same value has the same hash in what
-    one of these writes, and nobody can try out telephone numbers until one fits."""
+def written(mode: Mode) -> Replacement:
+    """Return the function that writes replacements. Hashes use a random key that is never stored: within one file equal
+    values have equal hashes, and nobody can find a value by trying all telephone numbers."""
     if mode == "mask":
         return lambda entity, length: BLACK * length
     if mode == "mark":
@@ -86,13 +91,13 @@ def written(mode: Mode) -> Written:
 
 
 def _hash(key: bytes, entity: Entity) -> str:
-    """Of the value, however it is spaced and punctuated."""
+    """Hash a value regardless of spacing and punctuation."""
     plain = "".join(filter(str.isalnum, entity.text.casefold()))
     return hmac.new(key, f"{entity.label} {plain}".encode(), hashlib.sha256).hexdigest()[:DIGITS]
 
 
-def redacted(text: str, entities: Iterable[Entity], write: Written, start: int = 0, end: int | None = None) -> str:
-    """The text from `start` to `end`, with what is written in place of entities, or of their parts in there."""
+def redacted(text: str, entities: Iterable[Entity], write: Replacement, start: int = 0, end: int | None = None) -> str:
+    """Return the text from `start` to `end` with entities, or the parts of them within, replaced."""
     made, at, stop = "", start, len(text) if end is None else end
     for entity in entities:
         first, last = max(entity.start, start), min(entity.end, stop)
@@ -102,39 +107,41 @@ def redacted(text: str, entities: Iterable[Entity], write: Written, start: int =
     return made + text[at:stop]
 
 
-def redact(tools: Tools, text: str, mode: Mode, kinds: Sequence[PiiKind] = PII) -> Redaction:
-    """A text without its personal data."""
-    entities = find(tools, Script(text), kinds)
-    hidden = tuple(Hidden(one.label, one.start, one.end, one.score) for one in entities)
-    return Redaction(redacted(text, entities, written(mode)), hidden)
+def redact(tools: Tools, text: str, mode: Mode, kinds: Sequence[PiiKind] = PII) -> RedactedText:
+    """Remove the personal data from a text."""
+    entities = find(tools, SourceText(text), kinds)
+    hidden = tuple(RedactedEntity(one.label, one.start, one.end, one.score) for one in entities)
+    return RedactedText(redacted(text, entities, written(mode)), hidden)
 
 
-def analysed(tools: Tools, made: Redaction, text: str) -> Analysis:
-    """As an analysis of the text that was given; the times of a transcript's entities, a plain text's have none."""
+def as_analysis(tools: Tools, made: RedactedText, text: str) -> Analysis:
+    """Return a redaction as an analysis of the original text; only a transcript's entities have times."""
     rows = [{name: value for name, value in asdict(one).items() if value is not None} for one in made.entities]
-    return Analysis("pii_redact", _finder(tools).id, {"text": made.text, "entities": rows}, doubts(text, PII))
+    return Analysis(
+        "pii_redact", _finder(tools).id, {"text": made.text, "entities": rows}, redaction_warnings(text, PII)
+    )
 
 
 # Transcripts
 
 
-def find_in(tools: Tools, transcript: Transcript, kinds: Sequence[PiiKind] = PII) -> tuple[Entity, ...]:
-    """Personal data in what was said; the names that were given to speakers count as names."""
-    return find(tools, Script.of(transcript), kinds, filter(_is_name, transcript.speakers))
+def find_in_transcript(tools: Tools, transcript: Transcript, kinds: Sequence[PiiKind] = PII) -> tuple[Entity, ...]:
+    """Find personal data in a transcript; names given to speakers count as names."""
+    return find(tools, SourceText.of(transcript), kinds, filter(_is_name, transcript.speakers))
 
 
-def redact_stored(tools: Tools, transcript: Transcript, mode: Mode, kinds: Sequence[PiiKind] = PII) -> Redaction:
-    """The text of a transcript without its personal data, and when that was said."""
-    entities = find_in(tools, transcript, kinds)
+def redact_stored(tools: Tools, transcript: Transcript, mode: Mode, kinds: Sequence[PiiKind] = PII) -> RedactedText:
+    """Remove the personal data from the text of a transcript, with the times when it was spoken."""
+    entities = find_in_transcript(tools, transcript, kinds)
     hidden = tuple(
-        Hidden(one.label, one.start, one.end, one.score, span.start, span.end)
+        RedactedEntity(one.label, one.start, one.end, one.score, span.start, span.end)
         for one, span in zip(entities, spoken(transcript, entities), strict=True)
     )
-    return Redaction(redacted(transcript.text, entities, written(mode)), hidden)
+    return RedactedText(redacted(transcript.text, entities, written(mode)), hidden)
 
 
 def spoken(transcript: Transcript, entities: Iterable[Entity]) -> tuple[Span, ...]:
-    """When each entity was said: the times of its words, or of whole segments where words have none."""
+    """Return when each entity was spoken: the times of its words, or of whole segments without words."""
     atoms = [atom for start, segment in _offsets(transcript) for atom in _atoms(segment, start)]
     return tuple(_time([span for start, end, span in atoms if start < one.end and one.start < end]) for one in entities)
 
@@ -144,7 +151,7 @@ def _time(spans: list[Span]) -> Span:
 
 
 def _offsets(transcript: Transcript) -> Iterator[tuple[int, Segment]]:
-    """Each segment, and where its text begins in the transcript's."""
+    """Yield each segment with the position of its text in the transcript's text."""
     start = 0
     for segment in transcript.segments:
         yield start, segment
@@ -152,7 +159,7 @@ def _offsets(transcript: Transcript) -> Iterator[tuple[int, Segment]]:
 
 
 def _atoms(segment: Segment, start: int) -> list[tuple[int, int, Span]]:
-    """Words with where they stand in the text, the space behind them included; or the segment itself."""
+    """Return the words with their positions in the text, including the space after them; or the segment itself."""
     words = placed(segment)
     if words is None:
         return [(start, start + len(segment.text) + 1, segment)]
@@ -160,7 +167,7 @@ def _atoms(segment: Segment, start: int) -> list[tuple[int, int, Span]]:
 
 
 def placed(segment: Segment) -> list[tuple[int, int, Word]] | None:
-    """The words with their places in the segment's text; None where they are not all of it."""
+    """Return the words with their positions in the segment's text; None if they do not cover it."""
     made, at = [], 0
     for word in segment.words:
         text = word.text.strip()
@@ -174,9 +181,9 @@ def placed(segment: Segment) -> list[tuple[int, int, Word]] | None:
 
 
 def redact_transcript(
-    transcript: Transcript, entities: tuple[Entity, ...], write: Written, kinds: Sequence[PiiKind] = PII
+    transcript: Transcript, entities: tuple[Entity, ...], write: Replacement, kinds: Sequence[PiiKind] = PII
 ) -> Transcript:
-    """A transcript without personal data: nor in its words, nor as speakers' names, nor in what was suppressed."""
+    """Remove personal data from a transcript: from text, words, speaker names, and what was suppressed."""
     names = _speakers(transcript.speakers) if "PERSON" in kinds else {}
     segments = tuple(_segment(segment, start, entities, write, names) for start, segment in _offsets(transcript))
     turns = tuple(replace(turn, speaker=names.get(turn.speaker, turn.speaker)) for turn in transcript.turns)
@@ -189,13 +196,13 @@ def _is_name(speaker: str) -> bool:
 
 
 def _speakers(shown: tuple[str, ...]) -> dict[str, str]:
-    """What speakers are called instead of their names: "Speaker 2" for the second one, if nobody else is called so."""
+    """Return replacements for speaker names: "Speaker 2" for the second one, unless another speaker has that name."""
     free = (name for number in range(1, 2 * len(shown) + 1) if (name := f"Speaker {number}") not in shown)
     return {name: next(free) if _is_name(name) else name for name in shown}
 
 
 def _segment(
-    segment: Segment, start: int, entities: tuple[Entity, ...], write: Written, names: dict[str, str]
+    segment: Segment, start: int, entities: tuple[Entity, ...], write: Replacement, names: dict[str, str]
 ) -> Segment:
     stop = start + len(segment.text)
     own = [
@@ -217,8 +224,8 @@ def _called(speaker: str | None, names: dict[str, str]) -> str | None:
     return None if speaker is None else names.get(speaker, speaker)
 
 
-def _words(text: str, words: list[tuple[int, int, Word]], own: list[Entity], write: Written) -> Iterator[Word]:
-    """The words, those of an entity as one."""
+def _words(text: str, words: list[tuple[int, int, Word]], own: list[Entity], write: Replacement) -> Iterator[Word]:
+    """Yield the words; the words of an entity become one."""
     at = 0
     while at < len(words):
         start, end, first = words[at]

@@ -1,4 +1,4 @@
-"""Whether what was taken out of a recording can still be heard: it is transcribed again around each place."""
+"""Verify a redacted recording: transcribe it again around each removed span."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Event, Segment, Span
 from stt_lab.weights import catalog
 from stt_lab.writing.tools import Tools
 
-AROUND = 3.0  # s of sound on both sides that is listened to again
-ROUNDS = 4  # the first one, and three with more taken out
-WIDER = 0.2  # s by which padding grows each time
-LEAST_LETTERS, LEAST_DIGITS = 3, 4  # of a word or a number, from which hearing it again means something
+AROUND = 3.0  # seconds of sound on both sides that are transcribed again
+ROUNDS = 4  # the first attempt, and three with wider spans
+WIDER = 0.2  # seconds by which padding grows each round
+LEAST_LETTERS, LEAST_DIGITS = 3, 4  # lengths from which a word or a number counts
 
 
 @dataclass(frozen=True)
-class Secret:
-    """What is to be gone, and where it was said."""
+class RemovedValue:
+    """A value that must no longer be audible, and where it was spoken."""
 
     value: str
     span: Span
@@ -35,34 +35,37 @@ class Secret:
 
 
 @dataclass(frozen=True)
-class Listener:
-    """Listens to a recording again."""
+class Relistener:
+    """Transcribes parts of a redacted recording again."""
 
     tools: Tools
     audio: Audio
     transcript: Transcript
     model: catalog.Model
     sound: Sound
-    folder: Path  # of temporary files
+    folder: Path  # for temporary files
 
-    def silenced(self, gone: Sequence[Secret]) -> tuple[Span, ...]:
-        """What to take out so that no secret is heard. Needs the device's slot; Unavailable when one still is."""
-        heard: list[tuple[Secret, list[Span]]] = []
+    def silenced(self, gone: Sequence[RemovedValue]) -> tuple[Span, ...]:
+        """Return the spans to replace so that no value is audible. The caller holds the device slot. Raises Unavailable
+        if a value remains audible."""
+        heard: list[tuple[RemovedValue, list[Span]]] = []
         for _ in range(ROUNDS):
             spans = padded(((one.span, one.padding) for one in gone), self.audio.duration)
             heard = list(self._heard(gone, spans))
             if not heard:
                 return spans
             wider = {one: replace(one, padding=one.padding + WIDER) for one, _ in heard}
-            places = [Secret(one.value, place) for one, found in heard for place in found]
+            places = [RemovedValue(one.value, place) for one, found in heard for place in found]
             gone = [*(wider.get(one, one) for one in gone), *places]
         where = ", ".join(f"{one.span.start:.1f} s" for one, _ in heard[:3])
         raise Unavailable(
-            f"The sound was not given out: what should be gone was still heard near {where}. Redact the text instead."
+            f"The recording cannot be redacted: removed words are still audible near {where}. Redact the text instead."
         )
 
-    def _heard(self, gone: Sequence[Secret], spans: tuple[Span, ...]) -> Iterator[tuple[Secret, list[Span]]]:
-        """The secrets that can be heard, and the words that they were heard in."""
+    def _heard(
+        self, gone: Sequence[RemovedValue], spans: tuple[Span, ...]
+    ) -> Iterator[tuple[RemovedValue, list[Span]]]:
+        """Yield the values that are still audible, with the spans of the words in which they were heard."""
         windows = padded(((span, AROUND) for span in spans), self.audio.duration)
         for number, window in enumerate(windows):
             words = self._listen(window, spans, number / len(windows), 1 / len(windows))
@@ -79,7 +82,7 @@ class Listener:
                 yield from (word for word in segment.words or (segment,) if word.overlap(window) > 0)
 
     def _listen(self, window: Span, spans: tuple[Span, ...], done: float, share: float) -> list[Word | Segment]:
-        """The words of a window of the silenced sound, with times in it."""
+        """Transcribe a window of the redacted sound; times count from its start."""
         start, stop = int(window.start * SAMPLE_RATE), int(window.end * SAMPLE_RATE)
         path = self.folder / f"{secrets.token_hex(16)}.pcm"
 
@@ -99,9 +102,9 @@ class Listener:
 
 
 def returns(value: str, heard: Sequence[str], left: Sequence[str]) -> list[int]:
-    """Numbers of the heard words in which a value is, beyond what `left` has of it; [] when it is gone.
+    """Return the indices of heard words that reveal a value, beyond what `left` says of it; [] if it is gone.
 
-    A value is heard where one of its words is, or four of its digits in a row, however they are spelt.
+    A word of the value reveals it, or four of its digits in a row, however they are spelled.
     """
     wanted = {word for word in _plain(value) if word.isalpha() and len(word) >= LEAST_LETTERS}
     expected = Counter(word for text in left for word in _plain(text))
@@ -112,7 +115,7 @@ def returns(value: str, heard: Sequence[str], left: Sequence[str]) -> list[int]:
 
 
 def _digits(value: str, heard: Sequence[str], left: Sequence[str]) -> Iterator[int]:
-    """Numbers of the heard words that make up digits of the value."""
+    """Yield the indices of heard words that make up digits of the value."""
     number, expected = (re.sub(r"\D", "", written(" ".join(texts)).text) for texts in ([value], left))
     form = written(" ".join(heard))
     starts = list(accumulate((len(text) + 1 for text in heard), initial=0))

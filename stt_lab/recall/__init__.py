@@ -1,8 +1,8 @@
-"""What a library is asked: its transcripts searched by meaning, talked about, and what was made of them kept.
+"""Work with stored transcripts: search by meaning, chat, and results that are made once.
 
-indexing.py  vectors of passages, in the background or when a question comes first
-finding.py   search over the library, by meaning and by words
-chat.py      questions about a transcript, with memory
-making.py    summaries and the like, made once
-values.py    what is answered
+indexing.py  vectors of passages, computed in the background or on the first question
+search.py    search over the library, by meaning and by words
+chat.py      questions about a transcript, with follow-ups
+results.py   summaries, analyses and documents, made once and stored
+values.py    answers
 """

@@ -1,4 +1,4 @@
-"""What is answered about a transcript."""
+"""Answers about a transcript."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Source:
-    """A segment of the transcript."""
+class ChatSource:
+    """A segment that supports an answer."""
 
     segment_order: int  # from 0
     segment_id: int
     text: str
-    score: float  # how near its passage is to the question, 0 to 1
+    score: float  # closeness of its passage to the question, 0 to 1
     start_time: float  # seconds
 
 
 @dataclass(frozen=True)
 class ChatAnswer:
+    """An answer to a question about a transcript."""
+
     answer: str
-    sources: tuple[Source, ...]  # what the answer rests on, the best first; () when the transcript does not say it
-    session_id: str  # send it with the next question, which may then refer to this one
-    model: str  # who answered; "extractive": nobody, these are the transcript's own words
-    found: bool  # whether the transcript answers it
-    nearest: tuple[Source, ...] = ()  # of a question that it does not answer
+    sources: tuple[ChatSource, ...]  # segments that support the answer, best first; () if there is none
+    session_id: str  # send it with a follow-up question
+    model: str  # id of the model; "extractive": quotes, no language model
+    found: bool  # the transcript answers the question
+    nearest: tuple[ChatSource, ...] = ()  # closest segments, if `found` is false
     warnings: tuple[str, ...] = ()

@@ -45,6 +45,7 @@ from stt_lab.registry.declaration import (
     per_minute,
     plain_type,
 )
+from stt_lab.registry.docstring import docstring
 from stt_lab.runtime import local_runtime
 from stt_lab.types import JobInfo
 
@@ -125,6 +126,7 @@ def operation(
             return present(op, context.gate.run(request, context), request.values)
 
         validated.__signature__ = op.signature  # type: ignore[attr-defined]  # with the job options
+        validated.__doc__ = docstring(op)
         validated.__annotations__ = {name: p.annotation for name, p in op.signature.parameters.items()}
         validated.__annotations__["return"] = op.signature.return_annotation
         return validated

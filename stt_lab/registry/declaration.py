@@ -82,11 +82,13 @@ class Presentation:
     """The form that a result gets after the gate: `make(result, parameters)`.
 
     `media_types` are those of its texts, beside JSON; `result` is the type before it, where it is not the function's.
+    `chosen_by` names the parameter that chooses the form, and its value that leaves the result as it is.
     """
 
     make: Callable[[Any, Mapping[str, Any]], Any]
     media_types: tuple[str, ...] = ()
     result: Any = None
+    chosen_by: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

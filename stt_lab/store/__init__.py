@@ -1,1 +1,2 @@
-"""The store: accounts, keys, credits, jobs and transcripts in SQLite or PostgreSQL. The only user of SQLAlchemy."""
+"""The store: accounts, keys, credits, jobs and transcripts in SQLite or PostgreSQL. Only this package uses
+SQLAlchemy."""

@@ -1,4 +1,4 @@
-"""Statements on chats about a transcript. Each runs in its caller's transaction; all of a caller are of one account."""
+"""Statements on chats about a transcript. Each runs in the caller's transaction, within one account."""
 
 from __future__ import annotations
 
@@ -9,40 +9,41 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from stt_lab.store.models import Chat, ChatMessage, Transcript, now
+from stt_lab.store.models import ChatMessageRow, ChatRow, TranscriptRow, now
 
 
 def find(session: Session, account_id: int, transcript_id: int, chat_id: str) -> bool:
-    same = (Chat.id == chat_id, Chat.account_id == account_id, Chat.transcript_id == transcript_id)
-    return session.scalar(select(Chat.id).where(*same)) is not None
+    """Return whether the chat exists, about this transcript of this account."""
+    same = (ChatRow.id == chat_id, ChatRow.account_id == account_id, ChatRow.transcript_id == transcript_id)
+    return session.scalar(select(ChatRow.id).where(*same)) is not None
 
 
 def messages(session: Session, chat_id: str, most: int) -> Sequence[tuple[str, str]]:
-    """The last questions and answers, the oldest of them first."""
-    wanted = select(ChatMessage.question, ChatMessage.answer).where(ChatMessage.chat_id == chat_id)
-    found = session.execute(wanted.order_by(ChatMessage.id.desc()).limit(most)).all()
+    """Return the last questions and answers, oldest first."""
+    wanted = select(ChatMessageRow.question, ChatMessageRow.answer).where(ChatMessageRow.chat_id == chat_id)
+    found = session.execute(wanted.order_by(ChatMessageRow.id.desc()).limit(most)).all()
     return [(row.question, row.answer) for row in reversed(found)]
 
 
 def add(session: Session, account_id: int, transcript_id: int, chat_id: str, message: dict[str, Any]) -> bool:
-    """A question with its answer, in a new chat where none has that name; False when the transcript is gone."""
-    here = select(Transcript.id).where(Transcript.id == transcript_id).with_for_update()
+    """Add a question with its answer, in a new chat if needed; return False if the transcript is gone."""
+    here = select(TranscriptRow.id).where(TranscriptRow.id == transcript_id).with_for_update()
     if session.scalar(here) is None:
         return False
     moment = now()
     if find(session, account_id, transcript_id, chat_id):
-        session.execute(update(Chat).where(Chat.id == chat_id).values(used=moment))
+        session.execute(update(ChatRow).where(ChatRow.id == chat_id).values(used=moment))
     else:
         row = {"id": chat_id, "account_id": account_id, "transcript_id": transcript_id, "used": moment}
-        session.execute(insert(Chat).values(**row))
-    session.execute(insert(ChatMessage).values(chat_id=chat_id, created=moment, **message))
+        session.execute(insert(ChatRow).values(**row))
+    session.execute(insert(ChatMessageRow).values(chat_id=chat_id, created=moment, **message))
     return True
 
 
 def shorten(session: Session, transcript_id: int, chat_id: str, most_chats: int, most_messages: int) -> None:
-    """Forget what is oldest: chats of the transcript, messages of the chat."""
-    _forget(session, Chat, Chat.transcript_id == transcript_id, Chat.used, most_chats)
-    _forget(session, ChatMessage, ChatMessage.chat_id == chat_id, ChatMessage.id, most_messages)
+    """Delete the oldest chats of the transcript and the oldest messages of the chat."""
+    _forget(session, ChatRow, ChatRow.transcript_id == transcript_id, ChatRow.used, most_chats)
+    _forget(session, ChatMessageRow, ChatMessageRow.chat_id == chat_id, ChatMessageRow.id, most_messages)
 
 
 def _forget(session: Session, table: Any, mine: Any, age: Any, most: int) -> None:

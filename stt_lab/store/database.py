@@ -1,4 +1,4 @@
-"""One database, SQLite or PostgreSQL: connections, transactions, migrations."""
+"""The database, SQLite or PostgreSQL: connections, transactions and migrations."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from stt_lab.settings import Settings
 __all__ = ["Database", "Session", "named_database", "open_database", "sqlite_file"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_S = 15  # how long a writer waits for the one before it
+BUSY_S = 15  # seconds that a writer waits for its predecessor
 POSTGRESQL = "postgresql+psycopg"
 DRIVERS = {"sqlite": "sqlite", "postgres": POSTGRESQL, "postgresql": POSTGRESQL, POSTGRESQL: POSTGRESQL}
 POOL = {"pool_size": 8, "max_overflow": 16, "pool_timeout": BUSY_S}
-MIGRATION_LOCK = 0x5774_1AB  # any number that no other program takes on this database
+MIGRATION_LOCK = 0x5774_1AB  # any number that no other program uses on this database
 _migrating = Lock()  # Alembic's context is global to the process
 
 
 class Database:
-    """Sessions on a database. Nothing connects before the first of them."""
+    """Sessions on a database. The first session connects."""
 
     def __init__(self, url: str | URL) -> None:
         self._url = _checked(url)
@@ -44,8 +44,8 @@ class Database:
         self._writers = sessionmaker(self._engine.execution_options(write=True), expire_on_commit=False)
 
     def migrate(self) -> None:
-        """Bring the tables to this version. Several servers may start at once: the first does it, the others wait."""
-        engine = _engine(self._url, foreign_keys=False)  # a table that is rebuilt must not take its children along
+        """Upgrade the tables to this version. Several servers may start at once: one upgrades, the others wait."""
+        engine = _engine(self._url, foreign_keys=False)  # rebuilding a table must not delete its child rows
         try:
             with _migrating, _clear_errors(), engine.execution_options(write=True).begin() as connection:
                 if self.dialect == "postgresql":
@@ -56,10 +56,10 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that may change rows: committed at the end, rolled back by an exception.
+        """Open a transaction that may change rows: committed at the end, rolled back by an exception.
 
-        SQLite takes its one write lock here, so what is read inside cannot change under the caller; PostgreSQL locks
-        rows that are read with `with_for_update`.
+        SQLite takes its single write lock here, so what is read inside cannot change meanwhile. PostgreSQL locks rows
+        that are read with `with_for_update`.
         """
         with _clear_errors(), self._writers.begin() as session:
             session.connection()  # begins now, not with the first statement
@@ -67,7 +67,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A transaction that only reads; on SQLite it sees one state and blocks nobody."""
+        """Open a read-only transaction; on SQLite it sees one state and blocks nobody."""
         with _clear_errors(), self._readers() as session:
             yield session
 
@@ -76,21 +76,22 @@ class Database:
 
 
 def open_database(settings: Settings) -> Database:
-    """The database of these settings, with the tables of this version."""
+    """Open the database of these settings, with the tables of this version."""
     database = named_database(settings)
     database.migrate()
     return database
 
 
 def named_database(settings: Settings) -> Database:
-    """The database of these settings as it is."""
+    """Open the database of these settings without migrations."""
     url = settings.database_url
     here = URL.create("sqlite", database=str(settings.data_dir / "stt_lab.db"))
     return Database(url.get_secret_value() if url else here)
 
 
 def sqlite_file(settings: Settings) -> Path | None:
-    """The file that STT_LAB_DATABASE_URL names; None for PostgreSQL, and where the database is the data directory's."""
+    """Return the file that STT_LAB_DATABASE_URL names; None for PostgreSQL, and for the default in the data
+    directory."""
     if settings.database_url is None:
         return None
     url = _checked(settings.database_url.get_secret_value())
@@ -98,17 +99,17 @@ def sqlite_file(settings: Settings) -> Path | None:
 
 
 def _checked(given: str | URL) -> URL:
-    """The address with its driver. Messages never show it: it may hold a password."""
+    """Return the URL with its driver. Errors never show it, because it may contain a password."""
     try:
         url = make_url(given)
         driver = DRIVERS[url.drivername]
     except (ArgumentError, ValueError, KeyError):
         raise BadInput(
-            "The setting STT_LAB_DATABASE_URL cannot be read: write it like postgresql://user:password@host:5432/name "
-            "or sqlite:////folder/stt_lab.db, with special characters of the password percent-encoded."
+            "The setting STT_LAB_DATABASE_URL is not a database URL. Write postgresql://user:password@host:5432/name "
+            "or sqlite:////folder/stt_lab.db; percent-encode special characters of the password."
         ) from None
     if driver == "sqlite" and url.database in (None, "", ":memory:"):
-        raise BadInput("The setting STT_LAB_DATABASE_URL names no file: write it like sqlite:////folder/stt_lab.db.")
+        raise BadInput("The setting STT_LAB_DATABASE_URL names no file. Write sqlite:////folder/stt_lab.db.")
     return url.set(drivername=driver)
 
 
@@ -118,8 +119,8 @@ def _engine(url: URL, foreign_keys: bool = True) -> Engine:
             return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10}, **POOL)
         except ModuleNotFoundError:
             raise BadInput(
-                "The setting STT_LAB_DATABASE_URL names PostgreSQL, whose driver is not here: "
-                "run `pip install 'stt_lab[postgres]'`."
+                "STT_LAB_DATABASE_URL names PostgreSQL, but its driver is not installed. "
+                "Run `pip install 'stt_lab[postgres]'`."
             ) from None
     engine = create_engine(url, connect_args={"timeout": BUSY_S}, **POOL)
     _prepare_sqlite(engine, foreign_keys)
@@ -127,19 +128,20 @@ def _engine(url: URL, foreign_keys: bool = True) -> Engine:
 
 
 def _prepare_sqlite(engine: Engine, foreign_keys: bool) -> None:
-    """A durable file of its owner's; transactions begin where SQLAlchemy says so, writers with the lock."""
+    """Make the file durable and private to its owner; transactions begin where SQLAlchemy says so, writers with the
+    lock."""
 
     @event.listens_for(engine, "do_connect")
     def make_file(dialect: Any, record: Any, args: Any, parameters: Any) -> None:
         path = Path(engine.url.database or "")
-        with suppress(OSError):  # it is there; or SQLite says that it cannot open the file
+        with suppress(OSError):  # the file exists, or SQLite reports why it cannot open it
             path.parent.mkdir(parents=True, exist_ok=True)
-            # exclusively: closing a file that is in use here would drop SQLite's locks on it, which are this process's
+            # exclusive: closing a file that is in use here would release this process's SQLite locks on it
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, record: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
+        connection.isolation_level = None  # the driver must not begin transactions itself
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
@@ -158,26 +160,26 @@ def _upgrade(connection: Connection) -> None:
         command.upgrade(config, "head")
     except CommandError as problem:
         raise Unavailable(
-            "The database was written by a newer version of stt_lab: "
-            "install that version, or restore the copy from before it."
+            "The database was written by a newer version of stt_lab. "
+            "Install that version, or restore a backup from before the upgrade."
         ) from problem
 
 
 @contextmanager
 def _clear_errors() -> Iterator[None]:
-    """A database that is away, busy or full is Unavailable; a mistake in a statement stays what it is."""
+    """Raise Unavailable if the database is unreachable, busy or full; other errors pass."""
     try:
         yield
     except PoolTimeout as problem:
-        raise Unavailable("The database has too much to do: try again in a few seconds.", retry_after=5) from problem
+        raise Unavailable("The database is overloaded. Retry in a few seconds.", retry_after=5) from problem
     except DBAPIError as problem:
         if not (problem.connection_invalidated or (isinstance(problem, OperationalError) and not _is_mistake(problem))):
             raise
         raise Unavailable(
-            "The database cannot be used now (unreachable, busy, or its disk is full): try again later.", retry_after=10
+            "The database is not available (unreachable, busy, or its disk is full). Retry later.", retry_after=10
         ) from problem
 
 
 def _is_mistake(problem: OperationalError) -> bool:
-    """SQLite reports unknown tables and bad syntax, also of a search, as operational."""
+    """Return whether a statement is wrong: SQLite reports unknown tables and bad syntax as operational errors."""
     return getattr(problem.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR

@@ -1,4 +1,4 @@
-"""What webhooks are still to be told: statements on the table of deliveries, each in its caller's transaction."""
+"""Statements on pending webhook deliveries. Each runs in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from datetime import timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from stt_lab.store.models import Delivery, now
-from stt_lab.store.queue import Row, get
+from stt_lab.store.models import DeliveryRow, now
+from stt_lab.store.queue import JobRow, get
 
 ATTEMPTS = 8
-FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)  # each three times the one before
-CLAIM = timedelta(minutes=1)  # after which another server may try: a delivery takes 10 s at most
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)  # each wait is three times the one before
+CLAIM = timedelta(minutes=1)  # then another server may try: an attempt takes 10 s at most
 
 
 @dataclass(frozen=True)
 class Due:
-    """A delivery that has been claimed for one attempt."""
+    """A delivery that is claimed for one attempt."""
 
     id: str
     attempt: int  # from 1
-    job: Row
+    job: JobRow
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """How an attempt went: the status of HTTP, or why there is none."""
+    """The outcome of an attempt: the HTTP status, or why there is none."""
 
     status: int | None
     error: str = ""
@@ -39,15 +39,16 @@ class Attempt:
 
 
 def add(session: Session, job_id: str) -> None:
-    session.add(Delivery(id=f"evt_{secrets.token_hex(16)}", job_id=job_id, next_attempt=now()))
+    """Add a delivery for a job; it is due now."""
+    session.add(DeliveryRow(id=f"evt_{secrets.token_hex(16)}", job_id=job_id, next_attempt=now()))
 
 
 def claim(session: Session) -> Due | None:
-    """The delivery that has been due the longest; nobody else gets it for a minute."""
+    """Claim the delivery that has been due longest; other servers skip it for a minute. None if none is due."""
     found = session.scalar(
-        select(Delivery)
-        .where(Delivery.next_attempt <= now())
-        .order_by(Delivery.next_attempt)
+        select(DeliveryRow)
+        .where(DeliveryRow.next_attempt <= now())
+        .order_by(DeliveryRow.next_attempt)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -61,7 +62,7 @@ def claim(session: Session) -> Due | None:
 
 
 def record(session: Session, due: Due, attempt: Attempt) -> None:
-    """Write how it went, and when to try again: in 10 s, 30 s, 90 s ... and not after the eighth time."""
+    """Store the outcome, and schedule the next attempt: after 10 s, 30 s, 90 s ..., none after the eighth."""
     wait = min(FIRST_WAIT * 3 ** (due.attempt - 1), LONGEST_WAIT)
     over = attempt.delivered or due.attempt >= ATTEMPTS
     values = {
@@ -70,13 +71,16 @@ def record(session: Session, due: Due, attempt: Attempt) -> None:
         "delivered": now() if attempt.delivered else None,
         "next_attempt": None if over else now() + wait,
     }
-    session.execute(update(Delivery).where(Delivery.id == due.id, Delivery.attempts == due.attempt).values(**values))
+    session.execute(
+        update(DeliveryRow).where(DeliveryRow.id == due.id, DeliveryRow.attempts == due.attempt).values(**values)
+    )
 
 
-def log(session: Session, job_id: str) -> list[Delivery]:
-    """The deliveries of a job."""
-    return list(session.scalars(select(Delivery).where(Delivery.job_id == job_id).order_by(Delivery.created)))
+def log(session: Session, job_id: str) -> list[DeliveryRow]:
+    """Return the deliveries of a job."""
+    return list(session.scalars(select(DeliveryRow).where(DeliveryRow.job_id == job_id).order_by(DeliveryRow.created)))
 
 
 def due(session: Session) -> bool:
-    return session.scalar(select(Delivery.id).where(Delivery.next_attempt <= now()).limit(1)) is not None
+    """Return whether any delivery is due."""
+    return session.scalar(select(DeliveryRow.id).where(DeliveryRow.next_attempt <= now()).limit(1)) is not None

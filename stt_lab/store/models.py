@@ -1,11 +1,11 @@
-"""The tables. Times are UTC, aware; what is secret is stored as a hash only.
+"""The tables. Times are in UTC with a time zone; secrets are stored only as hashes.
 
 tiers ─< accounts ─< api_keys ─< sessions   browsers that have signed in
               ├──< ledger          append-only: the sum of an account's entries is its balance
               ├──< jobs ─< deliveries
               └──< transcripts ─< segments
-                        ├── passages       vectors, to search by meaning
-                        ├──< kept_results  summaries and the like
+                        ├── passages       vectors, for search by meaning
+                        ├──< kept_results  stored summaries, analyses and documents
                         └──< chats ─< chat_messages
 """
 
@@ -31,14 +31,14 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-ADMINISTRATOR_ID, ANONYMOUS_ID = 1, 2  # accounts that the first migration makes
+ADMINISTRATOR_ID, ANONYMOUS_ID = 1, 2  # accounts that the first migration creates
 JOB_STATES = ("queued", "running", "done", "failed", "cancelled")
-Json = JSON(none_as_null=True)  # a missing value is NULL, not the word null
+Json = JSON(none_as_null=True)  # a missing value is NULL, not the JSON word null
 Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a plain INTEGER
 
 
 class Utc(TypeDecorator[datetime]):
-    """A time with its zone, also where the database keeps none (SQLite)."""
+    """A time in UTC with its zone, also on SQLite, which stores none."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -51,14 +51,14 @@ class Utc(TypeDecorator[datetime]):
             return None
         return (
             value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        )  # PostgreSQL: in its own zone
+        )  # PostgreSQL uses its own time zone
 
 
 def now() -> datetime:
     return datetime.now(UTC)
 
 
-NAMES = {  # of constraints, so that a migration can name what it changes
+NAMES = {  # of constraints, so that migrations can refer to them
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
@@ -71,20 +71,22 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: Utc, dict[str, Any]: Json, list[str]: Json, list[Any]: Json, bytes: LargeBinary}  # noqa: RUF012
 
 
-class Tier(Base):
-    """What accounts of a kind may use; None is no limit."""
+class TierRow(Base):
+    """Limits of a kind of account; None means unlimited."""
 
     __tablename__ = "tiers"
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
-    per_day: Mapped[int | None]  # transcriptions, for each client address
+    per_day: Mapped[int | None]  # transcriptions per client address
     minutes_per_month: Mapped[int | None]
     max_upload_mb: Mapped[int | None]
-    concurrent_jobs: Mapped[int | None]  # queued and running; for each client address where per_day is set
+    concurrent_jobs: Mapped[int | None]  # queued and running; per client address if per_day is set
     takes_credits: Mapped[bool] = mapped_column(default=False)
 
 
-class Account(Base):
+class AccountRow(Base):
+    """An account."""
+
     __tablename__ = "accounts"
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -97,7 +99,9 @@ class Account(Base):
     created: Mapped[datetime] = mapped_column(default=now)
 
 
-class ApiKey(Base):
+class ApiKeyRow(Base):
+    """An API key; only its hash is stored."""
+
     __tablename__ = "api_keys"
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -111,7 +115,7 @@ class ApiKey(Base):
     revoked: Mapped[datetime | None]
 
 
-class PageSession(Base):
+class SessionRow(Base):
     """A browser that has signed in on the page."""
 
     __tablename__ = "sessions"
@@ -125,24 +129,24 @@ class PageSession(Base):
     expires: Mapped[datetime]
 
 
-class LedgerEntry(Base):
+class LedgerRow(Base):
     """A change of credits and of used minutes. Never changed, never deleted.
 
-    kinds: grant (+credits), reserve (-credits, +minutes), settle (0 and 0: the work succeeded), release (what the
-    reservation took, given back).
+    Kinds: grant (+credits), reserve (-credits, +minutes), settle (0 and 0: the work succeeded), release (returns what
+    was reserved).
     """
 
     __tablename__ = "ledger"
     __table_args__ = (
-        UniqueConstraint("job_id", "kind"),  # nothing is charged or given back twice
+        UniqueConstraint("job_id", "kind"),  # no job is charged or refunded twice
         Index("ledger_by_account", "account_id", "created"),
         Index("ledger_by_client", "client", "created"),
-        Index("ledger_balance", "account_id", "credits"),  # the sum is read from it alone
+        Index("ledger_balance", "account_id", "credits"),  # the balance is computed from this index alone
     )
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
-    client: Mapped[str] = mapped_column(String(64), default="")  # keyed hash of the address of an anonymous caller
+    client: Mapped[str] = mapped_column(String(64), default="")  # keyed hash of an anonymous caller's address
     job_id: Mapped[str | None] = mapped_column(String(40))
     operation: Mapped[str | None] = mapped_column(String(60))
     kind: Mapped[str] = mapped_column(String(12))
@@ -153,7 +157,7 @@ class LedgerEntry(Base):
 
 
 class Job(Base):
-    """A long operation: the queue is this table."""
+    """A job; this table is the queue."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -172,65 +176,71 @@ class Job(Base):
     state: Mapped[str] = mapped_column(String(10), default="queued")
     stage: Mapped[str] = mapped_column(String(20), default="queued")
     percent: Mapped[float] = mapped_column(default=0.0)  # of the whole job
-    eta_s: Mapped[float | None]  # seconds that the rest is expected to take
-    error: Mapped[dict[str, Any] | None]  # {"error", "code", "status"} of a failed one
-    result: Mapped[dict[str, Any] | None]  # of a job that is not in the library; kept for a day
+    eta_s: Mapped[float | None]  # seconds remaining, estimated
+    error: Mapped[dict[str, Any] | None]  # {"error", "code", "status"} of a failed job
+    result: Mapped[dict[str, Any] | None]  # of a job outside the library; kept for a day
     transcript_id: Mapped[int | None] = mapped_column(ForeignKey("transcripts.id", ondelete="SET NULL"), index=True)
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     attempts: Mapped[int] = mapped_column(default=0)
-    worker: Mapped[str | None] = mapped_column(String(80))  # who has it
-    lease_until: Mapped[datetime | None]  # after it anybody may take the job over
+    worker: Mapped[str | None] = mapped_column(String(80))  # worker that runs the job
+    lease_until: Mapped[datetime | None]  # afterwards any worker may take over the job
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
-    fingerprint: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of the request that came with that key
+    fingerprint: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of the request with that key
     webhook_url: Mapped[str | None] = mapped_column(Text)
     created: Mapped[datetime] = mapped_column(default=now)
     started: Mapped[datetime | None]
     finished: Mapped[datetime | None]
 
 
-class Delivery(Base):
-    """An attempt to tell a webhook how a job ended."""
+class DeliveryRow(Base):
+    """A webhook delivery that reports how a job ended."""
 
     __tablename__ = "deliveries"
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
     attempts: Mapped[int] = mapped_column(default=0)
-    next_attempt: Mapped[datetime | None] = mapped_column(index=True)  # None: delivered, or given up
-    status: Mapped[int | None]  # of HTTP, of the last answer
+    next_attempt: Mapped[datetime | None] = mapped_column(index=True)  # None: delivered or given up
+    status: Mapped[int | None]  # HTTP status of the last attempt
     error: Mapped[str] = mapped_column(String(200), default="")
     delivered: Mapped[datetime | None]
     created: Mapped[datetime] = mapped_column(default=now)
 
 
-class Transcript(Base):
-    """A recording in somebody's library, from the moment that its job is accepted."""
+class TranscriptRow(Base):
+    """A transcript in a library; it exists from the moment its job is accepted."""
 
     __tablename__ = "transcripts"
     __table_args__ = (
-        Index("transcripts_newest", "account_id", "created", "id", "status", "language"),  # all that a list chooses by
-        {"sqlite_autoincrement": True},  # the number of a deleted one is never given again
+        Index(
+            "transcripts_newest", "account_id", "created", "id", "status", "language"
+        ),  # all columns that a list filters and sorts by
+        {"sqlite_autoincrement": True},  # numbers of deleted transcripts are never reused
     )
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     slug: Mapped[str] = mapped_column(String(60), unique=True)
     title: Mapped[str] = mapped_column(String(255), default="")
-    status: Mapped[str] = mapped_column(String(10), default="queued")  # a job's state
+    status: Mapped[str] = mapped_column(String(10), default="queued")  # state of its job
     error: Mapped[str | None] = mapped_column(Text)
     language: Mapped[str | None] = mapped_column(String(8))
     duration: Mapped[float] = mapped_column(default=0.0)  # seconds
     model: Mapped[str] = mapped_column(String(60), default="")
     words: Mapped[int] = mapped_column(default=0)
-    speakers: Mapped[list[str]] = mapped_column(default=list)  # names as shown, in order of appearance
-    names: Mapped[dict[str, Any]] = mapped_column(default=dict)  # speaker in segments and details -> name as shown
-    audio: Mapped[str | None] = mapped_column(String(80))  # name of the kept upload inside the data directory
+    speakers: Mapped[list[str]] = mapped_column(default=list)  # displayed names, in order of appearance
+    names: Mapped[dict[str, Any]] = mapped_column(default=dict)  # speaker label -> displayed name
+    audio: Mapped[str | None] = mapped_column(String(80))  # file name of the recording in the data directory
     created: Mapped[datetime] = mapped_column(default=now)
     finished: Mapped[datetime | None]
-    details: Mapped[dict[str, Any]] = mapped_column(default=dict)  # warnings, suppressed, turns, provenance; last: long
+    details: Mapped[dict[str, Any]] = mapped_column(
+        default=dict
+    )  # warnings, suppressed, turns, provenance; last column because it is long
 
 
-class Segment(Base):
+class SegmentRow(Base):
+    """A segment of a transcript."""
+
     __tablename__ = "segments"
     __table_args__ = (UniqueConstraint("transcript_id", "position"),)
 
@@ -244,40 +254,40 @@ class Segment(Base):
     words: Mapped[list[Any]] = mapped_column(default=list)  # rows of text, start, end, confidence, speaker
 
 
-# What is made of transcripts, and goes with them
+# Data made from transcripts, and deleted with them
 
 
-class Passages(Base):
-    """The passages of a transcript that is done: one row has all, since a search by meaning reads them all."""
+class PassagesRow(Base):
+    """The passages of a finished transcript: all in one row, because a search by meaning reads them all."""
 
     __tablename__ = "passages"
 
     transcript_id: Mapped[int] = mapped_column(ForeignKey("transcripts.id", ondelete="CASCADE"), primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
-    revision: Mapped[int] = mapped_column(default=1)  # of the transcript: counts what changes its text or its names
-    due: Mapped[datetime | None] = mapped_column(index=True)  # when to make vectors; None: made of this revision
+    revision: Mapped[int] = mapped_column(default=1)  # counts changes of text or names
+    due: Mapped[datetime | None] = mapped_column(index=True)  # when to compute vectors; None: they match this revision
     attempts: Mapped[int] = mapped_column(default=0)
-    model: Mapped[str] = mapped_column(String(60), default="")  # that made the vectors
-    places: Mapped[bytes | None]  # int32 (passages, 2): position of the first and of the last segment
-    vectors: Mapped[bytes | None]  # float16 (passages, dimensions), of unit length
+    model: Mapped[str] = mapped_column(String(60), default="")  # model of the vectors
+    places: Mapped[bytes | None]  # int32 (passages, 2): positions of the first and last segment
+    vectors: Mapped[bytes | None]  # float16 (passages, dimensions), unit length
 
 
-class KeptResult(Base):
-    """A summary, an analysis or a document of a transcript."""
+class KeptResultRow(Base):
+    """A stored summary, analysis or document of a transcript."""
 
     __tablename__ = "kept_results"
 
     transcript_id: Mapped[int] = mapped_column(ForeignKey("transcripts.id", ondelete="CASCADE"), primary_key=True)
-    key: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256 of what was asked for
-    script: Mapped[str] = mapped_column(String(64))  # SHA-256 of text, names and times that it was made of
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256 of the request
+    script: Mapped[str] = mapped_column(String(64))  # SHA-256 of the text, names and times that it was made from
     kind: Mapped[str] = mapped_column(String(20))
     model: Mapped[str] = mapped_column(String(80))
     result: Mapped[dict[str, Any]]
     created: Mapped[datetime] = mapped_column(default=now)
 
 
-class Chat(Base):
-    """Questions of an account about one of its transcripts."""
+class ChatRow(Base):
+    """A chat of an account about one of its transcripts."""
 
     __tablename__ = "chats"
     __table_args__ = (Index("chats_of_transcript", "transcript_id", "used"),)
@@ -288,7 +298,9 @@ class Chat(Base):
     used: Mapped[datetime] = mapped_column(default=now)
 
 
-class ChatMessage(Base):
+class ChatMessageRow(Base):
+    """A question of a chat with its answer."""
+
     __tablename__ = "chat_messages"
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)

@@ -1,4 +1,4 @@
-"""Transcripts as rows, and back again without loss."""
+"""Convert transcripts to rows and back, without loss."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from stt_lab.store.transcripts import Row
+from stt_lab.store.transcripts import TranscriptHeader
 from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Word
 
-Names = Mapping[str, str]  # speaker as the engines say -> as shown
+Names = Mapping[str, str]  # speaker label of the engines -> displayed name
 
 
 def columns(transcript: Transcript) -> dict[str, Any]:
-    """Of the transcript's own row; every speaker is shown by its label at first."""
+    """Return the columns of a transcript's row; at first every speaker is displayed by its label."""
     words = (sum(bool(word.plain) for word in item.words) or len(item.text.split()) for item in transcript.segments)
     return {
         "language": transcript.language,
@@ -32,7 +32,7 @@ def columns(transcript: Transcript) -> dict[str, Any]:
 
 
 def _labels(transcript: Transcript) -> list[str | None]:
-    """All that a speaker is called by anywhere; who only makes noise has turns and no word."""
+    """Return every speaker label that occurs anywhere; a speaker who only makes noise has turns and no word."""
     segments = transcript.segments
     words = [word.speaker for segment in segments for word in segment.words]
     return [
@@ -44,24 +44,26 @@ def _labels(transcript: Transcript) -> list[str | None]:
 
 
 def segment_row(segment: Segment) -> dict[str, Any]:
+    """Return the columns of a segment's row."""
     words = [_word_row(word, segment.speaker) for word in segment.words]
     text = storable(segment.text)
     return {"start": segment.start, "end": segment.end, "speaker": segment.speaker, "text": text, "words": words}
 
 
 def _word_row(word: Word, speaker: str | None) -> tuple[Any, ...]:
-    """Text, start, end, then the confidence, if any; last the speaker, where it is not that of the segment."""
+    """Return text, start and end, then the confidence, if any; last the speaker, if it differs from the segment's."""
     if word.speaker != speaker:
         return word.text, word.start, word.end, word.confidence, word.speaker
     return (word.text, word.start, word.end, *(() if word.confidence is None else (word.confidence,)))
 
 
 def storable(text: str) -> str:
-    """Without what no database takes in a text: NUL and lone surrogates."""
+    """Remove what no database accepts in a text: NUL and lone surrogates."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def transcript(row: Row, details: Mapping[str, Any], segments: Iterable[Segment]) -> Transcript:
+def transcript(row: TranscriptHeader, details: Mapping[str, Any], segments: Iterable[Segment]) -> Transcript:
+    """Make a transcript of its row, its details and its segments."""
     return Transcript(
         language=row.language,
         duration=row.duration,
@@ -76,7 +78,7 @@ def transcript(row: Row, details: Mapping[str, Any], segments: Iterable[Segment]
 
 
 def segment(found: Any, names: Names) -> Segment:
-    """`found` has start, end, speaker, text and words."""
+    """Make a segment of a row with start, end, speaker, text and words."""
     words = tuple(_word(found.speaker, names, *word) for word in found.words)
     return Segment(found.start, found.end, found.text, words, shown(found.speaker, names))
 
@@ -94,4 +96,5 @@ def _word(
 
 
 def shown(label: str | None, names: Names) -> str | None:
+    """Return the displayed name of a speaker label."""
     return None if label is None else names[label]

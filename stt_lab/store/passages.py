@@ -1,4 +1,4 @@
-"""Statements on passages: which transcripts wait for vectors, and what is near to one. In the caller's transaction."""
+"""Statements on passages: pending transcripts and stored vectors. Each runs in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from sqlalchemy import func, insert, null, select, update
 from sqlalchemy.orm import Session
 
-from stt_lab.store.models import Passages, now
+from stt_lab.store.models import PassagesRow, now
 
 LEASE = timedelta(minutes=5)  # a transcript of 8 hours takes a fraction of it
-PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 10, 60, 600))  # after attempts that failed
+PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 10, 60, 600))  # after failed attempts
 BATCH = 500  # rows that a search has in memory at once
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """A transcript without vectors of its present text and names."""
+class PendingTranscript:
+    """A transcript without vectors for its present text and names."""
 
     transcript_id: int
     account_id: int
@@ -27,86 +27,91 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Vectors:
-    """Of one transcript, as stored."""
+class StoredVectors:
+    """The vectors of one transcript, as stored."""
 
     transcript_id: int
     vectors: bytes
 
 
 def await_vectors(session: Session, transcript_id: int, account_id: int, *, same_text: bool = False) -> None:
-    """The transcript, whose row the caller has locked, is done, or has changed; old vectors serve while texts hold."""
-    changed: dict[str, Any] = {"revision": Passages.revision + 1, "due": now(), "attempts": 0}
+    """Mark a transcript, whose row the caller has locked, as pending; old vectors remain if the text is the same."""
+    changed: dict[str, Any] = {"revision": PassagesRow.revision + 1, "due": now(), "attempts": 0}
     changed |= {} if same_text else {"places": null(), "vectors": null()}
-    row = update(Passages).where(Passages.transcript_id == transcript_id)
+    row = update(PassagesRow).where(PassagesRow.transcript_id == transcript_id)
     if not session.execute(row.values(**changed)).rowcount:  # type: ignore[attr-defined]
-        session.execute(insert(Passages).values(transcript_id=transcript_id, account_id=account_id, due=now()))
+        session.execute(insert(PassagesRow).values(transcript_id=transcript_id, account_id=account_id, due=now()))
 
 
 def waits(session: Session) -> bool:
-    return session.scalar(select(Passages.transcript_id).where(Passages.due <= now()).limit(1)) is not None
+    """Return whether a transcript is pending."""
+    return session.scalar(select(PassagesRow.transcript_id).where(PassagesRow.due <= now()).limit(1)) is not None
 
 
-def claim(session: Session) -> Waiting | None:
-    """What has waited longest; nobody else gets it for a while."""
-    columns = (Passages.transcript_id, Passages.account_id, Passages.revision)
-    wanted = select(*columns).where(Passages.due <= now()).order_by(Passages.due).limit(1)
+def claim(session: Session) -> PendingTranscript | None:
+    """Claim the transcript that has been pending longest; other servers skip it for a while."""
+    columns = (PassagesRow.transcript_id, PassagesRow.account_id, PassagesRow.revision)
+    wanted = select(*columns).where(PassagesRow.due <= now()).order_by(PassagesRow.due).limit(1)
     found = session.execute(wanted.with_for_update(skip_locked=True)).one_or_none()
     if found is None:
         return None
-    taken = {"due": now() + LEASE, "attempts": Passages.attempts + 1}
-    session.execute(update(Passages).where(Passages.transcript_id == found.transcript_id).values(**taken))
-    return Waiting(*found)
+    taken = {"due": now() + LEASE, "attempts": PassagesRow.attempts + 1}
+    session.execute(update(PassagesRow).where(PassagesRow.transcript_id == found.transcript_id).values(**taken))
+    return PendingTranscript(*found)
 
 
-def postpone(session: Session, waiting: Waiting) -> None:
-    """It could not be done: later again."""
-    same = (Passages.transcript_id == waiting.transcript_id, Passages.revision == waiting.revision)
-    attempts = session.scalar(select(Passages.attempts).where(*same)) or 1
+def postpone(session: Session, waiting: PendingTranscript) -> None:
+    """Retry later, after a growing pause."""
+    same = (PassagesRow.transcript_id == waiting.transcript_id, PassagesRow.revision == waiting.revision)
+    attempts = session.scalar(select(PassagesRow.attempts).where(*same)) or 1
     pause = PAUSES[min(attempts, len(PAUSES)) - 1]
-    session.execute(update(Passages).where(*same, Passages.due.is_not(None)).values(due=now() + pause))
+    session.execute(update(PassagesRow).where(*same, PassagesRow.due.is_not(None)).values(due=now() + pause))
 
 
 def release(session: Session) -> None:
-    """Whoever had claimed something is gone."""
-    session.execute(update(Passages).where(Passages.due > now()).values(due=now()))
+    """Release all claims."""
+    session.execute(update(PassagesRow).where(PassagesRow.due > now()).values(due=now()))
 
 
 def revision(session: Session, transcript_id: int) -> int | None:
-    return session.scalar(select(Passages.revision).where(Passages.transcript_id == transcript_id))
+    """Return the revision of a transcript, or None."""
+    return session.scalar(select(PassagesRow.revision).where(PassagesRow.transcript_id == transcript_id))
 
 
-def put(session: Session, waiting: Waiting, model: str, places: bytes, vectors: bytes) -> None:
-    """Store what was made of a revision; nothing when the transcript has changed or gone meanwhile."""
-    same = (Passages.transcript_id == waiting.transcript_id, Passages.revision == waiting.revision)
+def put(session: Session, waiting: PendingTranscript, model: str, places: bytes, vectors: bytes) -> None:
+    """Store vectors of a revision; does nothing if the transcript has changed or is gone."""
+    same = (PassagesRow.transcript_id == waiting.transcript_id, PassagesRow.revision == waiting.revision)
     made = {"model": model, "places": places, "vectors": vectors, "due": None, "attempts": 0}
-    session.execute(update(Passages).where(*same).values(**made))
+    session.execute(update(PassagesRow).where(*same).values(**made))
 
 
 def get(session: Session, transcript_id: int) -> tuple[bytes, bytes] | None:
-    """Places and vectors, when they are of the present revision."""
-    wanted = select(Passages.places, Passages.vectors).where(Passages.transcript_id == transcript_id)
-    found = session.execute(wanted.where(Passages.due.is_(None), Passages.vectors.is_not(None))).one_or_none()
+    """Return ranges and vectors if they match the present revision."""
+    wanted = select(PassagesRow.places, PassagesRow.vectors).where(PassagesRow.transcript_id == transcript_id)
+    found = session.execute(wanted.where(PassagesRow.due.is_(None), PassagesRow.vectors.is_not(None))).one_or_none()
     return None if found is None else (found.places, found.vectors)
 
 
 def places(session: Session, ids: Sequence[int]) -> dict[int, bytes]:
-    found = session.execute(select(Passages.transcript_id, Passages.places).where(Passages.transcript_id.in_(ids)))
+    """Return the ranges of passages by transcript."""
+    found = session.execute(
+        select(PassagesRow.transcript_id, PassagesRow.places).where(PassagesRow.transcript_id.in_(ids))
+    )
     return {row.transcript_id: row.places for row in found if row.places is not None}
 
 
-def all_vectors(session: Session, account_id: int) -> Iterator[list[Vectors]]:
-    """Of all transcripts of an account that have any, some at a time, the latest first."""
-    mine = select(Passages.transcript_id, Passages.vectors).where(Passages.account_id == account_id)
-    wanted = mine.where(Passages.vectors.is_not(None)).order_by(Passages.transcript_id.desc())
+def all_vectors(session: Session, account_id: int) -> Iterator[list[StoredVectors]]:
+    """Yield the vectors of all transcripts of an account in batches, newest first."""
+    mine = select(PassagesRow.transcript_id, PassagesRow.vectors).where(PassagesRow.account_id == account_id)
+    wanted = mine.where(PassagesRow.vectors.is_not(None)).order_by(PassagesRow.transcript_id.desc())
     for rows in session.execute(wanted.execution_options(yield_per=BATCH)).partitions():
-        yield [Vectors(row.transcript_id, row.vectors or b"") for row in rows]
+        yield [StoredVectors(row.transcript_id, row.vectors or b"") for row in rows]
 
 
 def counts(session: Session, account_id: int) -> tuple[int, int]:
-    """How many transcripts of an account are done, and how many of them have vectors."""
+    """Return how many transcripts of an account are done, and how many of them have vectors."""
     return tuple(  # type: ignore[return-value]
         session.execute(
-            select(func.count(), func.count(Passages.vectors)).where(Passages.account_id == account_id)
+            select(func.count(), func.count(PassagesRow.vectors)).where(PassagesRow.account_id == account_id)
         ).one()
     )

@@ -1,4 +1,4 @@
-"""What accounts and credits ask the database; each function works inside its caller's transaction."""
+"""Queries on accounts, keys, the ledger and jobs. Each runs in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -13,58 +13,58 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from stt_lab.errors import BadInput, NotFound
-from stt_lab.store.models import Account, ApiKey, Job, LedgerEntry, Tier
+from stt_lab.store.models import AccountRow, ApiKeyRow, Job, LedgerRow, TierRow
 
 ACTIVE = ("queued", "running")
 LARGEST_ID = 2**63 - 1
 
 
-# -- accounts and keys
+# Accounts and keys
 
 
-def account(session: Session, account_id: int, *, lock: bool = False) -> Account:
-    """The account; with `lock` nobody else changes its jobs or ledger until this transaction ends.
+def account(session: Session, account_id: int, *, lock: bool = False) -> AccountRow:
+    """Return an account; with `lock` its jobs and ledger cannot change until this transaction ends. Raises NotFound.
 
-    The lock leaves the key of the row alone: rows that refer to the account can still be inserted beside it.
+    The lock leaves the key of the row alone, so rows that refer to the account can still be inserted.
     """
     wanted = {"key_share": True} if lock else None
-    row = session.get(Account, account_id, with_for_update=wanted) if 0 < account_id <= LARGEST_ID else None
+    row = session.get(AccountRow, account_id, with_for_update=wanted) if 0 < account_id <= LARGEST_ID else None
     if row is None:
-        raise NotFound(f"There is no account {account_id}.")
+        raise NotFound(f"Account {account_id} was not found.")
     return row
 
 
-def account_named(session: Session, name: str) -> Account | None:
-    return session.scalars(select(Account).where(Account.name == name)).one_or_none()
+def account_named(session: Session, name: str) -> AccountRow | None:
+    return session.scalars(select(AccountRow).where(AccountRow.name == name)).one_or_none()
 
 
-def accounts(session: Session) -> Sequence[Account]:
-    return session.scalars(select(Account).order_by(Account.id)).all()
+def accounts(session: Session) -> Sequence[AccountRow]:
+    return session.scalars(select(AccountRow).order_by(AccountRow.id)).all()
 
 
-def tiers(session: Session) -> Sequence[Tier]:
-    return session.scalars(select(Tier).order_by(Tier.name)).all()
+def tiers(session: Session) -> Sequence[TierRow]:
+    return session.scalars(select(TierRow).order_by(TierRow.name)).all()
 
 
-def keys(session: Session, account_id: int, *, revoked: bool = False) -> Sequence[ApiKey]:
-    """Those that are valid, oldest first; or all."""
-    own = select(ApiKey).where(ApiKey.account_id == account_id).order_by(ApiKey.id)
-    return session.scalars(own if revoked else own.where(ApiKey.revoked.is_(None))).all()
+def keys(session: Session, account_id: int, *, revoked: bool = False) -> Sequence[ApiKeyRow]:
+    """Return the valid keys, oldest first; with `revoked` all keys."""
+    own = select(ApiKeyRow).where(ApiKeyRow.account_id == account_id).order_by(ApiKeyRow.id)
+    return session.scalars(own if revoked else own.where(ApiKeyRow.revoked.is_(None))).all()
 
 
-def keys_with_prefix(session: Session, prefix: str) -> Sequence[ApiKey]:
-    return session.scalars(select(ApiKey).where(ApiKey.prefix == prefix, ApiKey.revoked.is_(None))).all()
+def keys_with_prefix(session: Session, prefix: str) -> Sequence[ApiKeyRow]:
+    return session.scalars(select(ApiKeyRow).where(ApiKeyRow.prefix == prefix, ApiKeyRow.revoked.is_(None))).all()
 
 
 def touch(session: Session, key_id: int, now: datetime, before: datetime) -> None:
-    """The key was used now, unless somebody has noted so since `before`."""
-    old = or_(ApiKey.last_used.is_(None), ApiKey.last_used <= before)
-    session.execute(update(ApiKey).where(ApiKey.id == key_id, old).values(last_used=now))
+    """Record that a key was used now, unless that was recorded since `before`."""
+    old = or_(ApiKeyRow.last_used.is_(None), ApiKeyRow.last_used <= before)
+    session.execute(update(ApiKeyRow).where(ApiKeyRow.id == key_id, old).values(last_used=now))
 
 
 @contextmanager
 def unique(session: Session, sentence: str) -> Iterator[None]:
-    """What is written inside must not be there already: BadInput with this sentence if it is."""
+    """Raise BadInput with this sentence if the rows written inside violate a constraint."""
     try:
         yield
         session.flush()
@@ -72,12 +72,12 @@ def unique(session: Session, sentence: str) -> Iterator[None]:
         raise BadInput(sentence) from None
 
 
-# -- ledger and jobs
+# Ledger and jobs
 
 
 @dataclass(frozen=True)
 class Used:
-    """What one operation took on one day."""
+    """What one operation used on one day."""
 
     day: date
     operation: str
@@ -87,27 +87,27 @@ class Used:
 
 
 def balance(session: Session, account_id: int) -> int:
-    entries = select(func.sum(LedgerEntry.credits)).where(LedgerEntry.account_id == account_id)
+    entries = select(func.sum(LedgerRow.credits)).where(LedgerRow.account_id == account_id)
     return session.scalar(entries) or 0
 
 
-def entries(session: Session, account_id: int, limit: int, offset: int) -> Sequence[LedgerEntry]:
-    """Newest first."""
-    own = select(LedgerEntry).where(LedgerEntry.account_id == account_id)
+def entries(session: Session, account_id: int, limit: int, offset: int) -> Sequence[LedgerRow]:
+    """Return ledger entries, newest first."""
+    own = select(LedgerRow).where(LedgerRow.account_id == account_id)
     return session.scalars(
-        own.order_by(LedgerEntry.created.desc(), LedgerEntry.id.desc()).limit(limit).offset(offset)
+        own.order_by(LedgerRow.created.desc(), LedgerRow.id.desc()).limit(limit).offset(offset)
     ).all()
 
 
-def entries_of_job(session: Session, job_id: str) -> dict[str, LedgerEntry]:
-    """By kind: a job has at most one of each."""
-    return {entry.kind: entry for entry in session.scalars(select(LedgerEntry).where(LedgerEntry.job_id == job_id))}
+def entries_of_job(session: Session, job_id: str) -> dict[str, LedgerRow]:
+    """Return the entries of a job by kind; it has at most one of each."""
+    return {entry.kind: entry for entry in session.scalars(select(LedgerRow).where(LedgerRow.job_id == job_id))}
 
 
 def owner(session: Session, job_id: str) -> int | None:
-    """The account of a job, or of a reservation for work that is no job."""
+    """Return the account of a job, or of a reservation without a job."""
     of_job = session.scalar(select(Job.account_id).where(Job.id == job_id))
-    reserved = select(LedgerEntry.account_id).where(LedgerEntry.job_id == job_id, LedgerEntry.kind == "reserve")
+    reserved = select(LedgerRow.account_id).where(LedgerRow.job_id == job_id, LedgerRow.kind == "reserve")
     return of_job or session.scalar(reserved)
 
 
@@ -117,13 +117,13 @@ def job_has_ended(session: Session, job_id: str) -> bool:
 
 
 def active_jobs(session: Session, account_id: int, client: str | None) -> int:
-    """Queued and running jobs of an account, or of one client of it."""
+    """Count the queued and running jobs of an account, or of one of its clients."""
     return session.scalar(select(func.count()).select_from(_active(account_id, client).subquery())) or 0
 
 
 def counted_jobs(session: Session, account_id: int, client: str, since: datetime) -> int:
-    """Jobs of a client that took minutes since then or are in flight; one that is both counts once."""
-    reserved = _reserved(account_id, since, LedgerEntry.job_id).where(LedgerEntry.client == client)
+    """Count the jobs of a client that used minutes since then or are in progress; each counts once."""
+    reserved = _reserved(account_id, since, LedgerRow.job_id).where(LedgerRow.client == client)
     both = reserved.union(_active(account_id, client)).subquery()
     return session.scalar(select(func.count()).select_from(both)) or 0
 
@@ -134,13 +134,13 @@ def minutes(session: Session, account_id: int, since: datetime) -> int:
 
 
 def usage(session: Session, account_id: int, since: datetime) -> list[Used]:
-    """By day (UTC) and operation."""
+    """Return usage by day (UTC) and operation."""
     postgresql = session.get_bind().dialect.name == "postgresql"
-    created: ColumnElement[datetime] = LedgerEntry.created.expression
+    created: ColumnElement[datetime] = LedgerRow.created.expression
     day = func.date(func.timezone("UTC", created) if postgresql else created)
     sums = func.sum(_taken("minutes")), -func.sum(_taken("credits")), func.count()
     rows = session.execute(
-        _reserved(account_id, since, day, LedgerEntry.operation, *sums).group_by(day, LedgerEntry.operation)
+        _reserved(account_id, since, day, LedgerRow.operation, *sums).group_by(day, LedgerRow.operation)
     )
     return [Used(date.fromisoformat(str(day)), operation or "", *taken) for day, operation, *taken in rows]
 
@@ -150,19 +150,19 @@ def _active(account_id: int, client: str | None) -> Select[str]:
     return own if client is None else own.where(Job.client == client)
 
 
-_settled = aliased(LedgerEntry)
+_settled = aliased(LedgerRow)
 
 
 def _taken(column: str) -> ColumnElement[int]:
     """Minutes or credits of a reservation as they were settled, where they were."""
     difference: ColumnElement[int] = func.coalesce(getattr(_settled, column), 0)
-    return getattr(LedgerEntry, column) + difference  # type: ignore[no-any-return]
+    return getattr(LedgerRow, column) + difference  # type: ignore[no-any-return]
 
 
 def _reserved(account_id: int, since: datetime, *columns: Any) -> Select[*tuple[Any, ...]]:
     """Reservations since then that were not given back. A release or a settlement counts on their day."""
-    release = aliased(LedgerEntry)
-    given_back = select(release.id).where(release.job_id == LedgerEntry.job_id, release.kind == "release").exists()
-    own = (LedgerEntry.account_id == account_id, LedgerEntry.kind == "reserve", LedgerEntry.created >= since)
-    end = and_(_settled.job_id == LedgerEntry.job_id, _settled.kind == "settle")
-    return select(*columns).select_from(LedgerEntry).outerjoin(_settled, end).where(*own, ~given_back)
+    release = aliased(LedgerRow)
+    given_back = select(release.id).where(release.job_id == LedgerRow.job_id, release.kind == "release").exists()
+    own = (LedgerRow.account_id == account_id, LedgerRow.kind == "reserve", LedgerRow.created >= since)
+    end = and_(_settled.job_id == LedgerRow.job_id, _settled.kind == "settle")
+    return select(*columns).select_from(LedgerRow).outerjoin(_settled, end).where(*own, ~given_back)

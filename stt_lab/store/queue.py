@@ -1,7 +1,7 @@
-"""The queue: statements on the table of jobs. Each runs in its caller's transaction.
+"""The job queue: statements on the table of jobs. Each runs in the caller's transaction.
 
 A job is queued, then running under the lease of one worker, then done, failed or cancelled. A worker that cannot renew
-its lease loses the job: every change by a worker is on condition that the claim is still its own.
+its lease loses the job: every change by a worker requires that its claim still holds.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from stt_lab.errors import Conflict
-from stt_lab.store.models import Job, Transcript, now
+from stt_lab.store.models import Job, TranscriptRow, now
 from stt_lab.types import JobInfo
 
-LEASE = timedelta(seconds=30)  # servers' clocks may differ by much less than that
-ATTEMPTS = 3  # after which a job that ends its workers is given up
+LEASE = timedelta(seconds=30)  # much longer than the servers' clocks may differ
+ATTEMPTS = 3  # then a job that crashes its workers is given up
 ACTIVE = ("queued", "running")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class JobRow:
     """A job as it was read."""
 
     id: str
@@ -41,7 +41,7 @@ class Row:
     error: dict[str, Any] | None = None
     transcript_id: int | None = None
     cancel_requested: bool = False
-    attempts: int = 0  # also which of its claims this is
+    attempts: int = 0  # also the number of this claim
     worker: str | None = None
     lease_until: datetime | None = None
     idempotency_key: str | None = None
@@ -53,7 +53,7 @@ class Row:
 
     @property
     def info(self) -> JobInfo:
-        """What its owner sees."""
+        """The job as its owner sees it."""
         return JobInfo(
             id=self.id,
             status=self.state,
@@ -69,33 +69,34 @@ class Row:
         )
 
 
-NAMES = tuple(field.name for field in fields(Row))
+NAMES = tuple(field.name for field in fields(JobRow))
 COLUMNS = tuple(getattr(Job, name) for name in NAMES)  # all but the result, which may be large
 
 
-def insert(session: Session, row: Row) -> None:
-    """Raises Conflict when a request with the same Idempotency-Key was quicker."""
+def insert(session: Session, row: JobRow) -> None:
+    """Insert a job. Raises Conflict if a request with the same Idempotency-Key came first."""
     try:
         with session.begin_nested():
             session.add(Job(**{name: getattr(row, name) for name in NAMES}))
     except IntegrityError:
         raise Conflict(
-            "A request with this Idempotency-Key has just arrived: ask again later for its answer.", retry_after=5
+            "A request with this Idempotency-Key is still running. Retry in a few seconds to get its answer.",
+            retry_after=5,
         ) from None
 
 
-def get(session: Session, job_id: str) -> Row | None:
+def get(session: Session, job_id: str) -> JobRow | None:
     return _one(session, Job.id == job_id)
 
 
-def with_key(session: Session, account_id: int, client: str, key: str) -> Row | None:
-    """The job that a caller asked for with an Idempotency-Key."""
+def with_key(session: Session, account_id: int, client: str, key: str) -> JobRow | None:
+    """Return the job that a caller created with this Idempotency-Key."""
     return _one(session, Job.account_id == account_id, Job.client == client, Job.idempotency_key == key)
 
 
-def _one(session: Session, *conditions: ColumnElement[bool]) -> Row | None:
+def _one(session: Session, *conditions: ColumnElement[bool]) -> JobRow | None:
     found = session.execute(select(*COLUMNS).where(*conditions)).one_or_none()
-    return Row(**found._mapping) if found else None
+    return JobRow(**found._mapping) if found else None
 
 
 def result(session: Session, job_id: str) -> dict[str, Any] | None:
@@ -103,23 +104,23 @@ def result(session: Session, job_id: str) -> dict[str, Any] | None:
 
 
 def forget_key(session: Session, job_id: str) -> None:
-    """Free an Idempotency-Key for another request."""
+    """Release an Idempotency-Key for another request."""
     session.execute(update(Job).where(Job.id == job_id).values(idempotency_key=None, fingerprint=None))
 
 
 def waiting(session: Session) -> int:
-    """How many jobs wait for a worker."""
+    """Count the queued jobs."""
     return session.scalar(select(func.count(Job.id)).where(Job.state == "queued")) or 0
 
 
 def load(session: Session, worker: str) -> int:
-    """How many jobs wait, or are run by a worker: in one statement, because one may be claimed between two."""
+    """Count the jobs that wait or that a worker runs: in one statement, because one may be claimed between two."""
     counted = or_(Job.state == "queued", and_(*_held_by(worker)))
     return session.scalar(select(func.count(Job.id)).where(counted)) or 0
 
 
-def claim(session: Session, worker: str) -> Row | None:
-    """Take the oldest of the jobs whose owner has the fewest at work; None when nothing waits."""
+def claim(session: Session, worker: str) -> JobRow | None:
+    """Claim the oldest job of the owners with the fewest running jobs; None if none waits."""
     job_id = session.scalar(
         select(Job.id)
         .where(Job.state == "queued")
@@ -139,31 +140,31 @@ def claim(session: Session, worker: str) -> Row | None:
 
 
 def _at_work() -> ColumnElement[int]:
-    """Running jobs of a job's owner."""
+    """Return the number of running jobs of a job's owner."""
     other = aliased(Job)
     same = and_(other.account_id == Job.account_id, other.client == Job.client, other.state == "running")
     return select(func.count()).where(same).correlate(Job).scalar_subquery()
 
 
 def _show(session: Session, transcript_id: int | None, status: str) -> None:
-    """The state of a job is also that of its recording in the library."""
+    """Copy the state of a job to its transcript."""
     if transcript_id is not None:
-        session.execute(update(Transcript).where(Transcript.id == transcript_id).values(status=status))
+        session.execute(update(TranscriptRow).where(TranscriptRow.id == transcript_id).values(status=status))
 
 
 def renew(session: Session, worker: str, job_ids: list[str]) -> dict[str, int]:
-    """Prolong a worker's leases on these jobs; its claims, as `claims` has them."""
+    """Extend a worker's leases on these jobs; return its claims, as `claims` does."""
     session.execute(update(Job).where(*_held_by(worker), Job.id.in_(job_ids)).values(lease_until=now() + LEASE))
     return claims(session, worker)
 
 
 def claims(session: Session, worker: str) -> dict[str, int]:
-    """What a worker runs: id and attempt."""
+    """Return the jobs that a worker runs: id -> attempt."""
     return {row.id: row.attempts for row in session.execute(select(Job.id, Job.attempts).where(*_held_by(worker)))}
 
 
 def to_cancel(session: Session, worker: str) -> list[str]:
-    """What a worker runs and somebody wants it to stop."""
+    """Return the jobs of a worker that were asked to stop."""
     return list(session.scalars(select(Job.id).where(*_held_by(worker), Job.cancel_requested)))
 
 
@@ -171,17 +172,17 @@ def _held_by(worker: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return Job.worker == worker, Job.state == "running"
 
 
-def _claimed(row: Row) -> ColumnElement[bool]:
-    """Whether this claim of a job still holds."""
+def _claimed(row: JobRow) -> ColumnElement[bool]:
+    """Return the condition that a claim still holds."""
     return and_(Job.id == row.id, Job.state == "running", Job.worker == row.worker, Job.attempts == row.attempts)
 
 
-def advance(session: Session, row: Row, stage: str, percent: float, eta_s: float | None) -> None:
+def advance(session: Session, row: JobRow, stage: str, percent: float, eta_s: float | None) -> None:
     session.execute(update(Job).where(_claimed(row)).values(stage=stage, percent=percent, eta_s=eta_s))
 
 
-def end(session: Session, row: Row, state: str, error: dict[str, Any] | None = None) -> Row | None:
-    """End a claimed or queued job. None when it is no longer the caller's; else the row as it is now."""
+def end(session: Session, row: JobRow, state: str, error: dict[str, Any] | None = None) -> JobRow | None:
+    """End a claimed or queued job. Return the new row, or None if the claim no longer holds."""
     held = _claimed(row) if row.state == "running" else and_(Job.id == row.id, Job.state == "queued")
     done = {"percent": 100.0, "stage": "done"} if state == "done" else {}
     values = {"state": state, "error": error, "eta_s": None, "lease_until": None, "finished": now(), **done}
@@ -197,8 +198,8 @@ def keep_result(session: Session, job_id: str, result: dict[str, Any]) -> None:
     session.execute(update(Job).where(Job.id == job_id).values(result=result))
 
 
-def put_back(session: Session, row: Row, *, counted: bool) -> bool:
-    """Let another worker have a claimed job; `counted` when the attempt was not given up on purpose."""
+def put_back(session: Session, row: JobRow, *, counted: bool) -> bool:
+    """Return a claimed job to the queue; `counted` if the attempt counts against its limit."""
     values: dict[str, Any] = {"state": "queued", "stage": "queued", "worker": None, "lease_until": None}
     if not counted:
         values["attempts"] = Job.attempts - 1
@@ -208,18 +209,20 @@ def put_back(session: Session, row: Row, *, counted: bool) -> bool:
     return True
 
 
-def overdue(session: Session) -> list[Row]:
-    """Running jobs whose worker has not renewed its lease."""
+def overdue(session: Session) -> list[JobRow]:
+    """Return running jobs whose lease has expired."""
     return _all(session, Job.state == "running", Job.lease_until < now())
 
 
-def unfinished(session: Session, worker: str | None = None) -> list[Row]:
-    """All jobs that wait or run; with `worker` those that it runs."""
+def unfinished(session: Session, worker: str | None = None) -> list[JobRow]:
+    """Return all queued and running jobs; with `worker` those that it runs."""
     return _all(session, Job.state.in_(ACTIVE)) if worker is None else _all(session, *_held_by(worker))
 
 
-def _all(session: Session, *conditions: ColumnElement[bool]) -> list[Row]:
-    return [Row(**row._mapping) for row in session.execute(select(*COLUMNS).where(*conditions).order_by(Job.created))]
+def _all(session: Session, *conditions: ColumnElement[bool]) -> list[JobRow]:
+    return [
+        JobRow(**row._mapping) for row in session.execute(select(*COLUMNS).where(*conditions).order_by(Job.created))
+    ]
 
 
 def ask_cancel(session: Session, job_id: str) -> None:
@@ -231,7 +234,7 @@ def remove(session: Session, job_id: str) -> None:
 
 
 def active(session: Session) -> set[str]:
-    """Ids of the jobs whose files are still needed."""
+    """Return the ids of jobs whose files are still needed."""
     return set(session.scalars(select(Job.id).where(Job.state.in_(ACTIVE))))
 
 
@@ -241,7 +244,7 @@ def with_result(session: Session) -> set[str]:
 
 
 def tidy(session: Session, *, results: timedelta, keys: timedelta, rows: timedelta) -> None:
-    """Forget results, Idempotency-Keys and rows of jobs that ended longer ago than that."""
+    """Delete results, Idempotency-Keys and rows of jobs that ended longer ago than that."""
     moment, ended = now(), Job.state.not_in(ACTIVE)
     old = [and_(ended, Job.finished < moment - age) for age in (results, keys, rows)]
     session.execute(update(Job).where(old[0], Job.result.is_not(None)).values(result=null()))

@@ -1,9 +1,9 @@
-"""Full-text search in transcripts, the same on SQLite (FTS5) and on PostgreSQL (tsvector).
+"""Full-text search in transcripts, with the same results on SQLite (FTS5) and PostgreSQL (tsvector).
 
-Words are cut and folded here, and both databases only look up what they are given: a query means the same on either,
-and nothing in it is syntax to them. A transcript is indexed as one document, a line for its title and a line for each
-segment. Where a script has no spaces, words are characters and runs are phrases (words.py): FTS5's trigram tokenizer
-would need three characters, where most Chinese words have two.
+Words are split and folded here, and both databases only look them up: a query means the same on either, and nothing in
+it is database syntax. Each transcript is one document: a line for its title and a line for each segment. In scripts
+without spaces, words are characters and runs are phrases (text/words.py): FTS5's trigram tokenizer would need three
+characters, but most Chinese words have two.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from sqlalchemy.orm import Session
 from stt_lab.errors import BadInput
 from stt_lab.text.words import COMMON, LETTERS, stem, words
 
-TABLE = "search_index"  # FTS5 keeps further tables whose names begin so
+TABLE = "search_index"  # FTS5 names its other tables with this prefix
 LONGEST_QUERY = 500  # characters
-MOST_WORDS = 24  # of a query that is asked word by word
-LEXEMES = 1_000_000  # bytes of different words that a tsvector holds
-SNIPPET, LEAD = 200, 60  # characters of a snippet, and how many of them come before the first match
+MOST_WORDS = 24  # of a query that is searched word by word
+LEXEMES = 1_000_000  # bytes of distinct words that a tsvector holds
+SNIPPET, LEAD = 200, 60  # characters of a snippet, and before the first match
 OPEN, CLOSE = "⟦", "⟧"  # around a match in a snippet
-OWNER = "\ue000"  # begins the word that names the account of a document; a private character is in no query
+OWNER = "\ue000"  # starts the word that names the account; a private character that no query contains
 
-BRACKETS = str.maketrans(OPEN + CLOSE, "[]")  # of a text itself, so that every mark in a snippet is ours
-AUTOMATIC = re.compile(r"Speaker \d+")  # names that nobody gave are not searched
+BRACKETS = str.maketrans(OPEN + CLOSE, "[]")  # in the text itself, so that every mark in a snippet is a match
+AUTOMATIC = re.compile(r"Speaker \d+")  # automatic names are not searched
 TERM = re.compile(r'"[^"]*"\*?|[^\s"]+')
 
 
 def document(account_id: int, title: str, segments: Iterable[tuple[str | None, str]]) -> str:
-    """What is indexed of a transcript. Segments are (speaker, text); a name counts where its speaker begins."""
+    """Return the indexed document. Segments are (speaker, text); a speaker's name is indexed where the speaker
+    begins."""
     lines, before = [[*words(title), _owner(account_id)]], None
     for speaker, spoken in segments:
         named = speaker is not None and speaker != before and not AUTOMATIC.fullmatch(speaker)
@@ -53,14 +54,14 @@ def _owner(account_id: int) -> str:
 
 @dataclass(frozen=True)
 class Term:
-    """A word, or words that follow each other; with `prefix` the last may go on."""
+    """A word, or consecutive words; with `prefix` the last one may continue."""
 
     words: tuple[str, ...]
     prefix: bool = False
 
     @cached_property
     def pattern(self) -> str:
-        """Regular expression on a document, for Python and PostgreSQL. Words hold nothing that has a meaning in one."""
+        """Regular expression on a document, for Python and PostgreSQL; words contain no special characters."""
         return r"(?<!\S)" + r"\s+".join(self.words) + r"\S*" * self.prefix + r"(?!\S)"
 
     @cached_property
@@ -69,52 +70,54 @@ class Term:
 
 
 def parse(query: str) -> tuple[Term, ...]:
-    """Words that must all occur, "phrases", and beginnings of words or phrases with a trailing *."""
+    """Parse a query: words that must all occur, "phrases", and prefixes of words or phrases with a trailing *. Raises
+    BadInput."""
     if len(query) > LONGEST_QUERY:
-        raise BadInput(f"The query has {len(query)} characters: search for at most {LONGEST_QUERY}.")
+        raise BadInput(f"The query has {len(query)} characters; the limit is {LONGEST_QUERY}. Shorten it.")
     terms = (Term(tuple(words(part)), part.endswith("*")) for part in TERM.findall(query))
     found = tuple(dict.fromkeys(term for term in terms if term.words))
     if not found:
-        raise BadInput("The query has no word in it: give at least one to search for.")
+        raise BadInput("The query has no words. Enter at least one.")
     return found
 
 
 def loose(query: str) -> tuple[Term, ...]:
-    """The telling words of a query, each by itself, also with other endings; all of them where none tells anything."""
+    """Return the meaningful words of a query, each alone and with other endings; all words if none is meaningful.
+    Raises BadInput."""
     if len(query) > LONGEST_QUERY:
-        raise BadInput(f"The query has {len(query)} characters: search for at most {LONGEST_QUERY}.")
+        raise BadInput(f"The query has {len(query)} characters; the limit is {LONGEST_QUERY}. Shorten it.")
     found = dict.fromkeys(words(query))
     chosen = [word for word in found if word not in COMMON] or [*found]
     return tuple(dict.fromkeys(Term((stem(word),), len(stem(word)) < len(word)) for word in chosen))[:MOST_WORDS]
 
 
-# Where a document matches
+# Matches and snippets
 
 
 def best_segment(body: str, terms: Sequence[Term]) -> int | None:
-    """Position of the first segment with the most of the terms; None when only the title has any."""
+    """Return the position of the first segment with most of the terms; None if only the title has any."""
     title, *lines = body.split("\n")
     scores = [sum(bool(term.regex.search(line)) for term in terms) for line in lines]
     if most := max(scores, default=0):
         return scores.index(most)
     across = [found.start() for term in terms if (found := term.regex.search(body, len(title)))]
-    return body.count("\n", 0, min(across)) - 1 if across else None  # a phrase over the border of two segments
+    return body.count("\n", 0, min(across)) - 1 if across else None  # a phrase across two segments
 
 
 def mark(given: str, terms: Sequence[Term]) -> str | None:
-    """The part of a text around its first match, with ⟦⟧ around every match; None where nothing matches."""
+    """Return a snippet around the first match, with ⟦⟧ around every match; None without a match."""
     shown = unicodedata.normalize("NFC", " ".join(given.split())).translate(BRACKETS)
     spans = _matches(shown, terms)
     return _cut(shown, spans) if spans else None
 
 
 def shortened(given: str) -> str:
-    """The beginning of a text, as a snippet without matches."""
+    """Return the beginning of a text, as a snippet without matches."""
     return _cut(" ".join(given.split()).translate(BRACKETS), [(0, 0)]).replace(OPEN + CLOSE, "")
 
 
 def _matches(shown: str, terms: Sequence[Term]) -> list[tuple[int, int]]:
-    """Stretches of characters that match, in order, without overlap."""
+    """Return spans of characters that match, in order, without overlap."""
     folded = [LETTERS[ord(char)] for char in shown]
     origin = [i for i, letters in enumerate(folded) for _ in letters]
     found = (match.span() for term in terms for match in term.regex.finditer("".join(folded)))
@@ -130,7 +133,7 @@ def _matches(shown: str, terms: Sequence[Term]) -> list[tuple[int, int]]:
 
 
 def _cut(shown: str, spans: Sequence[tuple[int, int]]) -> str:
-    """A window that begins and ends between words where it can."""
+    """Cut a window that begins and ends between words if possible."""
     begin, end = 0, len(shown)
     if end > SNIPPET and spans[0][0] > LEAD:
         begin = shown.find(" ", spans[0][0] - LEAD, spans[0][0]) + 1 or spans[0][0] - LEAD
@@ -145,27 +148,27 @@ def _cut(shown: str, spans: Sequence[tuple[int, int]]) -> str:
     return made + shown[done:end] + "…" * (end < len(shown))
 
 
-# The two databases
+# Databases
 
 
 class Index(Protocol):
-    """Documents of transcripts. Those of deleted transcripts go with their row, by the database itself."""
+    """An index of documents. The database deletes them with the row of their transcript."""
 
     def put(self, session: Session, transcript_id: int, body: str) -> None: ...
 
     def page(
         self, session: Session, account_id: int, terms: Sequence[Term], limit: int, offset: int
     ) -> tuple[int, list[int]]:
-        """How many transcripts of the account have all the terms, and some of them, the latest of the library first."""
+        """Return how many transcripts of the account have all terms, and one page of them, newest first."""
 
     def bodies(self, session: Session, ids: Sequence[int]) -> dict[int, str]: ...
 
 
 class Fts5:
-    """A word that names the account lets FTS5 walk through its documents alone, in order, without another table."""
+    """A word that names the account lets FTS5 read its documents alone, in order, without another table."""
 
     PUT = text(f"INSERT OR REPLACE INTO {TABLE} (rowid, body) VALUES (:id, :body)")
-    MATCHES = text(  # in one text, because a row each costs more than the search
+    MATCHES = text(  # as one text, because one row per match costs more than the search
         f"SELECT group_concat(rowid) FROM (SELECT rowid FROM {TABLE} WHERE {TABLE} MATCH :query ORDER BY rowid DESC)"
     )
     BODIES = text(f"SELECT rowid, body FROM {TABLE} WHERE rowid IN :ids").bindparams(bindparam("ids", expanding=True))
@@ -186,7 +189,8 @@ class Fts5:
 
 
 class TsVector:
-    """A tsvector without positions, which end at 16,383 words; phrases are looked up in what the words have left."""
+    """A tsvector without positions, which end at 16,383 words; phrases are searched in the documents that the words
+    select."""
 
     PUT = text(
         f"INSERT INTO {TABLE} (id, body, words) VALUES (:id, :body, array_to_tsvector(CAST(:words AS text[])))"

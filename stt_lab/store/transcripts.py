@@ -1,4 +1,4 @@
-"""Statements on transcripts and segments. Each runs in its caller's transaction; all of a caller are of one account."""
+"""Statements on transcripts and segments. Each runs in the caller's transaction, within one account."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Select, and_, column, delete, func, insert, select, update, values
 from sqlalchemy.orm import Session
 
-from stt_lab.store.models import Job, Segment, Transcript, now
+from stt_lab.store.models import Job, SegmentRow, TranscriptRow, now
 
-BATCH = 500  # segments that are read at once
+BATCH = 500  # segments per query
 ENDED = ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class TranscriptHeader:
     """A transcript without its segments and details."""
 
     id: int
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list is narrowed to; None is everything. `since` and `until` are inclusive."""
+    """Filters of a list; None matches everything. `since` and `until` are inclusive."""
 
     status: str | None = None
     language: str | None = None
@@ -47,121 +47,124 @@ class Filters:
     until: datetime | None = None
 
 
-WITHOUT_DETAILS = select(*(getattr(Transcript, field.name) for field in fields(Row)))
-NEWEST = (Transcript.created.desc(), Transcript.id.desc())
+WITHOUT_DETAILS = select(*(getattr(TranscriptRow, field.name) for field in fields(TranscriptHeader)))
+NEWEST = (TranscriptRow.created.desc(), TranscriptRow.id.desc())
 
 
 def add(session: Session, account_id: int, slug: str, title: str, created: datetime | None) -> int:
-    made = insert(Transcript).values(account_id=account_id, slug=slug, title=title, created=created or now())
-    return session.execute(made.returning(Transcript.id)).scalar_one()
+    made = insert(TranscriptRow).values(account_id=account_id, slug=slug, title=title, created=created or now())
+    return session.execute(made.returning(TranscriptRow.id)).scalar_one()
 
 
 def change(session: Session, transcript_id: int, **values: Any) -> None:
-    session.execute(update(Transcript).where(Transcript.id == transcript_id).values(**values))
+    session.execute(update(TranscriptRow).where(TranscriptRow.id == transcript_id).values(**values))
 
 
 def remove(session: Session, ids: Sequence[int]) -> list[str | None]:
-    """With their segments and their documents in the index, which the database removes; the recording of each.
+    """Delete transcripts; return the recording of each. The database deletes segments and index entries.
 
-    Their jobs are locked first, in the order in which a job that ends locks both: else PostgreSQL sees a deadlock.
+    Their jobs are locked first, in the same order as by an ending job; otherwise PostgreSQL would detect a deadlock.
     """
     session.execute(select(Job.id).where(Job.transcript_id.in_(ids)).order_by(Job.id).with_for_update()).all()
-    gone = delete(Transcript).where(Transcript.id.in_(ids)).returning(Transcript.audio)
+    gone = delete(TranscriptRow).where(TranscriptRow.id.in_(ids)).returning(TranscriptRow.audio)
     return list(session.scalars(gone, execution_options={"synchronize_session": False}))
 
 
-def lock(session: Session, transcript_id: int) -> Row | None:
-    """A transcript that stays as it is until the caller's transaction ends."""
-    return _one(session, WITHOUT_DETAILS.where(Transcript.id == transcript_id).with_for_update())
+def lock(session: Session, transcript_id: int) -> TranscriptHeader | None:
+    """Return a transcript that cannot change until the caller's transaction ends."""
+    return _one(session, WITHOUT_DETAILS.where(TranscriptRow.id == transcript_id).with_for_update())
 
 
-def find(session: Session, account_id: int, key: int | str, *, for_update: bool = False) -> Row | None:
-    """A transcript of the account by its number or its slug."""
-    same = Transcript.id == key if isinstance(key, int) else Transcript.slug == key
-    wanted = WITHOUT_DETAILS.where(Transcript.account_id == account_id, same)
+def find(session: Session, account_id: int, key: int | str, *, for_update: bool = False) -> TranscriptHeader | None:
+    """Return a transcript of the account by number or slug."""
+    same = TranscriptRow.id == key if isinstance(key, int) else TranscriptRow.slug == key
+    wanted = WITHOUT_DETAILS.where(TranscriptRow.account_id == account_id, same)
     return _one(session, wanted.with_for_update() if for_update else wanted)
 
 
-def _one(session: Session, wanted: Select[Any]) -> Row | None:
+def _one(session: Session, wanted: Select[Any]) -> TranscriptHeader | None:
     found = session.execute(wanted).one_or_none()
-    return Row(**found._mapping) if found else None
+    return TranscriptHeader(**found._mapping) if found else None
 
 
-def some(session: Session, account_id: int, ids: Sequence[int]) -> list[Row]:
-    """Those of the given that are the account's, in the given order."""
-    found = session.execute(WITHOUT_DETAILS.where(Transcript.id.in_(ids)))
-    # Named in the statement, the account makes SQLite walk through all that it has
-    rows = {row.id: Row(**row._mapping) for row in found if row.account_id == account_id}
+def some(session: Session, account_id: int, ids: Sequence[int]) -> list[TranscriptHeader]:
+    """Return those of the given transcripts that belong to the account, in the given order."""
+    found = session.execute(WITHOUT_DETAILS.where(TranscriptRow.id.in_(ids)))
+    # With the account in the statement, SQLite would read all its transcripts
+    rows = {row.id: TranscriptHeader(**row._mapping) for row in found if row.account_id == account_id}
     return [rows[number] for number in ids if number in rows]
 
 
-def page(session: Session, account_id: int, chosen: Filters, limit: int, offset: int) -> tuple[int, list[Row]]:
-    """How many there are, and some of them, newest first. Both walk over one index, which has all they choose by."""
+def page(
+    session: Session, account_id: int, chosen: Filters, limit: int, offset: int
+) -> tuple[int, list[TranscriptHeader]]:
+    """Return the number of matches and one page, newest first. Both use one index, which has all the columns they
+    need."""
     conditions = _conditions(account_id, chosen)
-    count = session.scalar(select(func.count()).select_from(Transcript).where(*conditions)) or 0
-    ids = select(Transcript.id).where(*conditions).order_by(*NEWEST).limit(limit).offset(offset)
-    wanted = WITHOUT_DETAILS.where(Transcript.id.in_(ids)).order_by(*NEWEST)
-    return count, [Row(**row._mapping) for row in session.execute(wanted)]
+    count = session.scalar(select(func.count()).select_from(TranscriptRow).where(*conditions)) or 0
+    ids = select(TranscriptRow.id).where(*conditions).order_by(*NEWEST).limit(limit).offset(offset)
+    wanted = WITHOUT_DETAILS.where(TranscriptRow.id.in_(ids)).order_by(*NEWEST)
+    return count, [TranscriptHeader(**row._mapping) for row in session.execute(wanted)]
 
 
 def _conditions(account_id: int, chosen: Filters) -> list[ColumnElement[bool]]:
     given: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
-        (chosen.status, Transcript.status.__eq__),
-        (chosen.language, Transcript.language.__eq__),
-        (chosen.since, Transcript.created.__ge__),
-        (chosen.until, Transcript.created.__le__),
+        (chosen.status, TranscriptRow.status.__eq__),
+        (chosen.language, TranscriptRow.language.__eq__),
+        (chosen.since, TranscriptRow.created.__ge__),
+        (chosen.until, TranscriptRow.created.__le__),
     ]
-    return [Transcript.account_id == account_id, *(compare(value) for value, compare in given if value is not None)]
+    return [TranscriptRow.account_id == account_id, *(compare(value) for value, compare in given if value is not None)]
 
 
 def details(session: Session, transcript_id: int) -> dict[str, Any]:
-    return session.scalar(select(Transcript.details).where(Transcript.id == transcript_id)) or {}
+    return session.scalar(select(TranscriptRow.details).where(TranscriptRow.id == transcript_id)) or {}
 
 
 def put_segments(session: Session, transcript_id: int, segments: Sequence[dict[str, Any]]) -> None:
-    """In the place of all that the transcript has."""
-    session.execute(delete(Segment).where(Segment.transcript_id == transcript_id))
+    """Replace all segments of the transcript."""
+    session.execute(delete(SegmentRow).where(SegmentRow.transcript_id == transcript_id))
     if segments:
         numbered = [{"transcript_id": transcript_id, "position": i, **values} for i, values in enumerate(segments)]
-        session.connection().execute(insert(Segment), numbered)  # past the ORM: an hour has many
+        session.connection().execute(insert(SegmentRow), numbered)  # without the ORM: an hour has many segments
 
 
 def segments(session: Session, transcript_id: int, first: int = 0, limit: int | None = BATCH) -> list[Any]:
-    """Rows with start, end, speaker, text and words, from a position on."""
-    wanted = select(Segment.start, Segment.end, Segment.speaker, Segment.text, Segment.words)
-    here = wanted.where(Segment.transcript_id == transcript_id, Segment.position >= first)
-    return list(session.execute(here.order_by(Segment.position).limit(limit)))
+    """Return rows with start, end, speaker, text and words, from a position on."""
+    wanted = select(SegmentRow.start, SegmentRow.end, SegmentRow.speaker, SegmentRow.text, SegmentRow.words)
+    here = wanted.where(SegmentRow.transcript_id == transcript_id, SegmentRow.position >= first)
+    return list(session.execute(here.order_by(SegmentRow.position).limit(limit)))
 
 
 def texts(session: Session, transcript_id: int) -> Iterator[tuple[str | None, str]]:
-    """Speaker and text of all segments."""
-    wanted = select(Segment.speaker, Segment.text).where(Segment.transcript_id == transcript_id)
-    return ((row.speaker, row.text) for row in session.execute(wanted.order_by(Segment.position)))
+    """Yield speaker and text of all segments."""
+    wanted = select(SegmentRow.speaker, SegmentRow.text).where(SegmentRow.transcript_id == transcript_id)
+    return ((row.speaker, row.text) for row in session.execute(wanted.order_by(SegmentRow.position)))
 
 
 def at(session: Session, places: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Any]:
-    """Rows with start, speaker and text of segments, by (transcript, position)."""
+    """Return rows with start, speaker and text of segments, by (transcript, position)."""
     if not places:
         return {}
     names = (column("transcript_id", Integer), column("position", Integer))
-    wanted = values(*names, name="wanted").data(list(places)).cte()  # SQLite looks up no pairs by IN
-    same = and_(Segment.transcript_id == wanted.c.transcript_id, Segment.position == wanted.c.position)
-    found = select(Segment.transcript_id, Segment.position, Segment.start, Segment.speaker, Segment.text)
+    wanted = values(*names, name="wanted").data(list(places)).cte()  # SQLite cannot look up pairs with IN
+    same = and_(SegmentRow.transcript_id == wanted.c.transcript_id, SegmentRow.position == wanted.c.position)
+    found = select(SegmentRow.transcript_id, SegmentRow.position, SegmentRow.start, SegmentRow.speaker, SegmentRow.text)
     return {(row[0], row[1]): row for row in session.execute(found.join(wanted, same))}
 
 
 def segment_ids(session: Session, transcript_id: int, positions: Sequence[int]) -> dict[int, int]:
-    wanted = select(Segment.position, Segment.id).where(Segment.transcript_id == transcript_id)
-    return {row.position: row.id for row in session.execute(wanted.where(Segment.position.in_(positions)))}
+    wanted = select(SegmentRow.position, SegmentRow.id).where(SegmentRow.transcript_id == transcript_id)
+    return {row.position: row.id for row in session.execute(wanted.where(SegmentRow.position.in_(positions)))}
 
 
 def expired(session: Session, before: datetime, limit: int) -> list[int]:
-    """Transcripts that have ended and are older."""
-    wanted = select(Transcript.id).where(Transcript.created < before, Transcript.status.in_(ENDED))
+    """Return transcripts that have ended and are older than that time."""
+    wanted = select(TranscriptRow.id).where(TranscriptRow.created < before, TranscriptRow.status.in_(ENDED))
     return list(session.scalars(wanted.limit(limit).with_for_update(skip_locked=True)))
 
 
 def kept_audio(session: Session, names: Sequence[str]) -> set[str]:
-    """Those of the given names that a transcript has."""
-    found = session.scalars(select(Transcript.audio).where(Transcript.audio.in_(names)))
+    """Return those of the given file names that a transcript uses."""
+    found = session.scalars(select(TranscriptRow.audio).where(TranscriptRow.audio.in_(names)))
     return {name for name in found if name is not None}

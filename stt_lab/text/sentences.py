@@ -1,4 +1,4 @@
-"""Running text: where its sentences are, who says them, and which language it is in. Pure."""
+"""Running text: find its sentences, speaker labels and language. Pure."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Iterator
 from stt_lab.text import SENTENCE_ENDS, UNSPACED, sentence_end
 from stt_lab.types import TextSpan
 
-BACK = 40  # characters before a mark that tell whether it ends a sentence
-SAMPLE = 10_000  # characters that a language is told from
-FEW = 0.01  # share of words with a capital, below which a text is taken for one without
-LEAST = 3  # letters, below which no language is told
+BACK = 40  # characters before a mark that show whether it ends a sentence
+SAMPLE = 10_000  # characters used to detect the language
+FEW = 0.01  # share of capitalized words below which a text counts as lower case
+LEAST = 3  # letters needed to detect a language
 _MARKS = "".join(map(re.escape, sorted(SENTENCE_ENDS)))
-_ITEM = r"[ \t]*(?:[-*•–]|\d{1,2}[.)])\s"  # what an item of a list begins with
-# A line that begins with a time, maybe, and a name of up to 40 characters: "[00:12] Ada: ", "Speaker 1: "
+_ITEM = r"[ \t]*(?:[-*•–]|\d{1,2}[.)])\s"  # start of a list item
+# A line that begins with an optional time and a name of up to 40 characters: "[00:12] Ada: ", "Speaker 1: "
 _TIME = r"[\[(]?\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?[\])]?[ \t]*[-–]?[ \t]*"
 _LABEL = rf"[ \t]*(?:{_TIME})?[^\W\d_a-z][^\n:.!?;]{{0,39}}:[ \t]+(?=\S)"
 _NUMBERED = re.compile(r"(?:\A|\n)[ \t]*\d{1,2}\.\Z")
 _LABELS = re.compile(rf"^{_LABEL}", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d_]+")
-# Marks and what closes behind them, then white space, or nothing in scripts without spaces; or the end of a paragraph.
-# What looks back keeps long runs of marks or spaces from being read again from each of their characters.
+# Marks and closing quotes, then white space (none needed in scripts without spaces); or the end of a paragraph.
+# The lookbehinds prevent long runs of marks or spaces from being scanned again from each of their characters.
 _CANDIDATE = re.compile(
     rf"(?<![{_MARKS}])[{_MARKS}]+[\"'”’»)\]}}]*(?=\s|$)|[。．｡？！]+[」』”’）]*"
     rf"|(?<!\s)\s*(?:\n\s*\n|\n(?={_ITEM}|{_LABEL}))"
@@ -29,10 +29,10 @@ _CANDIDATE = re.compile(
 
 
 def sentences(text: str) -> tuple[TextSpan, ...]:
-    """The sentences, without the space around them; what lies between two of them is white space only.
+    """Return the sentences, without surrounding white space; only white space lies between two of them.
 
-    A mark ends one where no small letter follows; titles, initials and numbers end nothing. What always ends one: a
-    blank line, and the line before an item of a list or a speaker's name.
+    A mark ends a sentence unless a lower-case letter follows; titles, initials and numbers end none. A blank line
+    always ends one, and so does the line before a list item or a speaker label.
     """
     ends = [*_ends(text), len(text)]
     starts = [0, *ends[:-1]]
@@ -50,7 +50,7 @@ def _ends(text: str) -> Iterator[int]:
 
 
 def _goes_on(text: str, end: int) -> bool:
-    """Whether what follows begins with a small letter, as after "e.g." or an ellipsis."""
+    """Return whether a lower-case letter follows, as after "e.g." or an ellipsis."""
     rest = text[end : end + BACK].lstrip()
     return rest[:1].islower()
 
@@ -62,9 +62,9 @@ def _trimmed(text: str, start: int, end: int) -> TextSpan:
 
 
 def labels(text: str) -> tuple[TextSpan, ...]:
-    """The beginnings of lines that name who speaks, where the text is a transcript that is written so; else ().
+    """Return the speaker labels at the start of lines, if the text is written as a transcript; otherwise ().
 
-    It is when its first line has a name, and a name comes again or every line has one.
+    It is one if its first line has a label, and a name repeats or every line has a label.
     """
     found = [TextSpan(*match.span()) for match in _LABELS.finditer(text)]
     if len(found) < 2 or text[: found[0].start].strip():
@@ -75,12 +75,12 @@ def labels(text: str) -> tuple[TextSpan, ...]:
 
 
 def label_name(label: str) -> str:
-    """The name in what `labels` found."""
+    """Return the name in a label of `labels`."""
     return re.sub(r"^[\W\d_]+", "", label).strip(" \t:")
 
 
 def has_capitals(text: str) -> bool:
-    """Whether some words begin with a capital; not where hardly any does, or most are capitals only."""
+    """Return whether words begin with capitals; False if hardly any does, or if most are all capitals."""
     words = [word for word in _WORD.findall(text) if word not in ("I", "A")]
     capitals = sum(word[0].isupper() for word in words)
     shouted = len(words) > 3 and sum(map(str.isupper, words)) > len(words) / 2
@@ -88,15 +88,15 @@ def has_capitals(text: str) -> bool:
 
 
 def language_of(text: str) -> str | None:
-    """ISO 639-1 code of the language that a text is most likely in; None where there are hardly any letters.
+    """Detect the language of a text: its ISO 639-1 code, or None if there are hardly any letters.
 
-    By letters' n-grams (Lui and Baldwin 2012, "langid.py"). Short texts are told apart poorly.
+    Uses n-grams of letters (Lui and Baldwin 2012, "langid.py"); unreliable for short texts.
     """
     sample = text[:SAMPLE]
     if sum(map(str.isalpha, sample)) < LEAST:
         return None
     if UNSPACED.search(sample) is None and sample.isascii() and len(sample.split()) < LEAST:
-        return "en"  # a word or two: what most callers write
+        return "en"  # a word or two: what most callers send
     import py3langid
 
     code: str = py3langid.classify(sample)[0]

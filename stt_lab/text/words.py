@@ -1,6 +1,6 @@
-"""Words as they are searched and compared: folded, in any script. Pure.
+"""Words for search and comparison: folded, in any script. Pure.
 
-In scripts that put no spaces between words every character is a word, so that any part of a run is found, as a phrase.
+In scripts without spaces between words, every character is a word, so that any part of a run is found as a phrase.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 
-LONGEST_WORD = 60  # characters that are looked at
+LONGEST_WORD = 60  # characters that are compared
 
 # Thai to Lao, Burmese, jamo, Khmer, kana to Hangul syllables without symbols, rarer ideographs
 SPACELESS = re.compile(
@@ -20,7 +20,7 @@ MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670]")  # a
 
 
 class _Letters(dict[int, str]):
-    """How a character is searched: folded, "" for what leaves no trace, spaces around what is a word by itself."""
+    """Search form of a character: folded; "" if it is ignored; surrounded by spaces if it is a word by itself."""
 
     def __missing__(self, code: int) -> str:
         plain = MARKS.sub("", unicodedata.normalize("NFKD", chr(code)).casefold())
@@ -39,11 +39,11 @@ LETTERS = _Letters()
 
 
 def words(given: str) -> list[str]:
-    """A text as it is searched: "Crème-brûlée" -> ["creme", "brulee"]."""
+    """Split a text into search words: "Crème-brûlée" -> ["creme", "brulee"]."""
     return [word[:LONGEST_WORD] for word in unicodedata.normalize("NFC", given).translate(LETTERS).split()]
 
 
-# Which of them tell what a text is about
+# Meaningful words
 
 _COMMON = """
 a about after again all also am an and any are as at be because been before being but by can could did do does doing
@@ -52,22 +52,22 @@ its just many may me might more most much must my no nor not of off on one or ou
 she should so some such tell than that the their them then there these they this those through to too under until up
 us very was we were what when where which while who whom whose why will with would you your s t re ve ll d m
 """  # English
-COMMON = frozenset(_COMMON.split())  # words that tell nothing about what a question is after
+COMMON = frozenset(_COMMON.split())  # words that do not show what a question is about
 _ENDINGS = ("ings", "edly", "ing", "ies", "ers", "ed", "es", "er", "ly", "s")
-_SHORTEST = 3  # letters that a word keeps
+_SHORTEST = 3  # letters that remain of a word
 
 
 def stem(word: str) -> str:
-    """A word without an English ending: "leads", "leading" and "led" are not all one, but most of such are."""
+    """Strip an English ending: "leads" and "leading" become equal, "led" does not."""
     ending = next((one for one in _ENDINGS if word.endswith(one) and len(word) - len(one) >= _SHORTEST), "")
     return word[: len(word) - len(ending)]
 
 
 def telling(text: str) -> list[str]:
-    """The words of a text that tell what it is about, as they are compared."""
+    """Return the meaningful words of a text, stemmed."""
     return [stem(word) for word in words(text) if word not in COMMON]
 
 
 def rarity(count: int, total: int) -> float:
-    """What a word is worth that is in `count` of `total` texts: its BM25 weight."""
+    """Return the BM25 weight of a word that occurs in `count` of `total` texts."""
     return math.log(1 + (total - count + 0.5) / (count + 0.5))

@@ -1,1 +1,1 @@
-"""Transcripts: join words with speakers, render formats, cut subtitles."""
+"""Transcripts: assign speakers to words, render formats, make subtitles."""

@@ -1,12 +1,12 @@
-"""Words x turns -> segments with speakers. Pure functions over values; times in seconds.
+"""Assign speakers to words: words and turns in, segments with speakers out. Pure; times in seconds.
 
-Every word gets one speaker: the one whose turns cover most of it, else the nearest. Where turns overlap, the recogniser
-wrote one voice, and which one the exclusive turns only guess frame by frame: there both voices are possible, and the
-exclusive turns decide what the sentence does not. Recognisers place words some
-50 to 200 ms wrong where speakers change, so the labels of a whole recording are chosen together: a label costs the
-seconds by which the word misses that speaker, a change of speaker costs more within a sentence than at its end or in
-a pause, and the cheapest labelling wins (Viterbi 1967). Thus a change moves to the sentence's end or the pause beside
-it when only words close to the boundary have to move, and a word or two under a very short turn stay with theirs.
+Every word gets one speaker: the one whose turns cover most of it, otherwise the nearest. Where turns overlap, the
+recogniser wrote one of the voices, and the exclusive turns only guess which, frame by frame. There both voices are
+possible, and the exclusive turns decide what the sentence does not. Recognisers place words 50 to 200 ms off at speaker
+changes, so the labels of a whole recording are chosen together: a label costs the seconds by which the word misses that
+speaker, a change of speaker costs more within a sentence than at its end or in a pause, and the cheapest labeling wins
+(Viterbi 1967). A change therefore moves to the nearest end of a sentence or pause if only words close to it must move,
+and a word or two under a very short turn stay with their sentence.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from stt_lab.text import sentence_end
 from stt_lab.types import Diarization, Recognition, Segment, Span, Turn, Word, is_inner
 
 # Chosen on half of the conversations of the development set, where 2 to 5 give the same (eval/LOG.md): a recogniser
-# hardly ever writes two voices into one sentence, and short answers are sentences.
-CHANGE_COST = 2.0  # s that words may miss their turns by, to avoid a change of speaker within a sentence
-PAUSE_WORTH = 2.0  # s of that cost which a second of silence takes away: in a pause of 1 s a change is free
+# hardly ever puts two voices into one sentence, and short answers are sentences.
+CHANGE_COST = 2.0  # seconds that words may miss their turns by, to avoid a change of speaker within a sentence
+PAUSE_WORTH = 2.0  # seconds of that cost removed per second of silence: after a pause of 1 s a change is free
 EXCLUSIVE = 0.1  # share of a miss that counts against the exclusive turns; the rest counts against all turns
 
-Atom = Word | Segment  # what gets one speaker: a word, or a segment of an engine that makes no words
+Atom = Word | Segment  # unit that gets one speaker: a word, or a segment without words
 
 
 def join(
     recognition: Recognition, diarization: Diarization | None, duration: float
 ) -> tuple[tuple[Segment, ...], tuple[str, ...]]:
-    """Segments of one speaker each, and the speakers in the order in which they first speak.
+    """Return segments of one speaker each, and the speakers in the order in which they first speak.
 
-    Times are repaired: inside [0, duration], starts and ends never falling. Without a diarization nothing has a
-    speaker; with one every word has, be it an empty one (then there is one speaker).
+    Times are repaired: within [0, duration], starts and ends never decrease. Without a diarization nothing has a
+    speaker; with one every word has, even if it is empty (then there is one speaker).
     """
     segments = repair(recognition.segments, duration)
     if diarization is None:
@@ -47,7 +47,7 @@ def join(
 def join_whole(
     recognition: Recognition, diarization: Diarization, duration: float
 ) -> tuple[tuple[Segment, ...], tuple[str, ...]]:
-    """The baseline that evaluations compare with: a segment as a whole goes to the speaker who covers most of it."""
+    """Baseline for evaluations: each whole segment goes to the speaker who covers most of it."""
     segments = repair(recognition.segments, duration)
     voices = _voices(_exclusive(diarization))
     labels = [[min(voices, key=lambda voice: voice.rank(segment)).label] * len(_atoms(segment)) for segment in segments]
@@ -55,7 +55,8 @@ def join_whole(
 
 
 def name_turns(recognition: Recognition, diarization: Diarization, duration: float) -> tuple[Turn, ...]:
-    """All turns, overlapping ones too, under the names that `join` gives; speakers without a word are numbered last."""
+    """Return all turns, overlapping ones too, under the names that `join` assigns; speakers without a word are numbered
+    last."""
     segments = repair(recognition.segments, duration)
     names = _names([*_labels(segments, diarization), *(turn.speaker for turn in diarization.turns)])
     turns = (replace(turn, speaker=names[turn.speaker]) for turn in diarization.turns if turn.start < duration)
@@ -63,7 +64,7 @@ def name_turns(recognition: Recognition, diarization: Diarization, duration: flo
 
 
 def repair(segments: Iterable[Segment], duration: float) -> tuple[Segment, ...]:
-    """Segments in the order of their starts, with text, and with times that never fall and lie in [0, duration].
+    """Return segments with text, by start, with times that never decrease and lie in [0, duration].
 
     A segment with words spans its words and has their text.
     """
@@ -81,24 +82,24 @@ def repair(segments: Iterable[Segment], duration: float) -> tuple[Segment, ...]:
 
 
 def _atoms(segment: Segment) -> tuple[Atom, ...]:
-    """The words that have text, or the segment itself where it has none."""
+    """Return the words with text, or the segment itself if it has none."""
     return tuple(word for word in segment.words if word.text.strip()) or (segment,)
 
 
 def _segment(source: Segment, atoms: Sequence[Atom]) -> Segment:
-    """The segment that consists of these atoms of the source."""
+    """Make a segment of some atoms of the source."""
     words = tuple(atom for atom in atoms if isinstance(atom, Word))
     text = "".join(atom.text for atom in atoms).strip()
     first, last = atoms[0], atoms[-1]
     return replace(source, start=first.start, end=last.end, text=text, words=words, speaker=first.speaker)
 
 
-# Who covers a word
+# Coverage
 
 
 @dataclass(frozen=True)
 class _Voice:
-    """The turns of one speaker in order of time, with their starts and their latest ends so far."""
+    """The turns of one speaker by time, with their starts and running maxima of their ends."""
 
     label: str
     turns: tuple[Turn, ...]
@@ -106,29 +107,29 @@ class _Voice:
     ends: tuple[float, ...]
 
     def overlap(self, span: Span) -> float:
-        """Seconds of the span within the turns."""
+        """Return the seconds of the span within the turns."""
         near = self.turns[bisect_right(self.ends, span.start) : bisect_left(self.starts, span.end)]
         return sum(turn.overlap(span) for turn in near)
 
     def distance(self, span: Span) -> float:
-        """Seconds between the span and the nearest turn; 0 where they touch."""
+        """Return the seconds between the span and the nearest turn; 0 if they touch."""
         after = bisect_right(self.starts, span.end)
         later = self.starts[after] - span.end if after < len(self.starts) else math.inf
         earlier = max(0.0, span.start - self.ends[after - 1]) if after else math.inf
         return min(earlier, later)
 
     def rank(self, span: Span) -> tuple[float, float]:
-        """Lowest for the speaker of the span: most overlap, then nearest."""
+        """Return a sort key, lowest for the speaker of the span: most overlap, then nearest."""
         return -self.overlap(span), self.distance(span)
 
 
 def _exclusive(diarization: Diarization) -> tuple[Turn, ...]:
-    """The turns to join with; a lone speaker's turn at 0 where the diarizer found nobody."""
+    """Return the turns to join with; one speaker's turn at 0 if the diarizer found nobody."""
     return diarization.exclusive or diarization.turns or (Turn(0, 0, "one speaker"),)
 
 
 def _voices(turns: Iterable[Turn]) -> list[_Voice]:
-    """One per speaker, in order of their first turns."""
+    """Return one voice per speaker, in order of their first turns."""
     grouped: dict[str, list[Turn]] = {}
     for turn in sorted(turns, key=lambda turn: turn.start):
         grouped.setdefault(turn.speaker, []).append(turn)
@@ -139,17 +140,18 @@ def _voices(turns: Iterable[Turn]) -> list[_Voice]:
 
 
 def _misses(atom: Atom, voices: Sequence[_Voice]) -> list[float]:
-    """Per voice, the seconds by which the atom misses its turns: overlap lost to the best voice, plus the distance."""
+    """Return per voice the seconds by which the atom misses its turns: overlap lost to the best voice, plus the
+    distance."""
     overlaps = [voice.overlap(atom) for voice in voices]
     most = max(overlaps)
     return [most - overlap + voice.distance(atom) for overlap, voice in zip(overlaps, voices, strict=True)]
 
 
-# The cheapest labelling
+# Cheapest labeling
 
 
 def _labels(segments: Sequence[Segment], diarization: Diarization) -> list[str]:
-    """The label of each atom of the segments, in order."""
+    """Return the label of each atom of the segments, in order."""
     exclusive = _voices(_exclusive(diarization))
     full = {voice.label: voice for voice in _voices(diarization.turns)}
     overlapping = [full.get(voice.label, voice) for voice in exclusive]
@@ -163,7 +165,7 @@ def _labels(segments: Sequence[Segment], diarization: Diarization) -> list[str]:
 
 
 def _change_cost(before: Atom, after: Atom) -> float:
-    """Seconds that a change of speaker between two atoms costs. Punctuation alone never begins a turn."""
+    """Return the cost in seconds of a change of speaker between two atoms. Punctuation alone never begins a turn."""
     if not any(map(is_inner, after.text)):
         return math.inf
     if sentence_end(before.text):
@@ -172,11 +174,12 @@ def _change_cost(before: Atom, after: Atom) -> float:
 
 
 def _cheapest(costs: Sequence[Sequence[float]], changes: Sequence[float]) -> list[int]:
-    """The path of least cost. costs: (steps, states); changes: (steps,), of any change of state into that step."""
+    """Return the path of least cost. costs: (steps, states); changes: (steps,), for any change of state into that
+    step."""
     if not costs:
         return []
     totals = list(costs[0])
-    origins: list[list[int]] = []  # (steps - 1, states): the state before
+    origins: list[list[int]] = []  # (steps - 1, states): the previous state
     for step, change in zip(costs[1:], changes[1:], strict=True):
         cheapest = min(range(len(totals)), key=totals.__getitem__)
         moved = totals[cheapest] + change
@@ -202,5 +205,5 @@ def _finish(segments: Sequence[Segment], labels: Sequence[str]) -> tuple[tuple[S
 
 
 def _names(labels: Iterable[str]) -> dict[str, str]:
-    """The engine's labels -> "Speaker 1", "Speaker 2", ... by first appearance."""
+    """Map the engine's labels to "Speaker 1", "Speaker 2", ... by first appearance."""
     return {label: f"Speaker {number}" for number, label in enumerate(Counter(labels), 1)}

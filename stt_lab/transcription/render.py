@@ -1,4 +1,4 @@
-"""Transcript -> txt, srt, vtt, csv and the JSON of the API. Pure."""
+"""Render transcripts as txt, srt, vtt, csv and the JSON of the API. Pure."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from stt_lab.types import Provenance, Rendering, Segment, Span, Suppressed, Tran
 
 FORMATS = ("json", "txt", "text", "srt", "vtt", "verbose_json")
 NAME = 16  # characters of a speaker's name, so that a prefix leaves room on the line
-PAUSE = 2.0  # s of silence that begins a new paragraph or cue of the same speaker
+PAUSE = 2.0  # seconds of silence that begin a new paragraph or cue of the same speaker
 TIME_DIGITS, CONFIDENCE_DIGITS = 3, 4
 COLUMNS = ("segment", "start", "end", "speaker", "text", "confidence")
-# What spreadsheets take for a formula at a cell's start; where lists are parted by ";", that may be within our cells
+# What spreadsheets take for a formula at the start of a cell; with ";" as separator that may be within our cells
 FORMULA = re.compile(r"(?:^|(?<=;))(?=[\s\"]*[=+\-@＝＋－＠])")
 
 
 def render(transcript: Transcript, format: str) -> Rendering:
-    """The transcript as text of a format of FORMATS. Raises BadInput for another format."""
+    """Render a transcript in one of FORMATS. Raises BadInput for another format."""
     if format not in _RENDERERS:
-        raise BadInput(f'The format "{format[:30]}" is not known: use one of {", ".join(FORMATS)}.')
+        raise BadInput(f'The format "{format[:30]}" does not exist. Use one of {", ".join(FORMATS)}.')
     media_type, write = _RENDERERS[format]
     return Rendering("".join(write(transcript)), format, media_type, transcript)
 
 
 def parts(transcript: Transcript, format: str) -> tuple[str, Iterator[str]]:
-    """The media type and the text in parts, for a stream; also csv, which is for files alone."""
+    """Return the media type and the text in parts, for streaming; also csv, which only files use."""
     media_type, write = (_RENDERERS | {"csv": ("text/csv", _csv)})[format]
     return media_type, write(transcript)
 
@@ -43,8 +43,8 @@ def parts(transcript: Transcript, format: str) -> tuple[str, Iterator[str]]:
 
 
 def to_json(transcript: Transcript, verbose: bool = False) -> dict[str, Any]:
-    """The answer of POST /v1/transcribe. `verbose` adds ids, words' confidence and speaker, what was suppressed, turns
-    (overlapping ones too) and provenance. Times are rounded to milliseconds, which keeps their order."""
+    """Return the answer of POST /v1/transcribe. `verbose` adds ids, confidence and speaker of words, suppressed text,
+    turns (overlapping ones too) and provenance. Times are rounded to milliseconds, which keeps their order."""
     made: dict[str, Any] = {
         "text": transcript.text,
         "language": transcript.language,
@@ -88,9 +88,9 @@ def _word(word: Word, verbose: bool) -> dict[str, Any]:
 
 
 def from_json(made: Mapping[str, Any]) -> Transcript:
-    """The transcript of `to_json`; what that did not tell (suppressed and turns, unless it was verbose) is empty.
+    """Make a transcript of the result of `to_json`; `suppressed` and `turns` are empty unless it was verbose.
 
-    Raises KeyError, TypeError or ValueError for what is none.
+    Raises KeyError, TypeError or ValueError for anything else.
     """
     return Transcript(
         language=made["language"],
@@ -122,11 +122,11 @@ def _read_segment(made: Mapping[str, Any]) -> Segment:
 
 
 def _written(text: str, words: Sequence[str]) -> list[str]:
-    """Each word as the text has it, with its space and punctuation: together they are the text again."""
+    """Return each word as the text spells it, with space and punctuation: together they are the text."""
     cuts, end = [], 0
     for word in words:
         start = text.find(word, end)
-        if start < 0:  # the text has it otherwise
+        if start < 0:  # the text spells it differently
             return [f" {word}" for word in words]
         cuts.append(max((i for i in range(end, start) if text[i].isspace()), default=start))
         end = start + len(word)
@@ -135,14 +135,14 @@ def _written(text: str, words: Sequence[str]) -> list[str]:
 
 
 def _dump(transcript: Transcript, verbose: bool) -> Iterator[str]:
-    yield json.dumps(to_json(transcript, verbose), ensure_ascii=False)  # in one: two hours are 2 MB
+    yield json.dumps(to_json(transcript, verbose), ensure_ascii=False)  # in one piece: two hours are 2 MB
 
 
 # Plain text
 
 
 def grouped(segments: Iterable[Segment], by_sentence: bool) -> list[list[Segment]]:
-    """Segments with text in groups of one speaker, without a long pause or (if asked) the end of a sentence within."""
+    """Group segments with text by speaker and by long pauses; with `by_sentence` also by the end of a sentence."""
     groups: list[list[Segment]] = []
     for segment in (segment for segment in segments if clean(segment.text)):
         before = groups[-1][-1] if groups else segment
@@ -155,7 +155,7 @@ def grouped(segments: Iterable[Segment], by_sentence: bool) -> list[list[Segment
 
 
 def _named(groups: Sequence[list[Segment]]) -> Iterator[tuple[str, list[Segment]]]:
-    """Each group with its speaker's name where the speaker changes, else ""."""
+    """Yield each group with its speaker if the speaker changes, otherwise ""."""
     before: str | None = None
     for group in groups:
         speaker = group[0].speaker
@@ -164,7 +164,7 @@ def _named(groups: Sequence[list[Segment]]) -> Iterator[tuple[str, list[Segment]
 
 
 def _txt(transcript: Transcript) -> Iterator[str]:
-    """A paragraph per turn, and at long pauses; the speaker's name where the speaker changes."""
+    """Yield a paragraph per turn and after long pauses, with the name where the speaker changes."""
     for number, (name, group) in enumerate(_named(grouped(transcript.segments, by_sentence=False))):
         prefix = "\n" * bool(number) + (f"{name}: " if name else "")
         yield prefix + clean(" ".join(segment.text for segment in group)) + "\n"
@@ -174,7 +174,7 @@ def _txt(transcript: Transcript) -> Iterator[str]:
 
 
 def _cues(transcript: Transcript) -> list[Cue]:
-    """Segments that break off within a sentence are cut as one."""
+    """Return cues; segments that break off within a sentence are cut as one."""
     ordered = sorted(transcript.segments, key=lambda segment: segment.start)
     return cues(_named(grouped(ordered, by_sentence=True)), transcript.duration)
 
@@ -191,10 +191,10 @@ def _vtt(transcript: Transcript) -> Iterator[str]:
 
 
 def _csv(transcript: Transcript) -> Iterator[str]:
-    """A row per segment as RFC 4180 has it; times in seconds, the segment's number as the API counts, from 0.
+    """Yield a row per segment (RFC 4180): times in seconds, segment number from 0 as in the API.
 
-    It begins with a byte order mark, without which Excel takes UTF-8 for the code page of the country; Python reads
-    it as "utf-8-sig". An apostrophe keeps spreadsheets from running what somebody said as a formula.
+    The byte order mark at the beginning makes Excel read UTF-8; Python reads it as "utf-8-sig". An apostrophe prevents
+    spreadsheets from running speech as a formula.
     """
     yield "\ufeff" + _row(COLUMNS)
     for number, segment in enumerate(transcript.segments):

@@ -1,7 +1,7 @@
-"""Groups of segments -> cues, and cues as SubRip or WebVTT. Pure.
+"""Cut groups of segments into cues, and write cues as SubRip or WebVTT. Pure.
 
-Cues keep the limits of Netflix's Timed Text Style Guide: two lines of 42 columns, 5/6 s to 7 s a cue. Where a group is
-cut is chosen for the group as a whole: few cues, of even length, that end where sentences or clauses do.
+Cues follow Netflix's Timed Text Style Guide: two lines of 42 columns, 5/6 s to 7 s per cue. All cuts of a group are
+chosen together: few cues, of even length, that end where sentences or clauses do.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from stt_lab.text import clause_end, clean, sentence_end
 from stt_lab.types import Segment, Word, is_inner
 
 LINE = 42  # columns; a wide character (CJK) takes two
-LINES = 2  # of a cue
-LONGEST = 7.0  # s of a cue
-SHORTEST_MS = 833  # of a cue where the next one leaves room: 5/6 s
-CUE_COST = 1.0  # of each cue, against the costs of breaking below and of uneven lengths (0 to 1)
+LINES = 2  # per cue
+LONGEST = 7.0  # seconds per cue
+SHORTEST_MS = 833  # of a cue, if the next one leaves room: 5/6 s
+CUE_COST = 1.0  # per cue, against the costs of breaks below and of uneven lengths (0 to 1)
 CLAUSE_BREAK, WORD_BREAK = 0.3, 0.6  # of ending a line or cue after a comma, or within a clause; after a sentence 0
 
 
-# Pieces, which are never broken
+# Pieces: parts that are never broken
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """A word, an ideograph, or what fits a line of something longer. A glued piece follows without a space."""
+    """A word, an ideograph, or a part of something longer than a line. A glued piece follows without a space."""
 
     start: float
     end: float
@@ -39,24 +39,26 @@ class _Piece:
 
     @cached_property
     def break_cost(self) -> float:
-        """Of a line or a cue that ends with this piece."""
+        """Cost of a line or a cue that ends with this piece."""
         return 0.0 if sentence_end(self.text) else CLAUSE_BREAK if clause_end(self.text) else WORD_BREAK
 
 
 def _columns(text: str) -> int:
-    """Columns on a grid: 2 for wide characters, 0 for those that combine."""
+    """Count columns on a grid: 2 for wide characters, 0 for combining ones."""
     shown = (char for char in text if unicodedata.category(char) not in ("Mn", "Me", "Cf"))
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in shown)
 
 
 def _ideographic(char: str) -> bool:
-    """True for Han and Kana, between which lines may break; Hangul is wide too, but written in words."""
+    """Return whether lines may break before and after a character: Han and kana; Hangul is wide too, but written in
+    words."""
     wide = unicodedata.category(char) == "Lo" and unicodedata.east_asian_width(char) == "W"
     return wide and not unicodedata.name(char, "").startswith("HANGUL")
 
 
 def _chunks(token: str, limit: int) -> Iterator[str]:
-    """The token in parts of at most `limit` columns, ideographs apart; marks stay with what they mark."""
+    """Split a token into parts of at most `limit` columns, ideographs separately; marks stay with their base
+    character."""
     chunk, width, base = "", 0, " "
     for char in token:
         columns = _columns(char)
@@ -68,7 +70,7 @@ def _chunks(token: str, limit: int) -> Iterator[str]:
 
 
 def _split(word: Word, limit: int) -> list[_Piece]:
-    """The word in pieces that fit, their times in proportion to their lengths."""
+    """Split a word into pieces that fit, with times in proportion to their lengths."""
     parts = [
         (chunk, position > 0 or (number == 0 and not word.text[:1].isspace()))
         for number, token in enumerate(clean(word.text).split())
@@ -80,7 +82,7 @@ def _split(word: Word, limit: int) -> list[_Piece]:
 
 
 def _pieces(segment: Segment, limit: int) -> list[_Piece]:
-    """The words of a segment, or its text spread over its time where the words do not spell it."""
+    """Return the words of a segment; if they do not spell its text, spread the text over its time."""
     spelt = "".join(word.text for word in segment.words).split() == segment.text.split()
     words = segment.words if spelt else (Word(segment.start, segment.end, segment.text),)
     made: list[_Piece] = []
@@ -93,7 +95,7 @@ def _pieces(segment: Segment, limit: int) -> list[_Piece]:
 
 
 def _inseparable(before: _Piece, after: _Piece, limit: int) -> bool:
-    """Closing punctuation stays with what it closes, opening with what it opens, where a line holds both."""
+    """Return whether punctuation must stay with its word, if a line holds both."""
     bare, next_bare = (not any(map(is_inner, piece.text)) for piece in (before, after))
     sticks = bare or (next_bare and unicodedata.category(after.text[0]) not in ("Ps", "Pi"))
     return sticks and after.glued and _columns(before.text + after.text) <= limit
@@ -104,7 +106,7 @@ def _inseparable(before: _Piece, after: _Piece, limit: int) -> bool:
 
 @dataclass(frozen=True)
 class Cue:
-    """Lines and times in milliseconds; `speaker` is set where the speaker changes."""
+    """A subtitle: lines, times in milliseconds; `speaker` is set where the speaker changes."""
 
     start: int
     end: int
@@ -113,21 +115,21 @@ class Cue:
 
 
 class _Layout:
-    """Pieces to cut into cues, with the widths of all their stretches. `indent`: columns of the speaker's prefix."""
+    """Pieces to cut into cues, with the widths of all ranges. `indent`: columns of the speaker's prefix."""
 
     def __init__(self, pieces: Sequence[_Piece], indent: int) -> None:
         self.pieces = pieces
         self.indent = indent
         widths = (_columns(piece.text) + (not piece.glued) for piece in pieces)
-        self.ends = list(accumulate(widths, initial=0))  # (pieces + 1,): columns before each piece, spaces included
+        self.ends = list(accumulate(widths, initial=0))  # (pieces + 1,): columns before each piece, including spaces
 
     def width(self, first: int, stop: int) -> int:
-        """Columns of the pieces `first` to `stop` on one line."""
+        """Return the columns of pieces `first` to `stop` on one line."""
         indent = 0 if first else self.indent
         return indent + self.ends[stop] - self.ends[first] - (not self.pieces[first].glued)
 
     def fits(self, first: int, stop: int) -> bool:
-        """True where the stretch may be one cue; a single piece always may."""
+        """Return whether the range may be one cue; a single piece always may."""
         if stop - first == 1:
             return True
         second = first + 1
@@ -137,14 +139,14 @@ class _Layout:
         return short and (second == stop or self.width(second, stop) <= LINE)
 
     def cost(self, first: int, stop: int) -> float:
-        """Of a cue: a constant, the square of the share of it that is empty, and how badly it ends."""
+        """Return the cost of a cue: a constant, the square of its empty share, and how badly it ends."""
         empty = 1 - self.width(first, stop) / (LINE * LINES)
         last, following = self.pieces[stop - 1], self.pieces[stop : stop + 1]
         ending = max((last.break_cost - max(0.0, piece.start - last.end) for piece in following), default=0.0)
         return CUE_COST + empty**2 + max(0.0, ending)
 
     def cuts(self) -> list[tuple[int, int]]:
-        """The cheapest way to cut the pieces into cues, as (first, stop), by dynamic programming."""
+        """Return the cheapest way to cut the pieces into cues, as (first, stop), by dynamic programming."""
         best = [(0.0, 0)]  # per stop: the least cost, and where its last cue begins
         for stop in range(1, len(self.pieces) + 1):
             firsts = takewhile(partial(self.fits, stop=stop), range(stop - 1, -1, -1))
@@ -155,7 +157,7 @@ class _Layout:
         return list(pairwise(reversed(stops)))
 
     def lines(self, first: int, stop: int) -> tuple[str, ...]:
-        """One line, or two of even length that break after punctuation where they can."""
+        """Return one line, or two of even length that break after punctuation if possible."""
         if self.width(first, stop) <= LINE:
             return (self.text(first, stop),)
         halves = ((self.width(first, middle), self.width(middle, stop), middle) for middle in range(first + 1, stop))
@@ -171,8 +173,8 @@ class _Layout:
 
 
 def cues(groups: Iterable[tuple[str, Sequence[Segment]]], duration: float) -> list[Cue]:
-    """The cues of all groups, in order, without overlap. A group is of one speaker and cut as one; it comes with what
-    its speaker is called, or "" where nobody is named. `duration`: s of the recording."""
+    """Return the cues of all groups, in order, without overlap. Each group has one speaker and comes with the speaker's
+    name, or "" to show none. `duration`: seconds of the recording."""
     made = [cue for name, group in groups for cue in _group_cues(group, name)]
     return _spaced(made, milliseconds(duration))
 
@@ -192,7 +194,8 @@ def milliseconds(seconds: float) -> int:
 
 
 def _spaced(cues: Sequence[Cue], duration: int) -> list[Cue]:
-    """Cues with rising starts, at least 1 ms long, over when the next begins; inside the duration (ms) if possible."""
+    """Return cues with increasing starts, at least 1 ms long, that end when the next begins; within the duration (ms)
+    if possible."""
     starts = [cue.start for cue in cues]
     latest = max(duration, len(cues))
     for i in reversed(range(len(starts))):
@@ -221,7 +224,7 @@ def srt(cues: Iterable[Cue]) -> Iterator[str]:
 
 def vtt(cues: Iterable[Cue]) -> Iterator[str]:
     yield "WEBVTT\n"
-    for cue in cues:  # escaping < > & leaves no --> either
+    for cue in cues:  # escaping < > & also removes -->
         text = (f"<v {escape(cue.speaker, False)}>" if cue.speaker else "") + escape("\n".join(cue.lines), False)
         yield f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{text}\n"
 

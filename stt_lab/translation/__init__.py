@@ -1,6 +1,7 @@
-"""Texts into another language: cut into pieces, each checked, and tried otherwise where something seems lost. Pure.
+"""Translate texts in pieces: check each piece, and retry where something seems lost. Pure.
 
-Nothing is dropped: what no translator can take is copied, what comes out wrong is kept with a warning that quotes it.
+Nothing is dropped: what no translator can handle is copied, and a doubtful translation is kept with a warning that
+quotes it.
 """
 
 from __future__ import annotations
@@ -14,15 +15,19 @@ from stt_lab.translation.checks import NOTHING, PARTLY, Fault, faults, repaired
 from stt_lab.translation.cutting import pieces, smaller
 from stt_lab.types import TextSpan, Transcript
 
-Turn = Callable[[Sequence[str], bool], Sequence[str]]  # texts, and whether to search otherwise -> their translations
-QUOTED = 60  # characters of a sentence that a warning quotes
-MOST_WARNINGS = 20  # of a text
-_CLOSE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")  # written without spaces between them
+TranslateBatch = Callable[
+    [Sequence[str], bool], Sequence[str]
+]  # texts, and whether this is a retry -> their translations
+QUOTED = 60  # characters of a sentence in a warning
+MOST_WARNINGS = 20  # per text
+_CLOSE = re.compile(
+    "[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
+)  # scripts without spaces between sentences
 
 
 @dataclass(frozen=True)
-class Piece(TextSpan):
-    """A piece of a text, and its translation."""
+class TranslatedPiece(TextSpan):
+    """A piece of a text with its translation."""
 
     translation: str
     faults: tuple[Fault, ...] = ()
@@ -30,8 +35,10 @@ class Piece(TextSpan):
 
 @dataclass(frozen=True)
 class Translated:
+    """A text with its translated pieces."""
+
     source: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[TranslatedPiece, ...]
 
     @cached_property
     def text(self) -> str:
@@ -42,19 +49,19 @@ class Translated:
         wrong = [piece for piece in self.pieces if piece.faults]
         said = [_warning(piece.of(self.source), piece.faults[0]) for piece in wrong[:MOST_WARNINGS]]
         more = len(wrong) - len(said)
-        return (*said, *([f"The same may be so in {more} more sentences."] if more else []))
+        return (*said, *([f"{more} more sentences may have similar problems."] if more else []))
 
 
 def _warning(source: str, fault: Fault) -> str:
     quoted = " ".join(source.split())
     quoted = quoted if len(quoted) <= QUOTED else f"{quoted[: QUOTED - 1]}…"
     if fault == NOTHING:
-        return f'"{quoted}" could not be translated and was left as it is.'
-    return f'Look at "{quoted}": in its translation {fault.says}.'
+        return f'"{quoted}" could not be translated and was copied.'
+    return f'Check the translation of "{quoted}": {fault.says}.'
 
 
-def joined(source: str, made: Iterable[Piece]) -> str:
-    """The translation of a text: what is between its pieces stays as it is."""
+def joined(source: str, made: Iterable[TranslatedPiece]) -> str:
+    """Join translations; everything between the pieces stays as it is."""
     text, end = "", 0
     for piece in made:
         text = _after(text, source[end : piece.start], piece.translation)
@@ -63,7 +70,7 @@ def joined(source: str, made: Iterable[Piece]) -> str:
 
 
 def _after(text: str, gap: str, following: str) -> str:
-    """One behind the other. Chinese and Japanese put no space between sentences, all others do."""
+    """Append a sentence. Chinese and Japanese have no space between sentences, all others do."""
     if text and not gap.strip(" "):
         gap = "" if _CLOSE.match(text[-1]) and _CLOSE.match(following) else gap or " "
     return text + gap + following
@@ -79,14 +86,14 @@ class _Try:
         return sum(fault.cost for fault in self.faults)
 
 
-def translate(texts: Sequence[str], turn: Turn) -> list[Translated]:
-    """Each text with its pieces translated. `turn` gets every piece once, and what seems wrong again."""
+def translate(texts: Sequence[str], translate_batch: TranslateBatch) -> list[Translated]:
+    """Translate texts. `translate_batch` gets every piece once, and doubtful ones again."""
     spans = [pieces(text) for text in texts]
     wanted = dict.fromkeys(_plain(span.of(text)) for text, each in zip(texts, spans, strict=True) for span in each)
-    best = dict(zip(wanted, _tried(list(wanted), turn, again=False), strict=True))
+    best = dict(zip(wanted, _tried(list(wanted), translate_batch, again=False), strict=True))
     for attempt in (_in_parts, _tried_again):
         weak = [piece for piece, found in best.items() if found.faults]
-        for piece, found in attempt(weak, turn):
+        for piece, found in attempt(weak, translate_batch):
             best[piece] = min(best[piece], found, key=lambda one: one.cost)
     return [
         Translated(text, tuple(_piece(text, span, best[_plain(span.of(text))]) for span in each))
@@ -98,13 +105,13 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def _piece(text: str, span: TextSpan, made: _Try) -> Piece:
+def _piece(text: str, span: TextSpan, made: _Try) -> TranslatedPiece:
     kept = span.of(text) if NOTHING in made.faults else made.translation
-    return Piece(span.start, span.end, kept, made.faults)
+    return TranslatedPiece(span.start, span.end, kept, made.faults)
 
 
-def _tried(texts: Sequence[str], turn: Turn, again: bool) -> Iterator[_Try]:
-    made = turn(texts, again) if texts else ()
+def _tried(texts: Sequence[str], translate_batch: TranslateBatch, again: bool) -> Iterator[_Try]:
+    made = translate_batch(texts, again) if texts else ()
     for source, translation in zip(texts, made, strict=True):
         yield _judged(source, translation.strip())
 
@@ -114,15 +121,15 @@ def _judged(source: str, translation: str) -> _Try:
     return _Try(translation, faults(source, translation))
 
 
-def _tried_again(texts: Sequence[str], turn: Turn) -> Iterator[tuple[str, _Try]]:
-    return zip(texts, _tried(texts, turn, again=True), strict=True)
+def _tried_again(texts: Sequence[str], translate_batch: TranslateBatch) -> Iterator[tuple[str, _Try]]:
+    return zip(texts, _tried(texts, translate_batch, again=True), strict=True)
 
 
-def _in_parts(texts: Sequence[str], turn: Turn) -> Iterator[tuple[str, _Try]]:
-    """Each text translated in smaller pieces, where it has any; a piece that comes to nothing is copied."""
+def _in_parts(texts: Sequence[str], translate_batch: TranslateBatch) -> Iterator[tuple[str, _Try]]:
+    """Translate each text in smaller parts, if it has any; parts without a translation are copied."""
     parts = {text: found for text in texts if (found := smaller(text)) and found != (TextSpan(0, len(text)),)}
     wanted = list(dict.fromkeys(part.of(text) for text, found in parts.items() for part in found))
-    made = dict(zip(wanted, _tried(wanted, turn, again=False), strict=True))
+    made = dict(zip(wanted, _tried(wanted, translate_batch, again=False), strict=True))
     for text, found in parts.items():
         whole = _judged(text, joined(text, [_piece(text, part, made[part.of(text)]) for part in found]))
         copied = [NOTHING in made[part.of(text)].faults for part in found]
@@ -131,6 +138,6 @@ def _in_parts(texts: Sequence[str], turn: Turn) -> Iterator[tuple[str, _Try]]:
 
 
 def translated_transcript(transcript: Transcript, texts: Sequence[str], target: str) -> Transcript:
-    """The same segments, turns and speakers with other texts. Words have no times in a language that nobody spoke."""
+    """Return the transcript with translated texts. Words have no times in a language that nobody spoke."""
     segments = (replace(one, text=text, words=()) for one, text in zip(transcript.segments, texts, strict=True))
     return replace(transcript, language=target, segments=tuple(segments), suppressed=())

@@ -1,4 +1,4 @@
-"""What may be wrong with a translation, told from the two texts alone. Pure."""
+"""Find likely faults of a translation by comparing the two texts. Pure."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from dataclasses import dataclass
 
 from stt_lab.translation.cutting import ADDRESS, weight
 
-# The length of a translation, given the other: Gale and Church (1993), "A program for aligning sentences". Their
-# variance grows with the length; that of a language's own length, with its square. Together they call 2 of 10,000
-# translations of Django's sentences into 90 languages too short (eval/LOG.md).
+# Expected length of a translation: Gale and Church (1993), "A program for aligning sentences". Their variance grows
+# with the length; the variance between languages with its square. Together they call 2 of 10,000 translations of
+# Django's messages into 90 languages too short (eval/LOG.md).
 VARIANCE, SPREAD, DEVIATIONS = 6.8, 0.1, 2.0
-COPIES, LOOP = 3, 12  # copies, and their characters together, that make a loop
-NEAR = 0.6  # similarity from which a word is an address that was damaged
+COPIES, LOOP = 3, 12  # repetitions, and their characters in total, that make a loop
+NEAR = 0.6  # similarity from which a word counts as a damaged address
 _LOOP = re.compile(r"(\S.{0,60}?)\1{2,}", re.DOTALL)
 _NUMBER = re.compile(r"\d[\d.,:   '’]*\d")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`cost` weighs faults against each other."""
+    """A likely fault; `cost` weighs faults against each other."""
 
-    says: str  # what is wrong, after "in its translation"
+    says: str  # end of "Check the translation of ...:"
     cost: int
 
 
-NOTHING = Fault("there are no words", 16)
-PARTLY = Fault("a part was left as it was", 10)
-REPEATS = Fault("something is repeated over and over", 8)
-SHORT = Fault("something seems to be missing, so short is it", 4)
-LONG = Fault("something seems to be made up, so long is it", 4)
-NO_ADDRESS = Fault("a web or e-mail address is missing", 2)
-NO_NUMBER = Fault("a number is missing or written otherwise", 1)
+NOTHING = Fault("it has no words", 16)
+PARTLY = Fault("a part was not translated", 10)
+REPEATS = Fault("it repeats something over and over", 8)
+SHORT = Fault("it is so short that something seems to be missing", 4)
+LONG = Fault("it is so long that something seems to be added", 4)
+NO_ADDRESS = Fault("it lacks a web or e-mail address", 2)
+NO_NUMBER = Fault("it lacks a number, or writes it differently", 1)
 
 
 def faults(source: str, target: str) -> tuple[Fault, ...]:
-    """What is wrong with the translation of a text that has words, the worst first; () when nothing seems so."""
+    """Return the likely faults of a translation, worst first; () if none. The source must contain words."""
     if not any(map(str.isalpha, target)):
         return (NOTHING,)
     deviation = _deviation(weight(source), weight(target))
@@ -58,23 +58,23 @@ def _deviation(source: float, target: float) -> float:
 
 
 def _copies(text: str) -> int:
-    """How often something stands in a row, at most; 0 where nothing of any length does."""
+    """Return how often a stretch repeats in a row, at most; 0 if no long stretch does."""
     loops = (len(found[0]) // len(found[1]) for found in _LOOP.finditer(text) if len(found[0]) >= LOOP)
     return max(loops, default=0)
 
 
 def _digits(text: str) -> str:
-    """The digits of any script as those of ASCII, without what is between them."""
+    """Return the digits of any script as ASCII, without anything between them."""
     return "".join(str(unicodedata.digit(char)) for char in text if char.isdecimal())
 
 
 def _numbers(text: str) -> list[str]:
-    """Digits of the numbers that have two or more and are no part of an address."""
+    """Return the digits of numbers with two or more, except in addresses."""
     return [_digits(found) for found in _NUMBER.findall(ADDRESS.sub(" ", text))]
 
 
 def repaired(source: str, target: str) -> str:
-    """The translation with the source's addresses, where it has something much like them in their places."""
+    """Restore addresses of the source where the translation has a similar word in their place."""
     right = ADDRESS.findall(source)
     for address in right:
         words = [word.strip(".,;:!?()[]«»“”\"'") for word in target.split()]

@@ -1,7 +1,7 @@
-"""What of a text is translated, in pieces that a translator can take; all else is copied. Pure.
+"""Cut a text into pieces for a translator; everything else is copied. Pure.
 
-A piece is a sentence, or a line of a list, or a part of a long sentence. Bullets, numbering, emoji, white space, and
-what has no words beside addresses and numbers are no part of any piece.
+A piece is a sentence, a line of a list, or a part of a long sentence. Bullets, numbering, emoji, white space, and text
+that only has addresses and numbers are not part of any piece.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from stt_lab.text import CLAUSE_ENDS, SENTENCE_ENDS, UNSPACED
 from stt_lab.text.sentences import sentences
 from stt_lab.types import TextSpan
 
-LONG = 400  # weight of a piece beyond which it is cut: some 100 tokens, and translators were trained on sentences
-FULL_LINE = 60  # characters of a line, from which it was broken because it was full
-LEAST = 12  # weight of a clause that is translated by itself
+LONG = 400  # weight beyond which a piece is cut: about 100 tokens; translators are trained on sentences
+FULL_LINE = 60  # characters from which a line counts as wrapped
+LEAST = 12  # weight of a clause that is translated separately
 
 ADDRESS = re.compile(
     r"(?:https?://|www\.)[^\s<>\"']*[^\s<>\"'.,;:!?)\]}»”]|[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", re.IGNORECASE
 )
 EMOJI = re.compile("[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe0f\u200d\u20e3]+")
-# In front of a line's words: bullets, quoting, headings, numbering
+# At the start of a line: bullets, quote marks, headings, numbering
 LEAD = re.compile(r"(?:[\s\-*•·–—#>|▪◦]+|\d{1,3}[.)]\s+)+")
 _MARKS = "".join(map(re.escape, sorted(CLAUSE_ENDS | SENTENCE_ENDS)))
 _CLAUSE = re.compile(rf"[{_MARKS}]{{1,8}}[\"'”’»)\]}}]{{0,4}}\s+|[，、；：。！？]+")
 _SPACE = re.compile(r"\s+")
 _BREAK = re.compile(r"\n\s*")
-_WEIGHTS = (  # per character, against one of an alphabet: see `weight`
+_WEIGHTS = (  # extra weight per character (see `weight`)
     (re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"), 2.0),
     (re.compile("[\uac00-\ud7a3]"), 1.0),
     (re.compile("[\u3040-\u30ff]"), 0.5),
@@ -37,13 +37,13 @@ _WEIGHTS = (  # per character, against one of an alphabet: see `weight`
 
 
 def weight(text: str) -> float:
-    """Its length in characters of an alphabet with vowels: 3 for a Chinese character, 2 for a Korean syllable, 1.5 for
-    kana, 1.3 for a Hebrew letter. As measured on what Django says in 90 languages (eval/LOG.md)."""
+    """Return the length of a text in characters of an alphabet with vowels: a Chinese character counts 3, a Korean
+    syllable 2, kana 1.5, a Hebrew letter 1.3. Measured on Django's messages in 90 languages (eval/LOG.md)."""
     return len(text) + sum(extra * len(script.findall(text)) for script, extra in _WEIGHTS)
 
 
 def pieces(text: str) -> tuple[TextSpan, ...]:
-    """The spans to translate, in order."""
+    """Return the spans to translate, in order."""
     return tuple(
         core
         for sentence in sentences(text)
@@ -55,14 +55,14 @@ def pieces(text: str) -> tuple[TextSpan, ...]:
 
 
 def translatable(text: str) -> bool:
-    """Whether there are words in it, of which none is endless."""
+    """Return whether a text has words, none of them endless."""
     rest = ADDRESS.sub(" ", text)
     endless = max(map(len, rest.split()), default=0) > LONG and not UNSPACED.search(rest)
     return any(map(str.isalpha, rest)) and not endless
 
 
 def _lines(text: str, span: TextSpan) -> Iterator[TextSpan]:
-    """The lines of a sentence; one that was broken because it was full goes on in the next."""
+    """Yield the lines of a sentence; a line that was wrapped because it was full continues in the next."""
     start = span.start
     for found in _BREAK.finditer(text, span.start, span.end):
         line = text[text.rfind("\n", start, found.start()) + 1 or start : found.start()].rstrip()
@@ -75,7 +75,7 @@ def _lines(text: str, span: TextSpan) -> Iterator[TextSpan]:
 
 
 def _between(text: str, span: TextSpan, pattern: re.Pattern[str]) -> Iterator[TextSpan]:
-    """What lies between the places where a pattern fits."""
+    """Yield the spans between matches of a pattern."""
     places = [span.start]
     for found in pattern.finditer(text, span.start, span.end):
         places += found.span()
@@ -84,7 +84,7 @@ def _between(text: str, span: TextSpan, pattern: re.Pattern[str]) -> Iterator[Te
 
 
 def _bounded(text: str, span: TextSpan) -> Iterator[TextSpan]:
-    """The span in parts that are not too long."""
+    """Yield the span in parts that are not too long."""
     middle = _middle(text, span) if weight(span.of(text)) > LONG else None
     if middle is None:
         yield span
@@ -94,7 +94,8 @@ def _bounded(text: str, span: TextSpan) -> Iterator[TextSpan]:
 
 
 def _middle(text: str, span: TextSpan) -> int | None:
-    """Where to cut a long span in two: behind a clause, else between words, in scripts without spaces anywhere."""
+    """Return where to cut a long span in two: after a clause, otherwise between words, in scripts without spaces
+    anywhere."""
     centre, reach = (span.start + span.end) // 2, (span.end - span.start) // 4
     for pattern in (_CLAUSE, _SPACE):
         ends = (found.end() for found in pattern.finditer(text, centre - reach, centre + reach))
@@ -104,7 +105,7 @@ def _middle(text: str, span: TextSpan) -> int | None:
 
 
 def _core(text: str, span: TextSpan) -> TextSpan | None:
-    """Without bullets in front and white space around; None when nothing is left."""
+    """Return a span without leading bullets and surrounding white space; None if nothing remains."""
     lead = LEAD.match(text, span.start, span.end)
     start = lead.end() if lead else span.start
     end = start + len(text[start : span.end].rstrip())
@@ -112,7 +113,8 @@ def _core(text: str, span: TextSpan) -> TextSpan | None:
 
 
 def smaller(text: str) -> tuple[TextSpan, ...]:
-    """Smaller pieces of one that came out wrong: what lies between addresses, else its clauses, else halves."""
+    """Return smaller parts of a piece whose translation failed: between addresses, otherwise its clauses, otherwise
+    halves."""
     whole = TextSpan(0, len(text))
     parts = list(_between(text, whole, ADDRESS))
     if len(parts) == 1:

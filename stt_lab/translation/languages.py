@@ -1,4 +1,4 @@
-"""The languages that texts can be translated between, by code or name. Pure."""
+"""Languages of translation, by code or name. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stt_lab.errors import BadInput
 from stt_lab.text import ALIASES, LANGUAGES, SHOWN
 
 TABLE = Path(__file__).with_name("languages.toml")
-OTHERS = {  # what other standards, and Whisper, say
+OTHERS = {  # codes of other standards and of Whisper
     "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "nob": "no", "tgl": "fil", "tl": "fil",
     "zh-hans": "zh", "zh-hk": "zh-hant", "zh-mo": "zh-hant", "zh-tw": "zh-hant",
 }  # fmt: skip
@@ -21,20 +21,22 @@ OTHERS = {  # what other standards, and Whisper, say
 
 @dataclass(frozen=True)
 class Language:
+    """A language of translation."""
+
     code: str  # BCP-47
     name: str  # English
-    iso3: str | None = None  # of ISO 639-3, where `code` is of ISO 639-1
+    iso3: str | None = None  # ISO 639-3, if `code` is ISO 639-1
 
 
 @lru_cache
 def languages() -> dict[str, Language]:
-    """All of them by code."""
+    """Return all languages by code."""
     return {code: Language(code, **row) for code, row in tomllib.loads(TABLE.read_text("utf-8")).items()}
 
 
 @lru_cache
 def _known() -> dict[str, str]:
-    """Codes by what people may write, in small letters."""
+    """Return codes by everything that people may write, in lower case."""
     codes = {code.lower(): code for code in languages()}
     names = {language.name.lower(): code for code, language in languages().items()}
     three = {language.iso3: code for code, language in languages().items() if language.iso3}
@@ -45,9 +47,9 @@ def _known() -> dict[str, str]:
 
 
 def language(value: str) -> Language:
-    """The language of a code (pt, por, pt-BR, zh-Hant) or an English name. A country that is not told apart is ignored.
+    """Return the language of a code (pt, por, pt-BR, zh-Hant) or an English name. An unknown country is ignored.
 
-    Raises BadInput for another value, and names one that is near.
+    Raises BadInput for another value, with a suggestion.
     """
     wanted = " ".join(value.lower().replace("_", "-").split())
     code = _known().get(wanted)
@@ -55,9 +57,9 @@ def language(value: str) -> Language:
         wanted = shorter[1]
         code = _known().get(wanted)
     if code is None:
-        plain = wanted.split("-")[0]  # without a script that is not told apart
+        plain = wanted.split("-")[0]  # without a script
         near = [plain] if plain in _known() else difflib.get_close_matches(wanted[:SHOWN], _known(), 1)
         found = languages()[_known()[near[0]]] if near else None
-        advice = f"did you mean {found.name} ({found.code})?" if found else "use one listed at /v1/translate/languages."
-        raise BadInput(f'The language "{value[:SHOWN]}" cannot be translated: {advice}')
+        advice = f"Did you mean {found.name} ({found.code})?" if found else "Use one listed at /v1/translate/languages."
+        raise BadInput(f'The language "{value[:SHOWN]}" cannot be translated. {advice}')
     return languages()[code]

@@ -1,8 +1,8 @@
-"""Who shall do what by when: promises, requests and duties in English sentences, by grammar.
+"""Find action items in English sentences: who will do what, by when.
 
-Each clause that may be one gets points for how it is said (a promise, a request, "must"), for a time, and for a deed
-that can be done; it loses some for words that only look like a promise ("I'll be honest", "I'd say"). From LIKELY on it
-is taken for one.
+Each clause that may be an action item gets points for its form (a promise, a request, "must"), for a deadline and for a
+concrete task. It loses points for words that only resemble a promise ("I'll be honest", "I'd say"). From LIKELY points
+on it counts as an action item.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from stt_lab.types import TextSpan
+from stt_lab.writing.annotated_text import AnnotatedText, Sentence
 from stt_lab.writing.deadlines import due
 from stt_lab.writing.english import words
 from stt_lab.writing.grammar import Clause, Grammar
-from stt_lab.writing.reading import Reading, Sentence
 
 LIKELY = 0.95
 MARKED = re.compile(
@@ -33,25 +33,27 @@ TRADE = re.compile(r"(?:team|group|department|committee|council|board|staff|offi
 
 @dataclass(frozen=True)
 class Action:
-    text: str  # as it was said
+    """An action item."""
+
+    text: str  # verbatim
     owner: str | None
     due: str | None
     span: TextSpan
 
 
-def actions(reading: Reading) -> tuple[Action, ...]:
-    """What shall be done, in the order of the text. The text must have been parsed."""
-    grammar = Grammar(reading.text, reading.parsed.tokens)
-    return tuple(action for sentence in reading.sentences for action in _Said(reading, grammar, sentence).actions())
+def actions(annotated: AnnotatedText) -> tuple[Action, ...]:
+    """Return the action items in the order of the text. The text must be parsed."""
+    grammar = Grammar(annotated.text, annotated.parsed.tokens)
+    return tuple(action for sentence in annotated.sentences for action in _Said(annotated, grammar, sentence).actions())
 
 
 class _Said:
-    """A sentence with what it takes to see who shall do something."""
+    """One sentence with everything needed to find its action items."""
 
-    def __init__(self, reading: Reading, grammar: Grammar, sentence: Sentence) -> None:
-        self.reading, self.grammar, self.sentence = reading, grammar, sentence
-        self.first, self.last = reading.places(sentence)
-        self.entities = reading.entities(sentence)
+    def __init__(self, annotated: AnnotatedText, grammar: Grammar, sentence: Sentence) -> None:
+        self.annotated, self.grammar, self.sentence = annotated, grammar, sentence
+        self.first, self.last = annotated.places(sentence)
+        self.entities = annotated.entities(sentence)
         self.asks = sentence.text.rstrip("\"'”’) ").endswith("?")
 
     def actions(self) -> Iterator[Action]:
@@ -67,14 +69,14 @@ class _Said:
                 end = span.end
 
     def _made(self, span: TextSpan, owner: str | None) -> Action:
-        span = _trimmed(self.reading.text, span)
+        span = _trimmed(self.annotated.text, span)
         when = self._due(span)
-        return Action(span.of(self.reading.text), owner, when.of(self.reading.text) if when else None, span)
+        return Action(span.of(self.annotated.text), owner, when.of(self.annotated.text) if when else None, span)
 
     def _due(self, span: TextSpan) -> TextSpan | None:
-        return due(self.reading.text, span, self.entities)
+        return due(self.annotated.text, span, self.entities)
 
-    # How likely
+    # Points
 
     def _points(self, clause: Clause, span: TextSpan) -> float:
         points = self._manner(clause)
@@ -87,12 +89,12 @@ class _Said:
         points -= 1.0 * (lemmas <= EMPTY) + 1.0 * clause.negated
         points -= 0.4 * (lemmas <= VAGUE or (lemmas <= HANDY and not concrete and not when))
         points -= 0.4 * (not when and bool(objects) and objects <= {"that", "this"})
-        points -= 0.4 * (not when and "you" in objects and bool(lemmas & TOLD))  # "I have to ask you": done at once
+        points -= 0.4 * (not when and "you" in objects and bool(lemmas & TOLD))  # "I have to ask you" is done at once
         points -= 0.8 * (clause.condition not in ("", "because") and clause.modal != "wish")
         return points
 
     def _deeds(self, clause: Clause) -> list[int]:
-        """What is done, one thing after the other."""
+        """Return the verbs that say what is done, one after the other."""
         more = self.grammar.under(clause.verb, "conj")
         return [clause.verb, *(one for one in more if self.grammar.tokens[one].pos == "VERB")]
 
@@ -105,7 +107,7 @@ class _Said:
         return {self.grammar.word(one) for one in found if self.grammar.tokens[one].pos != "ADP"}
 
     def _manner(self, clause: Clause) -> float:
-        """Points for how it is said; 0 for what is neither promise nor request nor duty."""
+        """Return the points for the form of a clause; 0 for neither promise nor request nor duty."""
         if clause.subject is None:
             return self._imperative(clause)
         who = self.grammar.word(clause.subject)
@@ -122,14 +124,16 @@ class _Said:
         return self._duty(clause, who)
 
     def _duty(self, clause: Clause, who: str) -> float:
-        if clause.modal in ("will", "go") and not clause.passive and who not in SOMEBODY:  # foretold, of most subjects
+        if (
+            clause.modal in ("will", "go") and not clause.passive and who not in SOMEBODY
+        ):  # a prediction, for most subjects
             return 0.4 if who in ("he", "she", "they", "you") else 0.6 if self._third(clause.subject or 0) else 0.2
         if who in SOMEBODY:
             return 1.0
         return 0.4 if who == "you" or clause.modal == "should" else 0.7
 
     def _request(self, clause: Clause, who: str) -> float:
-        """ "Could you send it?", not "Will they send it?"."""
+        """ "Could you send it?" is a request, "Will they send it?" is not."""
         inverted = any(one < (clause.subject or 0) for one in self.grammar.under(clause.head, "aux"))
         if not inverted or clause.modal not in ASKED:
             return 0.0
@@ -138,7 +142,7 @@ class _Said:
 
     def _promise(self, clause: Clause, who: str) -> float:
         if clause.modal in PROMISE:
-            wills = 0.85 if who == "i" else 0.7  # what "we" will do is often only what comes next
+            wills = 0.85 if who == "i" else 0.7  # "we will" often only announces what comes next
             return {"will": wills, "go": wills, "promise": 0.9, "should": 0.4}.get(clause.modal, 0.65)
         if clause.verb == clause.head and self.grammar.lemma(clause.head) in ("need", "want", "like"):
             wanted = any(self.grammar.word(one) == "from" for one in self.grammar.subtree(clause.head))
@@ -156,7 +160,7 @@ class _Said:
         said = {self.grammar.word(one) for one in self.grammar.children[clause.head]}
         return 0.4 + 0.4 * ("please" in said) + 0.4 * (self._called() is not None)
 
-    # Who
+    # Owner
 
     def _owner(self, clause: Clause) -> str | None:
         subject = clause.subject
@@ -177,25 +181,25 @@ class _Said:
         if token.pos == "PROPN":
             place = self.grammar.tokens[subject].start
             named = next((one for one in self.entities if one.start <= place < one.end), None)
-            return self._speaker(named.text) if named else self._speaker(token.of(self.reading.text))
+            return self._speaker(named.text) if named else self._speaker(token.of(self.annotated.text))
         if token.pos == "NOUN" and TRADE.search(token.lemma):
             tree = sorted(self.grammar.subtree(subject))
             kept = list(takewhile(lambda place: place <= subject, tree))
-            return self.reading.text[self.grammar.tokens[kept[0]].start : token.end]
+            return self.annotated.text[self.grammar.tokens[kept[0]].start : token.end]
         return None
 
     def _named(self) -> str | None:
-        """Who is named first in what is marked as an action."""
+        """Return the first name in a sentence that is marked as an action item."""
         names = (place for place in range(self.first, self.last) if self.grammar.tokens[place].pos == "PROPN")
         return next((self._third(place) for place in names), self.sentence.speaker)
 
     def _speaker(self, name: str) -> str:
-        """A speaker's whole name, where a part of it was said."""
-        same = [one for one in self.reading.speakers if name.lower() in (one.lower(), *one.lower().split())]
+        """Return a speaker's full name if only a part of it was said."""
+        same = [one for one in self.annotated.speakers if name.lower() in (one.lower(), *one.lower().split())]
         return same[0] if len(same) == 1 else name
 
     def _called(self) -> str | None:
-        """Who is called by name: in front or behind, between commas."""
+        """Return the person who is addressed by name: at the beginning or the end, between commas."""
         tokens = self.grammar.tokens
         for place in range(self.first, self.last):
             if tokens[place].pos != "PROPN" or tokens[place].dep in ("nsubj", "dobj", "pobj", "poss", "compound"):
@@ -203,21 +207,22 @@ class _Said:
             before = self.grammar.word(place - 1) if place > self.first else ","
             behind = self.grammar.word(place + 1) if place + 1 < self.last else "."
             if before in (",", "and", "so", "okay", "ok", "thanks", "then") and behind in (",", ".", "?", "!", ":"):
-                return self._speaker(tokens[place].of(self.reading.text))
+                return self._speaker(tokens[place].of(self.annotated.text))
         return None
 
     def _addressee(self) -> str | None:
-        """Who is spoken to: the other one of two, else whoever speaks next, or spoke before at the end."""
+        """Return the person spoken to: the other of two speakers, otherwise the next to speak, or the previous one at
+        the end."""
         mine = self.sentence.speaker
-        others = [name for name in self.reading.speakers if name != mine]
+        others = [name for name in self.annotated.speakers if name != mine]
         if mine is None or len(others) < 2:
             return others[0] if mine and others else None
         place = self.sentence.number
-        behind = (one.speaker for one in self.reading.sentences[place:] if one.speaker != mine)
-        before = (one.speaker for one in self.reading.sentences[place::-1] if one.speaker != mine)
+        behind = (one.speaker for one in self.annotated.sentences[place:] if one.speaker != mine)
+        before = (one.speaker for one in self.annotated.sentences[place::-1] if one.speaker != mine)
         return next(behind, None) or next(before, None)
 
 
 def _trimmed(text: str, span: TextSpan) -> TextSpan:
-    """Without the marks at its end."""
+    """Remove punctuation at the end of a span."""
     return TextSpan(span.start, span.start + len(span.of(text).rstrip(" .,;:!?")))

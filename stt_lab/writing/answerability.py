@@ -1,8 +1,9 @@
-"""Whether a text answers a question, as far as it can be told without a language model.
+"""Decide whether a text answers a question, as far as possible without a language model.
 
-Nearness does not tell: a question about what is not said, but nearly so, is as near to a text as one that it answers.
-What tells are signs that an answer is missing: nobody speaks of such a thing, or of such a person; a number or a time
-is asked for where none is said; a person is asked after who does not speak. Names and times need English grammar.
+Similarity does not tell: a question about something that is almost mentioned is as close to the text as one that it
+answers. These signs tell that an answer is missing: nobody mentions such a thing or person; the question asks for a
+number or a time and none is given; the question is about a person who does not speak. Names and times need English
+grammar.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from dataclasses import dataclass
 
 from stt_lab.text.words import rarity, telling
 from stt_lab.types import Parsed, Token
-from stt_lab.writing.script import Part, Script
+from stt_lab.writing.source_text import SegmentSpan, SourceText
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import Question
 
-# Fitted on the odd questions of eval/text, measured on all (docs/text.md)
-NEAR = 0.3  # of the best passage, cosine and words
-TOGETHER = 0.3  # of what a question is about, by rarity, that is said in one breath
+# Fitted on the odd-numbered questions of eval/text, measured on all (docs/text.md)
+NEAR = 0.3  # score of the best passage: cosine and words
+TOGETHER = 0.3  # share of the words of a question, weighted by rarity, in two consecutive segments
 
 _NUMBER = re.compile(
     r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy"
@@ -45,13 +46,13 @@ _TIMES, _PLACES = {"DATE", "TIME", "EVENT"}, {"GPE", "LOC", "FAC", "ORG"}
 
 @dataclass(frozen=True)
 class Signs:
-    """That an answer is missing, and how near the text is after all."""
+    """Signs that an answer is missing, and how close the text is."""
 
-    nearness: float  # of the best passage
-    together: float  # how much of what the question is about is said in one breath, 0 to 1
-    stranger: bool  # it names somebody or something that is nowhere
-    lacking: bool  # what is asked for, such as a number, is missing in the nearest place
-    silent: bool  # it asks what somebody says who does not speak
+    nearness: float  # score of the best passage
+    together: float  # 0 to 1: share of the words of the question in two consecutive segments
+    stranger: bool  # the question names somebody or something that the text does not
+    lacking: bool  # the closest place lacks what is asked for, such as a number
+    silent: bool  # the question asks what a person said who does not speak
 
     @property
     def missing(self) -> bool:
@@ -59,31 +60,31 @@ class Signs:
         return far or self.stranger or self.lacking or self.silent
 
 
-def signs(tools: Tools, script: Script, question: Question, places: Sequence[Sequence[Part]]) -> Signs:
-    """Of a question, and of the places that come nearest to it, the nearest first."""
-    parsed = _parsed(tools, question.query, script.language)
-    words = [set(telling(f"{part.speaker or ''} {part.of(script.text)}")) for part in script.parts]
+def signs(tools: Tools, source: SourceText, question: Question, places: Sequence[Sequence[SegmentSpan]]) -> Signs:
+    """Return the signs for a question and the places closest to it, closest first."""
+    parsed = _parsed(tools, question.query, source.language)
+    words = [set(telling(f"{part.speaker or ''} {part.of(source.text)}")) for part in source.segments]
     return Signs(
         nearness=max(question.scores, default=0.0),
         together=_together(set(telling(question.query)), words),
         stranger=_names_strangers(parsed, set().union(*words)),
-        lacking=_lacks(tools, script, question, places[0]) if places else True,
-        silent=_asks_the_silent(script, question.query, parsed),
+        lacking=_lacks(tools, source, question, places[0]) if places else True,
+        silent=_asks_the_silent(source, question.query, parsed),
     )
 
 
-def asks_the_silent(tools: Tools, script: Script, query: str) -> bool:
-    """What did X say? X neither speaks nor is quoted: then nothing in a text is an answer, however near."""
-    return _asks_the_silent(script, query, _parsed(tools, query, script.language))
+def asks_the_silent(tools: Tools, source: SourceText, query: str) -> bool:
+    """Return whether a question asks what a person said who neither speaks nor is quoted: "What did X say?" """
+    return _asks_the_silent(source, query, _parsed(tools, query, source.language))
 
 
 def _parsed(tools: Tools, text: str, language: str | None) -> Parsed:
-    """Without a parser there are no names and no verbs, and what rests on them shows nothing."""
+    """Parse a text. Without a parser the result is empty: no names, no verbs, and no sign from them."""
     return Parsed(language, ()) if tools.parser(language) is None else tools.parse(text, language)
 
 
 def _together(wanted: set[str], words: Sequence[set[str]]) -> float:
-    """The most of the wanted words that two segments in a row have, the rare ones counting more."""
+    """Return the largest share (0 to 1) of the wanted words in two consecutive segments; rare words weigh more."""
     worth = {word: rarity(sum(word in part for part in words), len(words)) for word in wanted}
     total = sum(worth.values())
     both = (wanted & (one | two) for one, two in zip(words, [*words[1:], set()], strict=True))
@@ -95,21 +96,21 @@ def _names_strangers(parsed: Parsed, words: set[str]) -> bool:
     return any(name and words.isdisjoint(name) for name in named)
 
 
-def _lacks(tools: Tools, script: Script, question: Question, place: Sequence[Part]) -> bool:
-    asked, text = question.text.lower(), " ".join(part.of(script.text) for part in place)
+def _lacks(tools: Tools, source: SourceText, question: Question, place: Sequence[SegmentSpan]) -> bool:
+    asked, text = question.text.lower(), " ".join(part.of(source.text) for part in place)
     wanted = _quantity(asked)
     if wanted is not None:
         return not wanted(text)
     labels = _TIMES if re.search(r"\bwhen\b", asked) else _PLACES if re.search(r"^where\b", asked) else None
-    if labels is None or tools.parser(script.language) is None:
+    if labels is None or tools.parser(source.language) is None:
         return False
     known = set(telling(question.query))
-    found = _parsed(tools, text, script.language).entities
+    found = _parsed(tools, text, source.language).entities
     return not any(one.label in labels and not known.issuperset(telling(one.text)) for one in found)
 
 
 def _quantity(asked: str) -> Callable[[str], bool] | None:
-    """What a place must have for a question about a quantity; None for other questions."""
+    """Return a test that a place must pass to answer a question about a quantity; None for other questions."""
     if _MUCH.search(asked):
         return lambda text: bool(_MONEY.search(text))
     if many := _MANY.search(asked):
@@ -120,10 +121,10 @@ def _quantity(asked: str) -> Callable[[str], bool] | None:
     return (lambda text: bool(_NUMBER.search(text))) if _SIZE.search(asked) else None
 
 
-def _asks_the_silent(script: Script, query: str, parsed: Parsed) -> bool:
-    speakers = set(telling(" ".join(part.speaker or "" for part in script.parts)))
+def _asks_the_silent(source: SourceText, query: str, parsed: Parsed) -> bool:
+    speakers = set(telling(" ".join(part.speaker or "" for part in source.segments)))
     return any(
-        speakers.isdisjoint(telling(who)) and not re.search(rf"\b{re.escape(who)}\b{_SAID}", script.text, re.IGNORECASE)
+        speakers.isdisjoint(telling(who)) and not re.search(rf"\b{re.escape(who)}\b{_SAID}", source.text, re.IGNORECASE)
         for who in (token.of(query) for token in _who_says(parsed))
         if telling(who)
     )

@@ -1,4 +1,4 @@
-"""Answers without a language model: the places of a text that come nearest to a question, quoted, or a refusal."""
+"""Answer questions without a language model: quote the closest places of the text, or refuse."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from stt_lab.errors import ModelMissing
 from stt_lab.text.words import rarity, telling
 from stt_lab.types import TextSpan
 from stt_lab.writing.answerability import signs
-from stt_lab.writing.script import Part, Script
+from stt_lab.writing.source_text import SegmentSpan, SourceText
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import EXTRACTIVE, Answer, Question
 
 QUOTES = 3
-LOOKED_AT = 4  # passages in which the places are looked for
-NEXT = 0.7  # how good a further quote must be, against the best
-BY_WORDS = 0.5  # what matching words count against nearness of meaning
-SAID_SO = "No language model judged whether this is an answer. What comes nearest in the transcript:"
-REFUSED = "That is not in this transcript, as far as it can be told without a language model."
+LOOKED_AT = 4  # passages that are searched for quotes
+NEXT = 0.7  # least score of a further quote, as a share of the best score
+BY_WORDS = 0.5  # weight of matching words, against 1 for similar meaning
+SAID_SO = "No language model checked whether this answers the question. Closest passages in the transcript:"
+REFUSED = "This transcript does not seem to answer that. No language model was used."
 
 
 @dataclass(frozen=True)
-class Place:
-    """A segment, with the reply when it is a question."""
+class QuoteCandidate:
+    """A segment that may be quoted, together with the reply if it is a question."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[SegmentSpan, ...]
     score: float
 
     @property
@@ -33,68 +33,68 @@ class Place:
         return TextSpan(self.parts[0].start, self.parts[-1].end)
 
 
-def answer(tools: Tools, script: Script, question: Question) -> Answer:
-    """The nearest places, verbatim, with who says them and when; or that the text does not say it."""
-    found = places(tools, script, question)
-    if not found or signs(tools, script, question, [place.parts for place in found]).missing:
+def answer(tools: Tools, source: SourceText, question: Question) -> Answer:
+    """Quote the closest places with speaker and time, or say that the text has no answer."""
+    found = places(tools, source, question)
+    if not found or signs(tools, source, question, [place.parts for place in found]).missing:
         return Answer(REFUSED, False, EXTRACTIVE, ())
     chosen = [place for place in found if place.score >= NEXT * found[0].score][:QUOTES]
-    quotes = "\n\n".join(_quote(script, place) for place in chosen)
+    quotes = "\n\n".join(_quote(source, place) for place in chosen)
     return Answer(f"{SAID_SO}\n\n{quotes}", True, EXTRACTIVE, tuple(place.span for place in chosen))
 
 
-def _quote(script: Script, place: Place) -> str:
+def _quote(source: SourceText, place: QuoteCandidate) -> str:
     first = place.parts[0]
     who = " and ".join(dict.fromkeys(part.speaker for part in place.parts if part.speaker))
     minutes, seconds = divmod(int(first.begin), 60)
     when = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if minutes >= 60 else f"{minutes}:{seconds:02}"
-    return f"“{' '.join(place.span.of(script.text).split())}” ({', '.join(filter(None, (who, when)))})"
+    return f"“{' '.join(place.span.of(source.text).split())}” ({', '.join(filter(None, (who, when)))})"
 
 
-def places(tools: Tools, script: Script, question: Question) -> list[Place]:
-    """The segments of the best passages, best first; none twice."""
+def places(tools: Tools, source: SourceText, question: Question) -> list[QuoteCandidate]:
+    """Return the segments of the best passages, best first; no segment twice."""
     orders = dict.fromkeys(
-        part.order for span in question.passages[:LOOKED_AT] for part in script.parts if _inside(part, span)
+        part.order for span in question.passages[:LOOKED_AT] for part in source.segments if _inside(part, span)
     )
-    candidates = [_with_reply(script, order) for order in orders]
-    texts = [" ".join(part.of(script.text) for part in parts) for parts in candidates]
-    readings = question.readings
-    matches = [_matches(reading, texts) for reading in readings]
+    candidates = [_with_reply(source, order) for order in orders]
+    texts = [" ".join(part.of(source.text) for part in parts) for parts in candidates]
+    phrasings = question.phrasings
+    matches = [_matches(phrasing, texts) for phrasing in phrasings]
     scores = [
-        near + BY_WORDS * sum(match) / len(readings)
-        for near, *match in zip(_nearness(tools, readings, texts), *matches, strict=True)
+        near + BY_WORDS * sum(match) / len(phrasings)
+        for near, *match in zip(_nearness(tools, phrasings, texts), *matches, strict=True)
     ]
     ranked = sorted(zip(candidates, scores, strict=True), key=lambda pair: -pair[1])
     used: set[int] = set()
     found = []
     for parts, score in ranked:
         if used.isdisjoint(part.order for part in parts):
-            found.append(Place(parts, score))
+            found.append(QuoteCandidate(parts, score))
             used |= {part.order for part in parts}
     return found
 
 
-def _inside(part: Part, span: TextSpan) -> bool:
+def _inside(part: SegmentSpan, span: TextSpan) -> bool:
     return part.start < part.end and span.start <= part.start and part.end <= span.end
 
 
-def _with_reply(script: Script, order: int) -> tuple[Part, ...]:
-    part = script.parts[order]
-    asks = part.of(script.text).rstrip().endswith(("?", "？", "؟"))
-    return script.parts[order : order + 2] if asks else (part,)
+def _with_reply(source: SourceText, order: int) -> tuple[SegmentSpan, ...]:
+    part = source.segments[order]
+    asks = part.of(source.text).rstrip().endswith(("?", "？", "؟"))
+    return source.segments[order : order + 2] if asks else (part,)
 
 
-def _nearness(tools: Tools, readings: Sequence[str], texts: Sequence[str]) -> list[float]:
-    """Of each text to the question, the mean of how it may be meant."""
+def _nearness(tools: Tools, phrasings: Sequence[str], texts: Sequence[str]) -> list[float]:
+    """Return the cosine of each text to the question, averaged over its phrasings."""
     try:
-        vectors = tools.embed([*readings, *texts])
-    except ModelMissing:  # then words decide
+        vectors = tools.embed([*phrasings, *texts])
+    except ModelMissing:  # only words are compared
         return [0.0] * len(texts)
-    return [float(score) for score in vectors[len(readings) :] @ vectors[: len(readings)].mean(axis=0)]
+    return [float(score) for score in vectors[len(phrasings) :] @ vectors[: len(phrasings)].mean(axis=0)]
 
 
 def _matches(query: str, texts: Sequence[str]) -> list[float]:
-    """How much of what a question is about is in each text, 0 to 1; rare words count more."""
+    """Return the share (0 to 1) of the words of a question in each text; rare words weigh more."""
     wanted, found = set(telling(query)), [set(telling(text)) for text in texts]
     worth = {word: rarity(sum(word in each for each in found), len(found)) for word in wanted}
     total = sum(worth.values())

@@ -1,4 +1,4 @@
-"""The parts of a document: each makes items, which carry their places in the text, and writes them as Markdown."""
+"""The blocks of a document: each one collects items with their source spans, and writes them as Markdown."""
 
 from __future__ import annotations
 
@@ -7,39 +7,41 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from stt_lab.types import TextSpan
+from stt_lab.writing.annotated_text import Sentence
 from stt_lab.writing.cards import cards, definitions, quiz
 from stt_lab.writing.english import either
 from stt_lab.writing.fillers import cleaned
 from stt_lab.writing.material import Chapter, Material
 from stt_lab.writing.phrases import joined
-from stt_lab.writing.reading import Sentence
 from stt_lab.writing.summaries import paragraph, written
 from stt_lab.writing.templates import Block
 from stt_lab.writing.values import as_dict
 
 Item = dict[str, Any]
-Made = tuple[str, list[Item]]  # Markdown, and the same as items
-TAGS = 3  # of a post
+Made = tuple[str, list[Item]]  # Markdown, and the same content as items
+TAGS = 3  # hashtags of a post
 GROUPS = {"People": ("PERSON",), "Organisations": ("ORG",), "Places": ("GPE", "LOC", "FAC"), "Works": ("WORK_OF_ART",)}
 _DECIDED = re.compile(rf"\b{either('documents', 'decided')}\b", re.IGNORECASE)
 
 
 def block(material: Material, wanted: Block) -> Made:
-    """A part of a document; ("", []) where the text has nothing for it."""
+    """Write one block of a document; ("", []) if the text has no content for it."""
     content, items = _BLOCKS[wanted.kind](material, wanted)
     heading = f"## {wanted.heading}\n\n" if wanted.heading and content else ""
     return heading + content, items
 
 
 def item(material: Material, spans: Iterable[TextSpan], **more: Any) -> Item:
-    """What is said with the places that it rests on; of a transcript also the segments."""
+    """Make an item with its source spans; for a transcript also with its segment numbers."""
     found = tuple(spans)
-    sources = {"sources": list(material.reading.script.sources(found))} if material.reading.script.parts else {}
+    sources = (
+        {"sources": list(material.annotated.source.segment_orders(found))} if material.annotated.source.segments else {}
+    )
     return {**more, "spans": [as_dict(span) for span in found], **sources}
 
 
 def _text(material: Material, sentence: Sentence) -> str:
-    return cleaned(sentence.text, material.reading.language)
+    return cleaned(sentence.text, material.annotated.language)
 
 
 def _said(material: Material, sentences: Iterable[Sentence]) -> list[Item]:
@@ -47,9 +49,11 @@ def _said(material: Material, sentences: Iterable[Sentence]) -> list[Item]:
 
 
 def escaped(text: str) -> str:
-    """On one line, and as it is: what was said is no Markdown and no HTML."""
+    """Escape a text for one line of Markdown: speech is neither Markdown nor HTML."""
     plain = re.sub(r"([\\`*_\[\]<>|]|&(?=#?\w+;))", r"\\\1", " ".join(text.split()))
-    return re.sub(r"^(\d*)(?=#|[+-]\s|[.)]\s|=+$|-+$|~~~)", r"\1\\", plain)  # what begins a line
+    return re.sub(
+        r"^(\d*)(?=#|[+-]\s|[.)]\s|=+$|-+$|~~~)", r"\1\\", plain
+    )  # marks that are special at the start of a line
 
 
 def _list(items: Iterable[Item], write: Callable[[Item], str]) -> str:
@@ -57,23 +61,23 @@ def _list(items: Iterable[Item], write: Callable[[Item], str]) -> str:
 
 
 def _voiced(one: Item) -> str:
-    """With who said it, where that is known."""
+    """Prefix an item with its speaker, if known."""
     return f"{escaped(one['speaker'])}: {escaped(one['text'])}" if one["speaker"] else escaped(one["text"])
 
 
-# What it is about
+# Content
 
 
 def _title(material: Material, wanted: Block) -> Made:
     found = material.phrases[:3]
     text = joined([phrase.text for phrase in found]) or material.chapters(1)[0].title
-    spans = [phrase.spans[0] for phrase in found] or [material.reading.sentences[0]]
+    spans = [phrase.spans[0] for phrase in found] or [material.annotated.sentences[0]]
     return f"# {wanted.label}{escaped(text)}", [item(material, spans, text=text)]
 
 
 def _summary(material: Material, wanted: Block) -> Made:
     chosen = material.sentences(wanted.words)
-    return escaped(paragraph(material.reading, chosen)), _said(material, chosen)
+    return escaped(paragraph(material.annotated, chosen)), _said(material, chosen)
 
 
 def _sections(material: Material, wanted: Block) -> Made:
@@ -81,7 +85,7 @@ def _sections(material: Material, wanted: Block) -> Made:
     parts, items = [], []
     for chapter in material.chapters(wanted.most):
         chosen = material.sentences(wanted.words, chapter.sentences)
-        parts.append(f"{level} {escaped(chapter.title)}\n\n{escaped(paragraph(material.reading, chosen))}")
+        parts.append(f"{level} {escaped(chapter.title)}\n\n{escaped(paragraph(material.annotated, chosen))}")
         items += [one | {"heading": chapter.title} for one in _said(material, chosen)]
     return "\n\n".join(parts), items
 
@@ -110,7 +114,7 @@ def _chapters(material: Material, wanted: Block) -> Made:
 
 
 def clock(chapter: Chapter) -> str:
-    """ "1:02:03 ", "02:03 "; nothing of a plain text."""
+    """Format the time of a chapter: "1:02:03 ", "02:03 "; "" for plain text."""
     if chapter.time is None:
         return ""
     minutes, seconds = divmod(int(chapter.time), 60)
@@ -118,18 +122,18 @@ def clock(chapter: Chapter) -> str:
     return f"{hours}:{minutes:02}:{seconds:02} " if hours else f"{minutes:02}:{seconds:02} "
 
 
-# Who and what
+# People, names and tasks
 
 
 def _speakers(material: Material, wanted: Block) -> Made:
-    first = {one.speaker: one for one in reversed(material.reading.sentences) if one.speaker}
-    items = [item(material, [first[name]], name=name) for name in material.reading.speakers]
+    first = {one.speaker: one for one in reversed(material.annotated.sentences) if one.speaker}
+    items = [item(material, [first[name]], name=name) for name in material.annotated.speakers]
     return _list(items, lambda one: escaped(one["name"])), items
 
 
 def _names(material: Material, wanted: Block) -> Made:
-    """The most often named of each group, with every place where they are."""
-    named = material.reading.named
+    """List the most frequent names by group, with all their spans."""
+    named = material.annotated.named
     places: dict[tuple[str, str], list[TextSpan]] = {}
     for one in named:
         places.setdefault((one.text, one.label), []).append(one)
@@ -149,7 +153,7 @@ def _actions(material: Material, wanted: Block) -> Made:
 
 
 def _decisions(material: Material, wanted: Block) -> Made:
-    found = [one for one in material.reading.sentences if _DECIDED.search(one.text)][: wanted.most]
+    found = [one for one in material.annotated.sentences if _DECIDED.search(one.text)][: wanted.most]
     items = _said(material, found)
     return _list(items, _voiced), items
 
@@ -159,7 +163,7 @@ def _open(material: Material, wanted: Block) -> Made:
     return _list(items, _voiced), items
 
 
-# To learn from
+# Study material
 
 
 def _terms(material: Material, wanted: Block) -> Made:
@@ -188,7 +192,7 @@ def _quiz(material: Material, wanted: Block) -> Made:
     return "\n\n".join([*asked, "**Answers**", "\n".join(answers)] if items else []), items
 
 
-# To post
+# Social media
 
 
 def _tags(material: Material) -> str:
@@ -205,7 +209,7 @@ def _post(material: Material, wanted: Block) -> Made:
 
 
 def _by_worth(material: Material, sentences: Iterable[Sentence]) -> list[Sentence]:
-    """The best one first, the others in order."""
+    """Put the best sentence first, and keep the others in order."""
     found = list(sentences)
     best = max(found, key=lambda one: material.scores[one.number])
     return [best, *(one for one in found if one is not best)]

@@ -1,19 +1,19 @@
-"""Questions to learn with: what something is said to be, who and how much was said; each answer is in the text."""
+"""Make study questions: definitions, and sentences with a gap. Every answer is quoted from the text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 
 from stt_lab.types import Entity, TextSpan
+from stt_lab.writing.annotated_text import Sentence
 from stt_lab.writing.fillers import cleaned, words
 from stt_lab.writing.grammar import Grammar
 from stt_lab.writing.grounding import addresses
 from stt_lab.writing.material import Material
 from stt_lab.writing.names import NAMES
-from stt_lab.writing.reading import Sentence
+from stt_lab.writing.values import Card
 
 BLANK = "_____"
 OPTIONS = 4
@@ -22,17 +22,9 @@ ARTICLES = frozenset(["a", "an", "the"])
 TELLING = NAMES | {"DATE", "MONEY", "PERCENT", "QUANTITY"}
 
 
-@dataclass(frozen=True)
-class Card:
-    question: str
-    answer: str
-    span: TextSpan  # of the sentence
-    kind: str  # what the answer is: a label of entities, "definition" or "phrase"
-    term: str = ""  # what is defined
-
-
 def cards(material: Material, most: int) -> list[Card]:
-    """Written ones, definitions, then gaps in what says most; no sentence and no answer twice, in order."""
+    """Return the cards of the language model, then definitions, then gaps, in the order of the text; no sentence and no
+    answer twice."""
     chosen: list[Card] = []
     for card in chain(material.cards(most), definitions(material), gaps(material)):
         if len(chosen) >= most:
@@ -42,13 +34,13 @@ def cards(material: Material, most: int) -> list[Card]:
     return sorted(chosen, key=lambda card: card.span.start)
 
 
-# What something is
+# Definitions
 
 
 def definitions(material: Material) -> list[Card]:
-    """ "A puck is a sensor that sticks to the wall.": what is a puck?"""
-    reading, made = material.reading, []
-    grammar = Grammar(reading.text, reading.parsed.tokens)
+    """Find definitions: "A puck is a sensor that sticks to the wall." becomes "What is a puck?" """
+    annotated, made = material.annotated, []
+    grammar = Grammar(annotated.text, annotated.parsed.tokens)
     for sentence in _ranked(material):
         found = _definition(material, grammar, sentence)
         if found:
@@ -59,22 +51,22 @@ def definitions(material: Material) -> list[Card]:
 
 
 def _definition(material: Material, grammar: Grammar, sentence: Sentence) -> tuple[str, str, str] | None:
-    """Term, meaning and the term's label."""
-    for place in range(*material.reading.places(sentence)):
+    """Return term, meaning and the entity label of the term."""
+    for place in range(*material.annotated.places(sentence)):
         subject, said = _defined(grammar, place)
         if subject is None or said is None or min(grammar.subtree(said)) < place:
             continue
         term = _term(grammar, subject)
-        meaning = material.reading.text[grammar.tokens[min(grammar.subtree(said))].start : sentence.end].rstrip(" .!")
+        meaning = material.annotated.text[grammar.tokens[min(grammar.subtree(said))].start : sentence.end].rstrip(" .!")
         if words(term) <= 5 and 3 <= words(meaning) <= 30:
             at = grammar.tokens[subject].start
-            label = next((one.label for one in material.reading.entities(sentence) if one.start <= at < one.end), "")
+            label = next((one.label for one in material.annotated.entities(sentence) if one.start <= at < one.end), "")
             return term, " ".join(meaning.split()), label
     return None
 
 
 def _defined(grammar: Grammar, verb: int) -> tuple[int | None, int | None]:
-    """The nouns before and behind an "is" that says what something is; else None."""
+    """Return the nouns before and after an "is" that defines something; otherwise (None, None)."""
     if grammar.tokens[verb].dep != "ROOT" or grammar.word(verb) not in ("is", "are", "'s", "’s"):
         return None, None
     subject = next((one for one in grammar.under(verb, "nsubj") if _is_noun(grammar, one)), None)
@@ -90,7 +82,7 @@ def _is_noun(grammar: Grammar, place: int) -> bool:
 
 
 def _term(grammar: Grammar, subject: int) -> str:
-    """The words of a subject, an article in front of them in small letters."""
+    """Return the words of a subject; an article at the beginning becomes lower case."""
     whole = sorted(grammar.subtree(subject))
     said = " ".join(grammar.text[grammar.tokens[whole[0]].start : grammar.tokens[whole[-1]].end].split())
     return said[0].lower() + said[1:] if grammar.word(whole[0]) in ARTICLES else said
@@ -100,16 +92,18 @@ def _term(grammar: Grammar, subject: int) -> str:
 
 
 def gaps(material: Material) -> Iterator[Card]:
-    """The sentences that say most, each without a name or an amount in it, or without what the text is about."""
+    """Yield the most important sentences, each with a name, an amount or a key phrase replaced by a gap."""
     for sentence in _ranked(material):
-        named = [one for one in material.reading.entities(sentence) if one.label in TELLING and one.end <= sentence.end]
+        named = [
+            one for one in material.annotated.entities(sentence) if one.label in TELLING and one.end <= sentence.end
+        ]
         if named:
             yield _gap(material, sentence, _rarest(material, named))
     for sentence in _ranked(material):
         held = [(phrase, span) for phrase in material.phrases for span in phrase.spans if _in(span, sentence)]
         if held:
             span = held[0][1]
-            yield _gap(material, sentence, Entity(span.start, span.end, span.of(material.reading.text), "phrase"))
+            yield _gap(material, sentence, Entity(span.start, span.end, span.of(material.annotated.text), "phrase"))
 
 
 def _in(span: TextSpan, sentence: TextSpan) -> bool:
@@ -117,28 +111,28 @@ def _in(span: TextSpan, sentence: TextSpan) -> bool:
 
 
 def _ranked(material: Material) -> list[Sentence]:
-    """Fit to be a question: best first."""
-    sentences = material.reading.sentences
+    """Return the sentences that suit a question, best first."""
+    sentences = material.annotated.sentences
     order = sorted(range(len(sentences)), key=lambda place: (-material.scores[place], place))
     return [
         sentences[place]
         for place in order
         if LEAST <= words(sentences[place].text) <= MOST
         and not sentences[place].text.rstrip().endswith("?")
-        and not addresses(sentences[place].text)  # with a gap it would be another one
+        and not addresses(sentences[place].text)  # an address with a gap would be another address
     ]
 
 
 def _rarest(material: Material, named: Iterable[Entity]) -> Entity:
-    """What is named least often, so that no other sentence gives it away."""
-    text = material.reading.text
+    """Return the entity that the text names least often, so that no other sentence gives it away."""
+    text = material.annotated.text
     return min(named, key=lambda one: (text.count(one.text), one.start))
 
 
 def _gap(material: Material, sentence: Sentence, answer: Entity) -> Card:
     before, behind = sentence.text[: answer.start - sentence.start], sentence.text[answer.end - sentence.start :]
     again = re.compile(rf"(?<!\w){re.escape(answer.text)}(?!\w)")
-    question = cleaned(BLANK.join(again.sub(BLANK, part) for part in (before, behind)), material.reading.language)
+    question = cleaned(BLANK.join(again.sub(BLANK, part) for part in (before, behind)), material.annotated.language)
     return Card(question, answer.text, TextSpan(sentence.start, sentence.end), answer.label)
 
 
@@ -146,7 +140,7 @@ def _gap(material: Material, sentence: Sentence, answer: Entity) -> Card:
 
 
 def quiz(material: Material, most: int) -> list[tuple[Card, list[str]]]:
-    """Cards with options: the answer among others of its kind in the text, in the order of the alphabet."""
+    """Return cards with options in alphabetical order: the answer, and other values of its kind from the text."""
     pool = cards(material, 4 * most)
     made = [(card, _options(material, card, pool)) for card in pool]
     return [(card, options) for card, options in made if len(options) >= OPTIONS - 1][:most]
@@ -158,8 +152,8 @@ def _options(material: Material, card: Card, pool: Iterable[Card]) -> list[str]:
     elif card.kind == "phrase":
         others = [phrase.text for phrase in material.phrases]
     else:
-        others = [one.text for one in material.reading.named if one.label == card.kind]
+        others = [one.text for one in material.annotated.named if one.label == card.kind]
     answer = card.answer.lower()
     apart = [one for one in dict.fromkeys(others) if answer not in one.lower() and one.lower() not in answer]
-    said = {one for one in apart if one.lower() in card.question.lower()}  # would be given away
+    said = {one for one in apart if one.lower() in card.question.lower()}  # the question names them
     return sorted([card.answer, *[one for one in apart if one not in said][: OPTIONS - 1]], key=str.lower)

@@ -1,4 +1,4 @@
-"""By when something shall be done: the words of an English sentence that say so. Pure."""
+"""Find the deadline in an English sentence. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NTH = (
     r"(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|(?:ten|eleven|thirteen|fourteen|fifteen|sixteen|"
     r"seventeen|eighteen|nineteen)th|twelfth|twentieth|twenty-\w+|thirtieth|thirty-first|\d{1,2}(?:st|nd|rd|th))"
 )
-# Times that recognisers of names often miss; those find "March 3rd", "5 pm" and the like
+# Times that entity recognisers often miss; those find "March 3rd", "5 pm" and the like
 _WHEN = re.compile(
     rf"\b(?:(?:the )?(?:end|start|beginning|middle) of (?:the |this |next ){{0,2}}(?:{_UNIT}|{_DAY}|\w+)"
     rf"|(?:the |this |next |coming |following ){{0,2}}(?:{_UNIT} of the {_NTH}|{_DAY}(?: {_PART})?)"
@@ -30,7 +30,7 @@ _CLAUSE = re.compile(
     r"|(?:until|before|once|right after) (?:you|we|i|they|he|she|the|our|lunch)\b[^,.;?!]*)",
     re.IGNORECASE,
 )
-_NO_DUE = re.compile(  # what was, what is always, how long something is
+_NO_DUE = re.compile(  # past times, recurring times and durations
     r"\b(?:last|yesterday|ago|every|each|daily|weekly|monthly|since|old|years?)\b|^(?:about )?(?:\d+|an?|one|two|three|"
     r"four|five|six|seven|eight|nine|ten|twelve|twenty|thirty)\b(?!.*\b(?:am|pm|a\.m\.|p\.m\.|o'clock)\b)",
     re.IGNORECASE,
@@ -38,7 +38,7 @@ _NO_DUE = re.compile(  # what was, what is always, how long something is
 
 
 def due(text: str, span: TextSpan, entities: Iterable[Entity]) -> TextSpan | None:
-    """What in a stretch says by when, rather a limit ("by Friday") than a time ("on Friday"), the first of its kind."""
+    """Return the first deadline in a span: a limit ("by Friday") if there is one, otherwise a time ("on Friday")."""
     times = list(_times(text, span, entities))
     found = [*times, *(_found(span, match) for match in _CLAUSE.finditer(span.of(text)))]
     limits = [one for one in found if _IS_LIMIT.match(one.of(text))]
@@ -50,7 +50,7 @@ def _found(span: TextSpan, match: re.Match[str]) -> TextSpan:
 
 
 def _times(text: str, span: TextSpan, entities: Iterable[Entity]) -> Iterator[TextSpan]:
-    """Times to come, each with the small words before it; those that touch as one."""
+    """Yield future times with the prepositions before them; adjacent ones are merged."""
     named = [
         one for one in entities if one.label in ("DATE", "TIME") and span.start <= one.start and one.end <= span.end
     ]
@@ -70,13 +70,13 @@ def _times(text: str, span: TextSpan, entities: Iterable[Entity]) -> Iterator[Te
 
 
 def _led(text: str, least: int, start: int) -> int:
-    """Where the small words before a time begin."""
+    """Return where the prepositions before a time begin."""
     before = _BEFORE.search(text[least:start])
     return least + before.start() if before else start
 
 
 def _sets(text: str, led: TextSpan, time: TextSpan) -> bool:
-    """Whether a time is one to come: a length is only behind "in" and "within", "then" only behind a limit."""
+    """Return whether a time sets a deadline: a duration only after "in" or "within", "then" only after a limit."""
     said, word = time.of(text), text[led.start : time.start].strip().lower()
     if re.search(r"\b(?:to|of|than)\s*$", text[: led.start][-6:]):  # "move it to May"
         return False

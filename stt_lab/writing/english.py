@@ -1,4 +1,4 @@
-"""Words of English, of english.toml, as sets and as patterns."""
+"""English word lists of english.toml, as sets and as regular expressions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ def _listed(section: str, name: str) -> list[str]:
 
 
 def words(section: str, name: str) -> frozenset[str]:
+    """Return a word list as a set."""
     return frozenset(_listed(section, name))
 
 
 def either(section: str, name: str) -> str:
-    """An expression for any of the words, spaces of any kind between them, apostrophes of any kind or none."""
+    """Return a regular expression for any word of a list; any spaces match between words, and any apostrophe or
+    none."""
     longest = sorted(_listed(section, name), key=lambda one: (-len(one), one))
     plain = (r"\s+".join(map(re.escape, one.split())).replace("'", "['’]?") for one in longest)
     return f"(?:{'|'.join(plain)})"

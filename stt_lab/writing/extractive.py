@@ -1,40 +1,40 @@
-"""The writer that needs no language model: it finds, ranks and arranges what the text says itself.
+"""The writer that needs no language model: it finds, ranks and arranges sentences of the text.
 
-Deterministic, and the default where no language model is. What it gives are sentences of the text, lightly cleaned:
-an English one loses the fillers in front ("So, um,"), all of them lose line breaks.
+It is deterministic, and the default without a language model. Sentences lose line breaks; English ones also lose
+leading fillers ("So, um,").
 """
 
 from __future__ import annotations
 
 from stt_lab.writing.analyses import analysis
+from stt_lab.writing.annotated_text import AnnotatedText
 from stt_lab.writing.answers import answer
 from stt_lab.writing.documents import document
 from stt_lab.writing.material import Material
-from stt_lab.writing.reading import Reading
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.summaries import summary
 from stt_lab.writing.templates import Template
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import EXTRACTIVE, Analysis, AnalysisType, Answer, Generated, Question, Style, Summary
 
 
-class Extractive:
-    """A `Writer`."""
+class ExtractiveWriter:
+    """A `Writer` without a language model."""
 
     model = EXTRACTIVE
 
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
 
-    def summarize(self, script: Script, style: Style) -> Summary:
-        return summary(Reading(script, self.tools), style)
+    def summarize(self, source: SourceText, style: Style) -> Summary:
+        return summary(AnnotatedText(source, self.tools), style)
 
-    def analyze(self, script: Script, type: AnalysisType) -> Analysis:
-        return analysis(Reading(script, self.tools), type)
+    def analyze(self, source: SourceText, type: AnalysisType) -> Analysis:
+        return analysis(AnnotatedText(source, self.tools), type)
 
-    def generate(self, script: Script, template: Template, prompt: str) -> Generated:
-        """A prompt draws towards sentences that mean what it means."""
-        return document(Material(Reading(script, self.tools), prompt), template)
+    def generate(self, source: SourceText, template: Template, prompt: str) -> Generated:
+        """Write a document; a prompt favors sentences close to its meaning."""
+        return document(Material(AnnotatedText(source, self.tools), prompt), template)
 
-    def answer(self, script: Script, question: Question) -> Answer:
-        return answer(self.tools, script, question)
+    def answer(self, source: SourceText, question: Question) -> Answer:
+        return answer(self.tools, source, question)

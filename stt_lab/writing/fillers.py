@@ -1,4 +1,4 @@
-"""How people speak: what in a sentence says nothing, and how much of it does. Pure; the words are English."""
+"""Detect filler words and rate sentences by their substance. Pure; the words are English."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from math import prod
 
 from stt_lab.text import UNSPACED
 
-SHORT, LONG = 6, 45  # words between which a sentence makes a good statement
-LETTERS = 2  # of a script without spaces that stand for a word, about
+SHORT, LONG = 6, 45  # word counts between which a sentence makes a good statement
+LETTERS = 2  # letters per word in scripts without spaces, about
 
 _SOUND = r"(?:um+|uh+|uhm+|erm?|hmm*|mm+|mhm|uh-huh|ah+|eh|oh)"
 FILLER = re.compile(rf"\b{_SOUND}\b,?|,\s*(?:you know|i mean|like|sort of|kind of)\b(?=,)", re.IGNORECASE)
@@ -18,7 +18,7 @@ _LEADING = re.compile(
     r"\s*,\s*|(?:and|but|so)\s+(?=[\w']+\s))+",
     re.IGNORECASE,
 )
-# What greets, and what points back to something that was said before
+# Greetings, and words that refer to something said before
 _GREETING = re.compile(
     r"^\W*(?:hi|hello|hey|good (?:morning|afternoon|evening)|thanks?|welcome|bye|goodbye)\b", re.IGNORECASE
 )
@@ -26,19 +26,19 @@ _BACK = re.compile(r"^\W*(?:(?:and|but|so)\s+)?(?:he|she|it|they|that|this|there
 
 
 def words(text: str) -> int:
-    """About how many words; letters of scripts without spaces by the two."""
+    """Count words approximately; in scripts without spaces, two letters count as one word."""
     return len(text.split()) + len(UNSPACED.findall(text)) // LETTERS
 
 
 def cleaned(text: str, language: str | None) -> str:
-    """A sentence on one line; an English one without the fillers in front, and with a capital letter instead."""
+    """Return a sentence on one line; an English one loses leading fillers and starts with a capital letter."""
     plain = " ".join(text.split())
     kept = _LEADING.sub("", plain) if language == "en" else plain
     return kept[:1].upper() + kept[1:] if words(kept) >= SHORT // 2 else plain
 
 
 def substance(text: str) -> float:
-    """How fit a sentence is to stand for others, 0 to 1: neither very short nor endless, no question, few fillers."""
+    """Rate how well a sentence represents others, 0 to 1: of moderate length, no question, few fillers."""
     count = words(_LEADING.sub("", text))
     if count < SHORT - 1:
         return 0.0

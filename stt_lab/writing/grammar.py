@@ -1,4 +1,4 @@
-"""Clauses of English: who will, should or did do what. Pure, over the words of a parser."""
+"""Analyze clauses of English: who will, should or did do what. Pure, on the tokens of a parser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from stt_lab.writing.english import words
 CARRIERS = frozenset(["ROOT", "conj", "ccomp", "advcl", "parataxis", "relcl", "acl", "dep", "pcomp", "appos"])
 SUBJECTS = ("nsubj", "nsubjpass")
 WRITTEN = {"'ll": "will", "’ll": "will", "wo": "will", "'d": "would", "’d": "would", "ca": "can", "sha": "shall"}
-APART = frozenset(["conj", "parataxis", "cc", "relcl", "intj", "discourse", "npadvmod", "dep"])  # before or behind
+APART = frozenset(
+    ["conj", "parataxis", "cc", "relcl", "intj", "discourse", "npadvmod", "dep"]
+)  # relations of other clauses and interjections
 SEMI, WISHES, CONDITIONS, MODALS, LIMITS = (
     words("grammar", name) for name in ("semi", "wishes", "conditions", "modals", "limits")
 )
@@ -20,15 +22,15 @@ SEMI, WISHES, CONDITIONS, MODALS, LIMITS = (
 
 @dataclass(frozen=True)
 class Clause:
-    """Places are in the parser's tokens."""
+    """A clause; all positions count the parser's tokens."""
 
-    verb: int  # what is done
-    head: int  # the verb that carries the clause: "going" of "is going to call", else the same
+    verb: int  # the action
+    head: int  # the main verb: "going" in "is going to call", otherwise the same
     subject: int | None
-    modal: str  # "will", "should", "go", "need", "have" ...; "wish" that somebody does it; "to"; "" for none
+    modal: str  # "will", "should", "go", "need", "have" ...; "wish" (somebody should do it); "to"; "" for none
     negated: bool
     passive: bool
-    condition: str  # "if", "when", "because" ... before it, else ""
+    condition: str  # "if", "when", "because" ... before the clause, otherwise ""
 
 
 class Grammar:
@@ -52,11 +54,11 @@ class Grammar:
         return WRITTEN.get(self.word(place), self.tokens[place].lemma.lower())
 
     def under(self, place: int, *relations: str) -> list[int]:
-        """What depends on a word directly, by one of these relations."""
+        """Return the direct dependents of a token that have one of these relations."""
         return [child for child in self.children[place] if self.tokens[child].dep in relations]
 
     def subtree(self, place: int) -> Iterator[int]:
-        """A word and all that depends on it, in no order."""
+        """Yield a token and everything that depends on it, in no order."""
         waiting = [place]
         while waiting:
             one = waiting.pop()
@@ -64,14 +66,14 @@ class Grammar:
             waiting += self.children[one]
 
     def clauses(self, first: int, last: int) -> Iterator[Clause]:
-        """Those whose carrying verb lies in the places from `first` to before `last`."""
+        """Yield the clauses whose main verb lies between the positions `first` (inclusive) and `last` (exclusive)."""
         for place in range(first, last):
             token = self.tokens[place]
             if token.pos in ("VERB", "AUX") and token.dep in CARRIERS and not self._goes_on(place):
                 yield self._clause(place)
 
     def _goes_on(self, head: int) -> bool:
-        """Whether a verb has its subject from another before it: "I'll ask him and send it" is one clause."""
+        """Return whether a verb takes its subject from an earlier verb: "I'll ask him and send it" is one clause."""
         token = self.tokens[head]
         alone = not self.under(head, *SUBJECTS, "aux")
         return token.dep == "conj" and alone and token.head < head and self.tokens[token.head].pos == "VERB"
@@ -87,7 +89,7 @@ class Grammar:
         return Clause(verb, head, subject, modal, negated, bool(self.under(verb, "auxpass")), self._condition(head))
 
     def _modal(self, head: int) -> str:
-        """What is said about the deed before its verb."""
+        """Return the modality of a clause."""
         aux = [self.lemma(child) for child in self.under(head, "aux")]
         if any(self.tokens[child].tag == "VBD" and self.lemma(child) == "be" for child in self.under(head, "aux")):
             return "past"  # "I was going to"
@@ -104,15 +106,15 @@ class Grammar:
         )
 
     def _over(self, head: int) -> bool:
-        """Whether a duty was one: "had to"; an agreement holds on."""
+        """Return whether a duty is past ("had to"); an agreement stays valid."""
         return self.tokens[head].tag == "VBD" and self.lemma(head) not in ("agree", "promise", "volunteer", "plan")
 
     def _lets(self, place: int) -> bool:
-        """Whether a verb is "let", or "have" below it."""
+        """Return whether a verb is "let", or "have" below it."""
         return "let" in (self.lemma(place), self.lemma(self.tokens[place].head) if self.lemma(place) == "have" else "")
 
     def _deed(self, head: int) -> int:
-        """The verb itself, behind those that only say that it shall be done."""
+        """Return the main action, behind verbs that only say that it will be done."""
         if self.lemma(head) not in SEMI and self.word(head) != "got":
             return head
         for child in self.under(head, "xcomp"):
@@ -125,7 +127,7 @@ class Grammar:
         return next((self.word(child) for child in before if self.word(child) in CONDITIONS), "")
 
     def span(self, clause: Clause) -> TextSpan:
-        """The words of a clause, without others before it and behind it."""
+        """Return the words of a clause, without other clauses before and after it."""
         kept = set(self.subtree(clause.head))
         for child in (*self.children[clause.head], *self.children[clause.verb]):
             if self._apart(child, clause):
@@ -141,7 +143,7 @@ class Grammar:
         return TextSpan(self.tokens[first].start, self.tokens[last].end)
 
     def _opening(self, head: int, clause: Clause | None = None) -> set[int]:
-        """Places that a clause may begin with."""
+        """Return the positions where a clause may begin."""
         made = {head, clause.verb if clause else head, *self.under(head, "aux", "auxpass", "neg")}
         for subject in self.under(head, *SUBJECTS):
             made |= set(self.subtree(subject))
@@ -155,7 +157,7 @@ class Grammar:
             marks = {self.word(one) for one in self.under(child, "mark", "advmod")}
             return not (child > clause.verb and marks & LIMITS)
         if token.dep == "npadvmod":
-            return child < clause.head  # "Anna, please send"; behind it a time, "this evening"
+            return child < clause.head  # "Anna, please send"; after the verb it is a time, "this evening"
         if token.dep == "ccomp":
             return child < clause.head
         if token.dep == "cc" or (token.dep == "conj" and self._goes_on(child)):

@@ -1,8 +1,8 @@
-"""Whether what a language model wrote is borne out by the sentences that it cites.
+"""Check whether the cited sentences support what a language model wrote.
 
-It cannot be proven; these are signs that it is not: the meanings lie far apart, or it has a number, a name or an
-address that those sentences do not have, or markup, or a stretch of its own instructions, or goes round in circles. A
-statement with one of them is dropped. What no sign sees is a negation that was lost.
+Support cannot be proven; these are signs against it: the meanings are far apart, or the statement contains a number, a
+name or an address that the sentences do not, or markup, or part of the model's own instructions, or it repeats itself.
+Statements with any such sign are dropped. A lost negation is not detected.
 """
 
 from __future__ import annotations
@@ -14,58 +14,62 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from stt_lab.text.words import words
+from stt_lab.writing.annotated_text import GroundedStatement
 from stt_lab.writing.prompts import INSTRUCTIONS
-from stt_lab.writing.reading import Told
 from stt_lab.writing.tools import Tools
 
-NEAR = 0.45  # cosine to the cited sentences, the nearest or all together (eval/LOG.md)
-RUN = 8  # words in a row that a report and its instructions do not share by chance
-ROUNDS = 2  # times that three words in a row may come in a statement
-JOINERS = "\u200c\u200d"  # letters of some scripts, though they cannot be seen
-NOUNS_IN_CAPITALS = ("de", "lb")  # where a capital tells no name
-_OPENING = re.compile(r"^(?:[#>*+|=~`-]+\s*)+")  # what would make a line a heading, a quote, a list ...
+NEAR = 0.45  # least cosine to the closest cited sentence, or to all together (eval/LOG.md)
+RUN = 8  # consecutive words that a statement and the instructions do not share by chance
+ROUNDS = 2  # times that the same three words may occur in a statement
+JOINERS = "\u200c\u200d"  # invisible, but part of some scripts
+NOUNS_IN_CAPITALS = ("de", "lb")  # languages in which a capital letter does not mark a name
+_OPENING = re.compile(r"^(?:[#>*+|=~`-]+\s*)+")  # opens a heading, a quote, a list ...
 _MARKUP = re.compile(r"!\[|\]\s*[(\[]|<[a-z/!?]", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"(?:[a-z][a-z0-9+.-]*:[/\\]|(?:data|javascript|vbscript|mailto|tel):)[^\s<>\"'()\[\]]+"
     r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     r"|(?:[\w-]+\.)+[^\W\d_]{2,}(?::\d+)?(?:/[^\s<>\"'()\[\]]*)?"
 )
-_INSIDE = re.compile(r"(?<=[^\s.!?:\"“„«(]\s)[^\W\d_][\w'’-]*")  # words that begin no sentence
+_INSIDE = re.compile(r"(?<=[^\s.!?:\"“„«(]\s)[^\W\d_][\w'’-]*")  # words inside a sentence
 
 
 def plain(written: str) -> str:
-    """On one line, without what cannot be seen, and without marks that open a heading, a list or a quote."""
+    """Return a text on one line, without invisible characters and without marks that open a heading, a list or a
+    quote."""
     seen = (char for char in written if char.isspace() or char in JOINERS or unicodedata.category(char)[0] != "C")
     return _OPENING.sub("", " ".join("".join(seen).split()))
 
 
-def borne_out(tools: Tools, told: Sequence[Told], language: str | None, near: float = NEAR) -> list[bool]:
-    """For each statement, whether nothing speaks against it."""
-    clean = [one for one in told if not _strange(one.text)]
+def grounded(
+    tools: Tools, statements: Sequence[GroundedStatement], language: str | None, near: float = NEAR
+) -> list[bool]:
+    """Return for each statement whether no sign speaks against it. `near` is the least cosine to the cited
+    sentences."""
+    clean = [one for one in statements if not _strange(one.text)]
     right = {
         id(one)
         for one, close in zip(clean, nearness(tools, clean), strict=True)
         if close >= near and _known(tools, one, language)
     }
-    return [id(one) in right for one in told]
+    return [id(one) in right for one in statements]
 
 
 def _strange(text: str) -> bool:
-    """Whether something is no plain statement."""
+    """Return whether a text is no plain statement."""
     empty = not any(map(str.isalnum, text))
     return empty or bool(_MARKUP.search(text)) or goes_round(text) or any(repeats(text, one) for one in INSTRUCTIONS)
 
 
 def goes_round(text: str) -> bool:
-    """Whether it says the same three words again and again, as weak models do until they are stopped."""
+    """Return whether a text repeats the same three words over and over, as weak models do."""
     said = words(text)
     runs = Counter(zip(said, said[1:], said[2:], strict=False))
     return max(runs.values(), default=0) > ROUNDS
 
 
-def nearness(tools: Tools, told: Sequence[Told]) -> Iterator[float]:
-    """Cosine of each to the nearest sentence that it cites, or to all of them as one text."""
-    groups = [(one.text, one.said, *(cited.text for cited in one.cited)) for one in told]
+def nearness(tools: Tools, statements: Sequence[GroundedStatement]) -> Iterator[float]:
+    """Yield the cosine of each statement to the closest sentence that it cites, or to all of them as one text."""
+    groups = [(one.text, one.said, *(cited.text for cited in one.cited)) for one in statements]
     vectors = tools.embed([text for group in groups for text in group]) if groups else ()
     place = 0
     for group in groups:
@@ -73,17 +77,17 @@ def nearness(tools: Tools, told: Sequence[Told]) -> Iterator[float]:
         place += len(group)
 
 
-def _known(tools: Tools, told: Told, language: str | None) -> bool:
-    """Whether it has only numbers, names and addresses of the sentences that it cites."""
+def _known(tools: Tools, statement: GroundedStatement, language: str | None) -> bool:
+    """Return whether all numbers, names and addresses of a statement occur in the sentences that it cites."""
     return (
-        quantities(told.text) <= quantities(told.said)
-        and addresses(told.text) <= addresses(told.said)
-        and _names(tools, told.text, language) <= set(words(told.said))
+        quantities(statement.text) <= quantities(statement.said)
+        and addresses(statement.text) <= addresses(statement.said)
+        and _names(tools, statement.text, language) <= set(words(statement.said))
     )
 
 
 def _names(tools: Tools, text: str, language: str | None) -> set[str]:
-    """Words that name somebody or something: by grammar where it is known, and by their capitals."""
+    """Return the words that name somebody or something: by grammar if a parser is installed, and by capital letters."""
     names = [] if language in NOUNS_IN_CAPITALS else [one for one in _INSIDE.findall(text) if one[0].isupper()]
     if tools.parser(language):
         names += [token.of(text) for token in tools.parse(text, language).tokens if token.pos == "PROPN"]
@@ -91,20 +95,20 @@ def _names(tools: Tools, text: str, language: str | None) -> set[str]:
 
 
 def addresses(text: str) -> set[str]:
-    """What a reader's program might make a link of, as it is compared."""
+    """Return everything that a reader's program might turn into a link, normalized for comparison."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     seen = "".join(char for char in folded if unicodedata.category(char) != "Cf")
     return {found.rstrip(".,;:!?") for found in _ADDRESS.findall(seen)}
 
 
 def repeats(text: str, instructions: str) -> bool:
-    """Whether a text has a stretch of the instructions, word by word."""
+    """Return whether a text contains a stretch of the instructions, word by word."""
     spoken, given = words(text), words(instructions)
     runs = {tuple(given[place : place + RUN]) for place in range(len(given) - RUN + 1)}
     return any(tuple(spoken[place : place + RUN]) in runs for place in range(len(spoken) - RUN + 1))
 
 
-# Numbers, however they are written: "4,000", "four thousand" and "4000" are the same
+# Numbers in any notation: "4,000", "four thousand" and "4000" are equal
 
 _SMALL = re.findall(
     r"\w+",
@@ -115,13 +119,13 @@ _TENS = re.findall(r"\w+", "twenty thirty forty fifty sixty seventy eighty ninet
 _VALUES = {word: value for value, word in enumerate(_SMALL)} | {word: 20 + 10 * i for i, word in enumerate(_TENS)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000, "billion": 1_000_000_000}
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+|[,.;:!?]")
-_GROUPS = re.compile(r"(?<=\d)[,.](?=\d{3}(?!\d))")  # of thousands
+_GROUPS = re.compile(r"(?<=\d)[,.](?=\d{3}(?!\d))")  # thousands separators
 
 
 def quantities(text: str) -> set[str]:
-    """Every number in a text, as digits; "one" by itself is none, it is mostly a pronoun."""
+    """Return every number in a text as digits; "one" alone does not count, it is mostly a pronoun."""
     found: set[str] = set()
-    spoken: list[str] = []  # words in a row that say a number
+    spoken: list[str] = []  # consecutive number words
     for word in [*_WORD.findall(text.lower()), ""]:
         if word in _VALUES or word in _SCALES or (word == "and" and spoken):
             spoken.append(word)
@@ -133,18 +137,18 @@ def quantities(text: str) -> set[str]:
 
 
 def _said(spoken: list[str]) -> set[str]:
-    """What words in a row say: each number, and for years like "nineteen eighty-four" also two as one."""
+    """Return the numbers in consecutive number words; for years ("nineteen eighty-four") also two as one."""
     values = list(_values(spoken))
     return {*values, *(first + second for first, second in pairwise(values) if len(first) == len(second) == 2)}
 
 
 def _values(spoken: list[str]) -> Iterator[str]:
-    """ "two hundred and five" is one number, "nineteen eighty-four" are two."""
+    """Yield the values of number words: "two hundred and five" is one, "nineteen eighty-four" are two."""
     total = part = 0
     for word in spoken:
         if word in _VALUES:
             value = _VALUES[word]
-            if part % 10 or (part and value >= 10 and part % 100):  # another number begins
+            if part % 10 or (part and value >= 10 and part % 100):  # a new number begins
                 yield str(total + part)
                 total = part = 0
             part += value

@@ -1,4 +1,4 @@
-"""What a language model finds in a text, as `analyses` takes it; all of it rests on lines of the text."""
+"""Analyses by a language model, in the form that `analyses` takes; each finding rests on lines of the text."""
 
 from __future__ import annotations
 
@@ -11,46 +11,51 @@ from stt_lab.text.words import telling, words
 from stt_lab.types import Entity, TextSpan
 from stt_lab.writing import prompts, values
 from stt_lab.writing.actions import Action
-from stt_lab.writing.cards import Card
-from stt_lab.writing.grounding import borne_out, plain
+from stt_lab.writing.annotated_text import GroundedStatement, Sentence
+from stt_lab.writing.grounding import grounded, plain
+from stt_lab.writing.llm_reader import Fields, LlmReader
 from stt_lab.writing.phrases import Phrase
-from stt_lab.writing.prompts import Sheet, Task
-from stt_lab.writing.questions import Question
-from stt_lab.writing.reading import Sentence, Told
-from stt_lab.writing.scribe import Fields, Scribe
-from stt_lab.writing.sentiment import Mood, label
+from stt_lab.writing.prompts import LlmTask, PromptChunk
+from stt_lab.writing.questions import AskedQuestion
+from stt_lab.writing.sentiment import SentenceSentiment, label
+from stt_lab.writing.values import Card
 
-TOPICAL = 0.2  # cosine from which a phrase is what a sentence is about
-ANSWERING = 0.2  # from which a sentence may be what an answer, often of a word or two, is taken from
-PASSAGES = 3  # passages in which an answer is looked for: a processor reads some 30 tokens a second
+TOPICAL = 0.2  # least cosine between a subject and a sentence about it
+ANSWERING = 0.2  # least cosine between an answer, often a word or two, and its sentence
+PASSAGES = 3  # passages that are read for an answer: a CPU reads about 30 tokens per second
 
 
-def actions(scribe: Scribe) -> tuple[Action, ...]:
+def actions(reader: LlmReader) -> tuple[Action, ...]:
     return tuple(
-        Action(told.text, _owner(told, fields["owner"]), _verbatim(fields["due"], told.cited), _stretch(told))
-        for told, fields in _items(scribe, prompts.ACTIONS, "task")
+        Action(
+            statement.text,
+            _owner(statement, fields["owner"]),
+            _verbatim(fields["due"], statement.cited),
+            _stretch(statement),
+        )
+        for statement, fields in _items(reader, prompts.ACTIONS, "task")
     )
 
 
-def questions(scribe: Scribe) -> tuple[Question, ...]:
-    """Lines that ask, each once, and whether a later line answers."""
-    found: dict[int, Question] = {}
-    for sheet, answer in _answers(scribe, prompts.QUESTIONS):
+def questions(reader: LlmReader) -> tuple[AskedQuestion, ...]:
+    """Find lines that ask a question, each once, and whether a later line answers."""
+    found: dict[int, AskedQuestion] = {}
+    for chunk, answer in _answers(reader, prompts.QUESTIONS):
         for item in answer["items"]:
-            asked = sheet.lines[int(item["question"]) - 1]
-            if all(scribe.counted([asked.text.rstrip(" \"'”’»)").endswith(("?", "？", "؟"))])):
+            asked = chunk.lines[int(item["question"]) - 1]
+            if all(reader.count_kept([asked.text.rstrip(" \"'”’»)").endswith(("?", "？", "؟"))])):
                 answered = (item["answer"] or 0) > item["question"]
-                found.setdefault(asked.number, Question(asked.text, asked.spans[0], answered))
+                found.setdefault(asked.number, AskedQuestion(asked.text, asked.spans[0], answered))
     return tuple(found[number] for number in sorted(found))
 
 
-def topics(scribe: Scribe) -> tuple[Phrase, ...]:
-    """Subjects, each with the sentences that are about it; the more the better."""
+def topics(reader: LlmReader) -> tuple[Phrase, ...]:
+    """Find subjects with the sentences about them; the score counts sentences."""
     cited: dict[str, dict[int, Sentence]] = {}
-    written: dict[str, str] = {}  # as it is where it comes first
-    for told, _ in _items(scribe, prompts.TOPICS, "topic", TOPICAL):
-        key = written.setdefault(told.text.casefold(), told.text).casefold()
-        cited.setdefault(key, {}).update((one.number, one) for one in told.cited)
+    written: dict[str, str] = {}  # spelling of the first occurrence
+    for statement, _ in _items(reader, prompts.TOPICS, "topic", TOPICAL):
+        key = written.setdefault(statement.text.casefold(), statement.text).casefold()
+        cited.setdefault(key, {}).update((one.number, one) for one in statement.cited)
     most = max(map(len, cited.values()), default=1)
     return tuple(
         Phrase(written[key], round(len(found) / most, 4), tuple(found[number].spans[0] for number in sorted(found)))
@@ -58,72 +63,72 @@ def topics(scribe: Scribe) -> tuple[Phrase, ...]:
     )
 
 
-def moods(scribe: Scribe) -> tuple[Mood, ...]:
-    """Of every sentence."""
-    scores = dict.fromkeys(range(len(scribe.reading.sentences)), 0.0)
-    for sheet, answer in _answers(scribe, prompts.FEELINGS):
+def sentence_sentiments(reader: LlmReader) -> tuple[SentenceSentiment, ...]:
+    """Rate the sentiment of every sentence."""
+    scores = dict.fromkeys(range(len(reader.annotated.sentences)), 0.0)
+    for chunk, answer in _answers(reader, prompts.FEELINGS):
         for sign, name in ((1.0, "positive"), (-1.0, "negative")):
-            for one in sheet.cited(answer[name]):
+            for one in chunk.cited(answer[name]):
                 scores[one.number] += sign
     return tuple(
-        Mood(one.start, one.end, one.text, label(scores[one.number]), scores[one.number])
-        for one in scribe.reading.sentences
+        SentenceSentiment(one.start, one.end, one.text, label(scores[one.number]), scores[one.number])
+        for one in reader.annotated.sentences
     )
 
 
-def names(scribe: Scribe) -> tuple[Entity, ...]:
-    """As they stand in the lines that a model gives for them."""
+def names(reader: LlmReader) -> tuple[Entity, ...]:
+    """Find names, verbatim, in the lines that the model gives."""
     found: dict[TextSpan, Entity] = {}
-    for sheet, answer in _answers(scribe, prompts.NAMES):
+    for chunk, answer in _answers(reader, prompts.NAMES):
         for item in answer["items"]:
-            places = list(_places(item["text"], sheet.cited(item["lines"])))
-            scribe.counted([bool(places)])
+            places = list(_places(item["text"], chunk.cited(item["lines"])))
+            reader.count_kept([bool(places)])
             for span, written in places:
                 found.setdefault(span, Entity(span.start, span.end, written, item["label"]))
     return tuple(found[span] for span in sorted(found, key=lambda span: (span.start, -span.end)))
 
 
-FINDERS: dict[str, Callable[[Scribe], Sequence[Any]]] = {
+FINDERS: dict[str, Callable[[LlmReader], Sequence[Any]]] = {
     "action_items": actions,
     "questions": questions,
     "topics": topics,
-    "sentiment": moods,
+    "sentiment": sentence_sentiments,
     "entities": names,
 }
 
 
-def cards(scribe: Scribe, most: int) -> tuple[Card, ...]:
-    """Questions whose answers stand in the text, word for word."""
+def cards(reader: LlmReader, most: int) -> tuple[Card, ...]:
+    """Make questions whose answers are verbatim in the text."""
     made = []
-    for told, fields in _items(scribe, prompts.cards(min(most, 8)), "question"):
-        answer = _verbatim(fields["answer"], told.cited)
+    for statement, fields in _items(reader, prompts.cards(min(most, 8)), "question"):
+        answer = _verbatim(fields["answer"], statement.cited)
         if answer:
-            kinds = {one.text: one.label for one in scribe.reading.entities(_stretch(told))}
-            made.append(Card(told.text, answer, _stretch(told), kinds.get(answer, "phrase")))
+            kinds = {one.text: one.label for one in reader.annotated.entities(_stretch(statement))}
+            made.append(Card(statement.text, answer, _stretch(statement), kinds.get(answer, "phrase")))
     return tuple(made[:most])
 
 
-def answer(scribe: Scribe, question: values.Question) -> Told | None:
-    """What the nearest passages say to a question, sheet by sheet until one of them does; None when they do not."""
+def answer(reader: LlmReader, question: values.Question) -> GroundedStatement | None:
+    """Answer a question from the closest passages, chunk by chunk until one answers; None if none does."""
     near = question.passages[:PASSAGES]
-    lines = [one for one in scribe.reading.sentences if any(span.start <= one.start < span.end for span in near)]
+    lines = [one for one in reader.annotated.sentences if any(span.start <= one.start < span.end for span in near)]
     task = prompts.answered(question.text, question.history)
-    for sheet, said in scribe.each(task, scribe.pages(lines, task)):
-        told = Told.about(plain(said), _bearing(said, question.query, sheet.lines))
-        if not _open(said, told) and all(
-            scribe.counted(borne_out(scribe.tools, [told], scribe.reading.language, ANSWERING))
+    for chunk, said in reader.answers(task, reader.chunks_of(lines, task)):
+        statement = GroundedStatement.about(plain(said), _bearing(said, question.query, chunk.lines))
+        if not _open(said, statement) and all(
+            reader.count_kept(grounded(reader.tools, [statement], reader.annotated.language, ANSWERING))
         ):
-            return told
+            return statement
     return None
 
 
-def _open(said: str, told: Told) -> bool:
-    """Whether an answer is that there is none; some lines say themselves that something is unknown."""
-    return words(said) == [prompts.UNKNOWN] or prompts.UNKNOWN in set(words(said)) - set(words(told.said))
+def _open(said: str, statement: GroundedStatement) -> bool:
+    """Return whether an answer says that it is unknown; a line may itself say that something is unknown."""
+    return words(said) == [prompts.UNKNOWN] or prompts.UNKNOWN in set(words(said)) - set(words(statement.said))
 
 
 def _bearing(said: str, asked: str, lines: Sequence[Sentence]) -> tuple[Sentence, ...]:
-    """The fewest lines that have the words of an answer, of like ones that which the question is rather about."""
+    """Return the fewest lines that contain the words of an answer; among equals, those closer to the question."""
     has = [set(telling(f"{one.speaker or ''} {one.text}")) for one in lines]
     left, about = set(telling(said)), set(telling(asked))
     found: set[int] = set()
@@ -134,30 +139,32 @@ def _bearing(said: str, asked: str, lines: Sequence[Sentence]) -> tuple[Sentence
     return tuple(lines[place] for place in sorted(found))
 
 
-def _answers(scribe: Scribe, task: Task) -> Iterator[tuple[Sheet, Any]]:
-    return scribe.each(task, scribe.sheets(task))
+def _answers(reader: LlmReader, task: LlmTask) -> Iterator[tuple[PromptChunk, Any]]:
+    return reader.answers(task, reader.chunks(task))
 
 
-def _items(scribe: Scribe, task: Task, name: str, *near: float) -> Iterator[tuple[Told, Fields]]:
-    return (item for found in _answers(scribe, task) for item in scribe.items(*found, name, *near))
+def _items(reader: LlmReader, task: LlmTask, name: str, *near: float) -> Iterator[tuple[GroundedStatement, Fields]]:
+    return (item for found in _answers(reader, task) for item in reader.items(*found, name, *near))
 
 
-def _stretch(told: Told) -> TextSpan:
-    return TextSpan(told.start, told.end)
+def _stretch(statement: GroundedStatement) -> TextSpan:
+    return TextSpan(statement.start, statement.end)
 
 
-def _owner(told: Told, named: str | None) -> str | None:
-    """Whoever is named, if it is whose lines they are or the lines have that name."""
-    return named if named in {one.speaker for one in told.cited if one.speaker} else _verbatim(named, told.cited)
+def _owner(statement: GroundedStatement, named: str | None) -> str | None:
+    """Return the named owner if it is a speaker of the lines, or if the lines contain the name."""
+    return (
+        named if named in {one.speaker for one in statement.cited if one.speaker} else _verbatim(named, statement.cited)
+    )
 
 
 def _verbatim(said: str | None, cited: Iterable[Sentence]) -> str | None:
-    """What a model quotes, as it is written in the first sentence that has it; None where none has."""
+    """Return a quote as written in the first sentence that contains it; None if none does."""
     return next((written for _, written in _places(said or "", cited)), None)
 
 
 def _places(said: str, cited: Iterable[Sentence]) -> Iterator[tuple[TextSpan, str]]:
-    """Where it stands in each sentence, whatever its capitals, and how it is written there."""
+    """Yield the place of a quote in each sentence, ignoring case, and its spelling there."""
     words = r"\s+".join(map(re.escape, said.split()))
     pattern = re.compile(words if UNSPACED.search(said) else rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
     for one in cited:

@@ -1,4 +1,4 @@
-"""Names, dates and amounts: what a recogniser found, tidied, and found again wherever the text repeats a name. Pure."""
+"""Clean up the entities of a recogniser, and find every further mention of a name. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import replace
 from stt_lab.types import Entity
 
 NAMES = frozenset(["PERSON", "ORG", "GPE", "LOC", "FAC", "NORP", "PRODUCT", "EVENT", "WORK_OF_ART"])
-LEAST = 3  # letters of a name that is looked for again
+LEAST = 3  # letters of a name that is searched for again
 _BEFORE = re.compile(r"^the\s+", re.IGNORECASE)
 _BEHIND = re.compile(r"(?:['’]s?|[\s,.;:!?\"”»)\]—–-])+$")
 _GENERIC = re.compile(r"(?:speaker|spk|person|participant|unknown)[\s_]*\w{0,3}$", re.IGNORECASE)
 _SOUND = re.compile(
     r"(?:um+|uh+|uhm+|erm?|hmm*|mm+|ah+|oh|okay|ok|yeah|yep|hi|hello|hey|thanks|bye|wow|huh)$", re.IGNORECASE
 )
-# How people are addressed or name themselves
+# Words before a name by which people are addressed or introduce themselves
 _PERSON = re.compile(
     r"\b(?:(?:Mr|Mrs|Ms|Miss|Dr|Prof|Professor|Sir)\.?|[Mm]y name(?:['’]s| is)|I['’]m|I am|[Tt]his is|[Tt]hanks,?"
     r"|[Tt]hank you,?|[Hh]i,?|[Hh]ello,?|[Ii]t['’]s)\s+$"
@@ -42,7 +42,7 @@ _UNIT = (
     r"(?:euros?|dollars?|pounds?|kroner|kronor|francs?|yen|cents?|pence|rupees?|bucks|quid|roubles?|zloty|pesos?|reais|"
     r"EUR|USD|GBP|CHF)"
 )
-_AMOUNT = re.compile(  # repetitions are bounded, so that no text takes long
+_AMOUNT = re.compile(  # bounded repetitions keep the search fast on any text
     rf"(?<![\w.,])(?:[$€£¥]\s?(?:{_DIGITS})(?:\s?(?:k|m|bn|thousand|million|billion)\b)?"
     rf"|(?:(?:{_DIGITS})(?:\s(?:thousand|million|billion))?|(?!and\b){_COUNT}(?:[\s-]{_COUNT}){{0,12}})"
     rf"\s(?:US |Swiss )?{_UNIT})(?!\w)",
@@ -51,8 +51,9 @@ _AMOUNT = re.compile(  # repetitions are bounded, so that no text takes long
 
 
 def tidied(text: str, found: Iterable[Entity], speakers: Iterable[str] = ()) -> tuple[Entity, ...]:
-    """Entities in order and without overlap: no article in front, no mark behind, one label for each name, and every
-    mention of a name that was recognised somewhere, or of a speaker; amounts of money; no dates of numbers alone."""
+    """Return entities in order and without overlap. Articles and punctuation are stripped, each name has one label,
+    every mention of a known name or speaker is found, amounts of money are added, and dates that are only numbers are
+    removed."""
     amounts = [Entity(match.start(), match.end(), match[0], "MONEY") for match in _AMOUNT.finditer(text)]
     known = [one for one in (_trimmed(text, one) for one in found) if one is not None and _likely(one)]
     labels = _labels(text, known) | {name: "PERSON" for name in speakers if not _GENERIC.match(name)}
@@ -63,7 +64,7 @@ def tidied(text: str, found: Iterable[Entity], speakers: Iterable[str] = ()) -> 
 
 
 def _trimmed(text: str, one: Entity) -> Entity | None:
-    """Without what does not belong to it, and with what does: "first of" of "first of May"."""
+    """Strip what does not belong to an entity, and add what does: "first of" to "first of May"."""
     front = _BEFORE.match(one.text)
     start = one.start + (front.end() if front else 0)
     before = _MORE.search(text[max(0, start - 30) : start]) if one.label == "DATE" else None
@@ -76,7 +77,7 @@ def _trimmed(text: str, one: Entity) -> Entity | None:
 
 
 def _likely(one: Entity) -> bool:
-    """Not what is only numbers: those of telephones, cards and houses."""
+    """Return False for entities that are only numbers, such as telephone, card and house numbers."""
     if one.label == "DATE":
         return bool(_DATED.search(one.text)) and not re.search(r"\d{5}|\d[ -]\d{3}", one.text)
     return (
@@ -87,7 +88,7 @@ def _likely(one: Entity) -> bool:
 
 
 def _labels(text: str, found: Iterable[Entity]) -> dict[str, str]:
-    """The label that each name has most often, the first of several; of who is addressed by it, PERSON."""
+    """Return the most frequent label of each name; PERSON if the name is used to address somebody."""
     votes: dict[str, Counter[str]] = defaultdict(Counter)
     for one in found:
         if one.label in NAMES and len(one.text) >= LEAST and one.text[0].isupper():
@@ -98,7 +99,7 @@ def _labels(text: str, found: Iterable[Entity]) -> dict[str, str]:
 
 
 def _parts(labels: dict[str, str]) -> dict[str, str]:
-    """First names and surnames of people."""
+    """Return first names and surnames of people, with their label."""
     names = [name.split() for name, label in labels.items() if label == "PERSON" and " " in name]
     return {
         part: "PERSON" for name in names for part in name if len(part) >= LEAST and part[0].isupper() and part.isalpha()
@@ -106,7 +107,7 @@ def _parts(labels: dict[str, str]) -> dict[str, str]:
 
 
 def _again(text: str, labels: dict[str, str]) -> Iterator[Entity]:
-    """Every place where a name stands."""
+    """Yield every mention of a known name."""
     beginning: dict[str, list[str]] = defaultdict(list)  # first word -> names, longest first
     for name in sorted(labels, key=lambda name: (-len(name), name)):
         beginning[re.split(r"\W", name, maxsplit=1)[0]].append(name)
@@ -127,7 +128,7 @@ def _apart(found: Iterable[Entity]) -> Iterator[Entity]:
 
 
 def _whole(text: str, found: Iterable[Entity]) -> Iterator[Entity]:
-    """With the parts of a person's name as one."""
+    """Merge adjacent parts of a person's name."""
     before: Entity | None = None
     for one in found:
         if before and before.label == one.label == "PERSON" and text[before.end : one.start] == " ":

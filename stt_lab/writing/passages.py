@@ -1,4 +1,4 @@
-"""Passages of a script, and which of them a question is about: by words, by ranks of several searches. Pure."""
+"""Split a transcript into passages, and rank passages for a question by words and by several rankings. Pure."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from typing import TypeVar
 
 from stt_lab.text.words import rarity, telling
 from stt_lab.writing import fillers as spoken
-from stt_lab.writing.script import Part, Script
+from stt_lab.writing.source_text import SegmentSpan, SourceText
 
-SIZE = 100  # words of a passage, about: MiniLM reads 256 tokens, some 200 words
-SHARED = 0.5  # of a passage that is also in the next one, so that what belongs together stands together somewhere
-SMOOTH = 60  # of reciprocal rank fusion: how little the first ranks stand out
-SATURATION, LENGTHS = 1.2, 0.5  # of BM25: how fast a repeated word stops counting, how much long passages pay
+SIZE = 100  # words of a passage, about: MiniLM reads 256 tokens, about 200 words
+SHARED = 0.5  # share of a passage that is also in the next one
+SMOOTH = 60  # constant of reciprocal rank fusion: larger values flatten the first ranks
+SATURATION, LENGTHS = 1.2, 0.5  # parameters of BM25, known as k1 and b
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Passage:
-    """Segments that follow each other."""
+    """Consecutive segments."""
 
-    first: int  # order of a segment
-    last: int  # inclusive
+    first: int  # number of the first segment, from 0
+    last: int  # number of the last segment, inclusive
 
     def shares(self, other: Passage) -> float:
-        """How much of the shorter one is in both, 0 to 1."""
+        """Return the share of the shorter passage that lies in both, 0 to 1."""
         both = min(self.last, other.last) - max(self.first, other.first) + 1
         return max(0, both) / (min(self.last - self.first, other.last - other.first) + 1)
 
 
-def passages(script: Script) -> tuple[Passage, ...]:
-    """The segments of a transcript in stretches that overlap; every segment with words is in one."""
-    spoke = [part.order for part in script.parts if part.end > part.start]
-    sums = [0, *accumulate(spoken.words(script.parts[order].of(script.text)) for order in spoke)]
-    found, first = [], 0  # of those that spoke
+def passages(source: SourceText) -> tuple[Passage, ...]:
+    """Split a transcript into overlapping passages; every segment with words is in one."""
+    spoke = [part.order for part in source.segments if part.end > part.start]
+    sums = [0, *accumulate(spoken.words(source.segments[order].of(source.text)) for order in spoke)]
+    found, first = [], 0  # index into `spoke`
     while first < len(spoke):
         last = max(first, bisect_right(sums, sums[first] + SIZE) - 2)
         found.append(Passage(spoke[first], spoke[last]))
@@ -49,24 +49,24 @@ def passages(script: Script) -> tuple[Passage, ...]:
     return tuple(found)
 
 
-def said(script: Script, passage: Passage) -> str:
-    """A passage as it is read: with a name where another one begins to speak."""
-    return " ".join(_said(script, script.parts[passage.first : passage.last + 1]))
+def said(source: SourceText, passage: Passage) -> str:
+    """Return a passage as text, with a name where the speaker changes."""
+    return " ".join(_said(source, source.segments[passage.first : passage.last + 1]))
 
 
-def _said(script: Script, parts: Sequence[Part]) -> Iterator[str]:
+def _said(source: SourceText, parts: Sequence[SegmentSpan]) -> Iterator[str]:
     before = None
     for part in parts:
-        text = part.of(script.text)
+        text = part.of(source.text)
         yield f"{part.speaker}: {text}" if part.speaker and part.speaker != before else text
         before = part.speaker
 
 
-# By words
+# Search by words
 
 
 def by_words(question: str, texts: Sequence[str]) -> list[float]:
-    """How well the words of each text match a question: BM25 (Robertson and Zaragoza 2009)."""
+    """Return the BM25 score of each text for a question (Robertson and Zaragoza 2009)."""
     wanted = set(telling(question))
     counts = [Counter(telling(text)) for text in texts]
     lengths = [max(1, sum(count.values())) for count in counts]
@@ -79,20 +79,20 @@ def by_words(question: str, texts: Sequence[str]) -> list[float]:
 
 
 def _weight(count: int, length: float) -> float:
-    """Of a word that is so often in a text, whose length is this multiple of the average."""
+    """Return the BM25 weight of a word that occurs `count` times in a text of `length` times the average length."""
     return count * (SATURATION + 1) / (count + SATURATION * (1 - LENGTHS + LENGTHS * length))
 
 
-# Several rankings
+# Merging rankings
 
 
 def ranked(scores: Sequence[float], least: float = 0.0) -> list[int]:
-    """Positions of the scores above `least`, best first; of equals the earlier."""
+    """Return the positions of the scores above `least`, best first; equal scores keep their order."""
     return sorted((i for i, score in enumerate(scores) if score > least), key=lambda i: -scores[i])
 
 
 def fused(*rankings: tuple[float, Iterable[Key]]) -> dict[Key, float]:
-    """Rankings with their weights as one, best first: reciprocal rank fusion (Cormack, Clarke and Buettcher 2009)."""
+    """Merge weighted rankings into one, best first: reciprocal rank fusion (Cormack, Clarke and Buettcher 2009)."""
     scores: dict[Key, float] = {}
     for weight, ranking in rankings:
         for rank, key in enumerate(ranking, 1):
@@ -101,7 +101,7 @@ def fused(*rankings: tuple[float, Iterable[Key]]) -> dict[Key, float]:
 
 
 def apart(order: Iterable[int], all_passages: Sequence[Passage], most: int, share: float = SHARED) -> list[int]:
-    """The first of an order that have hardly anything in common with those before them."""
+    """Return the first `most` passages of an order that share at most `share` with those already chosen."""
     chosen: list[int] = []
     for number in order:
         if all(all_passages[number].shares(all_passages[other]) <= share for other in chosen):

@@ -1,7 +1,7 @@
-"""What a text is about, in its own words: Grootendorst 2020, "KeyBERT", over noun phrases that a parser found.
+"""Extract key phrases: Grootendorst 2020, "KeyBERT", on noun phrases found by a parser.
 
-Candidates are ranked by how near their meaning is to that of the whole and by how often they come, and what resembles
-a chosen one counts less. Without a parser, candidates are words that come again.
+Candidates are ranked by similarity to the whole text and by frequency; candidates similar to a chosen one rank lower.
+Without a parser, candidates are words that occur repeatedly.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import numpy as np
 
 from stt_lab.text import UNSPACED
 from stt_lab.types import TextSpan, Token
+from stt_lab.writing.annotated_text import AnnotatedText
 from stt_lab.writing.english import words
 from stt_lab.writing.ranking import varied
-from stt_lab.writing.reading import Reading
 
 if TYPE_CHECKING:
     from stt_lab.engines.protocols import Vectors
 
-MOST_WORDS = 4  # of a phrase
-CANDIDATES = 200  # that are compared, the most frequent first
-SAMPLE = 150  # sentences that stand for a long text
-BALANCE = 0.6  # of MMR
-RARE = 0.3  # what a phrase that never comes again keeps of its score
+MOST_WORDS = 4  # per phrase
+CANDIDATES = 200  # candidates that are compared, most frequent first
+SAMPLE = 150  # sentences that represent a long text
+BALANCE = 0.6  # of MMR: weight of the score against variety
+RARE = 0.3  # share of its score that a phrase keeps if it occurs once
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['’-](?=\w)){2,}$|[A-Z]{2,}$")
 UNNAMED = frozenset(["PERSON", "DATE", "TIME", "CARDINAL", "ORDINAL", "MONEY", "PERCENT", "QUANTITY"])
 EMPTY = words("phrases", "empty")  # nouns that name no subject
@@ -35,22 +35,24 @@ EMPTY = words("phrases", "empty")  # nouns that name no subject
 
 @dataclass(frozen=True)
 class Phrase:
+    """A key phrase."""
+
     text: str
     score: float  # 0 to 1
-    spans: tuple[TextSpan, ...]  # everywhere it stands
+    spans: tuple[TextSpan, ...]  # every occurrence
 
 
-def phrases(reading: Reading, within: TextSpan | None = None, most: int = 10) -> tuple[Phrase, ...]:
-    """The phrases that say what a text, or a stretch of it, is about: best first."""
-    whole = within or TextSpan(0, len(reading.text))
-    found = _candidates(reading, whole)
+def phrases(annotated: AnnotatedText, within: TextSpan | None = None, most: int = 10) -> tuple[Phrase, ...]:
+    """Return the key phrases of a text or of a span, best first."""
+    whole = within or TextSpan(0, len(annotated.text))
+    found = _candidates(annotated, whole)
     keys = sorted(found, key=lambda key: (-len(found[key]), found[key][0].start))[:CANDIDATES]
     if not keys:
         return ()
-    shown = [_shown(reading.text, found[key]) for key in keys]
-    vectors = reading.tools.embed(shown)
+    shown = [_shown(annotated.text, found[key]) for key in keys]
+    vectors = annotated.tools.embed(shown)
     counts = np.log1p(np.array([len(found[key]) for key in keys], np.float32))
-    scores = np.maximum(vectors @ _meaning(reading, whole), 0) * (RARE + (1 - RARE) * counts / counts.max())
+    scores = np.maximum(vectors @ _meaning(annotated, whole), 0) * (RARE + (1 - RARE) * counts / counts.max())
     chosen: list[int] = []
     for place in varied(scores, vectors, 2 * most, BALANCE):
         if len(chosen) < most and not any(_same(keys[place], keys[other]) for other in chosen):
@@ -60,48 +62,48 @@ def phrases(reading: Reading, within: TextSpan | None = None, most: int = 10) ->
 
 
 def _same(one: str, other: str) -> bool:
-    """Whether all words of one are in the other."""
+    """Return whether one phrase contains all words of the other."""
     first, second = set(one.split()), set(other.split())
     return first <= second or second <= first
 
 
 def _shown(text: str, spans: Iterable[TextSpan]) -> str:
-    """How it is written most often, on one line."""
+    """Return the most frequent spelling, on one line."""
     forms = Counter(" ".join(span.of(text).split()) for span in spans)
     return max(forms, key=lambda form: (forms[form], form.islower(), -len(form)))
 
 
-def _meaning(reading: Reading, whole: TextSpan) -> Vectors:
-    """A vector for a stretch: the mean of its sentences, of a long one's of a sample."""
-    inside = [one for one in reading.sentences if whole.start <= one.start < whole.end] or list(reading.sentences)
+def _meaning(annotated: AnnotatedText, whole: TextSpan) -> Vectors:
+    """Return the vector of a span: the mean of its sentences, for long spans of a sample."""
+    inside = [one for one in annotated.sentences if whole.start <= one.start < whole.end] or list(annotated.sentences)
     step = max(1, len(inside) // SAMPLE)
-    mean = reading.tools.embed(one.text for one in inside[::step]).mean(axis=0)
+    mean = annotated.tools.embed(one.text for one in inside[::step]).mean(axis=0)
     made: Vectors = mean / max(float(np.linalg.norm(mean)), 1e-9)
     return made
 
 
-# Candidates: a key for all forms of a phrase -> where it stands
+# Candidates: a key for all forms of a phrase -> its occurrences
 
 
-def _candidates(reading: Reading, whole: TextSpan) -> dict[str, list[TextSpan]]:
+def _candidates(annotated: AnnotatedText, whole: TextSpan) -> dict[str, list[TextSpan]]:
     found: dict[str, list[TextSpan]] = defaultdict(list)
-    spoken = {part.lower() for name in reading.speakers for part in name.split()}
-    pairs = _nouns(reading, whole) if reading.parsed.tokens else _repeated(reading.text, whole)
+    spoken = {part.lower() for name in annotated.speakers for part in name.split()}
+    pairs = _nouns(annotated, whole) if annotated.parsed.tokens else _repeated(annotated.text, whole)
     for key, span in pairs:
         if not set(key.split()) & spoken:
             found[key].append(span)
     return found
 
 
-def _nouns(reading: Reading, whole: TextSpan) -> Iterator[tuple[str, TextSpan]]:
-    """Nouns with the adjectives and nouns before them; no names of people, no times, no amounts."""
-    skipped = [one for one in reading.entities(whole) if one.label in UNNAMED]
-    closed = {place for one in skipped for place in range(*reading.places(one))}
-    first, last = reading.places(whole)
+def _nouns(annotated: AnnotatedText, whole: TextSpan) -> Iterator[tuple[str, TextSpan]]:
+    """Yield nouns with the adjectives and nouns before them; no names of people, times or amounts."""
+    skipped = [one for one in annotated.entities(whole) if one.label in UNNAMED]
+    closed = {place for one in skipped for place in range(*annotated.places(one))}
+    first, last = annotated.places(whole)
     run: list[Token] = []
     for place in range(first, last + 1):
-        token = reading.parsed.tokens[place] if place < last else None
-        if token and place not in closed and _fits(token, reading.text) and (run or not token.stop):
+        token = annotated.parsed.tokens[place] if place < last else None
+        if token and place not in closed and _fits(token, annotated.text) and (run or not token.stop):
             run.append(token)
             continue
         yield from _phrase(run)
@@ -113,7 +115,7 @@ def _fits(token: Token, text: str) -> bool:
 
 
 def _phrase(run: list[Token]) -> Iterator[tuple[str, TextSpan]]:
-    """Up to its last noun, and the last words of a long one."""
+    """Yield a phrase up to its last noun; of a long one only the last words."""
     while run and (run[-1].pos == "ADJ" or run[-1].lemma.lower() in EMPTY):
         run = run[:-1]
     while run and run[0].lemma.lower() in EMPTY:
@@ -124,7 +126,7 @@ def _phrase(run: list[Token]) -> Iterator[tuple[str, TextSpan]]:
 
 
 def _repeated(text: str, whole: TextSpan) -> Iterator[tuple[str, TextSpan]]:
-    """In a language without a parser: words that come again and are not among the commonest, which mean little."""
+    """Yield repeated words for a language without a parser, except the most common ones, which carry little meaning."""
     pattern = rf"{UNSPACED.pattern}{{2,4}}" if UNSPACED.search(whole.of(text)) else r"[^\W\d_]{4,}"
     found = [
         (match[0].lower(), TextSpan(whole.start + match.start(), whole.start + match.end()))
@@ -141,44 +143,44 @@ def _repeated(text: str, whole: TextSpan) -> Iterator[tuple[str, TextSpan]]:
 # Titles
 
 
-def titles(reading: Reading, parts: Sequence[range]) -> list[str]:
-    """A name for each stretch of sentences: what it has and the others have not, no phrase twice."""
-    found = _candidates(reading, TextSpan(0, len(reading.text)))
+def titles(annotated: AnnotatedText, parts: Sequence[range]) -> list[str]:
+    """Return a title for each range of sentences: phrases typical of that range; no phrase twice."""
+    found = _candidates(annotated, TextSpan(0, len(annotated.text)))
     keys = sorted(found, key=lambda key: (-len(found[key]), found[key][0].start))[: 2 * CANDIDATES]
-    shown = [_shown(reading.text, found[key]) for key in keys]
+    shown = [_shown(annotated.text, found[key]) for key in keys]
     if not keys:
-        return [_first_words(reading, part) for part in parts]
-    vectors = reading.tools.embed(shown)
-    inside = np.array([[_within(reading, part, found[key]) for key in keys] for part in parts], np.float32)
+        return [_first_words(annotated, part) for part in parts]
+    vectors = annotated.tools.embed(shown)
+    inside = np.array([[_within(annotated, part, found[key]) for key in keys] for part in parts], np.float32)
     weight = np.log1p(inside) * inside / np.maximum(inside.sum(axis=0), 1)  # (parts, phrases)
     made, used = [], set[str]()
     for part, row in zip(parts, weight, strict=True):
-        near = np.maximum(vectors @ reading.vectors[part.start : part.stop].mean(axis=0), 0) * row
+        near = np.maximum(vectors @ annotated.vectors[part.start : part.stop].mean(axis=0), 0) * row
         order = [int(place) for place in np.argsort(-near, kind="stable") if near[place] > 0]
         named = _different([keys[place] for place in order if keys[place] not in used])
         used |= set(named)
-        made.append(joined([shown[keys.index(key)] for key in named]) if named else _first_words(reading, part))
+        made.append(joined([shown[keys.index(key)] for key in named]) if named else _first_words(annotated, part))
     return made
 
 
-def _within(reading: Reading, part: range, spans: Iterable[TextSpan]) -> int:
-    start, end = reading.sentences[part.start].start, reading.sentences[part.stop - 1].end
+def _within(annotated: AnnotatedText, part: range, spans: Iterable[TextSpan]) -> int:
+    start, end = annotated.sentences[part.start].start, annotated.sentences[part.stop - 1].end
     return sum(start <= span.start < end for span in spans)
 
 
 def _different(keys: Sequence[str]) -> list[str]:
-    """The first phrase, with another beside it when it is a single word."""
+    """Return the first phrase, and a second one if the first is a single word."""
     if not keys or " " in keys[0]:
         return list(keys[:1])
     return [keys[0], *[key for key in keys[1:3] if not _same(key, keys[0])][:1]]
 
 
 def joined(shown: Sequence[str]) -> str:
-    """ "Pipes, mice and leather"."""
+    """Join phrases: "Pipes, mice and leather"."""
     text = " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]])) if shown else ""
     return text[:1].upper() + text[1:]
 
 
-def _first_words(reading: Reading, part: range) -> str:
-    said = reading.sentences[part.start].text.split()
+def _first_words(annotated: AnnotatedText, part: range) -> str:
+    said = annotated.sentences[part.start].text.split()
     return " ".join(said[:6]) + "…" * (len(said) > 6)

@@ -1,4 +1,4 @@
-"""What somebody wants to know, and whether anybody says it. English, by marks and grammar."""
+"""Find the questions in a text, and whether somebody answers them. English, by punctuation and grammar."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from itertools import islice
 
 from stt_lab.types import TextSpan
 from stt_lab.writing.actions import actions
+from stt_lab.writing.annotated_text import AnnotatedText, Sentence
 from stt_lab.writing.english import either
-from stt_lab.writing.reading import Reading, Sentence
 
-REPLY = 4  # sentences that are taken for the reply
-NEAR = 0.3  # cosine from which a sentence speaks of what was asked
-EDGE = 80  # characters of a sentence, at either end, that tell whether it asks
+REPLY = 4  # most sentences of a reply
+NEAR = 0.3  # least cosine between a question and a sentence on the same subject
+EDGE = 80  # characters at the start and the end of a sentence that show whether it asks
 
 _WHAT, _BE, _WHO = (either("questions", name) for name in ("asking", "inverted", "persons"))
 _OPENING = rf"^\W*(?:{either('questions', 'opening')}\b\W*)*"
 _MARK = re.compile(r"[?？؟]+[\"'”’»)\]]*$")
 _ASKING = re.compile(rf"\b{_WHAT}\b", re.IGNORECASE)
-# Tags and calls, which ask for nothing: "..., isn't it?", "Right?"
+# Question tags that ask for nothing: "..., isn't it?", "Right?"
 _TAG = re.compile(
     rf"(?:,|\.|^)\s*(?:{_BE}(?:n['’]?t)?\s+{_WHO}(?:\s+not)?|{either('questions', 'tags')})\s*\?+\W*$", re.IGNORECASE
 )
@@ -32,26 +32,29 @@ _UNKNOWN = re.compile(rf"\b{either('questions', 'unknown')}\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Question:
+class AskedQuestion:
+    """A question that somebody asks in the text."""
+
     text: str
     span: TextSpan
     answered: bool
 
 
-def questions(reading: Reading) -> tuple[Question, ...]:
-    """In the order of the text. Requests to do something are no questions but actions."""
-    asked = [sentence for sentence in reading.sentences if asks(sentence.text)]
+def questions(annotated: AnnotatedText) -> tuple[AskedQuestion, ...]:
+    """Return the questions in the order of the text. Requests to do something are action items instead."""
+    asked = [sentence for sentence in annotated.sentences if asks(sentence.text)]
     requests = (
-        {place for action in actions(reading) for place in range(action.span.start, action.span.end)}
+        {place for action in actions(annotated) for place in range(action.span.start, action.span.end)}
         if asked
         else set()
     )
     kept = [one for one in asked if not (one.end - 2 in requests and _half(one, requests))]
-    replies = {one.number: list(islice(_reply(reading, one), REPLY)) for one in kept}
-    told = {one.number: answered(one, replies[one.number]) for one in kept}
-    near = _near(reading, {number: replies[number] for number, verdict in told.items() if verdict is None})
+    replies = {one.number: list(islice(_reply(annotated, one), REPLY)) for one in kept}
+    verdicts = {one.number: answered(one, replies[one.number]) for one in kept}
+    near = _near(annotated, {number: replies[number] for number, verdict in verdicts.items() if verdict is None})
     return tuple(
-        Question(one.text, TextSpan(one.start, one.end), near.get(one.number, bool(told[one.number]))) for one in kept
+        AskedQuestion(one.text, TextSpan(one.start, one.end), near.get(one.number, bool(verdicts[one.number])))
+        for one in kept
     )
 
 
@@ -60,7 +63,7 @@ def _half(sentence: Sentence, places: set[int]) -> bool:
 
 
 def asks(text: str) -> bool:
-    """Whether a sentence asks for something; without a mark at its end, whether it is built like a question."""
+    """Return whether a sentence asks a question; without a question mark, whether it has the word order of one."""
     end = text[-EDGE:]
     if _MARK.search(end):
         bare = len(text.split()) == 1 and not _ASKING.search(text)
@@ -69,8 +72,8 @@ def asks(text: str) -> bool:
 
 
 def answered(question: Sentence, reply: Sequence[Sentence]) -> bool | None:
-    """Whether a reply answers: not when it says that it is not known; when it is a yes or no where that was asked for,
-    or somebody else's; None where only its subject can tell."""
+    """Return whether a reply answers: no if it says that the answer is unknown; yes for a yes or no to a yes-no
+    question, or if somebody else replies; None if only the subject can tell."""
     if not reply or any(_UNKNOWN.search(one.text) for one in reply[:2]):
         return False
     if all(asks(one.text) for one in reply):
@@ -79,25 +82,26 @@ def answered(question: Sentence, reply: Sequence[Sentence]) -> bool | None:
     if wh and _KNOWS.search(question.text) and any(_NO.match(one.text) for one in reply[:2]):
         return False
     if reply[0].speaker != question.speaker or (not wh and _YES_NO.match(reply[0].text)):
-        return True  # people who talk to each other answer, more often than not
+        return True  # in a conversation, the next speaker usually answers
     return None
 
 
-def _near(reading: Reading, replies: Mapping[int, Sequence[Sentence]]) -> dict[int, bool]:
-    """Whether something in a reply is of the same subject as its question; by the question's number."""
+def _near(annotated: AnnotatedText, replies: Mapping[int, Sequence[Sentence]]) -> dict[int, bool]:
+    """Return whether a reply is about the subject of its question, by the number of the question."""
     if not replies:
         return {}
     wanted = sorted({*replies, *(one.number for reply in replies.values() for one in reply)})
     row = {number: place for place, number in enumerate(wanted)}
-    vectors = reading.tools.embed(reading.sentences[number].text for number in wanted)
+    vectors = annotated.tools.embed(annotated.sentences[number].text for number in wanted)
     said = {number: vectors[[row[one.number] for one in reply]] for number, reply in replies.items()}
     return {number: bool((lines @ vectors[row[number]]).max() >= NEAR) for number, lines in said.items()}
 
 
-def _reply(reading: Reading, question: Sentence) -> Iterator[Sentence]:
-    """What somebody else says next, to the end of his turn; without speakers, what follows to the next question."""
-    behind = reading.sentences[question.number + 1 :]
-    if len(reading.speakers) < 2:
+def _reply(annotated: AnnotatedText, question: Sentence) -> Iterator[Sentence]:
+    """Yield what somebody else says next, to the end of that turn; without speakers, everything to the next
+    question."""
+    behind = annotated.sentences[question.number + 1 :]
+    if len(annotated.speakers) < 2:
         for one in behind:
             if asks(one.text):
                 return

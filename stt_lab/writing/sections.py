@@ -1,4 +1,4 @@
-"""Where a text turns to another subject: Hearst 1997, "TextTiling", on vectors of sentences instead of words. Pure."""
+"""Find where a text changes its subject: Hearst 1997, "TextTiling", on sentence vectors instead of words. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from stt_lab.engines.protocols import Vectors
 
-WINDOW = 120  # words on each side of a gap that are compared
-LEAST = 90  # words of a section
-HEAVY = 25  # words from which a longer sentence counts no more
+WINDOW = 120  # words compared on each side of a gap
+LEAST = 90  # words per section, at least
+HEAVY = 25  # words beyond which a sentence weighs no more
 
 
 def cohesion(vectors: Vectors, words: Sequence[int]) -> NDArray[np.float32]:
-    """How alike the words before and after each gap between two sentences are: cosines; shape (sentences - 1,)."""
+    """Return the cosine between the words before and after each gap between sentences; shape (sentences - 1,)."""
     counts = np.asarray(words)
     weighted = vectors * np.minimum(counts, HEAVY)[:, None]
     total = np.vstack([np.zeros_like(weighted[:1]), weighted.cumsum(axis=0)])
@@ -34,7 +34,7 @@ def cohesion(vectors: Vectors, words: Sequence[int]) -> NDArray[np.float32]:
 
 
 def depths(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far each gap lies below the nearest heights on both sides of it."""
+    """Return how far each gap lies below the nearest peaks on both sides."""
     made = np.zeros_like(values)
     for place, value in enumerate(values):
         made[place] = _height(values[place::-1]) + _height(values[place:]) - 2 * value
@@ -42,13 +42,13 @@ def depths(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _height(values: NDArray[np.float32]) -> float:
-    """The first height on the way up from the first value."""
+    """Return the first peak on the way up from the first value."""
     falls = np.flatnonzero(np.diff(values) < 0)
     return float(values[falls[0]] if len(falls) else values[-1])
 
 
 def sections(vectors: Vectors, words: Sequence[int], most: int | None = None) -> tuple[range, ...]:
-    """The sentences in stretches of one subject, at most so many. All of them are in one; none are ()."""
+    """Return ranges of sentences on one subject, at most `most`. They cover all sentences; () without sentences."""
     if len(vectors) == 0:
         return ()
     starts = [0, *_starts(vectors, words, most), len(vectors)]
@@ -56,12 +56,12 @@ def sections(vectors: Vectors, words: Sequence[int], most: int | None = None) ->
 
 
 def _starts(vectors: Vectors, words: Sequence[int], most: int | None) -> list[int]:
-    """Sentences with which a new subject begins: deepest gaps first, none too near another."""
+    """Return the sentences that begin a new subject: deepest gaps first, none too close to another."""
     if len(vectors) < 3:
         return []
     depth = depths(cohesion(vectors, words))
     position = np.concatenate([[0], np.cumsum(words)])
-    limit = depth.mean() + depth.std() / 2  # as Hearst
+    limit = depth.mean() + depth.std() / 2  # the threshold of Hearst
     chosen: list[int] = []
     for gap in np.argsort(-depth, kind="stable"):
         if depth[gap] <= limit or (most is not None and len(chosen) + 1 >= most):

@@ -1,4 +1,4 @@
-"""How a text sounds: Hutto and Gilbert 2014, "VADER", for each sentence. English."""
+"""Rate the sentiment of sentences: Hutto and Gilbert 2014, "VADER". English."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from stt_lab.types import TextSpan
-from stt_lab.writing.reading import Reading
+from stt_lab.writing.annotated_text import AnnotatedText
 
 Label = Literal["positive", "neutral", "negative"]
-NEUTRAL = 0.05  # up to which a score says nothing, as VADER's authors have it
+NEUTRAL = 0.05  # scores below it are neutral, as VADER's authors recommend
 
 
 @dataclass(frozen=True)
-class Mood(TextSpan):
-    """Of a sentence."""
+class SentenceSentiment(TextSpan):
+    """The sentiment of one sentence."""
 
     text: str
     label: Label
@@ -30,18 +30,20 @@ def _analyser() -> Any:
 
 
 def label(score: float) -> Label:
+    """Return the label of a score."""
     return "neutral" if abs(score) < NEUTRAL else "positive" if score > 0 else "negative"
 
 
-def moods(reading: Reading) -> tuple[Mood, ...]:
-    return tuple(_mood(one.start, one.end, one.text) for one in reading.sentences)
+def sentence_sentiments(annotated: AnnotatedText) -> tuple[SentenceSentiment, ...]:
+    """Rate every sentence."""
+    return tuple(_sentence_sentiment(one.start, one.end, one.text) for one in annotated.sentences)
 
 
-def _mood(start: int, end: int, text: str) -> Mood:
+def _sentence_sentiment(start: int, end: int, text: str) -> SentenceSentiment:
     score = round(float(_analyser().polarity_scores(text)["compound"]), 4)
-    return Mood(start, end, text, label(score), score)
+    return SentenceSentiment(start, end, text, label(score), score)
 
 
 def intensity(text: str) -> float:
-    """How strongly a sentence feels, 0 to 1, for good or bad."""
+    """Return the strength of the sentiment of a text, 0 to 1, positive or negative."""
     return abs(float(_analyser().polarity_scores(text)["compound"]))

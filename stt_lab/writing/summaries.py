@@ -1,4 +1,4 @@
-"""Summaries of a text in its own sentences."""
+"""Summarize a text with its own sentences."""
 
 from __future__ import annotations
 
@@ -8,70 +8,71 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stt_lab.writing.actions import Action, actions
+from stt_lab.writing.annotated_text import AnnotatedText, Sentence, parsed
 from stt_lab.writing.fillers import cleaned, substance, words
 from stt_lab.writing.ranking import centrality, varied
-from stt_lab.writing.reading import Reading, Sentence, parsed
 from stt_lab.writing.sections import sections
 from stt_lab.writing.values import EXTRACTIVE, Statement, Style, Summary
 
 if TYPE_CHECKING:
     from stt_lab.writing.ranking import Scores
 
-BRIEF, BULLETS, DETAILED = 100, 160, 450  # words at most, about
-SHARE = 0.3  # of a text's words that a summary may have
-WHOLE = 30  # words, below which a text is its own summary
-LEAD = 0.15  # what opening a text is worth, against 1 for the most central sentence
-MISSES = 3  # sentences that were too long for what is left, after which no other is tried
+BRIEF, BULLETS, DETAILED = 100, 160, 450  # words of a summary at most, about
+SHARE = 0.3  # share of the text's words that a summary may use
+WHOLE = 30  # words up to which a text is its own summary
+LEAD = 0.15  # bonus for opening a text; the most central sentence has 1
+MISSES = 3  # sentences that do not fit the budget before the search ends
 
 NO_ACTIONS = "There are no action items."
 
 Groups = Sequence[Sequence[Sentence]]  # paragraphs
 
 
-def summary(reading: Reading, style: Style) -> Summary:
-    """Sentences of the text, in its order, and as statements each with its place."""
+def summary(annotated: AnnotatedText, style: Style) -> Summary:
+    """Return sentences of the text in order, each as a statement with its span."""
     if style == "action_items":
-        return listed(reading, actions(parsed(reading, "action items")))
-    return arranged(reading, style, _STYLES[style](reading))
+        return listed(annotated, actions(parsed(annotated, "action items")))
+    return arranged(annotated, style, _STYLES[style](annotated))
 
 
-def arranged(reading: Reading, style: Style, groups: Groups, model: str = EXTRACTIVE) -> Summary:
-    """Of sentences that were chosen, or told."""
+def arranged(annotated: AnnotatedText, style: Style, groups: Groups, model: str = EXTRACTIVE) -> Summary:
+    """Make a summary of groups of sentences or statements."""
     write = _bullets if style == "bullet_points" else _paragraphs
     statements = tuple(
-        Statement(cleaned(one.text, reading.language), one.spans, reading.script.sources(one.spans))
+        Statement(cleaned(one.text, annotated.language), one.spans, annotated.source.segment_orders(one.spans))
         for group in groups
         for one in group
     )
-    return Summary(write(reading, groups), style, model, statements)
+    return Summary(write(annotated, groups), style, model, statements)
 
 
-def listed(reading: Reading, found: Sequence[Action], model: str = EXTRACTIVE) -> Summary:
+def listed(annotated: AnnotatedText, found: Sequence[Action], model: str = EXTRACTIVE) -> Summary:
+    """Make a summary that lists action items."""
     lines = "\n".join(f"- {written(action)}" for action in found) or NO_ACTIONS
-    statements = tuple(Statement(one.text, (one.span,), reading.script.sources((one.span,))) for one in found)
+    statements = tuple(Statement(one.text, (one.span,), annotated.source.segment_orders((one.span,))) for one in found)
     return Summary(lines, "action_items", model, statements)
 
 
 def written(action: Action) -> str:
-    """An action on a line: who, and what as it was said."""
+    """Write an action item on one line: the owner, and the task verbatim."""
     text = " ".join(action.text.split())
     return f"{action.owner}: {text}" if action.owner else text[:1].upper() + text[1:]
 
 
-def _paragraphs(reading: Reading, groups: Groups) -> str:
-    return "\n\n".join(paragraph(reading, group) for group in groups)
+def _paragraphs(annotated: AnnotatedText, groups: Groups) -> str:
+    return "\n\n".join(paragraph(annotated, group) for group in groups)
 
 
-def _bullets(reading: Reading, groups: Groups) -> str:
-    return "\n".join(f"- {paragraph(reading, [sentence])}" for group in groups for sentence in group)
+def _bullets(annotated: AnnotatedText, groups: Groups) -> str:
+    return "\n".join(f"- {paragraph(annotated, [sentence])}" for group in groups for sentence in group)
 
 
-def paragraph(reading: Reading, group: Iterable[Sentence]) -> str:
-    """Sentences as they are shown: where several people speak, with the name of each who begins to."""
+def paragraph(annotated: AnnotatedText, group: Iterable[Sentence]) -> str:
+    """Join sentences; if several people speak, with a name where the speaker changes."""
     shown, before = [], None
     for one in group:
-        text = cleaned(one.text, reading.language)
-        named = one.speaker and one.speaker != before and len(reading.speakers) > 1
+        text = cleaned(one.text, annotated.language)
+        named = one.speaker and one.speaker != before and len(annotated.speakers) > 1
         shown.append(f"{one.speaker}: {text}" if named else text)
         before = one.speaker
     return " ".join(shown)
@@ -80,23 +81,23 @@ def paragraph(reading: Reading, group: Iterable[Sentence]) -> str:
 # Choice
 
 
-def ranked(reading: Reading) -> Scores:
-    """What each sentence says of the whole: centrality, more for an opening, times its fitness to be quoted."""
-    fit = np.array([substance(sentence.text) for sentence in reading.sentences], np.float32)
-    if not fit.any():  # all are very short
+def ranked(annotated: AnnotatedText) -> Scores:
+    """Score sentences: centrality, plus a bonus for the opening, times their fitness to be quoted."""
+    fit = np.array([substance(sentence.text) for sentence in annotated.sentences], np.float32)
+    if not fit.any():  # all sentences are very short
         fit += 1
     lead = LEAD / (1 + np.arange(len(fit), dtype=np.float32))
-    scores: Scores = np.maximum(fit * (centrality(reading.vectors) + lead), 1e-6 * (fit > 0))
+    scores: Scores = np.maximum(fit * (centrality(annotated.vectors) + lead), 1e-6 * (fit > 0))
     return scores
 
 
-def best(reading: Reading, scores: Scores, among: range, budget: int) -> list[Sentence]:
-    """The best of a stretch, in the order of the text: at least one, and no more than so many words otherwise."""
+def best(annotated: AnnotatedText, scores: Scores, among: range, budget: int) -> list[Sentence]:
+    """Return the best sentences of a range, in order: at least one, otherwise within a budget of words."""
     chosen: list[Sentence] = []
     left, misses = budget, 0
     part = slice(among.start, among.stop)
-    for place in varied(scores[part], reading.vectors[part], len(among)):
-        sentence = reading.sentences[among.start + place]
+    for place in varied(scores[part], annotated.vectors[part], len(among)):
+        sentence = annotated.sentences[among.start + place]
         count = words(sentence.text)
         if not chosen or count <= left:
             chosen.append(sentence)
@@ -108,29 +109,29 @@ def best(reading: Reading, scores: Scores, among: range, budget: int) -> list[Se
     return sorted(chosen, key=lambda sentence: sentence.number)
 
 
-def _counts(reading: Reading) -> list[int]:
-    return [words(sentence.text) for sentence in reading.sentences]
+def _counts(annotated: AnnotatedText) -> list[int]:
+    return [words(sentence.text) for sentence in annotated.sentences]
 
 
-def _brief(reading: Reading) -> Groups:
-    everything = range(len(reading.sentences))
-    total = sum(_counts(reading))
+def _brief(annotated: AnnotatedText) -> Groups:
+    everything = range(len(annotated.sentences))
+    total = sum(_counts(annotated))
     if total <= WHOLE:
-        return [list(reading.sentences)]
-    return [best(reading, ranked(reading), everything, min(BRIEF, max(WHOLE, int(SHARE * total))))]
+        return [list(annotated.sentences)]
+    return [best(annotated, ranked(annotated), everything, min(BRIEF, max(WHOLE, int(SHARE * total))))]
 
 
-def _by_sections(most: int) -> Callable[[Reading], Groups]:
-    """A paragraph for each section, which has its share of the words."""
+def _by_sections(most: int) -> Callable[[AnnotatedText], Groups]:
+    """Return a function that makes one paragraph per section, with a share of the words."""
 
-    def make(reading: Reading) -> Groups:
-        counts = _counts(reading)
+    def make(annotated: AnnotatedText) -> Groups:
+        counts = _counts(annotated)
         total = sum(counts)
         if total <= WHOLE:
-            return [list(reading.sentences)]
-        scores, budget = ranked(reading), min(most, max(WHOLE, int(SHARE * total)))
-        parts = sections(reading.vectors, counts, max(1, budget // 20))
-        groups = [best(reading, scores, part, _share(counts, part, budget, total)) for part in parts]
+            return [list(annotated.sentences)]
+        scores, budget = ranked(annotated), min(most, max(WHOLE, int(SHARE * total)))
+        parts = sections(annotated.vectors, counts, max(1, budget // 20))
+        groups = [best(annotated, scores, part, _share(counts, part, budget, total)) for part in parts]
         return [group for group in groups if group]
 
     return make
@@ -140,7 +141,7 @@ def _share(counts: Sequence[int], part: range, budget: int, total: int) -> int:
     return round(budget * sum(counts[part.start : part.stop]) / total)
 
 
-_STYLES: dict[str, Callable[[Reading], Groups]] = {
+_STYLES: dict[str, Callable[[AnnotatedText], Groups]] = {
     "brief": _brief,
     "detailed": _by_sections(DETAILED),
     "bullet_points": _by_sections(BULLETS),

@@ -1,4 +1,4 @@
-"""The engines that read texts, as functions for whoever writes about them."""
+"""The text engines as functions: parse, embed, translate, and language models."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import Message, Report
+from stt_lab.engines.protocols import Message
 from stt_lab.text.sentences import sentences
-from stt_lab.types import Event, Parsed
+from stt_lab.types import Event, Parsed, Report
 from stt_lab.weights import catalog
 
 if TYPE_CHECKING:
     from stt_lab.engines.protocols import Vectors
 
-FAST = "all-MiniLM-L6-v2-int8"  # near enough to compare sentences with each other
+FAST = "all-MiniLM-L6-v2-int8"  # exact enough to compare sentences with each other
 EXACT = "all-MiniLM-L6-v2"
-SENTENCES = 32  # that are translated before others may have their turn
+SENTENCES = 32  # sentences per batch, so that other requests get their turn
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What a request works with. Each call waits for its turn and may raise Cancelled."""
+    """The engines for one request. Each call waits for its turn, and may raise Cancelled."""
 
     pool: Pool
     report: Report
 
     def parser(self, language: str | None) -> catalog.Model | None:
-        """The parser of a language that is here; ids begin with the language, as spaCy names its pipelines."""
+        """Return the installed parser of a language; model ids begin with the language, as spaCy names its
+        pipelines."""
         return next((model for model in self.pool.available("parse") if model.id.split("_")[0] == language), None)
 
     def parse(self, text: str, language: str | None) -> Parsed:
-        """The text taken apart; in a language without a parser, only its sentences. English needs its parser."""
+        """Parse a text; without a parser for its language, only split it into sentences. Raises ModelMissing for
+        English without a parser."""
         model = self.parser(language) or (self.pool.best("parse") if language == "en" else None)
         if model is None:
             return Parsed(language, sentences(text))
@@ -42,19 +44,19 @@ class Tools:
 
     @property
     def embedder(self) -> catalog.Model:
-        """The faster of the two variants that is here."""
+        """The faster installed variant of the embedder."""
         here = {model.id: model for model in self.pool.available("embed")}
         return here.get(FAST) or self.pool.best("embed")
 
     def embed(self, texts: Iterable[str]) -> Vectors:
-        """Vectors of unit length; shape (texts, 384)."""
+        """Return vectors of unit length; shape (texts, 384)."""
         vectors: Vectors = self.pool.work(self.embedder, "embed", self.report, texts=tuple(texts))
         return vectors
 
     def translate(
         self, model: catalog.Model, texts: Sequence[str], source: str | None, target: str, again: bool = False
     ) -> list[str]:
-        """A translation of each sentence (protocols.Translator), with progress over all of them."""
+        """Translate each sentence (see `protocols.Translator`), and report progress over all of them."""
         made: list[str] = []
         for start in range(0, len(texts), SENTENCES):
             part = tuple(texts[start : start + SENTENCES])
@@ -64,7 +66,7 @@ class Tools:
         return made
 
     def count(self, model: catalog.Model, texts: Iterable[str]) -> tuple[int, ...]:
-        """Tokens of each text, as a language model counts."""
+        """Count the tokens of each text for a language model."""
         counts: tuple[int, ...] = self.pool.work(model, "count", self.report, texts=tuple(texts))
         return counts
 
@@ -76,13 +78,14 @@ class Tools:
         most: int,
         report: Report,
     ) -> Any:
-        """What a language model answers in at most so many tokens: of that JSON schema, or words. Raises BadAnswer."""
+        """Return a language model's answer of at most `most` tokens: JSON of the schema, or plain text. Raises
+        BadAnswer."""
         said = self.pool.work(model, "complete", report, messages=messages, schema=schema, most=most)
         return said if schema is None else json.loads(said)
 
 
 def _scaled(report: Report, done: float, share: float) -> Report:
-    """A report on a part of the work, which goes on from what is done."""
+    """Return a report for one part of the work: it starts at `done` and covers `share`."""
 
     def scaled(event: Event) -> None:
         if event.stage == "translating":

@@ -1,4 +1,4 @@
-"""What is made of a text. Spans are in characters of it, sources are the `segment_order` of a stored transcript."""
+"""Results of writers. Spans count characters of the text; sources are the `segment_order` of a stored transcript."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from stt_lab.types import TextSpan
 
 Style = Literal["brief", "detailed", "action_items", "bullet_points"]
 AnalysisType = Literal["sentiment", "topics", "entities", "action_items", "questions", "pii_redact"]
-EXTRACTIVE = "extractive"  # as `model`: no language model wrote this
+EXTRACTIVE = "extractive"  # value of `model` if no language model was used
 
 
 def as_dict(span: TextSpan) -> dict[str, int]:
-    """A stretch as the API writes it."""
+    """Return a span as the API writes it."""
     return {"start": span.start, "end": span.end}
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence that was written, and what in the text it rests on."""
+    """A sentence of a result, with the spans that support it."""
 
     text: str
     spans: tuple[TextSpan, ...]
@@ -28,16 +28,18 @@ class Statement:
 
 @dataclass(frozen=True)
 class Summary:
+    """A summary, as text and as statements."""
+
     summary: str
     style: Style
-    model: str  # what wrote it
+    model: str  # id of the model, or "extractive"
     statements: tuple[Statement, ...]
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """`result` is a list or an object, by its type; plain values, spans as {"start", "end"}."""
+    """`result` is a list or an object, depending on `type`; plain values, with spans as {"start", "end"}."""
 
     type: AnalysisType
     model: str
@@ -47,9 +49,9 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Generated:
-    """A document in Markdown, and the same as `items`."""
+    """A document: Markdown in `content`, and the same content as `items`."""
 
-    type: str  # a name of writing/templates
+    type: str  # name of a template in writing/templates
     model: str
     content: str
     items: tuple[dict[str, Any], ...]
@@ -57,24 +59,35 @@ class Generated:
 
 
 @dataclass(frozen=True)
+class Card:
+    """A question whose answer is quoted from one sentence: for flashcards and quizzes."""
+
+    question: str
+    answer: str
+    span: TextSpan  # of the sentence
+    kind: str  # of the answer: an entity label, "definition" or "phrase"
+    term: str = ""  # the term that a definition explains
+
+
+@dataclass(frozen=True)
 class Question:
-    """What somebody asks about a text, and where the text may answer it."""
+    """A question about a text, with the passages that may answer it."""
 
     text: str
-    query: str  # the question behind those that it refers to
-    passages: tuple[TextSpan, ...]  # of the text, the most likely first
-    scores: tuple[float, ...]  # of the passages, 0 to 1
-    history: tuple[tuple[str, str], ...] = ()  # earlier questions with their answers, the last one last
+    query: str  # the question, preceded by the ones it refers to
+    passages: tuple[TextSpan, ...]  # spans of the text, most likely first
+    scores: tuple[float, ...]  # scores of the passages, 0 to 1
+    history: tuple[tuple[str, str], ...] = ()  # earlier questions and answers, oldest first
 
     @property
-    def readings(self) -> tuple[str, ...]:
-        """How it may be meant: alone, and behind those before it."""
+    def phrasings(self) -> tuple[str, ...]:
+        """The ways to read it: alone, and after the earlier questions."""
         return tuple(dict.fromkeys((self.text, self.query)))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """`spans` are what it rests on; () when `found` is false: the text does not say it."""
+    """An answer with its source spans; () if `found` is false: the text does not answer the question."""
 
     answer: str
     found: bool

@@ -1,4 +1,4 @@
-"""Who writes about a text: a language model, or the text's own sentences."""
+"""Writers: find the one for a model name."""
 
 from __future__ import annotations
 
@@ -7,48 +7,49 @@ from typing import Protocol
 from stt_lab.engines.pool import AUTO
 from stt_lab.errors import BadInput, ModelMissing
 from stt_lab.weights import catalog
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import Template
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.values import EXTRACTIVE, Analysis, AnalysisType, Answer, Generated, Question, Style, Summary
 
 
 class Writer(Protocol):
-    """What each of them can do; whatever is made carries the spans that it rests on."""
+    """Writes about a text; every result carries the spans that support it."""
 
-    model: str  # what wrote it, as answers say
+    model: str  # id that results report
 
-    def summarize(self, script: Script, style: Style) -> Summary: ...
+    def summarize(self, source: SourceText, style: Style) -> Summary: ...
 
-    def analyze(self, script: Script, type: AnalysisType) -> Analysis: ...
+    def analyze(self, source: SourceText, type: AnalysisType) -> Analysis: ...
 
-    def generate(self, script: Script, template: Template, prompt: str) -> Generated: ...
+    def generate(self, source: SourceText, template: Template, prompt: str) -> Generated: ...
 
-    def answer(self, script: Script, question: Question) -> Answer: ...
+    def answer(self, source: SourceText, question: Question) -> Answer: ...
 
 
 def writer(tools: Tools, model: str) -> Writer:
-    """The writer of that name. Raises BadInput for another name, ModelMissing for a model that is not here."""
-    from stt_lab.writing.extractive import Extractive  # numpy
-    from stt_lab.writing.generative import Generative
+    """Return the writer of that name. Raises BadInput for an unknown name, ModelMissing for a model that is not
+    installed."""
+    from stt_lab.writing.extractive import ExtractiveWriter  # numpy
+    from stt_lab.writing.generative import LlmWriter
 
     here = {one.id: one for one in tools.pool.available("write")}
     for_people = (one for one in here.values() if not one.for_tests)
     chosen = next(for_people, None) if model == AUTO else here.get(model)
     if chosen is not None:
-        return Generative(tools, chosen)
+        return LlmWriter(tools, chosen)
     if model in (AUTO, EXTRACTIVE):
-        return Extractive(tools)
+        return ExtractiveWriter(tools)
     known = {one.id: one for one in catalog.models("write")}
     if model in known:
         raise _absent(known[model])
     others = (one.id for one in (*here.values(), *known.values()) if not one.for_tests)
     names = ", ".join(dict.fromkeys((AUTO, EXTRACTIVE, *others)))
-    raise BadInput(f"Nothing called {model[:40]!r} writes about texts: choose one of {names}.")
+    raise BadInput(f"The model {model[:40]!r} cannot write about texts. Use one of {names}.")
 
 
 def _absent(model: catalog.Model) -> ModelMissing:
     how = f"`stt-lab models pull {model.id}`"
     if catalog.uninstalled(model):
         how = f"`pip install 'stt_lab[llm]'` and {how}"
-    return ModelMissing(f"The model '{model.id}' is not on this machine: fetch it there with {how}.")
+    return ModelMissing(f"The model '{model.id}' is not installed. Install it on the server with {how}.")

@@ -1,11 +1,11 @@
-"""Personal data in texts: presidio's analyzer with recognisers that know how people speak.
+"""Find personal data in texts: presidio's analyzer with recognisers for spoken language.
 
-hits.py        where something was found, and how what overlaps is settled
+hits.py        positions of personal data, and how overlaps are resolved
 spoken.py      "oh seven double four" as "0744"
-numbers.py     cards by Luhn, IBANs by mod 97, telephones by their countries' plans
-patterns.py    addresses of mail, machines and houses; dates of birth
+numbers.py     cards by Luhn, IBANs by mod 97, telephone numbers by national plans
+patterns.py    e-mail, IP and street addresses; dates of birth
 people.py      names
-recognisers.py presidio's registry of all of them, and what makes a silent failure loud
+recognisers.py presidio's registry of all of them; silent failures become errors
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from stt_lab.engines.pii.hits import Hit, settle
+from stt_lab.engines.pii.hits import PiiHit, settle
 from stt_lab.engines.pii.people import spread
-from stt_lab.engines.protocols import BY_FORM, PiiKind, Placement, Report
+from stt_lab.engines.protocols import BY_FORM, EngineSpec, PiiKind
 from stt_lab.errors import ModelMissing
 from stt_lab.text.sentences import sentences
-from stt_lab.types import Entity, Event
+from stt_lab.types import Entity, Event, Report
 
 if TYPE_CHECKING:
     from stt_lab.engines.pii.recognisers import Analyzer
 
 BLOCK = 20_000  # characters that are read at once
 WORD = re.compile(r"[^\W\d_]{2,}")
-SHARED = 400  # characters that neighbouring blocks share, so that nothing is cut in two
+SHARED = 400  # characters that adjacent blocks share, so that nothing is cut in two
 
 
 class PresidioFinder:
-    """A `PiiFinder` over the folder of a spaCy pipeline."""
+    """A `PiiFinder` in the folder of a spaCy pipeline."""
 
     languages: tuple[str, ...] = ("en",)
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self._analyzer: Analyzer | None = None
 
     def load(self) -> None:
         from stt_lab.engines.pii.recognisers import Analyzer
 
-        self._analyzer = Analyzer(self.placement.folder)
+        self._analyzer = Analyzer(self.spec.folder)
 
     def unload(self) -> None:
         self._analyzer = None
@@ -57,11 +57,11 @@ class PresidioFinder:
         report(Event("reading", 0.0))
         if not text.strip():
             return ()
-        found: list[tuple[str, Hit]] = []
+        found: list[tuple[str, PiiHit]] = []
         own = set(names)
         for start, end in _blocks(text):
             hits, more = self._analyzer.read(text[start:end], kinds)
-            found += ((label, Hit(start + hit.start, start + hit.end, hit.score)) for label, hit in hits)
+            found += ((label, PiiHit(start + hit.start, start + hit.end, hit.score)) for label, hit in hits)
             own |= more
             report(Event("reading", end / len(text)))
         if "PERSON" in kinds:
@@ -70,18 +70,18 @@ class PresidioFinder:
 
 
 def _check(text: str, language: str | None, kinds: tuple[str, ...], languages: tuple[str, ...]) -> None:
-    """Raises ModelMissing for what would pass unread: names in a language or a script that nobody here reads."""
+    """Raise ModelMissing for what would stay unread: names in a language or a script that no model reads."""
     if set(kinds) <= set(BY_FORM):
         return
-    remedy = f"ask only for what is known by its form in every language: {', '.join(BY_FORM)}."
+    remedy = f"Choose only kinds that work in every language: {', '.join(BY_FORM)}."
     if language not in (None, *languages):
-        raise ModelMissing(f"No model here finds names and addresses in the language '{language}': {remedy}")
+        raise ModelMissing(f"No installed model finds names and addresses in the language '{language}'. {remedy}")
     if word := _other_script(text):
-        raise ModelMissing(f"No model here finds names in the script of '{word[:20]}': {remedy}")
+        raise ModelMissing(f"No installed model finds names in the script of '{word[:20]}'. {remedy}")
 
 
 def _other_script(text: str) -> str:
-    """The first word in letters that are not Latin; "" where there is none."""
+    """Return the first word in non-Latin letters; "" if there is none."""
     for match in WORD.finditer(text):
         if not match[0].isascii() and any(not _is_latin(char) for char in match[0]):
             return match[0]
@@ -93,13 +93,13 @@ def _is_latin(char: str) -> bool:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int]]:
-    """Stretches of whole sentences as far as they are short enough, each with what was before it."""
+    """Yield ranges of whole sentences, short enough if possible, each with the end of the range before it."""
     start = 0
     for span in sentences(text):
         if span.end - start > BLOCK and span.start > start:
             yield max(0, start - SHARED), span.start
             start = span.start
-        while span.end - start > 2 * BLOCK:  # no sentence at all
+        while span.end - start > 2 * BLOCK:  # no end of a sentence in a long stretch
             yield max(0, start - SHARED), start + BLOCK
             start += BLOCK
     yield max(0, start - SHARED), len(text)

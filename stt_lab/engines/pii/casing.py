@@ -1,4 +1,4 @@
-"""Texts without capitals, as some recognisers write them: with capitals where names are likely. Pure."""
+"""Restore capitals in lower-case texts, as some recognisers write them, where names are likely. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _STREET = re.compile(
 
 
 def cased(text: str, vocabulary: frozenset[str]) -> str:
-    """The text itself where it has capitals; else one of the same length, in which names have some.
+    """Return the text if it has capitals; otherwise a text of the same length in which likely names have some.
 
-    Names are given names, and words that are not in a vocabulary of the language.
+    Likely names are given names, and words outside a vocabulary of the language.
     """
     if has_capitals(text):
         return text

@@ -1,4 +1,4 @@
-"""Where in a text personal data may be, and how what overlaps is settled. Pure."""
+"""Positions of personal data, and the resolution of overlaps. Pure."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import NamedTuple
 
 from stt_lab.types import Entity
 
-CHECKED = frozenset({"CREDIT_CARD", "IBAN_CODE"})  # kinds whose digits are checked: nothing else is as sure
+CHECKED = frozenset({"CREDIT_CARD", "IBAN_CODE"})  # kinds with check digits: nothing else is as certain
 
 
-class Hit(NamedTuple):
-    """A stretch of a text, in characters, and how sure it is."""
+class PiiHit(NamedTuple):
+    """A span in characters, with a score."""
 
     start: int
     end: int
     score: float  # 0 to 1
 
 
-Find = Callable[[str], Iterable[Hit]]
+Find = Callable[[str], Iterable[PiiHit]]
 
 
-def settle(text: str, found: Iterable[tuple[str, Hit]]) -> tuple[Entity, ...]:
-    """Entities in order and without overlap, of hits and their labels.
+def settle(text: str, found: Iterable[tuple[str, PiiHit]]) -> tuple[Entity, ...]:
+    """Return entities in order and without overlap.
 
-    Checked kinds win, then the surer hit, then the longer one. Of what loses, the part that nothing covers stays, so
-    that every letter and digit which was found is in one entity.
+    Checked kinds win, then the higher score, then the longer hit. What remains uncovered of a losing hit is kept, so
+    every letter and digit that was found is in one entity.
     """
     ranked = sorted(found, key=lambda one: (one[0] not in CHECKED, -one[1].score, one[1].start - one[1].end, one[1]))
     taken: list[Entity] = []  # in order
@@ -40,8 +40,8 @@ def _start(entity: Entity) -> int:
     return entity.start
 
 
-def _free(text: str, hit: Hit, taken: list[Entity]) -> Iterator[tuple[int, int]]:
-    """The parts of a hit outside of all that was taken, without punctuation and space around them."""
+def _free(text: str, hit: PiiHit, taken: list[Entity]) -> Iterator[tuple[int, int]]:
+    """Yield the parts of a hit outside all taken entities, without surrounding punctuation and space."""
     first = bisect_right(taken, hit.start, key=_start)
     first -= first > 0 and taken[first - 1].end > hit.start
     inside = taken[first : bisect_left(taken, hit.end, key=_start)]

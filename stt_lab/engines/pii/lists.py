@@ -1,4 +1,4 @@
-"""Words that tell a person's name from other names: titles, what things are called, towns, what people do."""
+"""Word lists that separate people's names from other names: titles, things, towns, activities."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-LABELS = _words("PERSON ORG GPE FAC LOC PRODUCT WORK_OF_ART NORP EVENT LAW")  # of OntoNotes, that names have
-PLACES = _words("GPE LOC FAC")  # those of places
+LABELS = _words("PERSON ORG GPE FAC LOC PRODUCT WORK_OF_ART NORP EVENT LAW")  # OntoNotes labels of names
+PLACES = _words("GPE LOC FAC")  # labels of places
 
 PARTICLES = _words("van von der den ter de da di del della dos du la le bin ibn al el")
 SHORT_TITLES = _words("mr mrs ms mx dr prof rev hon sgt capt")  # with or without a dot
@@ -24,7 +24,7 @@ MONTHS = _words(
     january february march april may june july august september october november december
     """
 )
-# Capitals that are nobody
+# Capitalized words that are no names
 NEVER = _words(
     """
     i okay ok yes no oh well hi hello hey thanks thank bye good morning afternoon evening god jesus christ lord
@@ -33,7 +33,7 @@ NEVER = _words(
     southern eastern western
     """
 )
-# Given names that are things first
+# Given names that usually mean things
 NOUNS = _words(
     """
     banks branch bridge brook canal city corner council court field forest general hall king lake land park plaza
@@ -41,7 +41,7 @@ NOUNS = _words(
     wood
     """
 )
-# Given names that are places first
+# Given names that usually mean places
 TOWNS = _words(
     """
     alabama america arizona asia bergen berlin boston brazil bristol cairo california canada carolina china
@@ -52,7 +52,7 @@ TOWNS = _words(
     """
 )
 LOCATIVE = _words("in at near outside around across through within into towards toward throughout")
-# Last words of names that are not a person's
+# Last words of names of things
 THINGS = _words(
     """
     street road avenue lane drive court row place square terrace way boulevard close crescent gardens grove hill
@@ -67,7 +67,7 @@ THINGS = _words(
     daughters hardware roofing services workers day side
     """
 )
-# What people do, and things hardly ever
+# What people do, and things hardly ever do
 ACTS = _words(
     """
     say tell ask think know want feel agree call reply answer explain mention suggest reckon believe remember
@@ -75,7 +75,7 @@ ACTS = _words(
     stand walk never always wonder decide
     """
 )
-# Given names that are everyday words, where no capital tells them apart
+# Given names that are everyday words; relevant without capitals
 EVERYDAY = _words(
     """
     a ace add an ante art august author baby bay bear bell best bill bird bishop blaze bliss boss branch brook

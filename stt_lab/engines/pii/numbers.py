@@ -1,7 +1,7 @@
-"""Numbers that name a person or an account: cards by Luhn, IBANs by mod 97, telephones by their countries' plans.
+"""Numbers that identify a person or an account: cards by Luhn, IBANs by mod 97, telephone numbers by national plans.
 
-Digits stand in groups with spaces, dashes, dots, commas or brackets between them, as people write and recognisers
-hear them. All functions are pure; telephone plans are those of the package phonenumbers.
+Digits form groups with spaces, dashes, dots, commas or brackets between them, as people write and recognisers hear
+them. All functions are pure; telephone plans come from the package phonenumbers.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stt_lab.engines.pii.hits import Hit
+from stt_lab.engines.pii.hits import PiiHit
 
 _RUN = re.compile(r"(?<![\w@])\+?\(?\d+(?:[ ./()–,-]{1,3}\d+)*(?![\w@])")
-MOST_DIGITS = 120  # of a run: nobody says more in one breath, so it is taken for one number and hidden as a whole
+MOST_DIGITS = 120  # per run: nobody says more at once, so a longer run counts as one number and is hidden as a whole
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class _Group:
     digits: str
     start: int
     end: int
-    before: str  # what parts it from the group before
+    before: str  # separator from the previous group
 
 
 def _groups(text: str, run: re.Match[str]) -> list[_Group]:
@@ -35,7 +35,7 @@ def _groups(text: str, run: re.Match[str]) -> list[_Group]:
 
 
 def _windows(groups: list[_Group], least: int, most: int) -> Iterator[tuple[int, int, str]]:
-    """First group, group behind the last and digits of all stretches of so many digits; the longest first."""
+    """Yield first group, group after the last and digits of all ranges with `least` to `most` digits; longest first."""
     for first in range(len(groups)):
         digits, ends = "", []
         for last in range(first, len(groups)):
@@ -58,28 +58,29 @@ _ISSUERS = re.compile(
     r"|(?:6011|64[4-9]\d|65\d\d)\d{12}(?:\d{3})?"  # Discover
     r"|35(?:2[89]|[3-8]\d)\d{12}"  # JCB
     r"|62\d{14,17}|81\d{14}"  # UnionPay
-    r"|(?:50|5[6-9]|6\d)\d{10,17}"  # Maestro and its kin
+    r"|(?:50|5[6-9]|6\d)\d{10,17}"  # Maestro and similar
     r"|220[0-4]\d{12}"  # Mir
 )
 
 
 def luhn(digits: str) -> bool:
-    """Whether the last digit checks the others (ISO/IEC 7812-1, annex B)."""
+    """Return whether the last digit is the right check digit (ISO/IEC 7812-1, annex B)."""
     doubled = [int(digit) * 2 for digit in digits[-2::-2]]
     total = sum(map(int, digits[-1::-2])) + sum(value - 9 * (value > 9) for value in doubled)
     return total % 10 == 0
 
 
-def cards(text: str) -> Iterator[Hit]:
+def cards(text: str) -> Iterator[PiiHit]:
+    """Yield card numbers."""
     for run in _RUN.finditer(text):
         groups, behind = _groups(text, run), 0
         for first, last, digits in _windows(groups, 12, 19):
             if first >= behind and _ISSUERS.fullmatch(digits) and luhn(digits):
-                yield Hit(groups[first].start, groups[last - 1].end, 1.0)
+                yield PiiHit(groups[first].start, groups[last - 1].end, 1.0)
                 behind = last
 
 
-# IBANs: ISO 13616, lengths as registered
+# IBANs: ISO 13616, with the registered lengths
 
 _REGISTERED = """
     AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 EG29
@@ -95,26 +96,27 @@ _IBAN = re.compile(
 
 
 def mod97(code: str) -> bool:
-    """Whether the third and fourth character check the others (ISO 7064)."""
+    """Return whether the check digits are right (ISO 7064)."""
     return int("".join(str(int(char, 36)) for char in code[4:] + code[:4])) % 97 == 1
 
 
-def ibans(text: str) -> Iterator[Hit]:
+def ibans(text: str) -> Iterator[PiiHit]:
+    """Yield IBANs."""
     for match in _IBAN.finditer(text):
         length = _LENGTHS.get((match[1] + match[2]).upper(), 0)
         places = [i for i in range(match.start(), match.end()) if text[i].isalnum()][:length]
         whole = 0 < length <= len(places) and not text[places[-1] + 1 : places[-1] + 2].isalnum()
         if whole and mod97("".join(text[i] for i in places)):
-            yield Hit(match.start(), places[-1] + 1, 1.0)
+            yield PiiHit(match.start(), places[-1] + 1, 1.0)
 
 
 # Telephones
 
-REGIONS = (  # whose plans a number without its country's code is compared with; those with a zero in front first
+REGIONS = (  # plans for numbers without a country code; regions with a leading zero first
     *("GB", "DE", "FR", "AU", "IT", "NL", "BE", "CH", "AT", "IE", "SE", "FI", "NZ", "ZA", "IN", "JP", "BR", "TR"),
     *("ES", "PT", "PL", "DK", "NO", "US"),
 )
-BEFORE = 70  # characters before a number that tell what it is
+BEFORE = 70  # characters before a number that show what it is
 _ABOUT = re.compile(
     r"\b(?:phone|telephone|tel|mobile|cell|cellphone|landline|hotline|line|fax|whatsapp|text|texts?|call|called|calling|"
     r"calls|ring|rings?|dial|reach|number|numbers|desk|office|voicemail|message|contact|handy|anrufen|nummer|tel[eé]fono|"
@@ -130,16 +132,17 @@ _OTHER = re.compile(
 )
 
 
-def phones(text: str) -> Iterator[Hit]:
+def phones(text: str) -> Iterator[PiiHit]:
+    """Yield telephone numbers."""
     for run in _RUN.finditer(text):
         groups = _groups(text, run)
         if sum(len(group.digits) for group in groups) > MOST_DIGITS:
-            yield Hit(groups[0].start, groups[-1].end, 0.4)
+            yield PiiHit(groups[0].start, groups[-1].end, 0.4)
             continue
         yield from _phones(text, groups)
 
 
-def _phones(text: str, groups: list[_Group]) -> Iterator[Hit]:
+def _phones(text: str, groups: list[_Group]) -> Iterator[PiiHit]:
     behind = 0
     for first, last, digits in _windows(groups, 7, 15):
         if first < behind or (first and _is_tight(groups[first])) or (last < len(groups) and _is_tight(groups[last])):
@@ -150,12 +153,12 @@ def _phones(text: str, groups: list[_Group]) -> Iterator[Hit]:
         if score:
             before = groups[first].before
             opened = len(before) - len(before.rstrip("+("))
-            yield Hit(groups[first].start - opened, groups[last - 1].end, score)
+            yield PiiHit(groups[first].start - opened, groups[last - 1].end, score)
             behind = last
 
 
 def _phone(text: str, groups: list[_Group], digits: str, sign: bool, whole: bool) -> float:
-    """How sure it is that the groups are a telephone number; 0 when they are none."""
+    """Return the score of groups as a telephone number; 0 if they are none."""
     if sign:
         return 0.9 if _valid(f"+{digits}") else 0.5 * whole
     if digits.startswith("00") and _valid(f"+{digits[2:]}"):
@@ -174,14 +177,14 @@ def _phone(text: str, groups: list[_Group], digits: str, sign: bool, whole: bool
 
 
 def _about(before: str) -> int:
-    """1 where a telephone is spoken of last, -1 for a number of another kind, 0 for neither."""
+    """Return 1 if the text before last mentions a telephone, -1 for another kind of number, 0 for neither."""
     phone = max((match.end() for match in _ABOUT.finditer(before)), default=-1)
     other = max((match.end() for match in _OTHER.finditer(before)), default=-1)
     return 0 if phone == other else 1 if phone > other else -1
 
 
 def _is_tight(group: _Group) -> bool:
-    """Whether it belongs to the group before, as in an ISBN."""
+    """Return whether a group belongs to the one before, as in an ISBN."""
     return not any(char in " ," for char in group.before)
 
 

@@ -1,4 +1,4 @@
-"""What has a form of its own: addresses of mail, of machines and of houses, and dates of birth. Pure."""
+"""Personal data with a form of its own: e-mail, IP and street addresses, and dates of birth. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from stt_lab.engines.pii.hits import Hit
+from stt_lab.engines.pii.hits import PiiHit
 from stt_lab.engines.pii.spoken import written
 
-# Mail. Top-level domains are not compared with a list: an address within an intranet is one too.
+# E-mail. Top-level domains are not checked against a list, because addresses within an intranet count too
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,63}(?!\w)")
 _SAID = r"[\w+-]{1,64}"  # a word of an address
@@ -20,14 +20,15 @@ _MAIL_SAID = re.compile(
 )
 
 
-def mails(text: str) -> Iterator[Hit]:
+def mails(text: str) -> Iterator[PiiHit]:
+    """Yield e-mail addresses, written or spoken."""
     for match in _MAIL.finditer(text):
-        yield Hit(match.start(), match.end(), 0.95)
+        yield PiiHit(match.start(), match.end(), 0.95)
     for match in _MAIL_SAID.finditer(text):  # "ada dot lovelace at example dot org"
-        yield Hit(match.start(), match.end(), 0.6)
+        yield PiiHit(match.start(), match.end(), 0.6)
 
 
-# Machines
+# IP addresses
 
 
 _IP = re.compile(
@@ -44,10 +45,11 @@ _MACHINE = re.compile(
     r"\b(?:ip|ips|ipv[46]|address|addresses|hosts?|servers?|machines?|nodes?|gateways?|routers?|subnet|dns|ping|proxy)\b",
     re.I,
 )
-NEAR = 60  # characters before a number that tell what it is
+NEAR = 60  # characters before a number that show what it is
 
 
-def machines(text: str) -> Iterator[Hit]:
+def machines(text: str) -> Iterator[PiiHit]:
+    """Yield IP addresses, unless the text before shows a version number."""
     for match in _IP.finditer(text):
         if not _is_machine(match[0]):
             continue
@@ -55,7 +57,7 @@ def machines(text: str) -> Iterator[Hit]:
         version = max((found.end() for found in _VERSION.finditer(before)), default=-1)
         machine = max((found.end() for found in _MACHINE.finditer(before)), default=-1)
         if machine >= version:
-            yield Hit(match.start(), match.end(), 0.95 if machine >= 0 else 0.7)
+            yield PiiHit(match.start(), match.end(), 0.95 if machine >= 0 else 0.7)
 
 
 def _is_machine(said: str) -> bool:
@@ -63,10 +65,10 @@ def _is_machine(said: str) -> bool:
         ipaddress.ip_interface(said)
     except ValueError:
         return False
-    return any(char not in ":0" for char in said)  # "::" and its kin are everybody's
+    return any(char not in ":0" for char in said)  # "::" and similar belong to nobody
 
 
-# Dates of birth: a date that follows what asks for one
+# Dates of birth: a date after a word that asks for one
 
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
@@ -88,34 +90,35 @@ _BORN = re.compile(
     r"|\b(?:born|date of birth|day of birth|birth ?date|birth ?day|d\.?o\.?b\b\.?)",
     re.I,
 )
-AHEAD, AHEAD_OF_MANY = 110, 1500  # characters that may lie between, of one and of several people
-NEXT = 60  # characters after a date of birth, where another full date is one too: "and mine is ..."
-BEHIND = 30  # where the date comes first: "the 4th of May, that's my birthday"
+AHEAD, AHEAD_OF_MANY = 110, 1500  # characters that may lie between, for one person and for several
+NEXT = 60  # characters after a date of birth within which another full date is one too: "and mine is ..."
+BEHIND = 30  # characters between a date and a later keyword: "the 4th of May, that's my birthday"
 
 
 _Date = tuple[int, int, bool]  # start, end, whether it has a year
 
 
-def births(text: str) -> Iterator[Hit]:
+def births(text: str) -> Iterator[PiiHit]:
+    """Yield dates of birth: dates near words that ask for one."""
     form = written(text)
     dates = [(match.start(), match.end(), _has_year(match)) for match in _DATE.finditer(form.text)]
     yield from map(form.hit, dict.fromkeys(_births(form.text, dates)))
 
 
-def _births(text: str, dates: list[_Date]) -> Iterator[Hit]:
+def _births(text: str, dates: list[_Date]) -> Iterator[PiiHit]:
     for born in _BORN.finditer(text):
         many = born["many"] is not None
         later = [date for date in dates if 0 <= date[0] - born.end() <= (AHEAD_OF_MANY if many else AHEAD)]
         for start, end, _ in [date for date in later if date[2]] if many else _chain(later, dates):
-            yield Hit(start, end, 0.8)
+            yield PiiHit(start, end, 0.8)
         if not later:
             earlier = [date for date in dates if 0 <= born.start() - date[1] <= BEHIND]
             for start, end, _ in earlier[-1:]:
-                yield Hit(start, end, 0.7)
+                yield PiiHit(start, end, 0.7)
 
 
 def _chain(later: list[_Date], dates: list[_Date]) -> list[_Date]:
-    """The first date, and full ones that follow at once."""
+    """Return the first date, and full dates right after it."""
     chain = later[:1]
     for date in dates:
         if chain and date[2] and 0 <= date[0] - chain[-1][1] <= NEXT:
@@ -127,9 +130,9 @@ def _has_year(match: re.Match[str]) -> bool:
     return any(match[name] for name in "abcdef")
 
 
-# Houses
+# Street addresses
 
-_NAME = r"[^\W\d_a-z](?!['’])(?:[^\W\d_]|-)*(?!\d)(?:['’](?!m\b|ve\b|ll\b)\w+)?"  # a word with a capital
+_NAME = r"[^\W\d_a-z](?!['’])(?:[^\W\d_]|-)*(?!\d)(?:['’](?!m\b|ve\b|ll\b)\w+)?"  # a capitalized word
 _STREET = (
     r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Court|Ct|Row|Place|Pl|Square|Sq|Terrace|Way|Boulevard|Blvd|Close|"
     r"Crescent|Cres|Gardens|Grove|Hill|Mews|Parade|Highway|Hwy|Parkway|Pkwy|Quay|Walk|Landing|Alley|Circle|Loop|Trail|"
@@ -145,7 +148,7 @@ _ROAD = (
     r"(?: (?:North|South|East|West|[NSEW]{1,2})\b)?"
 )
 _NUMBERED = r"(?:(?:County|State|Farm|Old|Rural) )*(?:Road|Route|Highway|Hwy|Interstate) \d{1,4}\b"
-# Streets of German, Dutch and the Nordic countries in one word; of Romance languages with the kind in front
+# Streets of German, Dutch and the Nordic countries in one word; of Romance languages with the type first
 _ONE_WORD = (
     r"[^\W\d_a-z][\w-]*(?:stra(?:ss|ß)e|str\.|weg|platz|gasse|allee|ufer|damm|ring|straat|laan|gracht|plein|kade|vej|gade|"
     r"kajen|vägen|gatan|gata|veien|gaten|katu|tie)"
@@ -165,7 +168,7 @@ _AFTER = (
     rf"(?:,? {_UNIT})?(?:, ?(?:in )?{_POSTCODE} {_TOWN}|, ?(?:in )?{_TOWN})?(?:,? {_STATE}\b)?(?:,? {_POSTCODE}(?!\w))?"
     rf"(?:, {_TOWN}(?=[.?!,;]|$))?"
 )
-# Street and number, number and street; a house with a name; a box; a postcode of the United Kingdom alone
+# Street and number, number and street; a named house; a post office box; a postcode of the United Kingdom alone
 _HOUSES = tuple(
     (re.compile(pattern), score)
     for pattern, score in (
@@ -182,8 +185,9 @@ _HOUSES = tuple(
 )
 
 
-def houses(text: str) -> Iterator[Hit]:
+def houses(text: str) -> Iterator[PiiHit]:
+    """Yield street addresses."""
     form = written(text)
     for pattern, score in _HOUSES:
         for match in pattern.finditer(form.text):
-            yield form.hit(Hit(match.start(), match.end(), score))
+            yield form.hit(PiiHit(match.start(), match.end(), score))

@@ -1,8 +1,8 @@
-"""Names of people: what the pipeline's entity recogniser says, and what it misses in speech.
+"""Names of people: the findings of the entity recogniser, and what it misses in speech.
 
-It was trained on news, so in a conversation it takes many a first name for a company or a town. Whether a name with
-a capital is a person's is therefore also told by lists of given names, by titles and kin in front of it, by how people
-introduce and address each other, and by whether the same name was a person's elsewhere.
+It was trained on newspapers, so in conversations it takes many first names for companies or towns. Therefore lists of
+given names, titles and family words before a name, forms of introduction and address, and other mentions of the same
+name also decide whether a capitalized name is a person's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.engines.pii.hits import Hit
+from stt_lab.engines.pii.hits import PiiHit
 from stt_lab.engines.pii.lists import (
     ACTS,
     LABELS,
@@ -35,13 +35,13 @@ from stt_lab.engines.pii.lists import (
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
-SURE = 0.6  # from which a name is looked for elsewhere
-LEAST_NAMES = 15_000  # of the lists together; fewer means that they are not what they were
+SURE = 0.6  # score from which a name is searched for elsewhere
+LEAST_NAMES = 15_000  # in total; fewer means that the lists have changed
 
 
 @lru_cache
 def given_names() -> frozenset[str]:
-    """First names of some eighty countries in Latin letters, lower case: those of the package Faker."""
+    """Return first names of some eighty countries in lower-case Latin letters, from the package Faker."""
     from faker.providers import person
 
     found: set[str] = set()
@@ -51,12 +51,12 @@ def given_names() -> frozenset[str]:
             found.update(_flat(table))
     names = frozenset(part for name in found for part in re.split("[ -]", name.lower()) if _is_latin(part))
     if len(names) < LEAST_NAMES:
-        raise RuntimeError(f"the lists of given names hold {len(names)} only")
+        raise RuntimeError(f"the lists of given names have only {len(names)} names")
     return names
 
 
 def _flat(table: Any) -> Iterator[str]:
-    """Names of a tuple or of a table of weights; of rows with readings, the Latin one."""
+    """Yield the names of a tuple or a table of weights; of rows with several readings, all text parts."""
     for item in table if isinstance(table, tuple | list | dict) else ():
         yield from (part for part in ([item] if isinstance(item, str) else item) if isinstance(part, str))
 
@@ -97,7 +97,7 @@ class _Word:
     start: int
     end: int
     token: Token
-    first: bool  # of its sentence
+    first: bool  # first word of its sentence
 
     @property
     def key(self) -> str:
@@ -105,7 +105,7 @@ class _Word:
 
     @property
     def label(self) -> str:
-        """Of the entity that it lies in, or ""."""
+        """Label of the entity that contains it, or ""."""
         label: str = self.token.ent_type_
         return label
 
@@ -136,9 +136,9 @@ class _Word:
 _Unit = list[_Word]  # words that may be one name
 
 
-def people(doc: Doc) -> Iterator[tuple[Hit, tuple[str, ...]]]:
-    """Names of people in a parsed text, and those of their words that mean the same person elsewhere."""
-    text = doc.text  # joined anew by each look
+def people(doc: Doc) -> Iterator[tuple[PiiHit, tuple[str, ...]]]:
+    """Yield names of people in a parsed text, with those of their words that also mean this person elsewhere."""
+    text = doc.text  # computed on each access
     units = list(_units(text, _words(doc, text)))
     places = {_name(unit) for unit in units if _preceding(text, unit) == "in"} | {_name(unit[:-1]) for unit in units}
     for whole in units:
@@ -148,21 +148,21 @@ def people(doc: Doc) -> Iterator[tuple[Hit, tuple[str, ...]]]:
             initials = _INITIALS.search(text, max(0, unit[0].start - 8), unit[0].start)
             start = initials.start() if initials else unit[0].start
             own = tuple(word.text for word in unit if word.given or not word.first)
-            yield Hit(start, unit[-1].end, score), own if score >= SURE else ()
+            yield PiiHit(start, unit[-1].end, score), own if score >= SURE else ()
 
 
 def _words(doc: Doc, text: str) -> Iterator[_Word]:
     tokens = {token.idx: token for token in doc}
     for match in _WORD.finditer(text):
         start, end = match.span()
-        if start in tokens:  # else it lies within a token, such as the name of a file
+        if start in tokens:  # otherwise it is inside a token, such as a file name
             end -= 2 * bool(_POSSESSIVE.search(match[0]))
             before = text[max(0, start - 6) : start].rstrip(" \"'“‘(\n")
             yield _Word(text[start:end], start, end, tokens[start], not before or before[-1] in ".?!:…")
 
 
 def _units(text: str, words: Iterable[_Word]) -> Iterator[_Unit]:
-    """Runs of words that may be one name; particles in them count when a name follows."""
+    """Yield runs of words that may be one name; particles count if a name follows."""
     unit: _Unit = []
     particles: _Unit = []
     for word in words:
@@ -182,7 +182,7 @@ def _units(text: str, words: Iterable[_Word]) -> Iterator[_Unit]:
 
 
 def _tidied(unit: _Unit) -> tuple[_Unit, bool]:
-    """A name without what only stands before it, and whether that was a title."""
+    """Return a name without words that only precede it, and whether a title was among them."""
     titles = next((i for i, word in enumerate(unit) if word.key not in TITLES), len(unit))
     rest = unit[titles:]
     if len(rest) > 1 and rest[0].first and not rest[0].proper and not rest[0].given:
@@ -195,13 +195,13 @@ def _name(unit: _Unit) -> str:
 
 
 def _preceding(text: str, unit: _Unit) -> str:
-    """The word before a name, without the mark that may follow it."""
+    """Return the word before a name, without a mark after it."""
     found = _LAST_WORD.search(text, max(0, unit[0].start - 20), unit[0].start)
     return found[1].lower() if found else ""
 
 
 def _score(doc: Doc, text: str, unit: _Unit, places: set[str], titled: bool) -> float:
-    """How sure it is that a unit is a person's name."""
+    """Return the score of a unit as a person's name."""
     before, after = text[max(0, unit[0].start - 45) : unit[0].start], text[unit[-1].end : unit[-1].end + 20]
     last = _preceding(text, unit)
     if titled or (last in TITLES and before.endswith(" ") and (before[-2:] != ". " or last in SHORT_TITLES)):
@@ -209,8 +209,8 @@ def _score(doc: Doc, text: str, unit: _Unit, places: set[str], titled: bool) -> 
     if unit[-1].key in THINGS or last in ("st", "saint") or _ON_A_STREET.match(after):
         return 0.0
     given, labels = any(word.given for word in unit), {word.label for word in unit}
-    told = _INTRODUCED.search(before) or _KIN.search(before)
-    if not given and not told and _name(unit) in places:
+    introduced = _INTRODUCED.search(before) or _KIN.search(before)
+    if not given and not introduced and _name(unit) in places:
         return 0.0
     if "PERSON" in labels and (given or unit[0].key not in TOWNS):
         return 0.85
@@ -220,13 +220,13 @@ def _score(doc: Doc, text: str, unit: _Unit, places: set[str], titled: bool) -> 
         return 0.7
     if town:
         return 0.0
-    if told or _is_addressed(before, after, unit):
+    if introduced or _is_addressed(before, after, unit):
         return 0.6
     return 0.5 if _acts(doc, unit) else 0.0
 
 
 def _is_addressed(before: str, after: str, unit: _Unit) -> bool:
-    """A name between commas or marks, as in "Mirel, come in." and "See you then, Elena." """
+    """Return whether a name is set off by punctuation, as in "Mirel, come in." and "See you then, Elena." """
     if len(unit) > 1:
         return False
     if unit[0].first:
@@ -235,13 +235,13 @@ def _is_addressed(before: str, after: str, unit: _Unit) -> bool:
 
 
 def _acts(doc: Doc, unit: _Unit) -> bool:
-    """Whether what follows is what people do."""
+    """Return whether a verb of human activity follows."""
     follows = doc[unit[-1].token.i + 1 : unit[-1].token.i + 3]
     return len(unit) == 1 and any(token.lemma_.lower() in ACTS for token in follows)
 
 
-def spread(text: str, names: Iterable[str], score: float) -> Iterator[Hit]:
-    """Wherever words of known names stand in a text, neighbours as one."""
+def spread(text: str, names: Iterable[str], score: float) -> Iterator[PiiHit]:
+    """Yield every mention of words of known names; adjacent ones as one."""
     parts = {part for name in names for part in _PART.findall(name) if len(part) > 2 and part[0].isupper()}
     parts -= {part for part in parts if part.lower() in NEVER | MONTHS | TITLES | PARTICLES}
     start = end = -2
@@ -250,8 +250,8 @@ def spread(text: str, names: Iterable[str], score: float) -> Iterator[Hit]:
             continue
         if match.start() != end + 1 or text[end] not in " -":
             if start >= 0:
-                yield Hit(start, end, score)
+                yield PiiHit(start, end, score)
             start = match.start()
         end = match.end()
     if start >= 0:
-        yield Hit(start, end, score)
+        yield PiiHit(start, end, score)

@@ -1,8 +1,7 @@
-"""presidio's analyzer with our recognisers beside its own, over a spaCy pipeline that is here.
+"""presidio's analyzer with our recognisers beside its own, on an installed spaCy pipeline.
 
-presidio lets a text pass when a recogniser takes too long or is unknown, and says so in its log only. Here whatever it
-logs as a warning is an error, so that nothing passes unread; and since its messages may quote the text, none reaches
-a log.
+If a recogniser is unknown or takes too long, presidio only logs it and lets the text pass. Here its warnings are
+errors, so that nothing passes unread; and because its messages may quote the text, none reaches a log.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from typing import Any
 
 from stt_lab.engines.pii import numbers, patterns
 from stt_lab.engines.pii.casing import cased
-from stt_lab.engines.pii.hits import Find, Hit
+from stt_lab.engines.pii.hits import Find, PiiHit
 from stt_lab.engines.pii.people import given_names, people
 from stt_lab.engines.pii.spoken import in_speech
 from stt_lab.engines.protocols import PII
 from stt_lab.errors import EngineCrashed, SttError
 
-# What presidio would import for recognisers that are not used here: seconds, and hundreds of megabytes
+# Imports of unused presidio recognisers: seconds, and hundreds of megabytes
 UNUSED = ("transformers", "stanza", "spacy_stanza", "gliner", "spacy_huggingface_pipelines", "langextract")
 LANGUAGE = "en"
-WORDS = "words"  # in the metadata of a name: those that mean the same person elsewhere
+WORDS = "words"  # key in the metadata of a name: words that mean the same person elsewhere
 
 RULES: dict[str, Find] = {
     "CREDIT_CARD": in_speech(numbers.cards),
@@ -40,7 +39,7 @@ RULES: dict[str, Find] = {
 
 @contextmanager
 def without(*modules: str) -> Iterator[None]:
-    """Modules that cannot be imported meanwhile, unless they are already."""
+    """Make modules impossible to import inside the block, unless they are imported already."""
     blocked = [name for name in modules if name not in sys.modules]
     sys.modules.update(dict.fromkeys(blocked))  # type: ignore[arg-type]  # None: no such module
     try:
@@ -51,15 +50,15 @@ def without(*modules: str) -> Iterator[None]:
 
 
 class _Loud(logging.Handler):
-    """Raises what is logged."""
+    """Raises an error for every log record."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        raise EngineCrashed("A recogniser of personal data gave up, so the text was not let through: send it in parts.")
+        raise EngineCrashed("A recogniser of personal data gave up, so nothing was returned. Send the text in parts.")
 
 
 @contextmanager
 def loud() -> Iterator[None]:
-    """Warnings of presidio are errors meanwhile."""
+    """Turn presidio's warnings into errors inside the block."""
     logger = logging.getLogger("presidio-analyzer")
     handler, level, propagate = _Loud(logging.WARNING), logger.level, logger.propagate
     logger.addHandler(handler)
@@ -67,7 +66,9 @@ def loud() -> Iterator[None]:
     logger.propagate = False
     try:
         if not logger.isEnabledFor(logging.WARNING):
-            raise EngineCrashed("Logging is disabled in this program, and with it what tells of a failed recogniser.")
+            raise EngineCrashed(
+                "Logging is disabled in this program, so failed recognisers would go unnoticed. Enable it."
+            )
         yield
     finally:
         logger.removeHandler(handler)
@@ -76,7 +77,7 @@ def loud() -> Iterator[None]:
 
 
 class Analyzer:
-    """Reads one block of a text at a time."""
+    """Analyzes one block of a text at a time."""
 
     def __init__(self, folder: Path) -> None:
         with without(*UNUSED), loud():
@@ -84,11 +85,11 @@ class Analyzer:
             self._vocabulary = frozenset(self._engine.nlp_engine.get_nlp(LANGUAGE).vocab.strings)  # before it grows
             known = set(self._engine.get_supported_entities(LANGUAGE))
         if missing := set(PII) - known:
-            raise EngineCrashed(f"No recogniser is here for {', '.join(sorted(missing))}: reinstall stt_lab.")
+            raise EngineCrashed(f"The recognisers for {', '.join(sorted(missing))} are missing. Reinstall stt_lab.")
         given_names()
 
-    def read(self, text: str, kinds: tuple[str, ...]) -> tuple[list[tuple[str, Hit]], set[str]]:
-        """Kinds and places of what was found, and the words of names. Raises rather than pass over a recogniser."""
+    def read(self, text: str, kinds: tuple[str, ...]) -> tuple[list[tuple[str, PiiHit]], set[str]]:
+        """Return (kind, hit) pairs, and the words of names. Raises EngineCrashed if a recogniser fails."""
         try:
             with loud():
                 found = self._engine.analyze(cased(text, self._vocabulary), LANGUAGE, list(kinds))
@@ -97,10 +98,10 @@ class Analyzer:
         except Exception as problem:
             kind = type(problem).__name__  # its message may quote the text
             raise EngineCrashed(
-                f"A recogniser of personal data failed ({kind}): the text was not let through."
+                f"A recogniser of personal data failed ({kind}), so nothing was returned. Report this error."
             ) from None
         words = {word for one in found for word in one.recognition_metadata.get(WORDS, ())}
-        return [(one.entity_type, Hit(one.start, one.end, one.score)) for one in found], words
+        return [(one.entity_type, PiiHit(one.start, one.end, one.score)) for one in found], words
 
 
 def _engine(folder: Path) -> Any:
@@ -110,16 +111,18 @@ def _engine(folder: Path) -> Any:
     from presidio_analyzer.predefined_recognizers import CreditCardRecognizer, IbanRecognizer
 
     class Pipeline(SpacyNlpEngine):  # type: ignore[misc]
-        """A pipeline that is loaded: the class itself would download one."""
+        """An installed pipeline: the class itself would download one."""
 
         def __init__(self) -> None:
             super().__init__([{"lang_code": LANGUAGE, "model_name": str(folder)}])
             self.nlp = {LANGUAGE: spacy.load(folder, exclude=["parser", "senter"])}
             labels = self.nlp[LANGUAGE].get_pipe("ner").labels
-            self.ner_model_configuration = NerModelConfiguration(labels_to_ignore=labels)  # Names looks at the tokens
+            self.ner_model_configuration = NerModelConfiguration(
+                labels_to_ignore=labels
+            )  # `Names` reads the tokens instead
 
-    class Rule(LocalRecognizer):  # type: ignore[misc]
-        """What one function finds."""
+    class PiiRule(LocalRecognizer):  # type: ignore[misc]
+        """A recogniser that calls one function."""
 
         def __init__(self, kind: str, find: Find) -> None:
             self._find = find
@@ -130,7 +133,7 @@ def _engine(folder: Path) -> Any:
         def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> list[Any]:
             return [self.result(hit) for hit in self._find(text)]
 
-        def result(self, hit: Hit, **metadata: Any) -> Any:
+        def result(self, hit: PiiHit, **metadata: Any) -> Any:
             metadata |= {
                 RecognizerResult.RECOGNIZER_NAME_KEY: self.name,
                 RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
@@ -139,8 +142,8 @@ def _engine(folder: Path) -> Any:
                 self.supported_entities[0], hit.start, hit.end, hit.score, recognition_metadata=metadata
             )
 
-    class Names(Rule):
-        """What the pipeline's tokens and entities tell of people."""
+    class Names(PiiRule):
+        """A recogniser for names, by the pipeline's tokens and entities."""
 
         def __init__(self) -> None:
             super().__init__("PERSON", lambda text: ())
@@ -148,7 +151,7 @@ def _engine(folder: Path) -> Any:
         def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> list[Any]:
             return [self.result(hit, **{WORDS: words}) for hit, words in people(nlp_artifacts.tokens)]
 
-    own = [Rule(kind, find) for kind, find in RULES.items()]
+    own = [PiiRule(kind, find) for kind, find in RULES.items()]
     registry = RecognizerRegistry(
         [*own, Names(), CreditCardRecognizer(), IbanRecognizer()], supported_languages=[LANGUAGE]
     )

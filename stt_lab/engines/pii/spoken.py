@@ -1,7 +1,7 @@
-"""What is said, as it would be written: "oh seven double four, nine dot two" -> "0744, 9.2". Pure.
+"""Write spoken numbers as digits: "oh seven double four, nine dot two" -> "0744, 9.2". Pure.
 
-Only for looking at: each character knows which stretch of the original it stands for, so that what is found in the
-written form is found in the text.
+The written form is only for searching: each character knows the part of the original it stands for, so that what is
+found in the written form is found in the text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from stt_lab.engines.pii.hits import Find, Hit
+from stt_lab.engines.pii.hits import Find, PiiHit
 
 
 def _counted(words: str, first: int, step: int = 1) -> dict[str, int]:
@@ -39,17 +39,17 @@ class Written:
     """A text in its written form."""
 
     text: str
-    starts: tuple[int, ...]  # of each character, in the original
+    starts: tuple[int, ...]  # position of each character in the original
     ends: tuple[int, ...]
 
-    def hit(self, found: Hit) -> Hit:
-        """The same in the original."""
-        return Hit(self.starts[found.start], self.ends[found.end - 1], found.score)
+    def hit(self, found: PiiHit) -> PiiHit:
+        """Convert a hit to the original text."""
+        return PiiHit(self.starts[found.start], self.ends[found.end - 1], found.score)
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """Words, and what they are written as."""
+    """Words, and their written form."""
 
     text: str
     start: int
@@ -57,9 +57,9 @@ class _Piece:
 
 
 def in_speech(find: Find, share: float = 0.9) -> Find:
-    """Finds the same also where it is spelt out; how sure that is, as a share of the written form's score."""
+    """Extend a search to spelled-out numbers; hits in the written form keep `share` of their score."""
 
-    def both(text: str) -> Iterator[Hit]:
+    def both(text: str) -> Iterator[PiiHit]:
         yield from find(text)
         form = written(text)
         if form.text != text:
@@ -69,8 +69,9 @@ def in_speech(find: Find, share: float = 0.9) -> Find:
     return both
 
 
-@lru_cache(2)  # several recognisers look at one text
+@lru_cache(2)  # several recognisers search the same text
 def written(text: str) -> Written:
+    """Return the written form of a text."""
     chars: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -88,7 +89,7 @@ def written(text: str) -> Written:
 
 
 def _pieces(text: str) -> list[_Piece]:
-    """What is written otherwise, in order and without overlap."""
+    """Return everything that is written differently, in order and without overlap."""
     tokens = [(match[0].lower(), match.start(), match.end()) for match in _TOKEN.finditer(text)]
     made: list[_Piece] = []
     at = 0
@@ -102,7 +103,7 @@ def _pieces(text: str) -> list[_Piece]:
 
 
 def _run(words: list[str], tokens: list[tuple[str, int, int]]) -> Iterator[_Piece]:
-    """The numbers among words that only spaces and hyphens part."""
+    """Yield the numbers among words that only spaces and hyphens separate."""
     at = 0
     while at < len(words):
         stop, text = _number(words, at)
@@ -116,16 +117,16 @@ def _run(words: list[str], tokens: list[tuple[str, int, int]]) -> Iterator[_Piec
 
 
 def _mark(words: list[str], at: int, stop: int) -> str:
-    """The mark that is said before a number: between numbers, or a plus in front."""
+    """Return the spoken mark before a number: between numbers, or a leading plus."""
     mark = _MARKS.get(words[at], "") if at >= 0 else ""
     between = at > 0 and (words[at - 1] in _NUMBERS or words[at - 1].isdigit())
     return mark if mark == "+" or between else ""
 
 
 def _number(words: list[str], at: int) -> tuple[int, str]:
-    """Digits of the number words from there on, and where they end; "" where none begin.
+    """Return where number words from this position end, and their digits; "" if there are none.
 
-    Digits in figures stay apart from their neighbours, but for a mark that is said before them.
+    Numbers in digits stay separate from their neighbors, except for a spoken mark before them.
     """
     if words[at].isdigit():
         return at + 1, words[at] if _mark(words, at - 1, at) else ""
@@ -140,7 +141,7 @@ def _number(words: list[str], at: int) -> tuple[int, str]:
 
 
 def _one(words: list[str], at: int) -> tuple[int, str]:
-    """One number: "double seven", "forty one", "two thousand and one", "twenty-first"."""
+    """Parse one number: "double seven", "forty one", "two thousand and one", "twenty-first"."""
     word, following = words[at], words[at + 1] if at + 1 < len(words) else ""
     if word in _TIMES and (following in _UNITS or following in _ZEROS or following.isdigit()):
         return at + 2, str(_NUMBERS.get(following, following)) * _TIMES[word]
@@ -158,7 +159,7 @@ def _one(words: list[str], at: int) -> tuple[int, str]:
 
 
 def _thousand(words: list[str], at: int) -> tuple[int, str]:
-    """A year of this millennium, or what sounds like one."""
+    """Parse a year of this millennium, or what sounds like one."""
     thousands = 1000 * _UNITS[words[at]]
     rest = at + 2 + (words[at + 2 : at + 3] == ["and"])
     stop, more = _one(words, rest) if rest < len(words) else (rest, "")

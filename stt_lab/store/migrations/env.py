@@ -1,6 +1,6 @@
-"""Alembic's entry: runs migrations on the connection that `Database.migrate` hands over.
+"""Entry point of Alembic: run migrations on the connection that `Database.migrate` passes.
 
-A developer's `alembic revision --autogenerate -m "..."` comes without one and gets the database of the settings.
+A developer's `alembic revision --autogenerate -m "..."` passes none, and uses the database of the settings.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from stt_lab.store.models import Base
 
 
 def of_models(name: str | None, kind: str, parents: object) -> bool:
-    """What autogenerate compares: the search index is made by hand."""
+    """Return whether autogenerate compares an object: the search index is maintained by hand."""
     return kind != "table" or not (name or "").startswith("search_index")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from stt_lab.operations.library import Found, TranscriptInfo
+from stt_lab.operations.library import SearchResult, TranscriptInfo
 from stt_lab.ui.html import clock
 from stt_lab.ui.text.visit import PageRequest
 
@@ -33,7 +33,7 @@ def _listed(one: TranscriptInfo) -> str:
     return _joined(_cut(one.title, TITLE), clock(one.duration), _day(one.created))
 
 
-def _found(one: Found) -> str:
+def _found(one: SearchResult) -> str:
     snippet = one.snippet.replace("⟦", "").replace("⟧", "")
     said = f"“{_cut(snippet, SNIPPET)}”" if one.segment_order is not None else ""
     return _joined(_cut(one.title, TITLE), _day(one.created), said)

@@ -13,7 +13,7 @@ from stt_lab.operations.library import TranscriptDetail
 from stt_lab.transcription.render import from_json
 from stt_lab.types import TextSpan, Transcript, Word
 from stt_lab.ui.html import clock
-from stt_lab.writing.script import Part, Script
+from stt_lab.writing.source_text import SegmentSpan, SourceText
 
 NAME = 80  # characters of a file name
 
@@ -41,7 +41,7 @@ class Citation:
 class TextSource:
     """A text as operations see it, and its transcript if it has one."""
 
-    script: Script
+    script: SourceText
     detail: TranscriptDetail | None = None
     transcript: Transcript | None = None
 
@@ -49,13 +49,13 @@ class TextSource:
     def pasted(cls, text: object) -> TextSource:
         """Take a pasted text; line ends become those of browsers, so that offsets agree."""
         plain = str(text or "").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
-        return cls(Script(plain))
+        return cls(SourceText(plain))
 
     @classmethod
     def stored(cls, detail: TranscriptDetail) -> TextSource:
         """Take a transcript of the library."""
         transcript = from_json(vars(detail))
-        return cls(Script.of(transcript), detail, transcript)
+        return cls(SourceText.of(transcript), detail, transcript)
 
     @property
     def title(self) -> str:
@@ -78,9 +78,9 @@ class TextSource:
 
     def segment(self, order: int) -> TextSpan | None:
         """Return the span of a segment; None if the transcript has no such segment."""
-        if not 0 <= order < len(self.script.parts):
+        if not 0 <= order < len(self.script.segments):
             return None
-        part = self.script.parts[order]
+        part = self.script.segments[order]
         return TextSpan(part.start, part.end)
 
     def stamp(self, span: TextSpan) -> str:
@@ -106,15 +106,15 @@ class TextSource:
         return next(found, words[-1] if words else None)
 
     def _places(self, span: TextSpan) -> Iterable[ParagraphRange]:
-        if not self.script.parts:
+        if not self.script.segments:
             yield ParagraphRange(0, self._units(0, span.start), self._units(0, span.end))
-        for order in self.script.sources([span]):
-            part = self.script.parts[order]
+        for order in self.script.segment_orders([span]):
+            part = self.script.segments[order]
             start, end = max(part.start, span.start), min(part.end, span.end)
             if start < end:
                 yield self._place(part, start, end)
 
-    def _place(self, part: Part, start: int, end: int) -> ParagraphRange:
+    def _place(self, part: SegmentSpan, start: int, end: int) -> ParagraphRange:
         return ParagraphRange(part.order, self._units(part.start, start), self._units(part.start, end))
 
     def _units(self, base: int, offset: int) -> int:

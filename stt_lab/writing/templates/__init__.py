@@ -1,7 +1,7 @@
-"""What documents are made of, as data: a TOML file for each kind, of ours beside this one or in a folder of the user's.
+"""Templates of documents: one TOML file per type, built in or in a folder of the user.
 
-A file has a `description` and `blocks`, each with a `kind` (KINDS says what each shows) and, where they matter, a
-`heading`, a `label` before what it shows, and limits: `most` parts, `words` of a paragraph, `characters` of a post.
+A file has a `description` and `blocks`. Each block has a `kind` (see `Kind`) and optionally a `heading`, a `label`
+before its content, and limits: `most` items, `words` of a paragraph, `characters` of a post.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from typing import Literal, get_args
 from stt_lab.errors import BadInput, Unavailable
 
 Kind = Literal[
-    "title",  # what the text is about, as the heading of the whole
+    "title",  # subject of the text, as the heading of the document
     "summary",  # a paragraph
-    "sections",  # a heading and a paragraph for each subject
-    "points",  # sentences that say most, as a list
-    "quotes",  # word for word
-    "speakers",  # who speaks
-    "names",  # people, organisations and places that are named
+    "sections",  # a heading and a paragraph per subject
+    "points",  # most important sentences, as a list
+    "quotes",  # verbatim
+    "speakers",  # list of speakers
+    "names",  # people, organizations and places
     "actions",  # who does what by when
     "decisions",  # what was agreed
-    "open",  # questions that nobody answered
-    "chapters",  # where each subject begins
-    "terms",  # what something is said to be
+    "open",  # unanswered questions
+    "chapters",  # start of each subject
+    "terms",  # definitions
     "cards",  # questions with answers
-    "quiz",  # questions with answers to choose from
-    "post",  # an opening, points and tags
+    "quiz",  # multiple-choice questions
+    "post",  # an opening, points and hashtags
     "posts",  # short posts
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 FOLDER = Path(__file__).parent
-STRICT: dict[str, str] = {"extra": "forbid"}  # for pydantic: a field that is not here is a mistake
+STRICT: dict[str, str] = {"extra": "forbid"}  # pydantic configuration: unknown fields are errors
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -55,7 +55,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Template:
-    """A kind of document."""
+    """A type of document."""
 
     __pydantic_config__ = STRICT
 
@@ -66,18 +66,18 @@ class Template:
 
 
 def template(name: str, folder: Path | None = None) -> Template:
-    """The template of that name or alias, the user's own first. Raises BadInput, which names those that there are."""
+    """Return the template of a name or alias, the user's own first. Raises BadInput that lists the known names."""
     for place in filter(None, (folder, FOLDER)):
         if _NAME.fullmatch(name) and (place / f"{name}.toml").is_file():
             return read(place / f"{name}.toml")
     named = next((known for known in shipped() if name in known.aliases), None)
     if named is None:
-        raise BadInput(f"There is no kind of document called {name[:40]!r}: choose one of {', '.join(names(folder))}.")
+        raise BadInput(f"The document type {name[:40]!r} does not exist. Use one of {', '.join(names(folder))}.")
     return named
 
 
 def names(folder: Path | None = None) -> tuple[str, ...]:
-    """All that can be asked for: ours, then those of the user's folder."""
+    """Return all names and aliases: built-in templates first, then those of the user's folder."""
     ours = [name for known in shipped() for name in (known.name, *known.aliases)]
     own = sorted(path.stem for path in folder.glob("*.toml") if _NAME.fullmatch(path.stem)) if folder else []
     return (*ours, *(name for name in own if name not in ours))
@@ -85,22 +85,20 @@ def names(folder: Path | None = None) -> tuple[str, ...]:
 
 @lru_cache
 def shipped() -> tuple[Template, ...]:
-    """Ours."""
+    """Return the built-in templates."""
     return tuple(map(read, sorted(FOLDER.glob("*.toml"))))
 
 
 def read(path: Path) -> Template:
-    """A template of a file. Raises Unavailable for one that cannot be used: that is for its administrator to mend."""
+    """Read a template file. Raises Unavailable for an invalid one, since only the administrator can fix it."""
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        told = tomllib.loads(path.read_text("utf-8"))
-        return TypeAdapter(Template).validate_python({**told, "name": path.stem})
+        content = tomllib.loads(path.read_text("utf-8"))
+        return TypeAdapter(Template).validate_python({**content, "name": path.stem})
     except ValidationError as problem:
         first = problem.errors()[0]
         why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     except (OSError, ValueError) as problem:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors
         why = str(problem)
-    raise Unavailable(
-        f"The template {path.name} of this installation cannot be used ({why}): ask who runs it to mend it."
-    )
+    raise Unavailable(f"The template {path.name} of this server is invalid ({why}). Ask the administrator to fix it.")

@@ -1,4 +1,4 @@
-"""The first tables, the tiers, and the accounts that every installation has."""
+"""Create the first tables, the tiers, and the accounts of every installation."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def jobs() -> None:
 
 
 def seed(tiers: sa.Table, accounts: sa.Table) -> None:
-    """Rows with None where there is no limit; quotas as the hosted API has them."""
+    """Insert tiers (None means unlimited; quotas as in the hosted API) and accounts."""
     columns = ("name", "per_day", "minutes_per_month", "max_upload_mb", "concurrent_jobs", "takes_credits")
     rows = [
         ("anonymous", 3, None, 100, 1, False),

@@ -1,6 +1,6 @@
-"""The search index: FTS5 on SQLite, a tsvector on PostgreSQL. It is no model: only store/search.py uses it.
+"""Create the search index: FTS5 on SQLite, a tsvector on PostgreSQL. It has no model; only store/search.py uses it.
 
-A migration that rebuilds the table of transcripts on SQLite (Alembic's batch mode) has to make the trigger again.
+A migration that rebuilds the table of transcripts on SQLite (Alembic's batch mode) must recreate the trigger.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ depends_on = None
 
 STATEMENTS = {
     "sqlite": (
-        # prefix: "a*" and "ab*" are looked up instead of merged from all words that begin so
+        # prefix: look up "a*" and "ab*" instead of merging all words with that prefix
         "CREATE VIRTUAL TABLE search_index USING fts5 (body, tokenize = 'ascii', prefix = '1 2')",
         "CREATE TRIGGER transcripts_unindexed AFTER DELETE ON transcripts BEGIN"
         " DELETE FROM search_index WHERE rowid = old.id; END",

@@ -1,6 +1,6 @@
-"""What is made of transcripts: vectors of their passages, summaries and the like that are kept, and chats.
+"""Create tables for data made from transcripts: vectors of passages, stored results, and chats.
 
-Every transcript that is done waits for its vectors: the server makes them in the background.
+All finished transcripts become pending: the server computes their vectors in the background.
 """
 
 from __future__ import annotations
@@ -94,6 +94,6 @@ def chats() -> None:
 
 
 def _cascade(table: str, column: str, other: str) -> sa.ForeignKeyConstraint:
-    """The rows go with what they belong to."""
+    """Return a foreign key that deletes rows together with the row they refer to."""
     name = f"fk_{table}_{column}_{other}"
     return sa.ForeignKeyConstraint([column], [f"{other}.id"], name=name, ondelete="CASCADE")

@@ -1,4 +1,4 @@
-"""What callers give: checked, and as it is stored or looked for."""
+"""Check parameters of callers, and convert them to what is stored or searched for."""
 
 from __future__ import annotations
 
@@ -12,70 +12,75 @@ from stt_lab.errors import BadInput
 from stt_lab.store.models import JOB_STATES
 from stt_lab.text import SHOWN, language_code
 
-MOST, FARTHEST = 100, 10**9  # results at once; offset
+MOST, FARTHEST = 100, 10**9  # results per page; largest offset
 TITLE, NAME = 255, 120  # characters
 SLUG_WORDS = 50  # characters
-SLUG_END = 8  # random ones, of 30: 39 bits
-ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # no 0 and o, 1 and l, i and u
+SLUG_END = 8  # random characters out of 30: 39 bits
+ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # without look-alikes: 0 and o, 1 and l, i and u
 NUMBER, SLUG = re.compile("[0-9]{1,18}"), re.compile("[a-z0-9-]{1,60}")
-JOINERS = "\u200c\u200d"  # belong to names in Persian and Indic scripts
+JOINERS = "\u200c\u200d"  # part of names in Persian and Indic scripts
 
 
 def check_window(limit: int, offset: int) -> None:
+    """Raise BadInput for a limit or an offset out of range."""
     if not 1 <= limit <= MOST:
-        raise BadInput(f"The limit {limit} is out of range: ask for 1 to {MOST} results at once.")
+        raise BadInput(f"The limit {limit} is out of range. Use 1 to {MOST}.")
     if not 0 <= offset <= FARTHEST:
-        raise BadInput(f"The offset {offset} is out of range: use 0 to {FARTHEST}.")
+        raise BadInput(f"The offset {offset} is out of range. Use 0 to {FARTHEST}.")
 
 
 def key(id_or_slug: int | str) -> int | str | None:
-    """A transcript's number or slug; None for what can be neither."""
+    """Return the number or the slug of a transcript; None for anything else."""
     text = str(id_or_slug)
     return int(text) if NUMBER.fullmatch(text) else text if SLUG.fullmatch(text) else None
 
 
 def status(value: str | None) -> str | None:
+    """Return a job status, or None for no filter. Raises BadInput."""
     if value and value not in JOB_STATES:
-        raise BadInput(f'The status "{value[:SHOWN]}" is not known: use one of {", ".join(JOB_STATES)}.')
+        raise BadInput(f'The status "{value[:SHOWN]}" does not exist. Use one of {", ".join(JOB_STATES)}.')
     return value or None
 
 
 def language(value: str | None) -> str | None:
+    """Return the code of a language, or None for no filter. Raises BadInput."""
     code = language_code(value) if value else None
     if value and code is None:
-        raise BadInput("A list has languages by name only: use a code such as en, or leave the language out.")
+        raise BadInput("The language 'auto' cannot be a filter. Use a code such as en, or omit the language.")
     return code
 
 
 def moment(name: str, value: str | date | None) -> datetime | None:
-    """The first moment of a day, or the last one of `date_to`."""
+    """Return the first moment of a day (UTC), or the last one for `date_to`. Raises BadInput."""
     if not value:
         return None
     try:
         day = value if isinstance(value, date) else date.fromisoformat(value)
     except ValueError:
-        raise BadInput(f'{name} "{str(value)[:SHOWN]}" is not a day: write it like 2026-03-31.') from None
+        raise BadInput(f'The {name} "{str(value)[:SHOWN]}" is not a date. Write it like 2026-03-31.') from None
     return datetime.combine(day, time.max if name == "date_to" else time.min, UTC)
 
 
 def name(value: str) -> str:
-    """A speaker's name without outer spaces."""
+    """Return a speaker's name without surrounding spaces. Raises BadInput."""
     tidy = unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else ""
     if not 1 <= len(tidy) <= NAME or not all(map(_is_printable, tidy)):
-        raise BadInput(f"A speaker's name has 1 to {NAME} printable characters.")
+        raise BadInput(f"The speaker's name is empty, too long or not printable. Use 1 to {NAME} printable characters.")
     return tidy
 
 
 def title(value: str) -> str:
+    """Return a title on one line, printable and not empty."""
     return "".join(char for char in " ".join(value.split()) if _is_printable(char))[:TITLE].strip() or "Untitled"
 
 
 def check_known(names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise BadInput for a name that is not among the known speakers."""
     known = tuple(known)
     wrong = [name for name in names if name not in known]
     if wrong:
-        choice = f"use one of {', '.join(known)}" if known else "this transcript names no speakers"
-        raise BadInput(f'The speaker "{wrong[0][:SHOWN]}" is not known: {choice}.')
+        choice = f"Use one of {', '.join(known)}." if known else "This transcript has no speakers."
+        raise BadInput(f'The speaker "{wrong[0][:SHOWN]}" was not found. {choice}')
 
 
 def _is_printable(char: str) -> bool:
@@ -83,7 +88,7 @@ def _is_printable(char: str) -> bool:
 
 
 def slug(title: str) -> str:
-    """Words of the title in ASCII, and what nobody guesses."""
+    """Make a slug: words of the title in ASCII, and random characters."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     words = "-".join(re.findall("[a-z0-9]+", plain))[:SLUG_WORDS].rstrip("-") or "transcript"
     return f"{words}-{''.join(secrets.choice(ALPHABET) for _ in range(SLUG_END))}"

@@ -1,4 +1,4 @@
-"""A script as writers see it: sentences, who says them, their grammar and their vectors."""
+"""A text with annotations: sentences, speakers, grammar and vectors."""
 
 from __future__ import annotations
 
@@ -13,40 +13,43 @@ from stt_lab.errors import ModelMissing
 from stt_lab.text.sentences import label_name, labels, language_of, sentences
 from stt_lab.types import Entity, Parsed, TextSpan, Token
 from stt_lab.writing.names import tidied
-from stt_lab.writing.script import Script
+from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
 
 if TYPE_CHECKING:
     from stt_lab.engines.protocols import Vectors
 
-LONG = 60  # words of a sentence from which it is cut further, where what was said has no marks
+LONG = 60  # words from which an unpunctuated sentence is cut further
 
 
 @dataclass(frozen=True)
 class Sentence(TextSpan):
+    """A sentence of one speaker."""
+
     number: int  # from 0
     text: str
     speaker: str | None = None
 
     @property
     def cited(self) -> tuple[Sentence, ...]:
-        """The sentences of the text that it rests on: it is one itself."""
+        """The sentences of the text that it rests on: itself."""
         return (self,)
 
     @property
     def spans(self) -> tuple[TextSpan, ...]:
+        """The spans of the cited sentences."""
         return tuple(TextSpan(one.start, one.end) for one in self.cited)
 
 
 @dataclass(frozen=True)
-class Told(Sentence):
-    """What somebody says about sentences, in their place: from the first of them to the last."""
+class GroundedStatement(Sentence):
+    """A statement about sentences of the text, in their place: its span covers the first to the last."""
 
     origins: tuple[Sentence, ...] = ()
 
     @classmethod
-    def about(cls, text: str, origins: tuple[Sentence, ...]) -> Told:
-        """Of one or more sentences in their order."""
+    def about(cls, text: str, origins: tuple[Sentence, ...]) -> GroundedStatement:
+        """Make a statement about one or more sentences, given in order."""
         return cls(origins[0].start, origins[-1].end, origins[0].number, text, None, origins)
 
     @property
@@ -55,16 +58,16 @@ class Told(Sentence):
 
     @property
     def said(self) -> str:
-        """All that it may be taken from: those sentences, and who says them."""
+        """All text that may support the statement: the cited sentences with their speakers."""
         return " ".join(f"{one.speaker or ''} {one.text}" for one in self.origins)
 
 
-class Reading:
-    """Each part is made when it is first asked for: a summary needs no grammar, a list of names no vectors."""
+class AnnotatedText:
+    """A text whose annotations are computed on first use: a summary needs no grammar, names need no vectors."""
 
-    def __init__(self, script: Script, tools: Tools) -> None:
-        self.script, self.tools, self.text = script, tools, script.text
-        self.language = script.language or language_of(script.text) or "en"  # of what has no letters
+    def __init__(self, source: SourceText, tools: Tools) -> None:
+        self.source, self.tools, self.text = source, tools, source.text
+        self.language = source.language or language_of(source.text) or "en"  # default for a text without letters
 
     @cached_property
     def parsed(self) -> Parsed:
@@ -72,7 +75,7 @@ class Reading:
 
     @cached_property
     def sentences(self) -> tuple[Sentence, ...]:
-        """Each of one speaker, without the label that names him."""
+        """The sentences, each of one speaker, without speaker labels."""
         spans = self._spans
         if any(len(span.of(self.text).split()) > LONG for span in spans):
             spans = self.parsed.sentences
@@ -84,8 +87,8 @@ class Reading:
 
     @cached_property
     def _spans(self) -> tuple[TextSpan, ...]:
-        """Sentences by their marks; long ones of a transcript by its segments."""
-        starts = [TextSpan(part.start, part.start) for part in self.script.parts]
+        """Sentences by punctuation; long ones of a transcript are cut at its segments."""
+        starts = [TextSpan(part.start, part.start) for part in self.source.segments]
         return tuple(
             piece
             for span in sentences(self.text)
@@ -94,16 +97,16 @@ class Reading:
 
     @cached_property
     def _labels(self) -> tuple[TextSpan, ...]:
-        return () if self.script.parts else labels(self.text)
+        return () if self.source.segments else labels(self.text)
 
     @cached_property
     def _cuts(self) -> list[TextSpan]:
-        """Where the speaker changes: a point, or the label there."""
-        changes = (second for first, second in pairwise(self.script.parts) if first.speaker != second.speaker)
+        """Where the speaker changes: an empty span, or the speaker label."""
+        changes = (second for first, second in pairwise(self.source.segments) if first.speaker != second.speaker)
         return [*self._labels, *(TextSpan(part.start, part.start) for part in changes)]
 
     def _speaker(self, offset: int) -> str | None:
-        part = self.script.part(offset)
+        part = self.source.part(offset)
         if part is not None:
             return part.speaker
         place = bisect_right(self._labels, offset, key=lambda label: label.start) - 1
@@ -111,38 +114,38 @@ class Reading:
 
     @cached_property
     def speakers(self) -> tuple[str, ...]:
-        """In the order in which they first speak."""
+        """Speakers in the order in which they first speak."""
         return tuple(dict.fromkeys(one.speaker for one in self.sentences if one.speaker))
 
     @cached_property
     def vectors(self) -> Vectors:
-        """Of the sentences; shape (sentences, 384)."""
+        """Vectors of the sentences; shape (sentences, 384)."""
         return self.tools.embed(one.text for one in self.sentences)
 
     def tokens(self, span: TextSpan) -> tuple[Token, ...]:
-        """The words and marks in a stretch; () without a parser for the language."""
+        """Return the tokens in a span; () without a parser for the language."""
         return self.parsed.tokens[slice(*self.places(span))]
 
     def places(self, span: TextSpan) -> tuple[int, int]:
-        """Of the first token in a stretch, and behind the last."""
+        """Return the positions of the first token in a span, and after the last."""
         tokens = self.parsed.tokens
         first = bisect_left(tokens, span.start, key=lambda token: token.start)
         return first, bisect_left(tokens, span.end, lo=first, key=lambda token: token.start)
 
     @cached_property
     def named(self) -> tuple[Entity, ...]:
-        """The names, dates and amounts in the whole text."""
+        """Names, dates and amounts in the whole text."""
         return tidied(self.text, self.parsed.entities, self.speakers)
 
     def entities(self, span: TextSpan) -> tuple[Entity, ...]:
-        """Those that begin in a stretch."""
+        """Return the entities that begin in a span."""
         found = self.named
         first = bisect_left(found, span.start, key=lambda entity: entity.start)
         return found[first : bisect_left(found, span.end, lo=first, key=lambda entity: entity.start)]
 
 
 def pieces(text: str, span: TextSpan, cuts: list[TextSpan]) -> Iterator[TextSpan]:
-    """A stretch without the cuts in it, each piece without the space around it."""
+    """Yield the parts of a span between cuts, without surrounding white space."""
     first = bisect_left(cuts, span.start, key=lambda cut: cut.start)
     inside = cuts[first : bisect_left(cuts, span.end, lo=first, key=lambda cut: cut.start)]
     edges = [span.start, *(edge for cut in inside for edge in (cut.start, cut.end)), span.end]
@@ -152,12 +155,13 @@ def pieces(text: str, span: TextSpan, cuts: list[TextSpan]) -> Iterator[TextSpan
             yield TextSpan(start + len(part) - len(part.lstrip()), start + len(part.rstrip()))
 
 
-def parsed(reading: Reading, what: str) -> Reading:
-    """The reading itself. Raises ModelMissing when its language has no parser."""
-    if reading.tools.parser(reading.language) is None and reading.language != "en":
-        known = sorted({model.id.split("_")[0] for model in reading.tools.pool.available("parse")})
+def parsed(annotated: AnnotatedText, what: str) -> AnnotatedText:
+    """Return the text itself. Raises ModelMissing if no parser for its language is installed; `what` names the
+    analysis."""
+    if annotated.tools.parser(annotated.language) is None and annotated.language != "en":
+        known = sorted({model.id.split("_")[0] for model in annotated.tools.pool.available("parse")})
         raise ModelMissing(
-            f"The text is in the language '{reading.language}', and without a language model {what} can be found only "
-            f"in {' and '.join(known) or 'none'}: send a text in such a language, or name a language model as `model`."
+            f"Without a language model, {what} can be found only in {' and '.join(known) or 'no language'}; this text "
+            f"is in '{annotated.language}'. Set `model` to a language model."
         )
-    return reading
+    return annotated
