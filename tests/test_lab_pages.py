@@ -295,7 +295,7 @@ def test_runs_that_cannot_be_read_are_left_out(tmp_path: Path, caplog: pytest.Lo
 @pytest.fixture
 def lab(tmp_path: Path) -> Evaluations:
     more = {"data_dir": tmp_path, "speech_dir": tmp_path / "speech", "models_dir": tmp_path / "models"}
-    pool: Any = SimpleNamespace(slot=lambda report: nullcontext())
+    pool: Any = SimpleNamespace(slot=lambda report, **more: nullcontext())
     return Evaluations(get_settings().model_copy(update=more), pool)
 
 
@@ -421,7 +421,7 @@ def test_an_error_that_nobody_foresaw_is_logged(
 
 def test_a_system_behind_a_url_takes_no_device(lab: Evaluations, run: runner.Run) -> None:
     taken: list[str] = []
-    pool: Any = SimpleNamespace(slot=lambda report: taken.append("slot") or nullcontext())
+    pool: Any = SimpleNamespace(slot=lambda report, **more: taken.append("slot") or nullcontext())
     made = Evaluation(run, lab.settings, pool)
     remote: Any = SimpleNamespace(remote=True)
     with made._turn(remote):

@@ -65,7 +65,7 @@ def buttons(made: str) -> list[dict[str, str]]:
 
 def test_a_citation_of_a_transcript_leads_to_its_words() -> None:
     source = stored("Good morning to all.", "We begin now. Ana takes notes.")
-    text = source.script.text
+    text = source.content.text
     start = text.index("Ana takes")
     made = source.cite(TextSpan(start, start + 9))
     assert (made.said, made.seconds, made.speaker) == ("Ana takes", 7.0, "Ada")
@@ -82,7 +82,7 @@ def test_a_citation_of_a_transcript_leads_to_its_words() -> None:
 
 def test_every_word_has_its_own_second() -> None:
     source = stored("One two, three!", "Four: five six.")
-    text = source.script.text
+    text = source.content.text
     offsets = [match.start() for match in re.finditer(r"\S+", text)]
     assert [source.seconds(at) for at in offsets] == [0, 1, 2, 3, 4, 5]
     assert [source.seconds(at + 2) for at in offsets] == [0, 1, 2, 3, 4, 5]
@@ -96,7 +96,7 @@ def test_a_segment_without_words_has_times_by_its_length() -> None:
 
 def test_places_are_counted_as_browsers_count() -> None:
     source = TextSource.pasted("a 🙂 b\r\n🙂🙂 the end")
-    text = source.script.text
+    text = source.content.text
     assert text == "a 🙂 b\n🙂🙂 the end"
     place = source.cite(TextSpan(text.index("the"), len(text))).places[0]
     units = text.encode("utf-16-le")
@@ -195,7 +195,7 @@ def test_documents_have_no_links_pictures_or_scripts(markdown: str) -> None:
 
 
 def summary(source: TextSource, text: str) -> Summary:
-    span = TextSpan(0, min(4, len(source.script.text)))
+    span = TextSpan(0, min(4, len(source.content.text)))
     return Summary(text, "brief", NASTY, (Statement(text, (span,), (0,)),), (NASTY,))
 
 
@@ -281,7 +281,7 @@ def test_a_conversation_has_the_last_question_first() -> None:
 
 def translation(source: TextSource, *said: tuple[str, str], between: str = " ") -> str:
     """Of the source's sentences, each with its translation."""
-    text, statements = source.script.text, []
+    text, statements = source.content.text, []
     for sentence, written in said:
         start = text.index(sentence)
         statements.append(Statement(written, (TextSpan(start, start + len(sentence)),)))
