@@ -29,14 +29,14 @@ def run_operation(
     report: ReportProgress,
     filename: str = "",
 ) -> Any:
-    """Run an operation for whoever sent the request."""
+    """Run an operation as the caller of a request."""
     caller = caller_of(installation, request)
     context = Context(caller, installation.runtime, report, installation.jobs, filename=filename)
     return call(OPERATIONS[name], values, context)
 
 
 def add_endpoints(installation: Installation) -> None:
-    """Put an endpoint for every operation on the Blocks that is being built."""
+    """Add an endpoint for every operation to the Blocks that is being built."""
     for op in OPERATIONS.values():
         gr.api(_endpoint(op, installation), api_name=op.name, api_description=op.summary, concurrency_limit=None)
 
@@ -66,15 +66,15 @@ async def _follow(job: Callable[[ReportProgress], Any]) -> Any:
     """Run a job and pass its progress to the client."""
     progress = gr.Progress()
     async with BackgroundCall(job) as work:
-        async for told in work.updates():
-            for event in told[-1:]:
+        async for events in work.updates():
+            for event in events[-1:]:
                 assert isinstance(event, Event)
                 progress(event.fraction, desc=event.stage)
         return work.result()
 
 
 def _signature(op: Operation) -> inspect.Signature:
-    """The operation's parameters behind Gradio's request, with annotations that Gradio can read."""
+    """Return the operation's parameters after Gradio's request, with annotations that Gradio can read."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     request = inspect.Parameter("request", kind, annotation=gr.Request)  # first: those with defaults must be last
     public = [
@@ -90,5 +90,5 @@ def _bare(annotation: Any) -> Any:
 
 
 def plain(result: Any) -> Any:
-    """A result as JSON values or a text, a file as one that can be fetched."""
+    """Convert a result to JSON values or text, and a file to one that the client can fetch."""
     return handed_out(result.name, result.chunks) if isinstance(result, File) else body(result).content

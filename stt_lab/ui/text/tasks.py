@@ -57,7 +57,7 @@ class TextTask(ABC):
         if source.detail and self.of_transcript:
             name, given = self.of_transcript, values | {"id": str(source.detail.id)}
         elif self.of_text:
-            name, given = self.of_text, values | {"text": source.script.text}
+            name, given = self.of_text, values | {"text": source.content.text}
         else:
             raise BadInput(OF_LIBRARY)
         return name, {key: value for key, value in given.items() if key in OPERATIONS[name].fields}
