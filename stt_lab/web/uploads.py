@@ -15,7 +15,7 @@ from stt_lab.errors import BadInput, MissingFile, Unavailable
 
 FIELD_LIMIT = 64 * 1024  # bytes of a text field
 FIELDS_LIMIT = 100
-NODE = " (Node.js: use the built-in FormData with the built-in fetch)"
+NODE = " (Node.js: the built-in fetch needs the built-in FormData; any other is sent as [object FormData])"
 
 
 class Form(dict[str, object]):
