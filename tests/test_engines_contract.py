@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import started
+from fakes import started, until
 
 from stt_lab.audio import DecodeLimits, Decoder
 from stt_lab.engines import pool
@@ -165,7 +166,7 @@ def test_two_calls_by_turns_are_as_alone(
 ) -> None:
     monkeypatch.setattr(turns, "SLICE_S", 0.0)
     part = sound(tmp_path / "a.pcm", speech.read(0, 6 * SAMPLE_RATE))
-    alone, device, order = ask(part), turns.Turns(), list[str]()
+    alone, device, order, waiting = ask(part), turns.Turns(), list[str](), set[str]()
     made: dict[str, Result] = {}
 
     def work(name: str, audio: Audio) -> None:
@@ -173,12 +174,15 @@ def test_two_calls_by_turns_are_as_alone(
             order.append(name)
             device.pause(turn)
 
-        turn = turns.Turn(lambda: None)
+        turn = turns.Turn(lambda: waiting.add(name))
         with device.taking(turn):
             made[name] = ask(audio, report)
 
-    with started(lambda: work("whole", speech)) as one, started(lambda: work("part", part)) as two:
-        pass
+    with ExitStack() as threads:
+        with device.taking(turns.Turn(lambda: None)):
+            one = threads.enter_context(started(lambda: work("whole", speech), 120))
+            two = threads.enter_context(started(lambda: work("part", part), 120))
+            until(lambda: len(waiting) == 2)
     assert (one, two) == ([], [])
     assert timeless(made["whole"]) == timeless(usual[0])
     assert timeless(made["part"]) == timeless(alone)
