@@ -105,7 +105,7 @@ class ChildSystem:
             )
         self._weights = Path()
         self._python = interpreter(config, context)
-        self._child: Driver | None = None
+        self._child: DriverProcess | None = None
         self._versions: dict[str, Any] = {}  # of packages, as the program reports them
         self._turn = threading.Lock()
 
@@ -130,10 +130,10 @@ class ChildSystem:
             answer = child.ask(request, self._context.timeout_s, report)
         return _output_of(answer)
 
-    def _ready(self, report: Report) -> Driver:
+    def _ready(self, report: Report) -> DriverProcess:
         if self._child is None or not self._child.alive:
             self.close()
-            self._child = Driver(
+            self._child = DriverProcess(
                 [str(self._python), str(DRIVERS / "loop.py"), self._program.driver], _environ(self._context)
             )
             report(Event("loading"))
@@ -207,20 +207,20 @@ def interpreter(config: ExternalConfig, context: SystemContext) -> Path:
 
 
 def _environ(context: SystemContext) -> dict[str, str]:
-    """What Python and the libraries need, without our PYTHONPATH and without secrets; as tuned as for our engines."""
+    """Return an environment for Python and its libraries: no PYTHONPATH, no secrets, tuned as for our engines."""
     device, settings = devices.device(context.settings), context.settings
     tuned = tuning(device, settings.threads, "off")
     return clean_environ(*LIBRARIES, own_python=False) | tuned | {"TRANSFORMERS_OFFLINE": "1"}
 
 
-class Driver(Child):
+class DriverProcess(Child):
     """A running driver, which answers one request at a time."""
 
     def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
         super().__init__(command, environ, stderr="keep")
 
     def ask(self, request: Mapping[str, Any], patience_s: float, report: Report) -> dict[str, Any]:
-        """The answer to a request. Kills the process where none comes in time, or where `report` raises."""
+        """Send a request and return its answer. Kills the process on a timeout, or if `report` raises."""
         try:
             self.send(request)
             answer = self._wait(time.monotonic() + patience_s, report)
@@ -239,12 +239,12 @@ class Driver(Child):
             if answer is not None:
                 return answer
             report(Event("transcribing"))  # lets a cancel through
-        raise Unavailable("The program did not answer in time: raise timeout_s of the suite, or leave the file out.")
+        raise Unavailable("The program did not answer in time. Raise timeout_s of the suite, or exclude the recording.")
 
     def _crash(self) -> EngineCrashed:
         self.process.wait()
         lines = [line.strip() for line in self.last_words().splitlines() if line.strip()]
-        said = lines[-1] if lines else "it said nothing."
+        said = lines[-1] if lines else "no message."
         return EngineCrashed(f"The program ended without an answer (status {self.process.returncode}): {said}")
 
 
