@@ -178,11 +178,10 @@ def test_two_calls_by_turns_are_as_alone(
         with device.taking(turn):
             made[name] = ask(audio, report)
 
-    with ExitStack() as threads:
-        with device.taking(turns.Turn(lambda: None)):
-            one = threads.enter_context(started(lambda: work("whole", speech), 120))
-            two = threads.enter_context(started(lambda: work("part", part), 120))
-            until(lambda: len(waiting) == 2)
+    with ExitStack() as threads, device.taking(turns.Turn(lambda: None)):
+        one = threads.enter_context(started(lambda: work("whole", speech), 120))
+        two = threads.enter_context(started(lambda: work("part", part), 120))
+        until(lambda: len(waiting) == 2)
     assert (one, two) == ([], [])
     assert timeless(made["whole"]) == timeless(usual[0])
     assert timeless(made["part"]) == timeless(alone)
