@@ -174,11 +174,11 @@ def test_two_calls_by_turns_are_as_alone(
             order.append(name)
             device.pause(turn)
 
-        turn = turns.Turn(lambda: waiting.add(name))
+        turn = turns.CallTurn(lambda: waiting.add(name))
         with device.taking(turn):
             made[name] = ask(audio, report)
 
-    with ExitStack() as threads, device.taking(turns.Turn(lambda: None)):
+    with ExitStack() as threads, device.taking(turns.CallTurn(lambda: None)):
         one = threads.enter_context(started(lambda: work("whole", speech), 120))
         two = threads.enter_context(started(lambda: work("part", part), 120))
         until(lambda: len(waiting) == 2)
