@@ -262,7 +262,7 @@ def test_the_cluster_gets_its_nodes_back(nodes: Nodes, host: RayHost, shared: li
         shared.clear()
     assert isinstance(raised[0], Unavailable)
     until(lambda: not any(nodes.engines()), 15)
-    with pytest.raises(Unavailable, match="ending"):
+    with pytest.raises(Unavailable, match="shutting down"):
         host.run(task("echo", audio), silent)
 
 

@@ -165,7 +165,7 @@ class Cluster:
         """
         devices = self.devices()
         if not devices:
-            raise Unavailable("No node of the cluster can run an engine: add one, or see what STT_LAB_DEVICE asks for.")
+            raise Unavailable("No node of the cluster can run an engine. Add one, or check STT_LAB_DEVICE.")
         others = [one for one in devices if not (avoid and lost and one.node == lost.node)] or list(devices)
         open_ = [one for one in others if self._reserved.get(one, call) is call]
         if call.call.urgent:
@@ -262,7 +262,7 @@ def _ship(actor: Any, name: str, audio: Audio, call: Call) -> None:
 
 def _failure(problem: RayError) -> SttError:
     if isinstance(problem, GetTimeoutError):
-        return Busy("The nodes of the cluster are busy with other work: try again later.")
+        return Busy("The nodes of the cluster are busy with other work. Try again later.")
     return EngineCrashed("The engine stopped unexpectedly. Send a shorter file; the server's log says more.")
 
 
