@@ -333,7 +333,7 @@ def test_jobs_spread_over_the_nodes_and_survive_one(
     until(lambda: done(job), 90)
     assert len(engines()) == 2
     assert engines()[1] in nodes.engines()[0]
-    assert jobs.result(ADMINISTRATOR, job).text == "once"
+    assert jobs.result(ADMINISTRATOR, job).value.text == "once"
     with runtime.database.read() as session:
         row = queue.get(session, job)
     assert row is not None
