@@ -151,7 +151,7 @@ PRIVATE = {
     "test_text.py": {"_LANGUAGE_CODES"},  # of faster-whisper: the list that ours is compared with
     # of this program
     "test_access.py": {"_accounts"},
-    "test_audio.py": {"_Child"},
+    "test_audio.py": {"_Program"},
     "test_join.py": {"_cheapest"},
     "test_jobs.py": {"_copy", "_crew", "_desk"},
     "test_lab_runs.py": {"_Reading", "_child", "_fill"},
