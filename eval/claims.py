@@ -110,10 +110,10 @@ def compare(row: Row, readme: str, failure: str) -> Iterator[Finding]:
         if results is None:
             yield Finding(row.title(), name, said, verdict=failure or "not measured", wrong=True)
         else:
-            yield _compared(row.title(), name, said, number, number.of(results))
+            yield compared(row.title(), name, said, number, number.of(results))
 
 
-def _compared(what: str, name: str, said: str, number: Number, value: float) -> Finding:
+def compared(what: str, name: str, said: str, number: Number, value: float) -> Finding:
     now = format(value, number.shown)
     if said == "-":
         return Finding(what, name, said, now, verdict="not in README")

@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = Path(tempfile.mkdtemp(prefix="stt_lab-tests-"))  # of each process of tests
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     (folder / "data").mkdir()
-    os.environ[f"{PREFIX}MODELS_DIR"] = str(link_models(folder / "models"))
+    os.environ[f"{PREFIX}MODELS_DIR"] = str(link_models(folder / "models", Settings().models_dir))
     os.environ[f"{PREFIX}DATA_DIR"] = str(folder / "data")
     os.environ["HF_HUB_CACHE"] = str(folder / "hub")
     hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine fails nobody
@@ -50,10 +50,9 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(cpus, MOST)
 
 
-def link_models(folder: Path) -> Path:
+def link_models(folder: Path, here: Path) -> Path:
     """A folder with links to the weights that `make test` has pulled, and to nothing else that lies beside them."""
     folder.mkdir()
-    here = Settings().models_dir
     for model in catalog.models():
         if model.packages and not model.by_name and (here / model.id).exists():
             (folder / model.id).symlink_to((here / model.id).resolve())

@@ -55,6 +55,17 @@ class Server:
             assert not reader.is_alive(), "a child still has the server's pipes"
         return time.monotonic() - began
 
+    def close(self) -> None:
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        for reader in self._readers:
+            reader.join(15)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe:
+                pipe.close()
+        self.process.wait()
+
     def leftovers(self) -> list[Path]:
         return [path for name in ("uploads", "work", "gradio") for path in files(self.folder / "data" / name)]
 
@@ -66,15 +77,7 @@ def serving(folder: Path, fakes: bool = True, **more: str) -> Iterator[Server]:
     try:
         yield server
     finally:
-        server.client.close()
-        if server.process.poll() is None:
-            server.process.kill()
-        for reader in server._readers:
-            reader.join(15)
-        for pipe in (server.process.stdout, server.process.stderr):
-            if pipe:
-                pipe.close()
-        server.process.wait()
+        server.close()
 
 
 def gone(children: list[psutil.Process]) -> bool:

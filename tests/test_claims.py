@@ -110,7 +110,7 @@ def test_a_number_may_be_worse_by_its_tolerance(
     claims: ModuleType, better: str, said: str, value: float, held: bool
 ) -> None:
     number = claims.Number(float, ".1f", getattr(claims, better), 0.5)
-    assert claims._compared("what", "name", said, number, value).wrong is not held
+    assert claims.compared("what", "name", said, number, value).wrong is not held
 
 
 def test_the_page_of_figures_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:

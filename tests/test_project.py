@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, read_manifest
+from conftest import ROOT, link_models, read_manifest
+from needs import COMPLETE, needs
 
 HEAVY = ("torch", "gradio", "fastapi", "pyannote", "faster_whisper", "ctranslate2", "av", "transformers", "numpy")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -123,6 +124,87 @@ def test_no_machine_paths() -> None:
             continue
         found += [f"{path.relative_to(ROOT)}: {line.strip()[:80]}" for line in text.splitlines() if own.search(line)]
     assert not found, "\n".join(found)
+
+
+# Tests
+
+# What tests reach into although its name begins with an underscore: nothing else tells, or makes, what they look at.
+PRIVATE = {
+    # of other libraries
+    "house.py": {"_mapping"},  # SQLAlchemy's documented name for the columns of a row
+    "drivers/bare_fake.py": {"_exit"},  # the standard library's way to die at once
+    "test_clients.py": {"_session"},  # the connections of sttai's client, which has no close()
+    "test_documents.py": {"_element", "_p", "_data", "_fonts", "_advice", "_families"},  # XML behind python-docx
+    "test_models.py": {"_obj"},  # what ctypes.byref points at
+    "test_parity.py": {"_actions", "_HelpAction", "_SubParsersAction"},  # argparse does not list what it parses
+    "test_text.py": {"_LANGUAGE_CODES"},  # of faster-whisper: the list that ours is compared with
+    # of this program
+    "test_access.py": {"_accounts"},
+    "test_audio.py": {"_Child"},
+    "test_join.py": {"_cheapest"},
+    "test_jobs.py": {"_copy", "_crew", "_desk"},
+    "test_lab_runs.py": {"_Reading", "_child", "_fill"},
+    "test_lab_server.py": {"_inside", "_installed", "_pool", "_see"},
+    "test_language_models.py": {"_server", "_text"},
+    "test_pii.py": {"_analyzer", "_engine", "_find"},
+    "test_server.py": {"_welcome"},
+    "test_store.py": {"_upgrade"},
+    "test_text_engines.py": {"_pooled"},
+    "test_translators.py": {"_adds_end", "_read", "_tokens"},
+    "test_whisper.py": {"_Prompt", "_Run", "_believed", "_doubt", "_model", "_tokenizer", "_without_loops"},
+}
+
+
+def test_no_test_imports_another() -> None:
+    for name, tree in syntax_of_tests():
+        imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        assert not [one for one in imported if one.startswith("test_")], f"{name}: move what is shared into a helper"
+
+
+def test_tests_reach_into_few_privates() -> None:
+    found = {name: set(privates(tree)) for name, tree in syntax_of_tests()}
+    assert {name: reached for name, reached in found.items() if reached} == PRIVATE
+
+
+def syntax_of_tests() -> Iterator[tuple[str, ast.Module]]:
+    """Name and syntax of every file of the tests."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        yield str(path.relative_to(ROOT / "tests")), ast.parse(path.read_text("utf-8"))
+
+
+def privates(tree: ast.Module) -> Iterator[str]:
+    """Names with one underscore in front that are taken of anything but `self` and `cls`, imported, or patched."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls"):
+            names = [node.attr]
+        elif isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and "attr" in node.func.attr:
+            named = [part.value for part in node.args if isinstance(part, ast.Constant)]
+            names = [text.rpartition(".")[2] for text in named if isinstance(text, str)]
+        else:
+            continue
+        yield from (name for name in names if re.fullmatch("_[a-zA-Z].*(?<!_)", name))
+
+
+def test_what_is_missing_fails_where_nothing_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    for name in ("CI", COMPLETE):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(pytest.skip.Exception, match="chromium"):
+        needs("chromium")
+    for name in ("CI", COMPLETE):
+        monkeypatch.setenv(name, "true")
+        with pytest.raises(pytest.fail.Exception, match="chromium"):
+            needs("chromium")
+        monkeypatch.delenv(name)
+
+
+def test_models_that_a_person_has_pulled_are_not_seen(tmp_path: Path) -> None:
+    for name in ("base", "large-v3", "of-their-own"):
+        (tmp_path / "here" / name).mkdir(parents=True)
+    assert [path.name for path in link_models(tmp_path / "models", tmp_path / "here").iterdir()] == ["base"]
 
 
 # Recordings

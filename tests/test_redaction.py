@@ -355,7 +355,7 @@ def test_a_recording_that_is_not_kept(tmp_path: Path) -> None:
     [
         ({"format": "mp3"}, "format"),
         ({"mode": "erase"}, "mode"),
-        ({"types": ["NAME"]}, "choose from PERSON"),
+        ({"types": ["NAME"]}, "use PERSON"),
         ({"types": [None]}, "types"),
         ({"sound": "bark"}, "sound"),
         ({"extra": 1}, "no parameter 'extra'"),
