@@ -302,10 +302,10 @@ WRONG = {
     "no language": (HEARD | {"language": ""}, "language is empty"),
     "no licence": (HEARD | {"licence": ""}, "licence is empty"),
     "null": (HEARD | {"text": None}, "text is null"),
-    "blank": (HEARD | {"text": " "}, "only blanks"),
-    "silent with turns": (HEARD | {"text": "", "segments": [ONE]}, "nobody speaks"),
-    "silent without text": (HEARD | {"kind": "non-speech"}, "text is left out"),
-    "silent with text": (HEARD | {"kind": "non-speech", "text": "hi"}, "there is text"),
+    "blank": (HEARD | {"text": " "}, "text is blank"),
+    "silent with turns": (HEARD | {"text": "", "segments": [ONE]}, "text is empty, but segments"),
+    "silent without text": (HEARD | {"kind": "non-speech"}, "text is missing"),
+    "silent with text": (HEARD | {"kind": "non-speech", "text": "hi"}, "text is not empty"),
     "empty segment": (HEARD | {"segments": [ONE | {"text": " "}]}, "segments[1] has no text"),
     "empty word": (HEARD | {"words": [ONE | {"text": ""}]}, "words[1] has no text"),
     "empty speaker": (HEARD | {"turns": [ONE | {"speaker": ""}]}, "empty speaker"),
@@ -317,7 +317,7 @@ WRONG = {
     ),
     "word of no segment": (
         HEARD | {"segments": [ONE | {"end": 0.2}], "words": [ONE | {"start": 0.9}]},
-        "words[1] lies outside of all",
+        "words[1] lies outside all",
     ),
 }
 
