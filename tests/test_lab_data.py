@@ -459,7 +459,7 @@ BROKEN = {
     "b.srt": ("1\n00:00:02,000 --> 00:00:01,000\nHi\n", "b.srt line 2: 2 .. 1 are not valid times"),
     "c.srt": ("1\n00:00:01,000 --> 00:00:02,000\nHi\n\nand more\n", "c.srt line 5: 'and more' is not a time range"),
     "a.vtt": (b"WEBVTT\n\n00:01.000 --> 00:02.000\n\xff\n", "a.vtt line 4 is not UTF-8"),
-    "a.rttm": ("SPEAKER talk 1 0 x <NA> <NA> A <NA> <NA>", "a.rttm line 1: 'x' is no number"),
+    "a.rttm": ("SPEAKER talk 1 0 x <NA> <NA> A <NA> <NA>", "a.rttm line 1: 'x' is not a number"),
     "b.rttm": ("SPEAKER talk 1 0 inf <NA> <NA> A <NA> <NA>", "b.rttm line 1: 0 .. inf are not valid times"),
     "c.rttm": ("SPEAKER a 1 0 1 - - A - -\nSPEAKER b 1 0 1 - - A - -", "c.rttm describes 2 recordings"),
     "a.stm": ("talk 1 A 0\n", "a.stm line 1 has 4 fields"),
