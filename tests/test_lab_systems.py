@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, ModelMissing, RateLimited, SttError, Unavailable
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs import runner
@@ -185,6 +186,24 @@ def test_how_to_install_a_program() -> None:
 def test_a_model_of_another_task_is_refused(config: ExternalConfig, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"The model '.*' cannot (transcribe|diarize)\. Choose another one for 'x'"):
         config.make(context(tmp_path))
+
+
+@pytest.mark.parametrize("reason", ["The program cannot start: KeyError: 'x'", "The model is gone. Fetch it."])
+def test_why_a_program_does_not_start_is_in_sentences(
+    reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(report: Any) -> None:
+        raise SttError(reason)
+
+    monkeypatch.setattr(child, "weights_for", lambda *arguments: tmp_path)
+    system = WhisperX("base").make(context(tmp_path))
+    monkeypatch.setattr(system, "_ready", refuse)
+    with pytest.raises(Unavailable) as raised:
+        system.start(silent)
+    assert str(raised.value).startswith(
+        f"The system 'x' cannot start. {reason.rstrip('.')}. Install it with `python -m"
+    )
+    assert str(raised.value).endswith("`, or exclude it with --systems.")
 
 
 def test_weights_in_the_format_of_a_program(tmp_path: Path) -> None:
