@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 import pytest
 
-from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, ModelMissing, RateLimited, SttError, Unavailable
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs import runner
@@ -27,6 +26,7 @@ from stt_lab.lab.runs.systems.web import OpenAiService, SttService
 from stt_lab.settings import Settings, get_settings
 from stt_lab.types import Event, Segment, Turn, Word
 from stt_lab.weights import catalog
+from stt_lab.weights.pull import silent
 
 A, B = Turn(0, 1, "A"), Turn(1, 2, "B")
 
