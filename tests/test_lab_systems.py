@@ -24,9 +24,8 @@ from stt_lab.lab.runs.systems.ours import weights_of
 from stt_lab.lab.runs.systems.protocol import KNOWN, SystemContext, language_setting, speaker_setting
 from stt_lab.lab.runs.systems.web import OpenAiService, SttService
 from stt_lab.settings import Settings, get_settings
-from stt_lab.types import Event, Segment, Turn, Word
+from stt_lab.types import Event, Segment, Turn, Word, silent
 from stt_lab.weights import catalog
-from stt_lab.weights.pull import silent
 
 A, B = Turn(0, 1, "A"), Turn(1, 2, "B")
 
