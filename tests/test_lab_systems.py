@@ -24,7 +24,7 @@ from stt_lab.lab.runs.systems.ours import weights_of
 from stt_lab.lab.runs.systems.protocol import KNOWN, SystemContext, language_setting, speaker_setting
 from stt_lab.lab.runs.systems.web import OpenAiService, SttService
 from stt_lab.settings import Settings, get_settings
-from stt_lab.types import Event, Segment, Turn, Word
+from stt_lab.types import Event, Segment, Turn, Word, silent
 from stt_lab.weights import catalog
 
 A, B = Turn(0, 1, "A"), Turn(1, 2, "B")
@@ -185,6 +185,24 @@ def test_how_to_install_a_program() -> None:
 def test_a_model_of_another_task_is_refused(config: ExternalConfig, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"The model '.*' cannot (transcribe|diarize)\. Choose another one for 'x'"):
         config.make(context(tmp_path))
+
+
+@pytest.mark.parametrize("reason", ["The program cannot start: KeyError: 'x'", "The model is gone. Fetch it."])
+def test_why_a_program_does_not_start_is_in_sentences(
+    reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(report: Any) -> None:
+        raise SttError(reason)
+
+    monkeypatch.setattr(child, "weights_for", lambda *arguments: tmp_path)
+    system = WhisperX("base").make(context(tmp_path))
+    monkeypatch.setattr(system, "_ready", refuse)
+    with pytest.raises(Unavailable) as raised:
+        system.start(silent)
+    assert str(raised.value).startswith(
+        f"The system 'x' cannot start. {reason.rstrip('.')}. Install it with `python -m"
+    )
+    assert str(raised.value).endswith("`, or exclude it with --systems.")
 
 
 def test_weights_in_the_format_of_a_program(tmp_path: Path) -> None:
