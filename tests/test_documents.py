@@ -233,7 +233,7 @@ def test_pdf_is_the_same_for_the_same_transcript() -> None:
 @pytest.mark.parametrize("text", ["Grüße, Łódź, señor", "Καλημέρα σας", "Доброе утро, їжак"])
 def test_pdf_always_shows_latin_greek_and_cyrillic(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With no font but those that the typesetter brings."""
-    monkeypatch.setattr(typesetter, "_fonts", lambda: typst.Fonts(include_system_fonts=False))
+    monkeypatch.setattr(typesetter, "all_fonts", lambda: typst.Fonts(include_system_fonts=False))
     content, warnings = typesetter.typeset(pdf._data(lay_out(saying(text), "Title", WHEN)))
     assert warnings == []
     assert text in pages(content)[0]
@@ -275,19 +275,19 @@ def test_pdf_shows_boxes_where_no_font_is() -> None:
 
 
 def test_advice_names_the_package_of_a_script() -> None:
-    assert "fonts-noto-cjk" in typesetter._advice(["会", r"\u{304b}"])[0]
-    (sentence,) = typesetter._advice(["\u0f56", r"\u{5d0}"])
+    assert "fonts-noto-cjk" in typesetter.advise(["会", r"\u{304b}"])[0]
+    (sentence,) = typesetter.advise(["\u0f56", r"\u{5d0}"])
     assert "Hebrew, Tibetan" in sentence
     assert "on Debian fonts-noto-core bring" in sentence
-    assert typesetter._advice([]) == []
+    assert typesetter.advise([]) == []
 
 
 def test_fonts_follow_the_language() -> None:
     there = {"Noto Sans", "Noto Sans Arabic", "Noto Sans CJK SC", "Noto Sans CJK JP", "Libertinus Serif"}
-    families = typesetter._families(there, "aب会", "ja")
+    families = typesetter.font_families(there, "aب会", "ja")
     assert families == ["Noto Sans", "Noto Sans Arabic", "Noto Sans CJK JP", "Libertinus Serif"]
-    assert "Noto Sans CJK SC" in typesetter._families(there, "会", "zh")
-    assert "Noto Sans CJK JP" in typesetter._families(there, "会か", "en")
+    assert "Noto Sans CJK SC" in typesetter.font_families(there, "会", "zh")
+    assert "Noto Sans CJK JP" in typesetter.font_families(there, "会か", "en")
 
 
 def test_long_words_stay_on_the_page() -> None:
