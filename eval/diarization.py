@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 
 from stt_lab.audio import DecodeLimits, Decoder
-from stt_lab.engines.protocols import Placement, silent
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.engines.pyannote import PyannoteDiarizer
 from stt_lab.metrics import DiarizationErrors, der
 from stt_lab.settings import get_settings
-from stt_lab.types import SAMPLE_RATE, Audio, Turn
+from stt_lab.types import SAMPLE_RATE, Audio, Turn, silent
 
 RESULTS = Path(__file__).parent / "results"
 SETS = {"AMI": "ami_pyannote/*.flac", "conv_dev": "assembled/conv_dev_*.flac"}
@@ -73,7 +73,7 @@ def names(turns: Iterable[Turn]) -> int:
 
 def engine(threads: int) -> PyannoteDiarizer:
     models = get_settings().models_dir
-    place = Placement(
+    place = EngineSpec(
         models / "segmentation-3.0", "segmentation-3.0", threads=threads, extra=(("campplus", models / "campplus"),)
     )
     made = PyannoteDiarizer(place)

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from stt_lab import metrics
-from stt_lab.engines.protocols import silent
 from stt_lab.runtime import Runtime, private_runtime
 from stt_lab.settings import Settings, get_settings
 from stt_lab.transcription.join import join, join_whole
-from stt_lab.types import Audio, Segment
+from stt_lab.types import Audio, Segment, silent
 
 RESULTS = Path(__file__).parent / "results"
 SETS = {"LibriSpeech test-other": "librispeech_test_other/", "FLEURS en de es fr pt": "fleurs_cuttledoc/"}

@@ -20,11 +20,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from stt_lab.engines.protocols import silent
 from stt_lab.runtime import private_runtime
 from stt_lab.settings import get_settings
 from stt_lab.text.sentences import sentences
-from stt_lab.types import Segment, TextSpan, Transcript
+from stt_lab.types import Segment, TextSpan, Transcript, silent
 from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import shipped, template
 from stt_lab.writing.tools import Tools

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import PII, silent
+from stt_lab.engines.protocols import PII
 from stt_lab.privacy.redaction import find
 from stt_lab.settings import get_settings
-from stt_lab.types import Entity
+from stt_lab.types import Entity, silent
 from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
 

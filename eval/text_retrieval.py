@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import silent
 from stt_lab.library import Library
 from stt_lab.library.passages import IndexedPassages
 from stt_lab.recall.chat import WORDS, question
@@ -35,7 +34,7 @@ from stt_lab.recall.search import by_meaning
 from stt_lab.settings import get_settings
 from stt_lab.store.database import Database
 from stt_lab.store.models import ADMINISTRATOR_ID
-from stt_lab.types import Segment, Transcript
+from stt_lab.types import Segment, Transcript, silent
 from stt_lab.writing.answerability import signs
 from stt_lab.writing.answers import places
 from stt_lab.writing.passages import Passage, apart, by_words, fused, ranked, said

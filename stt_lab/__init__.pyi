@@ -916,10 +916,10 @@ def grant_credits(
 def end_sessions(
     account: int | None = None,
 ) -> EndedSessions:
-    """End the sessions of everybody who has signed in on the page: for administrators. Keys stay valid.
+    """End the sessions of the page, of one account or of all: for administrators. Keys stay valid.
 
     Parameters:
-        account: number of the account; without it, all accounts.
+        account: Number of the account; without it, all accounts.
 
     Returns:
         EndedSessions: The result. Members: ended.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import Goal, Report
+from stt_lab.engines.protocols import Goal
 from stt_lab.errors import BadInput
 from stt_lab.text import language_code
 from stt_lab.transcription.join import join, name_turns
-from stt_lab.types import Audio, Event, Transcript
+from stt_lab.types import Audio, Event, Report, Transcript
 from stt_lab.weights.catalog import Model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 import threading
@@ -79,11 +80,12 @@ class Runtime:
 
 @lru_cache
 def local_runtime() -> Runtime:
-    """The runtime of plain Python calls and notebooks: engines run in this process unless a setting says otherwise."""
-    settings = get_settings()
-    if "engine_host" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"engine_host": "inprocess"})
-    return private_runtime(settings)
+    """The runtime of plain Python calls and notebooks, whose engines run where a server's do."""
+    return private_runtime(get_settings())
+
+
+if hasattr(os, "register_at_fork"):  # a forked child has neither the threads nor the worker of its parent
+    os.register_at_fork(after_in_child=local_runtime.cache_clear)
 
 
 def private_runtime(settings: Settings) -> Runtime:

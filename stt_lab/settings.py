@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     cpu_profile: Literal["fast", "avx512", "off"] = Field(
         "fast", description="CPU workers: fast keeps memory between windows, avx512 also forces that instruction set"
     )
+    recordings_at_once: int = Field(
+        3, ge=1, description="Recordings that a device processes in turns, so that short ones do not wait for long ones"
+    )
     idle_unload_s: float = Field(900, gt=0, description="Seconds until an unused model is unloaded")
     queue_size: int = Field(8, ge=0, description="Requests that may wait for a device; further ones get 503")
     queue_timeout_s: float = Field(600, gt=0, description="Seconds that a request may wait for a device")

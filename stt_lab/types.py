@@ -7,7 +7,7 @@ checked where a value is made, and the message carries the numbers that broke th
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -41,14 +41,14 @@ __all__ = [
     "Word",
 ]
 
-SAMPLE_RATE = 16_000  # Hz, of all decoded sound
+SAMPLE_RATE = 16_000  # Hz, of decoded sound unless another rate is asked for
 CHUNK_BYTES = 1024 * 1024  # of a file that are in memory at once
 SAMPLE_BYTES = 2  # signed 16-bit little-endian, mono
 
 
 @dataclass(frozen=True)
 class Audio:
-    """Decoded sound: a file of raw 16-bit mono PCM at 16 kHz that is read in windows.
+    """Decoded sound: a file of raw 16-bit mono PCM that is read in windows.
 
     16 bits are what recognisers of this family decode to, and a file keeps memory bounded:
     eight hours are 0.9 GB on disk and one window in memory.
@@ -61,10 +61,12 @@ class Audio:
     channels: int = 1  # of the source, before the downmix
     source_rate: int = SAMPLE_RATE  # Hz
     warnings: tuple[str, ...] = ()
+    sample_rate: int = SAMPLE_RATE  # Hz, of the file; recognisers want the default
 
     @property
     def duration(self) -> float:
-        return self.samples / SAMPLE_RATE
+        """Seconds."""
+        return self.samples / self.sample_rate
 
     def read(self, start: int = 0, stop: int | None = None) -> Samples:
         """Samples `start` to `stop` as float32 in [-1, 1), shape (stop - start,); clipped to the sound."""
@@ -301,6 +303,13 @@ class Event:
 
     stage: str
     fraction: float = 0.0  # of the stage, 0 to 1
+
+
+Report = Callable[[Event], None]  # takes progress; raises Cancelled when nobody waits for the result any more
+
+
+def silent(event: Event) -> None:
+    """Ignore progress."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import threading
 import time
 from typing import ClassVar
 
-from stt_lab.engines.protocols import Goal, Placement, Report
+from stt_lab.engines.protocols import EngineSpec, Goal
 from stt_lab.errors import RateLimited
-from stt_lab.types import Audio, Diarization, Event, Provenance, Recognition, Segment, Turn, Word
+from stt_lab.types import Audio, Diarization, Event, Provenance, Recognition, Report, Segment, Turn, Word
 
 
 class Fake:
@@ -23,8 +23,8 @@ class Fake:
     loads: ClassVar[int] = 0
     unloads: ClassVar[int] = 0
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
 
     def load(self) -> None:
         type(self).loads += 1
@@ -41,7 +41,7 @@ class Fake:
         step = audio.duration / max(1, len(texts))
         words = tuple(Word(i * step, (i + 1) * step, f" {text}", 0.9) for i, text in enumerate(texts))
         segments = (Segment(0.0, audio.duration, " ".join(texts), words),) if texts else ()
-        made = Provenance(type(self).__name__, self.placement.model, self.placement.device, "1")
+        made = Provenance(type(self).__name__, self.spec.model, self.spec.device, "1")
         return Recognition(language or "en", segments, made)
 
 
@@ -133,6 +133,33 @@ class Gated(Fake):
         return "done"
 
 
+class Steps(Fake):
+    """Works a window for each second of sound, and notes each beside the weights as the language that it was asked for.
+
+    Before the window after the first it waits until a file called "go" is there.
+    """
+
+    def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
+        for window in range(math.ceil(audio.duration)):
+            report(Event("transcribing", window / audio.duration))
+            with (self.spec.folder / "windows").open("a", encoding="utf-8") as file:
+                file.write(f"{language}\n")
+            while not (self.spec.folder / "go").exists():
+                time.sleep(0.01)  # deaf, as inside a window
+        return super().transcribe(audio, language, report, goal)
+
+
+class Meeting(Fake):
+    """Ends when another call of it is under way too."""
+
+    def work(self, audio: Audio, report: Report) -> str:
+        (self.spec.folder / f"met-{threading.get_ident()}").touch()
+        while len(list(self.spec.folder.glob("met-*"))) < 2:
+            report(Event("transcribing", 0.5))
+            time.sleep(0.01)
+        return "met"
+
+
 class Halves(Fake):
     """A diarizer: the first speaker has the first half."""
 
@@ -140,10 +167,13 @@ class Halves(Fake):
         report(Event("diarizing", 0.0))
         half = audio.duration / 2
         turns = (Turn(0.0, half, "a"), Turn(half, audio.duration, "b"))
-        return Diarization(turns, turns, Provenance("Halves", self.placement.model, "cpu", "1"))
+        return Diarization(turns, turns, Provenance("Halves", self.spec.model, "cpu", "1"))
 
 
-TRANSCRIBERS: tuple[type[Fake], ...] = (Echo, Mute, Endless, Deaf, Crash, Broken, Refusing, Chatty, Reveal, Gated)
+TRANSCRIBERS: tuple[type[Fake], ...] = (
+    *(Echo, Mute, Endless, Deaf, Crash, Broken, Refusing, Chatty, Reveal, Gated),
+    *(Steps, Meeting),
+)
 ENGINES = {kind.__name__.lower(): f"fake_engines:{kind.__name__}" for kind in (*TRANSCRIBERS, Halves)}
 
 

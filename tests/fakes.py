@@ -38,6 +38,7 @@ ROW = """
 [[model]]
 id = "{id}"
 task = "{task}"
+lane = "speech"
 engine = "{engine}"
 name = "Fake {id}"
 languages = {languages}
@@ -75,7 +76,7 @@ def fakes_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     def settings(**more: Any) -> Settings:
         folders: dict[str, Any] = {"data_dir": tmp_path / "data", "models_dir": tmp_path / "models"}
         plain = {"admin_key": KEY, "engine_host": "inprocess", "device": "cpu", "threads": 1, "max_upload_mb": 2}
-        return Settings(**folders | plain | more)
+        return Settings(**folders | plain | {"recordings_at_once": 1} | more)
 
     return settings
 

@@ -7,8 +7,7 @@ import time
 
 from fake_engines import Fake
 
-from stt_lab.engines.protocols import Report
-from stt_lab.types import Audio, Event
+from stt_lab.types import Audio, Event, Report
 
 
 class Heavy(Fake):
@@ -22,7 +21,7 @@ class Second(Fake):
     """Works without end when it runs first; what runs is written beside the weights."""
 
     def work(self, audio: Audio, report: Report) -> str:
-        note = self.placement.folder / "runs"
+        note = self.spec.folder / "runs"
         with note.open("a", encoding="utf-8") as file:
             file.write(f"{os.getpid()}\n")
         while len(note.read_text("utf-8").split()) < 2:

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stt_lab.engines.protocols import silent
 from stt_lab.errors import ModelMissing
 from stt_lab.library import Library
 from stt_lab.recall.indexing import Indexer
 from stt_lab.store.database import Database
 from stt_lab.store.models import ADMINISTRATOR_ID, ANONYMOUS_ID
-from stt_lab.types import Segment, Transcript
+from stt_lab.types import Segment, Transcript, silent
 from stt_lab.writing.tools import Tools
 
 OWNER, OTHER = ADMINISTRATOR_ID, ANONYMOUS_ID

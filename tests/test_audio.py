@@ -18,7 +18,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Choose
 
 import stt_lab.audio
 from stt_lab.audio import DecodeLimits, Decoder
@@ -117,21 +117,21 @@ def test_what_is_no_recording_has_no_kind(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[str]]:
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """Every child process that the test starts."""
-    found: list[subprocess.Popen[str]] = []
+    found: list[subprocess.Popen[bytes]] = []
 
-    class Child(stt_lab.audio._Child):
+    class Child(stt_lab.audio._Program):
         def __init__(self, limits: DecodeLimits) -> None:
             super().__init__(limits)
             found.append(self.process)
 
-    monkeypatch.setattr(stt_lab.audio, "_Child", Child)
+    monkeypatch.setattr(stt_lab.audio, "_Program", Child)
     return found
 
 
 @pytest.fixture
-def start(tmp_path: Path, started: list[subprocess.Popen[str]]) -> Iterator[Callable[..., Decoder]]:
+def start(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> Iterator[Callable[..., Decoder]]:
     """Makes decoders; afterwards no file and no process of theirs may be left."""
     made: list[Decoder] = []
 
@@ -483,7 +483,7 @@ def test_a_source_rate_of_one_hertz_cannot_fill_the_memory(start: Callable[..., 
 
 
 def test_the_child_is_kept_between_files(
-    decoder: Decoder, started: list[subprocess.Popen[str]], tmp_path: Path
+    decoder: Decoder, started: list[subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     path = make(tmp_path / "upload", "wav", 1.0)
     for _ in range(3):
@@ -500,7 +500,7 @@ def test_the_file_goes_when_the_user_of_the_sound_fails(decoder: Decoder, tmp_pa
         raise ZeroDivisionError
 
 
-def test_files_decoded_at_once(decoder: Decoder, started: list[subprocess.Popen[str]], tmp_path: Path) -> None:
+def test_files_decoded_at_once(decoder: Decoder, started: list[subprocess.Popen[bytes]], tmp_path: Path) -> None:
     path = make(tmp_path / "upload", "flac", 3.0)
     barrier, sizes = threading.Barrier(4), []
 
@@ -533,7 +533,7 @@ def test_progress_rises(decoder: Decoder, endless: Path) -> None:
 
 @pytest.mark.parametrize("stuck", [False, True])
 def test_cancel_in_the_middle(
-    decoder: Decoder, started: list[subprocess.Popen[str]], endless: Path, stuck: bool
+    decoder: Decoder, started: list[subprocess.Popen[bytes]], endless: Path, stuck: bool
 ) -> None:
     def cancel(event: Event) -> None:
         if started and stuck:
@@ -546,7 +546,7 @@ def test_cancel_in_the_middle(
     assert started[0].poll() is not None
 
 
-def test_the_time_limit(start: Callable[..., Decoder], started: list[subprocess.Popen[str]], endless: Path) -> None:
+def test_the_time_limit(start: Callable[..., Decoder], started: list[subprocess.Popen[bytes]], endless: Path) -> None:
     def stop(event: Event) -> None:
         if started:
             started[0].send_signal(signal.SIGSTOP)
@@ -558,7 +558,7 @@ def test_the_time_limit(start: Callable[..., Decoder], started: list[subprocess.
 
 
 def test_a_killed_child_fails_one_file_only(
-    decoder: Decoder, started: list[subprocess.Popen[str]], tmp_path: Path, endless: Path
+    decoder: Decoder, started: list[subprocess.Popen[bytes]], tmp_path: Path, endless: Path
 ) -> None:
     def kill(event: Event) -> None:
         if event.fraction > 0:
@@ -617,7 +617,7 @@ def test_close_ends_what_runs_and_what_waits(start: Callable[..., Decoder], tmp_
 
 
 def test_the_child_sees_no_secret_and_no_open_file(
-    decoder: Decoder, started: list[subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    decoder: Decoder, started: list[subprocess.Popen[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not Path("/proc/self/environ").exists():
         pytest.skip("needs /proc")
@@ -675,3 +675,31 @@ def test_audio_reads_windows(decoder: Decoder, tmp_path: Path) -> None:
         assert isinstance(same, Audio)
         np.testing.assert_array_equal(audio.read(4000, 8000), audio.read()[4000:8000])
         assert audio.read(15_000, 99_000).size == 1000
+
+
+@pytest.mark.parametrize("rate", [24_000, 48_000])
+def test_other_sample_rates(decoder: Decoder, made_data: Choose, rate: int) -> None:
+    path = made_data(kind="utterance", language="en")[0].path
+    with decoder.decode(path) as plain, decoder.decode(path, sample_rate=rate) as audio:
+        assert (plain.sample_rate, audio.sample_rate) == (SAMPLE_RATE, rate)
+        assert audio.path.stat().st_size == 2 * audio.samples
+        assert audio.duration == pytest.approx(plain.duration, abs=0.001)
+        at = np.arange(SAMPLE_RATE, 2 * SAMPLE_RATE)  # the second second, at the times of its samples at 16 kHz
+        fine = np.interp(at / SAMPLE_RATE, np.arange(audio.samples) / rate, audio.read())
+        assert np.corrcoef(fine, plain.read()[at])[0, 1] > 0.99
+
+
+def test_a_limit_is_one_of_time_at_all_sample_rates(start: Callable[..., Decoder], tmp_path: Path) -> None:
+    decoder = start(DecodeLimits(2 * SAMPLE_RATE, 60))
+    fits, long = (make(tmp_path / str(seconds), "wav", seconds) for seconds in (2.0, 2.5))
+    for rate in (48_000, SAMPLE_RATE):
+        with decoder.decode(fits, sample_rate=rate) as audio:
+            assert audio.duration == 2
+        with pytest.raises(TooLarge, match="2 seconds"), decoder.decode(long, sample_rate=rate):
+            pass
+
+
+@pytest.mark.parametrize("rate", [0, 7_999, 48_001])
+def test_a_sample_rate_beyond_the_limits_is_a_fault_of_the_program(decoder: Decoder, tmp_path: Path, rate: int) -> None:
+    with pytest.raises(ValueError, match="8000 to 48000 Hz"):
+        decoder.decode(make(tmp_path / "upload", "wav", 0.1), sample_rate=rate)

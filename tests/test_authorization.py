@@ -338,7 +338,7 @@ def test_a_session_sees_nothing_of_another_account(world: World) -> None:
     names = world.names()
     with signed_in(world, "other") as client:
         for row, (statuses, _) in ROWS.items():
-            if row.startswith("GET ") and statuses in (OWN, OWNERS, JOBS):
+            if row.startswith("GET ") and statuses in (OWN, OWNERS, JOBS, DELIVERIES):
                 path = row.format(**names).removeprefix("GET ")
                 answer = client.get(path)
                 assert answer.status_code == statuses[CALLERS.index("other")], row

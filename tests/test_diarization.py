@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stt_lab.engines.protocols import Diarizer, Placement, silent
+from stt_lab.engines.protocols import Diarizer, EngineSpec
 from stt_lab.engines.pyannote import PyannoteDiarizer
 from stt_lab.errors import Cancelled, ModelMissing
 from stt_lab.metrics import der
 from stt_lab.settings import get_settings
-from stt_lab.types import Audio, Diarization, Event, Turn
+from stt_lab.types import Audio, Diarization, Event, Turn, silent
 
 pytestmark = pytest.mark.truth
 
 MODELS = get_settings().models_dir
-PLACE = Placement(
+PLACE = EngineSpec(
     MODELS / "segmentation-3.0", "segmentation-3.0", threads=2, extra=(("campplus", MODELS / "campplus"),)
 )
 Record = Callable[[bytes], Audio]
@@ -84,7 +84,7 @@ def check(found: Diarization, audio: Audio) -> None:
 
 
 def test_it_is_a_diarizer_and_building_one_reads_nothing() -> None:
-    lost = PyannoteDiarizer(Placement(Path("nowhere"), "segmentation-3.0"))
+    lost = PyannoteDiarizer(EngineSpec(Path("nowhere"), "segmentation-3.0"))
     assert isinstance(lost, Diarizer)
     with pytest.raises(ModelMissing, match="pull the model again"):
         lost.load()

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import unicodedata
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
 
 import docx
 import pypdfium2
@@ -300,30 +299,39 @@ def test_long_words_stay_on_the_page() -> None:
         assert max(rights) < page.get_width() - 40
 
 
-def test_a_failure_of_the_typesetter_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def typeset_by(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Have a program of these lines in the place of the typesetter."""
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **how: popen([sys.executable, "-c", code], **how))
+
+
+def test_a_failure_of_the_typesetter_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(pdf, "LIMIT", 0.01)
     with pytest.raises(SttError, match="as docx"):
         made(saying("Hello."), "pdf")
     monkeypatch.undo()
-    failed = subprocess.CompletedProcess([], -9, b"", b"/secret/path")
-    monkeypatch.setattr(pdf.subprocess, "run", lambda *_, **__: failed)
+    typeset_by(monkeypatch, "import sys; sys.exit('/secret/path')")
     with pytest.raises(SttError, match="as docx") as problem:
         made(saying("Hello."), "pdf")
     assert "secret" not in str(problem.value)
+    assert "ended with 1: /secret/path" in caplog.text
 
 
 def test_the_typesetter_sees_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STT_LAB_ADMIN_KEY", "stt_secret")
-    seen: dict[str, Any] = {}
-
-    def run(*_: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
-        seen.update(options["env"])
-        return subprocess.CompletedProcess([], 0, b"[]\n%PDF", b"")
-
-    monkeypatch.setattr(pdf.subprocess, "run", run)
-    assert made(saying("Hello."), "pdf") == b"%PDF"
+    typeset_by(
+        monkeypatch,
+        """
+import base64, json, os
+content = base64.b64encode(json.dumps(dict(os.environ)).encode()).decode()
+print(json.dumps({"warnings": [], "content": content}), flush=True)
+""",
+    )
+    seen = made(saying("Hello."), "pdf").decode()
     assert "PATH" in seen
-    assert "stt_secret" not in str(seen)
+    assert "stt_secret" not in seen
 
 
 # What documents show

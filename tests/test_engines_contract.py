@@ -15,11 +15,11 @@ import pytest
 
 from stt_lab.audio import DecodeLimits, Decoder
 from stt_lab.engines import pool
-from stt_lab.engines.hosts import InProcessHost, Task
-from stt_lab.engines.protocols import Diarizer, Placement, Report, Transcriber, silent
+from stt_lab.engines.hosts import EngineCall, InProcessHost
+from stt_lab.engines.protocols import Diarizer, EngineSpec, Transcriber
 from stt_lab.errors import Cancelled
 from stt_lab.settings import get_settings
-from stt_lab.types import SAMPLE_RATE, Audio, Diarization, Event, Recognition, Span
+from stt_lab.types import SAMPLE_RATE, Audio, Diarization, Event, Recognition, Report, Span, silent
 from stt_lab.weights import catalog
 
 pytestmark = pytest.mark.truth
@@ -59,16 +59,16 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     model, settings = catalog.get(request.param), get_settings()
     folder = catalog.locate(model, settings)
     assert folder is not None, f"fetch the weights first: stt-lab models pull {model.id}"
-    place = Placement(folder, model.id, threads=2, extra=catalog.extra(model, settings))
+    place = EngineSpec(folder, model.id, threads=2, extra=catalog.extra(model, settings))
     host = InProcessHost()
-    made = host.engine(Task(pool.ENGINES[model.engine], place, METHODS[model.task][0]), silent)
+    made = host.engine(EngineCall(pool.ENGINES[model.engine], place, METHODS[model.task][0]), silent)
     yield made
     host.close()
 
 
 @pytest.fixture(scope="module")
 def ask(engine: Any) -> Ask:
-    method, options = METHODS[catalog.get(engine.placement.model).task]
+    method, options = METHODS[catalog.get(engine.spec.model).task]
 
     def asked(audio: Audio, report: Report = silent) -> Result:
         result: Result = getattr(engine, method)(audio=audio, report=report, **options)
@@ -104,7 +104,7 @@ def timeless(result: Result) -> Result:
 
 
 def test_it_is_what_the_protocol_says(engine: Any) -> None:
-    if catalog.get(engine.placement.model).task == "transcribe":
+    if catalog.get(engine.spec.model).task == "transcribe":
         assert isinstance(engine, Transcriber)
         assert "en" in engine.languages
         assert engine.supports_words
@@ -113,8 +113,8 @@ def test_it_is_what_the_protocol_says(engine: Any) -> None:
 
 
 def test_a_constructor_reads_nothing(engine: Any, tmp_path: Path) -> None:
-    place = Placement(tmp_path / "nowhere", engine.placement.model)
-    assert type(engine)(place).placement is place
+    place = EngineSpec(tmp_path / "nowhere", engine.spec.model)
+    assert type(engine)(place).spec is place
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 0.05, 3.0])
@@ -165,7 +165,7 @@ def test_across_processes(usual: Usual) -> None:
 
 def test_provenance(usual: Usual, engine: Any) -> None:
     made = usual[0].provenance
-    assert (made.model, made.device) == (engine.placement.model, "cpu")
+    assert (made.model, made.device) == (engine.spec.model, "cpu")
     assert made.engine
     assert made.version
     assert made.elapsed > 0

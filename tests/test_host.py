@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,18 @@ import pytest
 from fake_engines import ENGINES, Echo
 from fakes import PATHS, pcm, started, until
 
-from stt_lab.engines import hosts as host_module
-from stt_lab.engines.hosts import InProcessHost, Task, WorkerHost, has_avx512, worker_environ
-from stt_lab.engines.protocols import Placement, Report, silent
+from stt_lab.engines.hosts import (
+    CANCEL_GRACE_S,
+    EngineCall,
+    InProcessHost,
+    WorkerHost,
+    environment,
+    process,
+    worker_environ,
+)
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import Cancelled, EngineCrashed, RateLimited, SttError, Unavailable
-from stt_lab.types import Audio, Event, Recognition
+from stt_lab.types import Audio, Event, Recognition, Report, silent
 
 
 @pytest.fixture
@@ -37,9 +46,10 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerHost]:
     host.close()
 
 
-def task(engine: str, audio: Audio, model: str = "m") -> Task:
-    place = Placement(audio.path.parent, model)
-    return Task(ENGINES[engine], place, "transcribe", {"audio": audio, "language": None})
+def task(engine: str, audio: Audio, model: str = "m", language: str | None = None, **more: Any) -> EngineCall:
+    spec = EngineSpec(audio.path.parent, model)
+    arguments = {"audio": audio, "language": language}
+    return EngineCall(ENGINES[engine], spec, "transcribe", arguments, interleaved=True, **more)
 
 
 def text(result: Any) -> str:
@@ -156,7 +166,7 @@ def test_cancel_keeps_a_worker_that_reacts(worker: WorkerHost, audio: Audio) -> 
     stop = Stop()
     with pytest.raises(Cancelled):
         worker.run(task("endless", audio), stop)
-    assert time.monotonic() - stop.at < host_module.CANCEL_GRACE_S
+    assert time.monotonic() - stop.at < CANCEL_GRACE_S
     pid = worker.pid
     assert pid is not None
     assert text(worker.run(task("echo", audio), silent)) == "word. word. word."  # and not what was cancelled
@@ -167,7 +177,7 @@ def test_cancel_kills_a_worker_that_does_not_react(worker: WorkerHost, audio: Au
     stop = Stop()
     with pytest.raises(Cancelled):
         worker.run(task("deaf", audio), stop)
-    assert time.monotonic() - stop.at < host_module.CANCEL_GRACE_S + 1
+    assert time.monotonic() - stop.at < CANCEL_GRACE_S + 1
     assert worker.pid is None
     assert text(worker.run(task("echo", audio), silent)) == "word. word. word."
 
@@ -237,15 +247,15 @@ import sys
 from pathlib import Path
 from fake_engines import ENGINES
 from fakes import pcm
-from stt_lab.engines.hosts import Task, WorkerHost, worker_environ
-from stt_lab.engines.protocols import Placement
+from stt_lab.engines.hosts import EngineCall, WorkerHost, worker_environ
+from stt_lab.engines.protocols import EngineSpec
 audio = pcm(Path(sys.argv[1]))
 host = WorkerHost(worker_environ("cpu", 1, "off"), 60)
 def report(event):
     if event.stage == "transcribing":
         print(host.pid, flush=True)
-place = Placement(Path("."), "m")
-host.run(Task(ENGINES[sys.argv[2]], place, "transcribe", {"audio": audio, "language": None}), report)
+place = EngineSpec(Path("."), "m")
+host.run(EngineCall(ENGINES[sys.argv[2]], place, "transcribe", {"audio": audio, "language": None}), report)
 """
 
 
@@ -307,14 +317,14 @@ def test_the_fast_profile_is_for_the_cpu(
     device: str, profile: str, tuned: bool, forced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CT2_FORCE_CPU_ISA", raising=False)
-    monkeypatch.setattr(host_module, "has_avx512", lambda: True)
+    monkeypatch.setattr(environment, "has_avx512", lambda: True)
     environ = worker_environ(device, 1, profile)
     assert ("GLIBC_TUNABLES" in environ, "CT2_FORCE_CPU_ISA" in environ) == (tuned, forced)
 
 
 def test_avx512_is_not_forced_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CT2_FORCE_CPU_ISA", raising=False)
-    monkeypatch.setattr(host_module, "has_avx512", lambda: False)
+    monkeypatch.setattr(environment, "has_avx512", lambda: False)
     environ = worker_environ("cpu", 1, "avx512")
     assert ("GLIBC_TUNABLES" in environ, "CT2_FORCE_CPU_ISA" in environ) == (True, False)
 
@@ -322,18 +332,150 @@ def test_avx512_is_not_forced_where_it_is_missing(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="needs /proc/cpuinfo, which is Linux's")
 def test_avx512_is_what_the_processor_says() -> None:
     flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")).split()
-    assert has_avx512() == all(f"avx512{part}" in flags for part in ("f", "cd", "bw", "dq", "vl"))
+    assert environment.has_avx512() == all(f"avx512{part}" in flags for part in ("f", "cd", "bw", "dq", "vl"))
 
 
 def test_half_a_message_is_a_crash(worker: WorkerHost, audio: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import sys; sys.stdout.buffer.write(b'\\x80\\x04\\x95\\xff'); sys.stdout.flush(); sys.stdin.read(1)"
 
-    def popen(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", code], **options)
-
-    monkeypatch.setattr(host_module, "subprocess", type("S", (), {"Popen": popen, "PIPE": subprocess.PIPE}))
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **how: popen([sys.executable, "-c", code], **how))
     with pytest.raises(EngineCrashed):
         worker.run(task("echo", audio), silent)
+
+
+# Several calls in one worker
+
+
+def windows(audio: Audio) -> list[str]:
+    """Whose windows the engine "steps" has worked on, in order."""
+    note = audio.path.with_name("windows")
+    return note.read_text("utf-8").split() if note.exists() else []
+
+
+class Watch:
+    """A report that knows how far a call is, and may be told to cancel it."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.enough = threading.Event()
+
+    def __call__(self, event: Event) -> None:
+        self.stages.append(event.stage)
+        if self.enough.is_set():
+            raise Cancelled("Enough.")
+
+
+class Calls:
+    """Calls in threads, by name: what became of them, and how far they are."""
+
+    def __init__(self, worker: WorkerHost, threads: ExitStack) -> None:
+        self._worker, self._threads = worker, threads
+        self.results: dict[str, str] = {}
+        self.raised: dict[str, list[BaseException]] = {}
+        self.watches: dict[str, Watch] = {}
+
+    def begin(self, name: str, call: EngineCall, stage: str) -> None:
+        """Begin a call and wait until it has reported a stage."""
+        watch = self.watches[name] = Watch()
+
+        def work() -> None:
+            self.results[name] = text(self._worker.run(call, watch))
+
+        self.raised[name] = self._threads.enter_context(started(work))
+        until(lambda: stage in watch.stages, 20)
+
+
+@pytest.fixture
+def calls(worker: WorkerHost) -> Iterator[Calls]:
+    with ExitStack() as threads:
+        made = Calls(worker, threads)
+        yield made
+        for watch in made.watches.values():
+            watch.enough.set()
+
+
+def test_urgent_calls_go_between_the_windows_of_another(calls: Calls, audio: Audio) -> None:
+    calls.begin("long", task("steps", audio, language="long"), "transcribing")
+    until(lambda: windows(audio) == ["long"])
+    for name in ("one", "two", "three"):
+        calls.begin(name, task("steps", audio, language=name, session=1.0), "queued")
+    audio.path.with_name("go").touch()
+    until(lambda: len(calls.results) == 4, 20)
+    found = windows(audio)
+    assert found[0] == "long"
+    assert found[-2:] == ["long", "long"]  # it paused until none was left
+    assert sorted(found[1:-2]) == sorted(["one", "two", "three"] * 3)
+    assert set(calls.results.values()) == {"word. word. word."}
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
+def test_two_urgent_calls_work_at_once(calls: Calls, audio: Audio) -> None:
+    calls.begin("long", task("endless", audio), "transcribing")
+    calls.begin("one", task("meeting", audio, session=1.0), "transcribing")
+    calls.begin("two", task("meeting", audio, session=2.0), "transcribing")
+    until(lambda: len(calls.results) == 2, 20)
+    assert calls.results == {"one": "met", "two": "met"}
+    calls.watches["long"].enough.set()
+
+
+def test_a_waiting_call_is_cancelled_at_once(calls: Calls, worker: WorkerHost, audio: Audio) -> None:
+    calls.begin("deaf", task("deaf", audio), "transcribing")
+    calls.begin("waits", task("echo", audio), "queued")
+    pid, began = worker.pid, time.monotonic()
+    calls.watches["waits"].enough.set()
+    until(lambda: calls.raised["waits"])
+    assert time.monotonic() - began < CANCEL_GRACE_S
+    assert isinstance(calls.raised["waits"][0], Cancelled)
+    assert worker.pid == pid
+    calls.watches["deaf"].enough.set()
+
+
+def test_to_cancel_a_deaf_call_does_not_fail_others(
+    calls: Calls, worker: WorkerHost, audio: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "ABANDONED_S", 0.3)
+    calls.begin("deaf", task("deaf", audio), "transcribing")
+    calls.begin("waits", task("echo", audio), "queued")
+    pid, began = worker.pid, time.monotonic()
+    calls.watches["deaf"].enough.set()
+    until(lambda: calls.raised["deaf"])
+    assert time.monotonic() - began < CANCEL_GRACE_S + 1
+    until(lambda: calls.results, 20)
+    assert calls.results == {"waits": "word. word. word."}
+    assert worker.pid != pid  # which was killed, for it would have worked for a minute
+
+
+def test_a_cancelled_call_ends_with_its_window(calls: Calls, worker: WorkerHost, audio: Audio) -> None:
+    calls.begin("one", task("steps", audio, language="one"), "transcribing")
+    calls.begin("two", task("steps", audio, language="two"), "queued")
+    pid = worker.pid
+    calls.watches["one"].enough.set()
+    until(lambda: calls.raised["one"])  # although its window has not ended
+    audio.path.with_name("go").touch()
+    until(lambda: calls.results, 20)
+    assert windows(audio) == ["one", "two", "two", "two"]
+    assert worker.pid == pid
+
+
+def test_a_crash_fails_the_call_that_worked_and_no_other(calls: Calls, audio: Audio) -> None:
+    calls.begin("long", task("steps", audio, language="long"), "transcribing")
+    calls.begin("bad", task("crash", audio, session=1.0), "queued")
+    audio.path.with_name("go").touch()
+    until(lambda: calls.results, 20)
+    assert isinstance(calls.raised["bad"][0], EngineCrashed)
+    assert calls.results == {"long": "word. word. word."}
+    assert windows(audio) == ["long"] * 4  # it began again, in another process
+
+
+def test_calls_that_are_not_interleaved_have_an_engine_for_themselves(calls: Calls, audio: Audio) -> None:
+    one, two = (replace(task("steps", audio, language=name), interleaved=False) for name in ("one", "two"))
+    calls.begin("one", one, "transcribing")
+    calls.begin("two", replace(two, session=1.0), "queued")
+    calls.begin("other", task("steps", audio, "of another model", "other", session=2.0), "queued")
+    audio.path.with_name("go").touch()
+    until(lambda: len(calls.results) == 3, 20)
+    assert windows(audio) == ["one", *["other"] * 3, "one", "one", *["two"] * 3]
 
 
 def test_two_threads_never_share_the_worker(worker: WorkerHost, audio: Audio) -> None:

@@ -25,7 +25,6 @@ from fakes import TESTS, fakes_fixture, pcm, tone, until
 
 from stt_lab.cli import lab as cli_lab
 from stt_lab.cli import main
-from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, Cancelled, Conflict, EngineCrashed, ModelMissing, SttError, Unavailable
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs import meter, predictions, runner, suite
@@ -36,7 +35,7 @@ from stt_lab.lab.runs.systems.protocol import SystemContext
 from stt_lab.lab.runs.systems.web import OpenAiService, SttService
 from stt_lab.lab.scoring import scores
 from stt_lab.settings import Settings
-from stt_lab.types import Event, Segment, Turn, Word
+from stt_lab.types import Event, Segment, Turn, Word, silent
 
 assert fakes_fixture
 slow = pytest.mark.slow

@@ -20,7 +20,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, Conflict, NotFound, SttError, TooLarge, Unavailable
 from stt_lab.lab.data import uploaded
 from stt_lab.lab.data.importers import ImportOptions
@@ -30,6 +29,7 @@ from stt_lab.lab.runs.choices import RunRequest
 from stt_lab.lab.runs.evaluations import Evaluation, Evaluations, EvaluationStatus
 from stt_lab.lab.runs.runner import RunProgress
 from stt_lab.settings import Settings
+from stt_lab.types import silent
 
 assert fakes_fixture
 LIMITS = UploadLimits(bytes=1_000_000, files=20)

@@ -19,10 +19,10 @@ from stt_lab.engines.chat_api import ChatApi
 from stt_lab.engines.conversation import checked_answer, prompt_pieces
 from stt_lab.engines.gguf import GgufModel
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import LanguageModel, Message, Placement, silent
+from stt_lab.engines.protocols import EngineSpec, LanguageModel, Message
 from stt_lab.errors import BadAnswer, BadInput, Cancelled, ModelMissing, Unavailable
 from stt_lab.settings import Settings, get_settings
-from stt_lab.types import Event
+from stt_lab.types import Event, silent
 from stt_lab.weights import catalog
 
 SMALL = "smollm2-135m"
@@ -63,7 +63,7 @@ def said(prompt: str) -> tuple[Message, ...]:
 def small() -> GgufModel:
     folder = catalog.locate(catalog.get(SMALL), get_settings())
     assert folder is not None, f"fetch the weights first: stt-lab models pull {SMALL}"
-    return GgufModel(Placement(folder, SMALL, threads=2))
+    return GgufModel(EngineSpec(folder, SMALL, threads=2))
 
 
 def elsewhere(url: str, **more: Any) -> ChatApi:
@@ -80,7 +80,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         made: Any = small()
     else:
         folder = tmp_path_factory.mktemp("weights")
-        made = CausalModel(Placement((tiny if request.param == "causal" else unpacked)(folder), "toy", threads=2))
+        made = CausalModel(EngineSpec((tiny if request.param == "causal" else unpacked)(folder), "toy", threads=2))
     yield made
     made.unload()
 
@@ -90,7 +90,7 @@ def unpacked(folder: Path) -> Path:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    place = small().placement.folder
+    place = small().spec.folder
     (name,) = [path.name for path in place.glob("*.gguf")]
     packed = AutoModelForCausalLM.from_pretrained(place, gguf_file=name, local_files_only=True, dtype=torch.float32)
     plain = {key: value for key, value in packed.config.to_dict().items() if key != "quantization_config"}
@@ -180,7 +180,7 @@ def test_pieces_keep_what_is_said_apart() -> None:
         ("[/][assistant]", True),
         ("[/][assistant]", True),
     ]
-    with pytest.raises(BadAnswer, match="no place for a message of the system"):
+    with pytest.raises(BadAnswer, match="ignores messages of the system"):
         prompt_pieces((Message("system", "a"),), lambda messages: "nothing")
 
 
@@ -210,13 +210,13 @@ def test_without_llama_cpp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     with pytest.raises(ModelMissing, match=r"pip install 'stt_lab\[llm\]'"):
-        GgufModel(Placement(tmp_path, SMALL)).load()
+        GgufModel(EngineSpec(tmp_path, SMALL)).load()
 
 
 def test_weights_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"nothing")
-    with pytest.raises(Unavailable, match="cannot be read"):
-        GgufModel(Placement(tmp_path, SMALL)).load()
+    with pytest.raises(Unavailable, match="cannot be loaded"):
+        GgufModel(EngineSpec(tmp_path, SMALL)).load()
 
 
 def test_nobody_else_talks_to_the_library() -> None:

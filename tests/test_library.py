@@ -327,7 +327,7 @@ def test_names_can_be_swapped_and_merged(library: Library, store: Store) -> None
 
 def test_an_unknown_speaker_is_told_who_is_known(library: Library, store: Store) -> None:
     number = store(spoken(["One.", "Two."], ["Speaker 1", "Speaker 2"]))
-    with pytest.raises(BadInput, match=r'"Bob" is not known: use one of Speaker 1, Speaker 2\.'):
+    with pytest.raises(BadInput, match=r'"Bob" was not found. Use one of Speaker 1, Speaker 2\.'):
         library.rename_speakers(OWNER, number, {"Speaker 1": "Ada", "Bob": "Eve"})
     assert library.get(OWNER, number).speakers == ("Speaker 1", "Speaker 2")
     with pytest.raises(BadInput, match="has no speakers"):
@@ -562,6 +562,12 @@ def test_every_part_of_a_text_finds_it(library: Library, store: Store, said: str
         assert (hit.position, hit.start) == (0, 0.0)
         assert search.OPEN in hit.snippet
     library.delete(OWNER, number)
+
+
+def test_what_is_searched_is_what_is_stored(library: Library, store: Store) -> None:
+    number = store(["no\0where"], title="-")  # no database takes a NUL
+    assert found(library, "nowhere") == [number]
+    assert found(library, "no") == []
 
 
 @given(st.text())

@@ -18,8 +18,8 @@ from toy_models import COMMIT, HUBBED, REPO, Toy, toy
 from stt_lab.engines.doctor import Finding, doctor
 from stt_lab.errors import BadInput, Unavailable
 from stt_lab.settings import Settings, get_settings
-from stt_lab.weights import catalog
-from stt_lab.weights.catalog import Gpu
+from stt_lab.weights import catalog, devices
+from stt_lab.weights.devices import Gpu
 from stt_lab.weights.pull import embedded, pull
 
 __all__ = ["toy"]  # a fixture
@@ -82,10 +82,10 @@ def test_import_and_lookup_are_light() -> None:
     heavy = ["torch", "ctranslate2", "faster_whisper", "pyannote", "pip", "httpx", "numpy", "huggingface_hub.hf_api"]
     code = f"""
 import sys
-from stt_lab.weights import catalog
+from stt_lab.weights import catalog, devices
 from stt_lab.settings import Settings
 settings = Settings()
-catalog.best("transcribe", settings), catalog.device(settings), catalog.gpu()
+catalog.best("transcribe", settings), devices.device(settings), devices.gpu()
 print([name for name in {heavy} if name in sys.modules])
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
@@ -155,15 +155,15 @@ class Driver:
 
 
 def test_gpu_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert catalog.first_gpu(Driver(1)) == Gpu("NVIDIA A100", 8188)
-    assert catalog.first_gpu(Driver(0)) is catalog.first_gpu(Driver(1, status=100)) is None
-    monkeypatch.setattr(catalog, "gpu", lambda: None)
-    assert catalog.device(Settings(device="auto")) == catalog.device(Settings(device="cpu")) == "cpu"
+    assert devices.first_gpu(Driver(1)) == Gpu("NVIDIA A100", 8188)
+    assert devices.first_gpu(Driver(0)) is devices.first_gpu(Driver(1, status=100)) is None
+    monkeypatch.setattr(devices, "gpu", lambda: None)
+    assert devices.device(Settings(device="auto")) == devices.device(Settings(device="cpu")) == "cpu"
     with pytest.raises(Unavailable, match="set auto or cpu"):
-        catalog.device(Settings(device="cuda"))
+        devices.device(Settings(device="cuda"))
     assert not finding(Settings(device="cuda"), "device").ok
-    monkeypatch.setattr(catalog, "gpu", lambda: Gpu("NVIDIA A100", 8188))
-    assert catalog.device(Settings(device="auto")) == catalog.device(Settings(device="cuda")) == "cuda"
+    monkeypatch.setattr(devices, "gpu", lambda: Gpu("NVIDIA A100", 8188))
+    assert devices.device(Settings(device="auto")) == devices.device(Settings(device="cuda")) == "cuda"
 
 
 # The doctor

@@ -206,7 +206,7 @@ def test_texts_are_escaped_and_sound_is_there(opened: results.Results) -> None:
 def test_what_is_not_there_is_a_sentence(
     opened: results.Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(BadInput, match="no system 'goood': choose from good, deaf"):
+    with pytest.raises(BadInput, match="no system 'goood'"):
         opened.pair("goood")
     with pytest.raises(BadInput, match="what error of word starts"):
         plots.by_system(opened, "word_starts")
@@ -246,9 +246,7 @@ def test_unknown_parameters_are_refused(run: Path, capsys: pytest.CaptureFixture
 
 @slow
 def test_a_failing_notebook_is_kept(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        Unavailable, match=r"06-compare-systems failed: This run has no system 'x'.* is kept as out.ipynb"
-    ):
+    with pytest.raises(Unavailable, match=r"06-compare-systems failed: This run has no system 'x'.* See out.ipynb"):
         notebooks.execute(notebooks.find("06"), {"run": str(run), "first": "x"}, tmp_path / "out.ipynb")
     kept = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     assert any(output.output_type == "error" for cell in kept.cells for output in cell.get("outputs", []))
@@ -269,7 +267,7 @@ def test_recordings_without_a_text_are_named_at_once(run: Path, tmp_path: Path) 
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "call.wav").write_bytes((run.parent.parent / "speech" / "r0.wav").read_bytes())
-    with pytest.raises(BadInput, match=r"what is said in call.wav: write it into call.txt, in the same folder"):
+    with pytest.raises(BadInput, match=r"Write the text of call.wav to call.txt, in the same folder"):
         own.load(str(mine), str(tmp_path))
     (mine / "call.txt").write_text("Hello.", "utf-8")
     assert own.load(str(mine), str(tmp_path / "out"), "de").items[0].language == "de"

@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stt_lab.engines import pii, pool
-from stt_lab.engines.hosts import InProcessHost, Task
+from stt_lab.engines.hosts import EngineCall, InProcessHost
 from stt_lab.engines.pii import patterns
 from stt_lab.engines.pii.casing import cased
 from stt_lab.engines.pii.hits import CHECKED, PiiHit, settle
 from stt_lab.engines.pii.numbers import MOST_DIGITS, cards, ibans, luhn, mod97, phones
 from stt_lab.engines.pii.people import given_names, spread
 from stt_lab.engines.pii.spoken import in_speech, written
-from stt_lab.engines.protocols import BY_FORM, PII, PiiFinder, Placement, silent
+from stt_lab.engines.protocols import BY_FORM, PII, EngineSpec, PiiFinder
 from stt_lab.errors import Cancelled, EngineCrashed, ModelMissing
 from stt_lab.settings import Settings, get_settings
-from stt_lab.types import Entity, Event
+from stt_lab.types import Entity, Event, silent
 from stt_lab.weights import catalog
 
 Find = Callable[[str], Any]
@@ -341,7 +341,7 @@ def finder() -> Iterator[Any]:
     folder = catalog.locate(model, settings)
     assert folder is not None, "fetch the weights first: stt-lab models pull presidio-en"
     host = InProcessHost()
-    yield host.engine(Task(pool.ENGINES[model.engine], Placement(folder, model.id, threads=2), ""), silent)
+    yield host.engine(EngineCall(pool.ENGINES[model.engine], EngineSpec(folder, model.id, threads=2), ""), silent)
     host.close()
 
 
@@ -469,7 +469,7 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFi
     folder = catalog.locate(model, get_settings())
     assert folder is not None
     host = InProcessHost()
-    engine = host.engine(Task(pool.ENGINES[model.engine], Placement(folder, model.id), ""), silent)
+    engine = host.engine(EngineCall(pool.ENGINES[model.engine], EngineSpec(folder, model.id), ""), silent)
     assert len(find(engine, TEXT)) == len(KINDS) + 2
     host.close()
     assert "Mirel" not in caplog.text

@@ -15,11 +15,10 @@ from fake_engines import Echo, Gated
 from fakes import fakes_fixture, pcm, started, until  # noqa: F401
 
 from stt_lab.engines.pool import Pool, Slot
-from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, Busy, Cancelled, EngineCrashed, ModelMissing, Unavailable
 from stt_lab.settings import Settings
-from stt_lab.types import Event
-from stt_lab.weights import catalog
+from stt_lab.types import Event, silent
+from stt_lab.weights import catalog, devices
 
 Make = Callable[..., Pool]
 
@@ -183,7 +182,7 @@ def test_no_model_at_all(make: Make, tmp_path: Path) -> None:
 
 
 def test_cuda_that_is_not_there_is_said_at_the_start(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "gpu", lambda: None)
+    monkeypatch.setattr(devices, "gpu", lambda: None)
     with pytest.raises(Unavailable, match="STT_LAB_DEVICE"):
         make(device="cuda")
     assert make(device="auto").device == "cpu"

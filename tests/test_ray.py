@@ -21,18 +21,18 @@ from nodes import Nodes
 import stt_lab.operations  # noqa: F401  declares them
 from stt_lab.caller import ADMINISTRATOR, ADMINISTRATOR_ID
 from stt_lab.engines import pool
-from stt_lab.engines.hosts import CANCEL_GRACE_S, Host, InProcessHost, Task, WorkerHost, worker_environ
+from stt_lab.engines.hosts import CANCEL_GRACE_S, EngineCall, Host, InProcessHost, WorkerHost, worker_environ
 from stt_lab.engines.hosts import ray as ray_host
 from stt_lab.engines.hosts.ray import RayHost
 from stt_lab.engines.hosts.ray_driver import CHUNK, find_devices
-from stt_lab.engines.protocols import Placement, silent
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import BadInput, Cancelled, EngineCrashed, ModelMissing, SttError, Unavailable
 from stt_lab.jobs import JobQueue
 from stt_lab.registry import OPERATIONS, Context, call
 from stt_lab.runtime import Runtime, local_runtime
 from stt_lab.settings import Settings, get_settings
 from stt_lab.store import queue
-from stt_lab.types import SAMPLE_BYTES, Audio, Event, JobInfo
+from stt_lab.types import SAMPLE_BYTES, Audio, Event, JobInfo, silent
 from stt_lab.weights import catalog
 
 slow = pytest.mark.slow
@@ -107,9 +107,9 @@ def audio(tmp_path: Path) -> Audio:
     return pcm(tmp_path / "a.pcm", 3.0)
 
 
-def task(engine: str, audio: Audio, model: str = "base") -> Task:
-    return Task(
-        PLACES[engine], Placement(Path("of the server"), model), "transcribe", {"audio": audio, "language": None}
+def task(engine: str, audio: Audio, model: str = "base") -> EngineCall:
+    return EngineCall(
+        PLACES[engine], EngineSpec(Path("of the server"), model), "transcribe", {"audio": audio, "language": None}
     )
 
 
@@ -253,8 +253,8 @@ def test_real_engines_say_the_same_as_on_this_machine(nodes: Nodes, made_data: C
     with ExitStack() as ends:
         sound = made_data(kind="utterance", language="en")[0].path
         audio = ends.enter_context(local_runtime().decoder.decode(sound))
-        work = Task(
-            pool.ENGINES["faster-whisper"], Placement(folder, "base"), "transcribe", {"audio": audio, "language": None}
+        work = EngineCall(
+            pool.ENGINES["faster-whisper"], EngineSpec(folder, "base"), "transcribe", {"audio": audio, "language": None}
         )
         worker = WorkerHost(worker_environ("cpu", 1, settings.cpu_profile), idle_s=60)
         hosts: list[Host] = [InProcessHost(), worker, RayHost(far)]

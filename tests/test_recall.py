@@ -246,7 +246,7 @@ def test_search_by_meaning_falls_back_to_words(
 ) -> None:
     number = store(["He baked a cake.", "They sail ships."])
     page = by_meaning(library, tools, OWNER, "Who sails?")
-    assert page.warnings == ("1 of 1 transcripts were searched by words only: their index is still being made.",)
+    assert page.warnings == ("1 of 1 transcripts were searched by words only. Their index is not ready yet.",)
     assert [(hit.id, hit.position, hit.snippet) for hit, _ in page.results] == [(number, 1, "They ⟦sail⟧ ships.")]
     pool.here = False
     page = by_meaning(library, tools, OWNER, "Who sails?")

@@ -21,7 +21,7 @@ from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
 from stt_lab.client import Client
 from stt_lab.engines.pii.hits import PiiHit, settle
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import PII, silent
+from stt_lab.engines.protocols import PII
 from stt_lab.errors import Cancelled, Unavailable
 from stt_lab.privacy.mask import FADE, PADDING, padded, replaced, write
 from stt_lab.privacy.redaction import (
@@ -35,7 +35,7 @@ from stt_lab.privacy.redaction import (
     written,
 )
 from stt_lab.privacy.relisten import ROUNDS, Relistener, RemovedValue, returns
-from stt_lab.types import SAMPLE_RATE, Audio, Entity, Event, Segment, Span, Suppressed, Transcript, Turn, Word
+from stt_lab.types import SAMPLE_RATE, Audio, Entity, Event, Segment, Span, Suppressed, Transcript, Turn, Word, silent
 from stt_lab.weights import catalog
 from stt_lab.writing.tools import Tools
 
@@ -355,7 +355,7 @@ def test_a_recording_that_is_not_kept(tmp_path: Path) -> None:
     [
         ({"format": "mp3"}, "format"),
         ({"mode": "erase"}, "mode"),
-        ({"types": ["NAME"]}, "choose from PERSON"),
+        ({"types": ["NAME"]}, "use PERSON"),
         ({"types": [None]}, "types"),
         ({"sound": "bark"}, "sound"),
         ({"extra": 1}, "no parameter 'extra'"),

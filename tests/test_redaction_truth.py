@@ -12,14 +12,13 @@ from conftest import Choose
 import stt_lab.operations  # noqa: F401  declares the operations
 from stt_lab.caller import ADMINISTRATOR_ID, LOCAL
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import silent
 from stt_lab.errors import ModelMissing
 from stt_lab.privacy.redaction import find_in_transcript, redact, redact_stored
 from stt_lab.registry import OPERATIONS, Context, call
 from stt_lab.runtime import Runtime
 from stt_lab.settings import Settings
 from stt_lab.text import normalise
-from stt_lab.types import Segment, Transcript, Word
+from stt_lab.types import Segment, Transcript, Word, silent
 from stt_lab.writing.tools import Tools
 
 pytestmark = pytest.mark.truth

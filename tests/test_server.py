@@ -17,11 +17,11 @@ import pytest
 from fakes import environ, files, pcm, program, tone, until
 from serving import Server, gone, serving
 
-from stt_lab.engines.protocols import silent
 from stt_lab.errors import Busy, Unavailable
 from stt_lab.scratch import prepare
 from stt_lab.server import _welcome, compose, create_app
 from stt_lab.settings import Settings, get_settings
+from stt_lab.types import silent
 from stt_lab.weights import catalog
 
 MINE = {"Authorization": "Bearer my-very-own-key"}

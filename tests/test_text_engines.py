@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from stt_lab.engines import minilm, pool
-from stt_lab.engines.hosts import InProcessHost, Task
-from stt_lab.engines.protocols import Embedder, Parser, Placement, Report, silent
+from stt_lab.engines.hosts import EngineCall, InProcessHost
+from stt_lab.engines.protocols import Embedder, EngineSpec, Parser
 from stt_lab.errors import BadInput, Cancelled, TooLarge
 from stt_lab.operations import embed
 from stt_lab.operations.text import MAX_CHARACTERS, MAX_TEXTS
 from stt_lab.settings import Settings, get_settings
-from stt_lab.types import Event, Parsed
+from stt_lab.types import Event, Parsed, Report, silent
 from stt_lab.weights import catalog
 from stt_lab.writing.tools import Tools
 
@@ -43,7 +43,9 @@ def made(model_id: str) -> tuple[InProcessHost, Any]:
     folder = catalog.locate(model, settings)
     assert folder is not None, f"fetch the weights first: stt-lab models pull {model_id}"
     host = InProcessHost()
-    return host, host.engine(Task(pool.ENGINES[model.engine], Placement(folder, model_id, threads=2), ""), silent)
+    return host, host.engine(
+        EngineCall(pool.ENGINES[model.engine], EngineSpec(folder, model_id, threads=2), ""), silent
+    )
 
 
 @pytest.fixture(scope="module", params=[EXACT, FAST])
@@ -121,7 +123,7 @@ def test_vectors_are_those_of_sentence_transformers(embedder: Any, tmp_path: Pat
     texts = [*TEXTS, TEXT * 20, *(f"{word} {TEXT[:n]}" for n, word in enumerate(TEXT.split()))]
     theirs = reference.encode(texts)
     cosine = (embedder.embed(tuple(texts), silent) * theirs).sum(axis=1)
-    assert cosine.min() > (0.9999 if embedder.placement.model == EXACT else 0.99)
+    assert cosine.min() > (0.9999 if embedder.spec.model == EXACT else 0.99)
 
 
 # Grammar

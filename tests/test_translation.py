@@ -12,7 +12,6 @@ from toy_server import KEY, Served, Toy, serve, settings_for, wav
 
 from stt_lab.client import Client
 from stt_lab.engines import pool
-from stt_lab.engines.protocols import silent
 from stt_lab.errors import BadInput, ModelMissing, Unavailable
 from stt_lab.operations import translate as operation
 from stt_lab.operations.text import MAX_CHARACTERS
@@ -21,7 +20,7 @@ from stt_lab.translation import MOST_WARNINGS, translate
 from stt_lab.translation.checks import LONG, NO_ADDRESS, NO_NUMBER, NOTHING, REPEATS, SHORT, faults, repaired
 from stt_lab.translation.cutting import pieces, smaller, weight
 from stt_lab.translation.languages import language, languages
-from stt_lab.types import Event
+from stt_lab.types import Event, silent
 from stt_lab.weights import catalog
 from stt_lab.writing.tools import SENTENCES, Tools
 

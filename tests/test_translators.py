@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from stt_lab.engines import madlad, pool
-from stt_lab.engines.hosts import InProcessHost, Task
-from stt_lab.engines.protocols import Placement, Translator, silent
+from stt_lab.engines.hosts import EngineCall, InProcessHost
+from stt_lab.engines.protocols import EngineSpec, Translator
 from stt_lab.errors import BadInput, Cancelled
 from stt_lab.operations import translate
 from stt_lab.settings import get_settings
 from stt_lab.translation import translate as translated
 from stt_lab.translation.languages import languages
-from stt_lab.types import Event
+from stt_lab.types import Event, silent
 from stt_lab.weights import catalog
 
 pytestmark = pytest.mark.truth
@@ -52,7 +52,7 @@ class Made:
 def loaded(model_id: str, folder: Path) -> tuple[InProcessHost, Any]:
     host = InProcessHost()
     place = pool.ENGINES[catalog.get(model_id).engine]
-    return host, host.engine(Task(place, Placement(folder, model_id, threads=2), ""), silent)
+    return host, host.engine(EngineCall(place, EngineSpec(folder, model_id, threads=2), ""), silent)
 
 
 @pytest.fixture(scope="module")

@@ -283,7 +283,7 @@ def test_silence_is_said_in_words() -> None:
     made = html.result(transcript(segments=(), speakers=(), turns=(), language=None), html.Recording("a.wav", "x"), 1.0)
     assert "contains no speech" in made
     assert "data-save" not in made
-    assert "left out" in made  # what was suppressed is told all the same
+    assert "removed as unlikely" in made  # what was suppressed is told all the same
 
 
 def test_an_empty_recording_has_no_timeline() -> None:

@@ -299,9 +299,9 @@ def test_only_the_administrator_pulls(served: Served, client: httpx.Client, monk
     pulled: list[str] = []
     monkeypatch.setattr("stt_lab.ui.transcribe.pull", lambda model, settings, report: pulled.append(model))
     index = button(client, "Download")
-    assert "sign in first" in join(client, index, ["base"])
+    assert "Sign in as the administrator" in join(client, index, ["base"])
     assert "not valid here" in join(client, index, ["base"], authorization="Bearer wrong")
-    assert "sign in first" in join(client, index, ["base"], cookie="stt_lab_session=wrong")
+    assert "Sign in as the administrator" in join(client, index, ["base"], cookie="stt_lab_session=wrong")
     assert pulled == []
     assert "is installed" in join(client, index, ["base"], authorization=f"Bearer {KEY}")
     assert pulled == ["base"]
@@ -321,7 +321,7 @@ def test_a_page_of_another_site_cannot_use_a_session(served: Served, client: htt
         assert [answer.status_code for answer in answers] == [403] * len(answers)
         assert all("another site" in answer.json()["error"] for answer in answers)
     assert served.uploads == before
-    index = button(client, "Pull")
+    index = button(client, "Download")
     assert "another site" in join(client, index, ["none"], **session, origin="https://evil.example")
     assert "none&#x27;" in join(client, index, ["none"], **session, origin=served.url)
     key = {"authorization": f"Bearer {KEY}", "origin": "https://evil.example"}

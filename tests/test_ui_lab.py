@@ -279,7 +279,7 @@ def test_an_upload_becomes_a_dataset(served: Served, client: httpx.Client, handl
     told = handlers.call(client, "take", [given], "From a <b>", "")
     assert "is not a valid name for the dataset" in told
     told = handlers.call(client, "take", [given], "Talks", "en")
-    assert "Talks: 1 recordings were added" in told
+    assert "Added Talks with 1 recording" in told
     assert "English" in told
     assert not Path(given["path"]).exists()
     again = file_data(upload(client, path.read_bytes(), "talks.zip")) | {"orig_name": "talks.zip"}

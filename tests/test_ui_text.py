@@ -65,7 +65,7 @@ def buttons(made: str) -> list[dict[str, str]]:
 
 def test_a_citation_of_a_transcript_leads_to_its_words() -> None:
     source = stored("Good morning to all.", "We begin now. Ana takes notes.")
-    text = source.script.text
+    text = source.content.text
     start = text.index("Ana takes")
     made = source.cite(TextSpan(start, start + 9))
     assert (made.said, made.seconds, made.speaker) == ("Ana takes", 7.0, "Ada")
@@ -82,7 +82,7 @@ def test_a_citation_of_a_transcript_leads_to_its_words() -> None:
 
 def test_every_word_has_its_own_second() -> None:
     source = stored("One two, three!", "Four: five six.")
-    text = source.script.text
+    text = source.content.text
     offsets = [match.start() for match in re.finditer(r"\S+", text)]
     assert [source.seconds(at) for at in offsets] == [0, 1, 2, 3, 4, 5]
     assert [source.seconds(at + 2) for at in offsets] == [0, 1, 2, 3, 4, 5]
@@ -96,7 +96,7 @@ def test_a_segment_without_words_has_times_by_its_length() -> None:
 
 def test_places_are_counted_as_browsers_count() -> None:
     source = TextSource.pasted("a 🙂 b\r\n🙂🙂 the end")
-    text = source.script.text
+    text = source.content.text
     assert text == "a 🙂 b\n🙂🙂 the end"
     place = source.cite(TextSpan(text.index("the"), len(text))).places[0]
     units = text.encode("utf-16-le")
@@ -195,7 +195,7 @@ def test_documents_have_no_links_pictures_or_scripts(markdown: str) -> None:
 
 
 def summary(source: TextSource, text: str) -> Summary:
-    span = TextSpan(0, min(4, len(source.script.text)))
+    span = TextSpan(0, min(4, len(source.content.text)))
     return Summary(text, "brief", NASTY, (Statement(text, (span,), (0,)),), (NASTY,))
 
 
@@ -281,7 +281,7 @@ def test_a_conversation_has_the_last_question_first() -> None:
 
 def translation(source: TextSource, *said: tuple[str, str], between: str = " ") -> str:
     """Of the source's sentences, each with its translation."""
-    text, statements = source.script.text, []
+    text, statements = source.content.text, []
     for sentence, written in said:
         start = text.index(sentence)
         statements.append(Statement(written, (TextSpan(start, start + len(sentence)),)))
@@ -433,8 +433,8 @@ def test_a_list_has_the_visitors_own_transcripts(client: httpx.Client, keys: dic
     assert "sign in" in join(client, offer, ["", None])
     assert "scope" in join(client, offer, ["", None], **keys["speech"])
     assert "the closest matches" in join(client, offer, ["unheard", None], **keys["ada"])
-    assert "No transcript speaks of this" in join(client, offer, [MARK, None], **keys["bob"])
-    assert "transcribe a recording first" in join(client, offer, ["", None], **keys["bob"])
+    assert "No transcript was found" in join(client, offer, [MARK, None], **keys["bob"])
+    assert "Transcribe a recording first" in join(client, offer, ["", None], **keys["bob"])
 
 
 def test_a_transcript_is_opened_by_its_owner(client: httpx.Client, keys: dict[str, Any], transcript: str) -> None:
@@ -529,7 +529,7 @@ def test_what_cannot_be_done_is_said(
     assert "stt-made" not in told
 
 
-def test_lists_have_what_is_here_now(client: httpx.Client, served: Served) -> None:
+def test_lists_have_what_is_here_now(client: httpx.Client, served: Served, keys: dict[str, Any]) -> None:
     assert served.settings.templates_dir
     served.settings.templates_dir.mkdir()
     (served.settings.templates_dir / "minutes_of_ours.toml").touch()
@@ -540,7 +540,7 @@ def test_lists_have_what_is_here_now(client: httpx.Client, served: Served) -> No
     try:
         for name in model.files:
             (weights / name.replace("*", "json")).touch()
-        told = join(client, handler(client, "renew"), [])
+        told = join(client, handler(client, "renew"), [], **keys["ada"])
     finally:
         shutil.rmtree(weights)
     assert model.name in told

@@ -12,11 +12,11 @@ import pytest
 
 from stt_lab.audio import DecodeLimits, Decoder
 from stt_lab.engines import regions, whisper
-from stt_lab.engines.protocols import Placement, silent
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.engines.regions import Region, Speech, find_speech
 from stt_lab.engines.whisper import WhisperTranscriber
 from stt_lab.settings import get_settings
-from stt_lab.types import SAMPLE_RATE, Audio
+from stt_lab.types import SAMPLE_RATE, Audio, silent
 
 S = SAMPLE_RATE
 
@@ -143,7 +143,7 @@ def conversation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audio]:
 
 @pytest.fixture(scope="module")
 def base() -> WhisperTranscriber:
-    engine = WhisperTranscriber(Placement(get_settings().models_dir / "base", "base", threads=2))
+    engine = WhisperTranscriber(EngineSpec(get_settings().models_dir / "base", "base", threads=2))
     engine.load()
     return engine
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import Report, silent
 from stt_lab.settings import Settings
+from stt_lab.types import Report, silent
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.writer import Writer, writer
 

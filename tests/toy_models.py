@@ -31,6 +31,7 @@ def digest(data: bytes) -> str:
 
 
 ROW = """task = "transcribe"
+lane = "speech"
 engine = "faster-whisper"
 name = "Toy"
 languages = 1

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from stt_lab.accounts.accounts import Tier
 from stt_lab.engines import pool
-from stt_lab.engines.protocols import Goal, Placement, Report
+from stt_lab.engines.protocols import EngineSpec, Goal
 from stt_lab.installation import Installation
 from stt_lab.server import OPTIONS, compose, create_app
 from stt_lab.settings import Settings
@@ -31,6 +31,7 @@ from stt_lab.types import (
     Parsed,
     Provenance,
     Recognition,
+    Report,
     Segment,
     Suppressed,
     Turn,
@@ -45,15 +46,15 @@ KEY = "toy-key-of-the-administrator"
 class Toy:
     """What toy engines share: how long they work, and how often they were stopped."""
 
-    placement: Placement
+    spec: EngineSpec
     seconds: ClassVar[float] = 0.0
     stopped: ClassVar[int] = 0
     lines: ClassVar[tuple[str, ...]] = ("Good morning.", "Hello there, friend.")
     languages = ("en",)
     supports_words = True
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
 
     def load(self) -> None: ...
 
@@ -70,7 +71,7 @@ class Toy:
             raise
 
     def made(self, name: str) -> Provenance:
-        return Provenance(name, self.placement.model, "cpu", "1", elapsed=0.1)
+        return Provenance(name, self.spec.model, "cpu", "1", elapsed=0.1)
 
 
 class ToyTranscriber(Toy):

@@ -49,8 +49,8 @@ class Access:
         """Identify the caller of an HTTP request, of a WebSocket, or of a request of the page.
 
         The first of these decides: the header `Authorization: Bearer KEY`; `?token=KEY` of a WebSocket, whose headers a
-        browser cannot set; the page's session. Nothing of them, or a session that has ended, is anonymous. Raises
-        Unauthorized for a wrong key, and Forbidden when a page of another site uses the session.
+        browser cannot set; the page's session. Without any of them, or after the session has ended, the caller is
+        anonymous. Raises Unauthorized for a wrong key, and Forbidden when a page of another site uses the session.
         """
         authorization = connection.headers.get("authorization")
         if authorization:
@@ -69,24 +69,24 @@ class Access:
     # The page's sessions
 
     def begin_session(self, caller: Caller) -> str:
-        """Begin a session of a caller who has shown a key; returns its id, the value of the cookie."""
+        """Begin a session of a caller who has shown a key; return its id, the value of the cookie."""
         session_id = secrets.token_urlsafe(SESSION_BYTES)
         self.accounts.begin_session(self._session_digest(session_id), caller.account_id, caller.key_id)
         return session_id
 
     def end_session(self, connection: HTTPConnection) -> None:
-        """End the session that a request carries, in the store too."""
+        """End the session that a request carries: no copy of its cookie is valid any more."""
         if cookie := connection.cookies.get(COOKIE):
             self.accounts.end_session(self._session_digest(cookie))
 
     def check_origin(self, connection: HTTPConnection) -> None:
-        """Raise Forbidden when a page of another site uses the session. Whoever sends a key does not use it."""
+        """Raise Forbidden when a page of another site uses the session. A request with a key does not use it."""
         uses_session = connection.cookies.get(COOKIE) and not connection.headers.get("authorization")
         if uses_session and self.is_foreign(connection):
             raise Forbidden(FOREIGN)
 
     def is_foreign(self, connection: HTTPConnection) -> bool:
-        """Whether a browser sent this from a page of another site."""
+        """Say whether a browser sent this from a page of another site."""
         hosts = [connection.headers.get("host", "")]
         if self._behind_proxy(connection):
             hosts += ",".join(connection.headers.getlist("x-forwarded-host")).split(",")
@@ -105,7 +105,7 @@ class Access:
         return ADMINISTRATOR if key is None else _caller(account, key)
 
     def _session_digest(self, session_id: str) -> str:
-        """What the store has of a session's id. Another administrator's key makes another: it ends all sessions."""
+        """Digest a session's id for the store. A new administrator's key makes other digests and ends all sessions."""
         return self._derive(f"session {session_id}")
 
     @property

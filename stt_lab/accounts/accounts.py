@@ -168,7 +168,7 @@ class Accounts(Credits):
     # -- sessions of the page
 
     def begin_session(self, digest: str, account_id: int, key_id: int | None) -> None:
-        """Keep a new session; one without a key is the administrator's. Old sessions are removed on this occasion."""
+        """Store a new session and remove old ones. A session without a key is the administrator's."""
         now = self._clock()
         row = rows.SessionRow(
             digest=digest, account_id=account_id, key_id=key_id, created=now, used=now, expires=now + SESSION_AGE
@@ -181,7 +181,7 @@ class Accounts(Credits):
             sessions.keep_newest(session, account_id, MOST_SESSIONS)
 
     def find_session(self, digest: str) -> tuple[Account, Key | None] | None:
-        """Find whose session this is; None when it has ended, or its key or its account was switched off."""
+        """Find the account and the key of a session; None when the session, its key or its account is not valid."""
         now = self._clock()
         with self._database.read() as session:
             found = sessions.find(session, digest, now, now - SESSION_UNUSED)

@@ -2,9 +2,10 @@
 
     python -m stt_lab.audio.decoder MAX_SAMPLES MEMORY_MB
 
-Requests are JSON lines on stdin, {"source": path, "target": path}. Answers are JSON lines on stdout: {"fraction": 0.5}
-once or more, then {"done": {...}} or {"error": sentence, "code": code}. The program ends with its stdin,
-also in the middle of a file. It imports PyAV and nothing else that is heavy, so that it starts in a tenth of a second.
+MAX_SAMPLES are at 16 kHz. Requests are JSON lines on stdin, {"source": path, "target": path, "rate": hertz}. Answers
+are JSON lines on stdout: {"fraction": 0.5} once or more, then {"done": {...}} or {"error": sentence, "code": code}. The
+program ends with its stdin, also in the middle of a file. It imports PyAV and nothing else that is heavy, so that it
+starts in a tenth of a second.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import itertools
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -34,6 +34,7 @@ ACCEPTED = "MP3, WAV, FLAC, OGG, M4A, AAC, OPUS, WMA, MP4, WebM, MKV, AVI, MOV, 
 DEMUXERS = "aac,asf,avi,flac,matroska,mov,mp3,mpeg,mpegts,ogg,w64,wav"  # no playlists, nothing that names other files
 NO_PROTOCOL = "none"  # the file is opened here, so a demuxer has no reason to open anything
 BLOCK = 500_000  # source samples that are resampled at once
+HIGHEST_RATE = 48_000  # Hz
 BLOCK_SECONDS = 60  # a block's limit at low source rates, which the resampler blows up most
 REPORT_EVERY = 0.25  # seconds
 DEAD_END = 100  # unreadable packets in a row after which reading stops
@@ -42,7 +43,7 @@ ENDLESS = 0x7FFF_0000  # from here on a size in a RIFF header means that its wri
 SLACK_SECONDS, SLACK_SHARE = 0.25, 0.01  # a header may promise that much more than there is: codec padding, rounding
 
 Frame: TypeAlias = "av.AudioFrame"
-Pending: TypeAlias = "queue.SimpleQueue[dict[str, str]]"
+Pending: TypeAlias = "queue.SimpleQueue[dict[str, Any]]"
 
 
 @dataclass
@@ -52,13 +53,17 @@ class Tally:
     skipped: int = 0  # packets that could not be read or decoded
     start: int = 0  # byte at which the first packet lies
     position: int = 0  # byte that reading has reached
-    written: int = 0  # samples at 16 kHz
+    rate: int = SAMPLE_RATE  # Hz, of what is written
+    written: int = 0  # samples at that rate
+
+    @property
+    def seconds(self) -> float:
+        return self.written / self.rate
 
 
 def main() -> None:
     """Answer requests until stdin ends."""
     max_samples, memory_mb = int(sys.argv[1]), int(sys.argv[2])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _limit(max_samples, memory_mb)
     gc.freeze()  # the collections after each file then look at that file's objects only
     pending: Pending = queue.SimpleQueue()
@@ -68,7 +73,8 @@ def main() -> None:
         request = pending.get()
         target[:] = [request["target"]]
         _say({"fraction": 0.0})  # whatever happens from here on is the file's doing
-        _say(_answer(request["source"], request["target"], max_samples))
+        _limit_file(max_samples, request["rate"])
+        _say(_answer(request["source"], request["target"], max_samples, request["rate"]))
         target.clear()
         gc.collect()  # resamplers hang in reference cycles
 
@@ -81,13 +87,26 @@ def _limit(max_samples: int, memory_mb: int) -> None:
         return
     limits = {
         resource.RLIMIT_AS: memory_mb * 1024 * 1024,
-        resource.RLIMIT_FSIZE: (max_samples + SAMPLE_RATE * BLOCK_SECONDS) * SAMPLE_BYTES,
+        resource.RLIMIT_FSIZE: _bytes(max_samples, HIGHEST_RATE),
         resource.RLIMIT_NOFILE: OPEN_FILES,
         resource.RLIMIT_CORE: 0,
     }
     for kind, value in limits.items():
         with contextlib.suppress(ValueError, OSError):  # macOS knows RLIMIT_AS and refuses it
             resource.setrlimit(kind, (value, value))
+
+
+def _limit_file(max_samples: int, rate: int) -> None:
+    """Limit the size of the next file to what its sample rate needs."""
+    with contextlib.suppress(ImportError, ValueError, OSError):  # as in _limit
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_bytes(max_samples, rate), _bytes(max_samples, HIGHEST_RATE)))
+
+
+def _bytes(max_samples: int, rate: int) -> int:
+    """The largest file at a sample rate: one block more than is allowed."""
+    return (max_samples + SAMPLE_RATE * BLOCK_SECONDS) * SAMPLE_BYTES * rate // SAMPLE_RATE
 
 
 def _listen(pending: Pending, target: list[str]) -> None:
@@ -104,9 +123,9 @@ def _say(message: dict[str, Any]) -> None:
     print(json.dumps(message), flush=True)
 
 
-def _answer(source: str, target: str, max_samples: int) -> dict[str, Any]:
+def _answer(source: str, target: str, max_samples: int, rate: int) -> dict[str, Any]:
     try:
-        return {"done": decode(source, target, max_samples)}
+        return {"done": decode(source, target, max_samples, rate)}
     except SttError as problem:
         return problem.as_dict()
     except MemoryError:
@@ -118,13 +137,13 @@ def _answer(source: str, target: str, max_samples: int) -> dict[str, Any]:
     return UnsupportedMedia(error).as_dict()
 
 
-def decode(source: str, target: str, max_samples: int) -> dict[str, Any]:
-    """Write the first sound track of `source` to the new file `target` as raw 16-bit mono PCM at 16 kHz.
+def decode(source: str, target: str, max_samples: int, rate: int = SAMPLE_RATE) -> dict[str, Any]:
+    """Write the first sound track of `source` to the new file `target` as raw 16-bit mono PCM at `rate` Hz.
 
-    Returns the fields of `stt_lab.types.Audio` but the path. Raises UnsupportedMedia for what is not media, has no
-    sound track or holds no sound, and TooLarge beyond `max_samples`.
+    `max_samples` are at 16 kHz. Returns the fields of `stt_lab.types.Audio` but path and rate. Raises UnsupportedMedia
+    for what is not media, has no sound track or holds no sound, and TooLarge beyond `max_samples`.
     """
-    tally = Tally()
+    tally = Tally(rate=rate)
     with _open(source) as file, _demux(file) as container, open(target, "xb") as out:
         stream = _sound(container)
         due = time.monotonic() + REPORT_EVERY
@@ -216,13 +235,14 @@ def _packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
 
 
 def _resampled(frames: Iterable[Frame], tally: Tally, max_samples: int) -> Iterator[memoryview]:
-    """Raw PCM at 16 kHz. Where rate, channels or sample format change, a new resampler begins."""
+    """Raw PCM at the tally's rate. Where rate, channels or sample format change, a new resampler begins."""
+    most = max_samples * tally.rate // SAMPLE_RATE
     for (rate, layout, kind), run in itertools.groupby(frames, key=_shape):
-        resampler = _resampler()
+        resampler = _resampler(tally.rate)
         average = not _folds(kind, layout)
         for block in itertools.chain(_blocks(run, min(BLOCK, BLOCK_SECONDS * rate)), [None]):
-            coming = block.samples * SAMPLE_RATE // rate if block else 0
-            if tally.written + coming > max_samples:  # before the resampler allocates it
+            coming = block.samples * tally.rate // rate if block else 0
+            if tally.written + coming > most:  # before the resampler allocates it
                 raise TooLarge(f"The recording is longer than {_spoken(max_samples)}; cut it into shorter parts.")
             for frame in resampler.resample(_average(block) if block and average else block):
                 tally.written += frame.samples
@@ -233,8 +253,8 @@ def _shape(frame: Frame) -> tuple[int, str, str]:
     return frame.sample_rate, frame.layout.name, frame.format.name
 
 
-def _resampler() -> Any:
-    return av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)  # as faster-whisper sets it
+def _resampler(rate: int = SAMPLE_RATE) -> Any:
+    return av.AudioResampler(format="s16", layout="mono", rate=rate)  # as faster-whisper sets it
 
 
 def _blocks(frames: Iterable[Frame], size: int) -> Iterator[Frame]:
@@ -291,11 +311,11 @@ def _promised_by_riff(file: BinaryIO, size: int, tally: Tally) -> float:
     """FFmpeg trims the length of a WAV or AVI to the file's, so read the size in its header, little-endian."""
     file.seek(4)
     declared = 8 + int.from_bytes(file.read(4), "little")
-    return tally.written / SAMPLE_RATE * declared / size if declared < ENDLESS else 0.0
+    return tally.seconds * declared / size if declared < ENDLESS else 0.0
 
 
 def _warnings(tally: Tally, promised: float) -> list[str]:
-    found = tally.written / SAMPLE_RATE
+    found = tally.seconds
     faults = []
     if tally.skipped:
         faults.append(f"{tally.skipped} packet{'s were' if tally.skipped > 1 else ' was'} skipped")

@@ -92,13 +92,13 @@ ADMINISTRATORS = "the administrator's"
 
 @dataclass(frozen=True)
 class Command:
-    """A command of a group: an operation with its arguments, and the text that shows its result."""
+    """A command of a group: the operation that it calls, and how it prints the result."""
 
     operation: str
     show: Callable[[Any, str], str]  # of the result and of the account's name
-    account: Literal["", "NAME", "--account"] = ""  # how the account is named; "": it is no matter of one account
-    number: str = ""  # parameter that takes the account's number; "": the account itself calls the operation
-    default: str = ADMINISTRATORS  # what is meant without --account
+    account: Literal["", "NAME", "--account"] = ""  # argument that names an account; "": the command has none
+    number: str = ""  # parameter that takes the account's number; "": the operation works on its caller's account
+    default: str = ADMINISTRATORS  # account that is meant without --account
 
 
 def add_accounts(command: argparse.ArgumentParser) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import base64
 import logging
-import os
 import re
-import subprocess
 import sys
 import unicodedata
 from dataclasses import dataclass
@@ -14,13 +12,12 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
+from stt_lab.child import Child, clean_environ
 from stt_lab.documents.content import CREATOR, Document, Name, Paragraph, right_to_left
 from stt_lab.errors import SttError
 
 FOLDER = Path(__file__).parent
-INHERITED = (  # environment variables for Python and for finding fonts; no secrets
-    "PATH", "HOME", "XDG_", "SYSTEMROOT", "WINDIR", "USERPROFILE", "LOCALAPPDATA", "LD_LIBRARY_PATH", "DYLD_", "PYTHON",
-)  # fmt: skip
+FONTS = ("HOME", "XDG_", "WINDIR", "USERPROFILE", "LOCALAPPDATA")  # environment variables for finding fonts
 LIMIT = 120  # seconds; two hours of speech take 2 s
 BY_ITSELF = "\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4ff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U0001f000-\U0003ffff"
 UNBROKEN = rf"[^\s{BY_ITSELF}]"  # without a space, or a rule of its script, to break at
@@ -42,22 +39,18 @@ class Pdf:
 def write(document: Document) -> Pdf:
     """Make a PDF. Raises SttError if the typesetter fails, which no text should cause."""
     command = [sys.executable, "-P", "-m", "stt_lab.documents.typesetter"]
-    data = json.dumps(_data(document)).encode()
+    child = Child(command, clean_environ(*FONTS), folder=FOLDER, stderr="keep")
     try:
-        ended = subprocess.run(command, input=data, capture_output=True, env=_environment(), cwd=FOLDER, timeout=LIMIT)
-    except subprocess.TimeoutExpired as problem:
-        raise SttError(f"Making the PDF took more than {LIMIT} s. Export the transcript as docx instead.") from problem
-    if ended.returncode:
-        log.error("the typesetter exited with %d: %s", ended.returncode, ended.stderr[-2000:].decode(errors="replace"))
-        raise SttError("The PDF could not be made. Export the transcript as docx, and report this error.")
-    warnings, _, content = ended.stdout.partition(b"\n")
-    return Pdf(content, tuple(json.loads(warnings)))
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED)}
-    paths = [str(FOLDER.parent.parent), *filter(None, [kept.get("PYTHONPATH")])]  # the first contains stt_lab
-    return kept | {"PYTHONPATH": os.pathsep.join(paths)}
+        child.send(_data(document))
+        answer = child.receive(LIMIT)
+    except EOFError:
+        log.error("the typesetter exited with %d: %s", child.process.wait(), child.last_words())
+        raise SttError("The PDF could not be made. Export the transcript as docx, and report this error.") from None
+    finally:
+        child.end()
+    if answer is None:
+        raise SttError(f"Making the PDF took more than {LIMIT} s. Export the transcript as docx instead.")
+    return Pdf(base64.b64decode(answer["content"]), tuple(answer["warnings"]))
 
 
 # Template data

@@ -1,4 +1,4 @@
-"""Child process that makes a PDF: template data on stdin; a line of warnings, then the file, on stdout.
+"""Child process that makes a PDF: a line of JSON with template data in; a line {"warnings", "content"} out.
 
 Typst shapes every script and breaks its lines without help of the system. The file is PDF/A-2a and PDF/UA-1, for
 archives and screen readers, if this machine's fonts contain all characters. Otherwise boxes replace missing characters,
@@ -7,6 +7,7 @@ and a note in the document says what to install.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
@@ -40,9 +41,8 @@ def main() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    data = json.load(sys.stdin.buffer)
-    content, warnings = typeset(data)
-    sys.stdout.buffer.write(json.dumps(warnings).encode() + b"\n" + content)
+    content, warnings = typeset(json.loads(sys.stdin.buffer.readline()))
+    print(json.dumps({"warnings": warnings, "content": base64.b64encode(content).decode()}), flush=True)
 
 
 def typeset(data: dict[str, Any]) -> tuple[bytes, list[str]]:

@@ -20,9 +20,9 @@ from stt_lab.engines.conversation import (
     prompt_pieces,
     require_question,
 )
-from stt_lab.engines.protocols import Message, Placement, Report
+from stt_lab.engines.protocols import EngineSpec, Message
 from stt_lab.errors import BadAnswer
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 
 if TYPE_CHECKING:
     import torch
@@ -34,8 +34,8 @@ BLOCK = 512  # tokens of a conversation that are read at once
 class CausalModel:
     """A `LanguageModel` in a folder as written by `save_pretrained`."""
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self.context = LONGEST_CONTEXT
         self._model: Any = None
         self._tokenizer: Any = None
@@ -49,20 +49,20 @@ class CausalModel:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        torch.set_num_threads(self.placement.threads)
-        cuda = self.placement.device == "cuda"
+        torch.set_num_threads(self.spec.threads)
+        cuda = self.spec.device == "cuda"
         known = {"local_files_only": True, "trust_remote_code": False}
-        self._tokenizer = AutoTokenizer.from_pretrained(self.placement.folder, **known)
+        self._tokenizer = AutoTokenizer.from_pretrained(self.spec.folder, **known)
         model = AutoModelForCausalLM.from_pretrained(
-            self.placement.folder, dtype=torch.bfloat16 if cuda else torch.float32, use_safetensors=True, **known
+            self.spec.folder, dtype=torch.bfloat16 if cuda else torch.float32, use_safetensors=True, **known
         )
-        self._model = model.to(self.placement.device).eval()
+        self._model = model.to(self.spec.device).eval()
         self.context = min(LONGEST_CONTEXT, self._model.config.max_position_embeddings)
         self._grammars = from_tokenizer(self._tokenizer)
         self._stops = _stops(self._tokenizer, self._model)
 
     def unload(self) -> None:
-        if self._model is not None and self.placement.device == "cuda":
+        if self._model is not None and self.spec.device == "cuda":
             import torch
 
             self._model = None
@@ -130,7 +130,7 @@ class CausalModel:
         """Return the scores of the next token; shape (vocabulary,)."""
         import torch
 
-        ids = torch.tensor([tokens], device=self.placement.device)
+        ids = torch.tensor([tokens], device=self.spec.device)
         scores: torch.Tensor = self._model(ids, cache=cache, use_cache=True, logits_to_keep=1).logits[0, -1]
         return scores
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from stt_lab.engines.conversation import answer_budget, checked_answer, require_question
-from stt_lab.engines.protocols import Message, Placement, Report
+from stt_lab.engines.protocols import EngineSpec, Message
 from stt_lab.errors import BadAnswer, Unavailable
 from stt_lab.settings import Settings
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 from stt_lab.weights.catalog import Model
 
 ENGINE = "chat-api"
@@ -37,7 +37,8 @@ def offered(settings: Settings) -> Model | None:
     if settings.llm_url is None or (settings.offline and not is_local(settings)):
         return None
     name = f"{settings.llm_model} at {settings.llm_url.host}"
-    return Model(settings.llm_model, "write", ENGINE, name, 0, "standard", "", 0, (), context=settings.llm_context)
+    context = settings.llm_context
+    return Model(settings.llm_model, "write", "text", ENGINE, name, 0, "standard", "", 0, (), context=context)
 
 
 def is_local(settings: Settings) -> bool:
@@ -52,7 +53,7 @@ class ChatApi:
     """A `LanguageModel`; its token counts are estimates, because this API cannot count them."""
 
     def __init__(self, settings: Settings) -> None:
-        self.placement = Placement(Path(), settings.llm_model)
+        self.spec = EngineSpec(Path(), settings.llm_model)
         self.context = settings.llm_context
         self._settings = settings
         self._forms = 0  # number of ways to ask that this server refused

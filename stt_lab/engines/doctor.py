@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from stt_lab.engines import chat_api
 from stt_lab.errors import Unavailable
 from stt_lab.settings import MB, Settings
-from stt_lab.weights import catalog, pull
+from stt_lab.weights import catalog, devices, pull
 from stt_lab.weights.catalog import Model
 
 PACKAGES = (
@@ -116,7 +116,7 @@ def _task(task: str, settings: Settings) -> Finding:
     best = catalog.best(task, settings)
     if best:
         return Finding(f"task {task}", True, f"the best model here is {best.id}")
-    surest = catalog.surest(task)
+    surest = catalog.easiest_to_install(task)
     return Finding(f"task {task}", False, "no model is here", _pull(surest, settings) if surest else "")
 
 
@@ -166,15 +166,15 @@ def _busy(lock_file: Path) -> bool:
 
 def _runs_on(settings: Settings) -> str:
     try:
-        return catalog.device(settings)
+        return devices.device(settings)
     except Unavailable:
         return "nothing: see device"
 
 
 def _device(settings: Settings) -> Finding:
-    gpu = catalog.gpu()
+    gpu = devices.gpu()
     try:
-        device = catalog.device(settings)
+        device = devices.device(settings)
     except Unavailable as problem:
         return Finding("device", False, str(problem))
     seen = f"{gpu.name} with {gpu.memory_mb} MB" if gpu else "no NVIDIA GPU"

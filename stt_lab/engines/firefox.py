@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import BadInput
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 
 MODELS = Path("resources", "models")  # in the package: folders such as enpt-1693087644
 
@@ -27,8 +27,8 @@ class Direction(Protocol):
 class FirefoxTranslator:
     """A `Translator`. Its models are loaded on first use."""
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self._open: Callable[[str], Direction] | None = None
         self._directions: dict[str, Direction] = {}
 
@@ -46,7 +46,7 @@ class FirefoxTranslator:
         """See `protocols.Translator`; `again` gives the same result, because these models have only one search."""
         report(Event("translating", 0.0))
         direction = self._direction(f"{source}{target}")
-        workers = ThreadPoolExecutor(self.placement.threads)
+        workers = ThreadPoolExecutor(self.spec.threads)
         made: list[str] = []
         try:
             for text in workers.map(direction.translate, texts):
@@ -61,8 +61,8 @@ class FirefoxTranslator:
             if self._open is None:
                 self.load()
             assert self._open is not None
-            found = sorted((self.placement.folder / MODELS).glob(f"{pair[:8]}-*")) if pair.isalpha() else []
+            found = sorted((self.spec.folder / MODELS).glob(f"{pair[:8]}-*")) if pair.isalpha() else []
             if not found:
-                raise BadInput(f"The model {self.placement.model} does not translate {pair[:8]!r}. Use another model.")
+                raise BadInput(f"The model {self.spec.model} does not translate {pair[:8]!r}. Use another model.")
             self._directions[pair] = self._open(str(found[-1]))
         return self._directions[pair]

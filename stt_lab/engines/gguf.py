@@ -20,9 +20,9 @@ from stt_lab.engines.conversation import (
     prompt_pieces,
     require_question,
 )
-from stt_lab.engines.protocols import Message, Placement, Report
+from stt_lab.engines.protocols import EngineSpec, Message
 from stt_lab.errors import ModelMissing, SttError, Unavailable
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 
 if TYPE_CHECKING:
     import httpx
@@ -35,8 +35,8 @@ LOCAL_TIMEOUT_S = 60
 class GgufModel:
     """A `LanguageModel` in a folder with one GGUF file."""
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self.context = LONGEST_CONTEXT
         self._server: Server | None = None
         self._http: httpx.Client | None = None
@@ -55,10 +55,10 @@ class GgufModel:
         logging.getLogger("httpx").setLevel(logging.WARNING)  # otherwise it logs a line per request
         key = secrets.token_urlsafe(32)
         try:
-            self._server = xllamacpp.Server(_parameters(self.placement, key))
+            self._server = xllamacpp.Server(_parameters(self.spec, key))
         except RuntimeError as problem:
             raise Unavailable(
-                f"The model {self.placement.model} cannot be loaded. Run `stt-lab models doctor --verify` to check it."
+                f"The model {self.spec.model} cannot be loaded. Run `stt-lab models doctor --verify` to check it."
             ) from problem
         headers = {"Authorization": f"Bearer {key}"}
         address = self._server.listening_address
@@ -119,15 +119,15 @@ class GgufModel:
         return ids
 
 
-def _parameters(placement: Placement, key: str) -> Any:
+def _parameters(spec: EngineSpec, key: str) -> Any:
     import xllamacpp
 
     made = xllamacpp.CommonParams()
-    made.model.path = str(next(placement.folder.glob("*.gguf")))
+    made.model.path = str(next(spec.folder.glob("*.gguf")))
     made.n_ctx, made.n_parallel = LONGEST_CONTEXT, 1  # memory for one conversation
     made.n_batch = made.n_ubatch = BLOCK
-    made.cpuparams.n_threads = made.cpuparams_batch.n_threads = placement.threads
-    if placement.device == "cpu":
+    made.cpuparams.n_threads = made.cpuparams_batch.n_threads = spec.threads
+    if spec.device == "cpu":
         made.n_gpu_layers = 0
     made.fit_params, made.cache_ram_mib, made.warmup = False, 0, False
     made.offline, made.verbosity = True, -1

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import BadInput
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 
 if TYPE_CHECKING:
     from ctranslate2 import Translator
@@ -30,8 +30,8 @@ AGAIN: dict[str, Any] = {"beam_size": 5, "no_repeat_ngram_size": 4, "repetition_
 class Madlad:
     """A `Translator` in a folder of CTranslate2 weights with the model's `sentencepiece.model`."""
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self._translator: Translator | None = None
         self._tokens: SentencePieceProcessor | None = None
         self._adds_end = False
@@ -40,15 +40,15 @@ class Madlad:
         from ctranslate2 import Translator
         from sentencepiece import SentencePieceProcessor
 
-        folder, cpu = self.placement.folder, self.placement.device == "cpu"
+        folder, cpu = self.spec.folder, self.spec.device == "cpu"
         self._tokens = SentencePieceProcessor(model_file=str(folder / "sentencepiece.model"))
         config = json.loads((folder / "config.json").read_text("utf-8"))
         self._adds_end = bool(config.get("add_source_eos"))
         self._translator = Translator(
             str(folder),
-            device=self.placement.device,
+            device=self.spec.device,
             compute_type="int8" if cpu else "int8_float16",
-            intra_threads=self.placement.threads if cpu else 0,
+            intra_threads=self.spec.threads if cpu else 0,
         )
 
     def unload(self) -> None:
@@ -63,7 +63,7 @@ class Madlad:
         report(Event("translating", 0.0))
         mark = f"<2{target.replace('-', '_')}>"
         if self._tokens.piece_to_id(mark) == self._tokens.unk_id():
-            raise BadInput(f"The model {self.placement.model} cannot write {target[:20]!r}. Use another language.")
+            raise BadInput(f"The model {self.spec.model} cannot write {target[:20]!r}. Use another language.")
         read = [self._read(mark, text) for text in texts]
         made = [""] * len(texts)
         done = 0

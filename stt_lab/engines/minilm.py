@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stt_lab.engines.protocols import Placement, Report
-from stt_lab.types import Event
+from stt_lab.engines.protocols import EngineSpec
+from stt_lab.types import Event, Report
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,8 +35,8 @@ class MiniLm:
 
     dimensions = 384
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self._tokenizer: Tokenizer | None = None
         self._forward: Forward | None = None
         self._side_by_side = 1  # batches
@@ -44,12 +44,12 @@ class MiniLm:
     def load(self) -> None:
         from tokenizers import Tokenizer
 
-        tokenizer = Tokenizer.from_file(str(self.placement.folder / "tokenizer.json"))
+        tokenizer = Tokenizer.from_file(str(self.spec.folder / "tokenizer.json"))
         tokenizer.no_padding()
         tokenizer.enable_truncation(LONGEST)
-        quantised = (self.placement.folder / "model.onnx").is_file()
-        self._forward = _onnx(self.placement) if quantised else _torch(self.placement)
-        self._side_by_side = self.placement.threads if quantised else 1
+        quantised = (self.spec.folder / "model.onnx").is_file()
+        self._forward = _onnx(self.spec) if quantised else _torch(self.spec)
+        self._side_by_side = self.spec.threads if quantised else 1
         self._tokenizer = tokenizer
 
     def unload(self) -> None:
@@ -64,7 +64,7 @@ class MiniLm:
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         made = np.zeros((len(texts), self.dimensions), np.float32)
         done = 0
-        batches = list(_batches(ids, BATCH[self.placement.device]))
+        batches = list(_batches(ids, BATCH[self.spec.device]))
         pool = ThreadPoolExecutor(self._side_by_side)
         try:
             read = pool.map(partial(_pooled, self._forward), ([ids[i] for i in batch] for batch in batches))
@@ -102,14 +102,12 @@ def _pooled(forward: Forward, ids: Sequence[Sequence[int]]) -> Vectors:
     return unit
 
 
-def _onnx(placement: Placement) -> Forward:
+def _onnx(spec: EngineSpec) -> Forward:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # one batch per thread: dividing each step would cost so small a model a fifth
-    session = onnxruntime.InferenceSession(
-        str(placement.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(spec.folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
 
     def forward(tokens: Tokens, mask: Tokens) -> Any:
         inputs = {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros_like(tokens)}
@@ -118,22 +116,22 @@ def _onnx(placement: Placement) -> Forward:
     return forward
 
 
-def _torch(placement: Placement) -> Forward:
+def _torch(spec: EngineSpec) -> Forward:
     import torch
     from transformers import BertModel
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # otherwise it warns of the position ids in older checkpoints
     logging.disable_progress_bar()
-    torch.set_num_threads(placement.threads)
-    model = BertModel.from_pretrained(placement.folder, add_pooling_layer=False, local_files_only=True)
-    model.to(placement.device).eval()
+    torch.set_num_threads(spec.threads)
+    model = BertModel.from_pretrained(spec.folder, add_pooling_layer=False, local_files_only=True)
+    model.to(spec.device).eval()
 
     def forward(tokens: Tokens, mask: Tokens) -> Any:
         with torch.inference_mode():
             inputs = {
-                "input_ids": torch.from_numpy(tokens).to(placement.device),
-                "attention_mask": torch.from_numpy(mask).to(placement.device),
+                "input_ids": torch.from_numpy(tokens).to(spec.device),
+                "attention_mask": torch.from_numpy(mask).to(spec.device),
             }
             return model(**inputs).last_hidden_state.float().cpu().numpy()
 

@@ -1,4 +1,4 @@
-"""Which engine serves a request, and when: models resolved to what is on disk, one slot per device.
+"""Which engine serves a request, and when: models resolved to what is on disk, and places on each device.
 
 Texts have a lane of their own, with another worker: what takes a second must not wait for hours of sound.
 """
@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 from typing import Any
 
 from stt_lab.engines import chat_api
-from stt_lab.engines.hosts import Host, InProcessHost, Task, WorkerHost, worker_environ
-from stt_lab.engines.protocols import Goal, Placement, Report
+from stt_lab.engines.hosts import EngineCall, Host, InProcessHost, WorkerHost, worker_environ
+from stt_lab.engines.protocols import EngineSpec, Goal
 from stt_lab.errors import BadInput, Busy, ModelMissing
 from stt_lab.settings import Settings
-from stt_lab.types import Audio, Diarization, Event, Recognition
-from stt_lab.weights import catalog
+from stt_lab.types import Audio, Diarization, Event, Recognition, Report
+from stt_lab.weights import catalog, devices
 
 ENGINES = {  # engine of the catalog -> class; imported where it works
     "faster-whisper": "stt_lab.engines.whisper:WhisperTranscriber",
@@ -34,51 +32,60 @@ ENGINES = {  # engine of the catalog -> class; imported where it works
     "firefox": "stt_lab.engines.firefox:FirefoxTranslator",
 }
 AUTO = "auto"  # as a wish: the best model that is here
-SPEECH = ("transcribe", "diarize")  # tasks of the first lane; all others are done on texts
 POLL_S = 0.25  # how soon a waiting request notices that it was cancelled
 RETRY_AFTER_S = 30
 
 
 class Slot:
-    """As many at once as there are devices, first come first served."""
+    """The places of the devices, first come first served."""
 
     def __init__(self, capacity: Callable[[], int] = lambda: 1) -> None:
         self._capacity = capacity  # may change: nodes come and go
         self._lock = threading.Lock()
-        self._line: deque[threading.Event] = deque()  # the first ones hold the slot, and their events are set
+        self._line: list[_Place] = []  # those who hold places, and behind them those who wait
 
     @property
     def taken(self) -> bool:
         return bool(self._line)
 
     @contextmanager
-    def hold(self, report: Report, timeout_s: float) -> Iterator[None]:
-        """Wait for the slot, reporting "queued", and hold it. Raises Busy after `timeout_s`."""
-        turn = threading.Event()
+    def hold(self, report: Report, timeout_s: float, places: int = 1) -> Iterator[None]:
+        """Wait for so many places, reporting "queued", and hold them. Raises Busy after `timeout_s`."""
+        place = _Place(places)
         with self._lock:
-            self._line.append(turn)
+            self._line.append(place)
         try:
-            self._wait(turn, report, timeout_s)
+            self._wait(place, report, timeout_s)
             yield
         finally:
             with self._lock:
-                self._line.remove(turn)
+                self._line.remove(place)
             self._admit()
 
     def _admit(self) -> None:
         with self._lock:
-            for turn in islice(self._line, self._capacity()):
-                turn.set()
+            free = self._capacity()
+            for place in self._line:
+                free -= place.size
+                if free < 0 and place is not self._line[0]:  # the first one never waits for more than there is
+                    break
+                place.ready.set()
 
-    def _wait(self, turn: threading.Event, report: Report, timeout_s: float) -> None:
+    def _wait(self, place: _Place, report: Report, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         self._admit()
-        while not turn.is_set():
+        while not place.ready.is_set():
             if time.monotonic() >= deadline:
                 raise Busy("This machine is busy with earlier requests: try again later.", retry_after=RETRY_AFTER_S)
             report(Event("queued"))
-            turn.wait(POLL_S)
+            place.ready.wait(POLL_S)
             self._admit()  # a device may have come since
+
+
+@dataclass(eq=False)
+class _Place:
+    size: int
+    ready: threading.Event = field(default_factory=threading.Event)
 
 
 def _missing(model_id: str) -> ModelMissing:
@@ -88,7 +95,7 @@ def _missing(model_id: str) -> ModelMissing:
 
 
 def _none(task: str, work: str = "") -> ModelMissing:
-    model = catalog.surest(task)
+    model = catalog.easiest_to_install(task)
     pull = f"stt-lab models pull {model.id if model else ''}".rstrip()
     return ModelMissing(f"No model that can {work or task} is on this machine: fetch one there with `{pull}`.")
 
@@ -104,7 +111,7 @@ def _unable(wanted: str, task: str, others: Iterable[catalog.Model]) -> BadInput
 
 @dataclass(frozen=True)
 class Lane:
-    """Where engines of a kind run, and the line in front of it."""
+    """Where engines of a kind run, and the places on it."""
 
     host: Host
     slot: Slot
@@ -115,27 +122,28 @@ class Pool:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.device = catalog.device(settings)
-        self._speech = self._lane()
-        one = settings.engine_host == "ray"  # a cluster places tasks itself
-        self._text = self._speech if one else self._lane()
+        self.device = devices.device(settings)
+        self._speech = self._lane(settings.recordings_at_once)
+        one = settings.engine_host == "ray"  # a cluster places calls itself
+        self._text = self._speech if one else self._lane(1)
         self._elsewhere = chat_api.ChatApi(settings)
         self.patience_s = settings.queue_timeout_s  # for the device; a server's queue has its own instead
 
-    def _lane(self) -> Lane:
-        host = self._make_host()
+    def _lane(self, calls: int) -> Lane:
+        host = self._make_host(calls)
         return Lane(host, Slot(lambda: host.capacity))
 
-    def _make_host(self) -> Host:
+    def _make_host(self, calls: int) -> Host:
+        """Where the engines of a lane run, with so many calls at once on a device."""
         if self._settings.engine_host == "inprocess":
-            return InProcessHost()
+            return InProcessHost(calls)
         settings = self._settings
         if settings.engine_host == "ray":
             from stt_lab.engines.hosts.ray import RayHost
 
             return RayHost(settings)
         environ = worker_environ(self.device, settings.threads, settings.cpu_profile)
-        return WorkerHost(environ, settings.idle_unload_s)
+        return WorkerHost(environ, settings.idle_unload_s, calls)
 
     @property
     def working(self) -> bool:
@@ -144,19 +152,23 @@ class Pool:
 
     @property
     def capacity(self) -> int:
-        """How many recordings are worked on at once: the devices, as far as they are known by now."""
+        """How many recordings are worked on at once, by turns, on the devices that are known by now."""
         return self._speech.host.capacity
+
+    @property
+    def devices(self) -> int:
+        """How many recordings are worked on at the same moment."""
+        return self._speech.host.devices
 
     @property
     def process(self) -> int | None:
         """Of the engines, where they have one of their own on this machine and it runs."""
-        host = self._speech.host
-        return host.pid if isinstance(host, WorkerHost) else None
+        return self._speech.host.pid
 
     @contextmanager
-    def slot(self, report: Report) -> Iterator[None]:
-        """A device for sound, for one request at a time."""
-        with self._speech.slot.hold(report, self.patience_s):
+    def slot(self, report: Report, alone: bool = False) -> Iterator[None]:
+        """A place on a device for a recording; `alone`: a device that nothing else of this pool works on."""
+        with self._speech.slot.hold(report, self.patience_s, self._settings.recordings_at_once if alone else 1):
             yield
 
     def resolve(self, task: str, wanted: str, goal: Goal = "transcribe") -> tuple[catalog.Model, tuple[str, ...]]:
@@ -195,7 +207,11 @@ class Pool:
         Raises BadInput where the wanted one cannot, ModelMissing where none that can is here.
         """
         work = f"translate from {source or 'any language'} into {target}"
-        able = [model for model in catalog.models("translate") if model.turns(source, target) and not model.for_tests]
+        able = [
+            model
+            for model in catalog.models("translate")
+            if model.translates_pair(source, target) and not model.for_tests
+        ]
         if wanted != AUTO and catalog.get(wanted) not in able:
             raise _unable(wanted, work, able)
         here = {model.id: model for model in able if catalog.available(model, self._settings)}
@@ -209,10 +225,20 @@ class Pool:
         return best, () if wanted == AUTO else (_instead(wanted, "is not on this machine", best),)
 
     def transcribe(
-        self, model: catalog.Model, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe"
+        self,
+        model: catalog.Model,
+        audio: Audio,
+        language: str | None,
+        report: Report,
+        goal: Goal = "transcribe",
+        session: float | None = None,
     ) -> Recognition:
+        """The text of a sound. With a `session`, the time at which it began, the call is urgent.
+
+        An urgent call needs no place of `slot`: it goes before all others, and the oldest session before the others.
+        """
         arguments: dict[str, object] = {"audio": audio, "language": language, "goal": goal}
-        recognition: Recognition = self._run(model, "transcribe", arguments, report)
+        recognition: Recognition = self._run(model, "transcribe", arguments, report, session)
         return recognition
 
     def diarize(self, model: catalog.Model, audio: Audio, speakers: int, report: Report) -> Diarization:
@@ -226,14 +252,23 @@ class Pool:
         with self._text.slot.hold(report, self._settings.queue_timeout_s):
             return self._run(model, method, arguments, report)
 
-    def _run(self, model: catalog.Model, method: str, arguments: dict[str, object], report: Report) -> Any:
+    def _run(
+        self,
+        model: catalog.Model,
+        method: str,
+        arguments: dict[str, object],
+        report: Report,
+        session: float | None = None,
+    ) -> Any:
         folder = catalog.locate(model, self._settings)
         if folder is None:
             raise _missing(model.id)
         extra = catalog.extra(model, self._settings)
-        placement = Placement(folder, model.id, self.device, self._settings.threads, extra)
-        lane = self._speech if model.task in SPEECH else self._text
-        return lane.host.run(Task(ENGINES[model.engine], placement, method, arguments), report)
+        spec = EngineSpec(folder, model.id, self.device, self._settings.threads, extra)
+        lane = self._speech if model.lane == "speech" else self._text
+        interleaved = model.lane == "speech"  # a language model has one memory, in which two calls would mix
+        call = EngineCall(ENGINES[model.engine], spec, method, arguments, session, interleaved)
+        return lane.host.run(call, report)
 
     def close(self) -> None:
         self._speech.host.close()

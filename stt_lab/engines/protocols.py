@@ -2,17 +2,18 @@
 
 A constructor only stores its arguments; `load()` reads weights; `unload()` frees them and may be called
 at any time; a call after it loads again. `report` takes progress and raises `Cancelled` when the caller
-has given up, so an engine reports at least every few seconds of work and needs no other means of cancel.
+has given up, so an engine reports at least every few seconds of work and needs no other means of cancel. A report is
+also where other calls may take their turn: it returns when this one may go on (hosts/turns.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
-from stt_lab.types import Audio, Diarization, Entity, Event, Parsed, Recognition
+from stt_lab.types import Audio, Diarization, Entity, Parsed, Recognition, Report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,17 +21,12 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]  # (texts, dimensions), each of unit length
 
-Report = Callable[[Event], None]
 Goal = Literal["transcribe", "translate"]  # what is written: what was said, or that in English
 
 
-def silent(event: Event) -> None:
-    """A report that nobody reads."""
-
-
 @dataclass(frozen=True)
-class Placement:
-    """Where and with what an engine runs."""
+class EngineSpec:
+    """What an engine is made from: weights, device and threads."""
 
     folder: Path  # of the weights
     model: str  # id in the catalog
@@ -42,7 +38,7 @@ class Placement:
 class Engine(Protocol):
     """Common to all engines."""
 
-    placement: Placement
+    spec: EngineSpec
 
     def load(self) -> None: ...
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import ModelMissing
-from stt_lab.types import SAMPLE_RATE, Audio, Diarization, Event, Provenance, Turn
+from stt_lab.types import SAMPLE_RATE, Audio, Diarization, Event, Provenance, Report, Turn
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
@@ -35,8 +35,8 @@ SHORTEST = SAMPLE_RATE // 50  # samples (20 ms): a shorter sound has not one fra
 class PyannoteDiarizer:
     """A Diarizer for the models "community-1" and "segmentation-3.0" (with the folder of "campplus" in `extra`)."""
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self._pipeline: WindowedDiarization | None = None
 
     def load(self) -> None:
@@ -49,7 +49,7 @@ class PyannoteDiarizer:
                     self._pipeline = self._build()
                 except (OSError, RuntimeError, ValueError, KeyError) as problem:
                     raise ModelMissing(
-                        f"The weights of {self.placement.model} are missing or damaged: pull the model again."
+                        f"The weights of {self.spec.model} are missing or damaged: pull the model again."
                     ) from problem
 
     def unload(self) -> None:
@@ -75,10 +75,10 @@ class PyannoteDiarizer:
     def _build(self) -> WindowedDiarization:
         import torch
 
-        torch.set_num_threads(self.placement.threads)
-        pipeline = self._community() if self.placement.model == "community-1" else self._embedded()
-        pipeline.threads = self.placement.threads if self.placement.device == "cpu" else 1
-        pipeline.to(torch.device(self.placement.device))
+        torch.set_num_threads(self.spec.threads)
+        pipeline = self._community() if self.spec.model == "community-1" else self._embedded()
+        pipeline.threads = self.spec.threads if self.spec.device == "cpu" else 1
+        pipeline.to(torch.device(self.spec.device))
         return pipeline
 
     def _community(self) -> WindowedDiarization:
@@ -86,11 +86,11 @@ class PyannoteDiarizer:
 
         from stt_lab.engines.clustering import BoundedVBxClustering, WindowedDiarization
 
-        _present(self.placement.folder / "config.yaml")
-        pipeline: Any = Pipeline.from_pretrained(str(self.placement.folder))
+        _present(self.spec.folder / "config.yaml")
+        pipeline: Any = Pipeline.from_pretrained(str(self.spec.folder))
         pipeline.__class__ = WindowedDiarization  # the configuration names pyannote's class; ours adds no state
         pipeline.clustering.__class__ = BoundedVBxClustering
-        if self.placement.device == "cpu":
+        if self.spec.device == "cpu":
             pipeline._segmentation.step = STEP * pipeline._segmentation.duration
         return pipeline  # type: ignore[no-any-return]
 
@@ -101,8 +101,8 @@ class PyannoteDiarizer:
         from stt_lab.engines.campplus import load_campplus
         from stt_lab.engines.clustering import CampplusDiarization
 
-        segmentation = Model.from_pretrained(str(_present(self.placement.folder / "pytorch_model.bin")))
-        embedding = load_campplus(dict(self.placement.extra)["campplus"])
+        segmentation = Model.from_pretrained(str(_present(self.spec.folder / "pytorch_model.bin")))
+        embedding = load_campplus(dict(self.spec.extra)["campplus"])
         no_plda = PLDA.__new__(PLDA)  # the pipeline asks the hub for one unless it is given, and then never uses it
         return CampplusDiarization(segmentation, embedding, no_plda, STEP)
 
@@ -110,7 +110,7 @@ class PyannoteDiarizer:
         from importlib.metadata import version
 
         options = {"step": STEP, "speakers": speakers}
-        place = self.placement
+        place = self.spec
         elapsed = time.monotonic() - began
         return Provenance("pyannote.audio", place.model, place.device, version("pyannote.audio"), options, elapsed)
 

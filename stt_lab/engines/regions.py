@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from stt_lab.engines.protocols import Report
-from stt_lab.types import SAMPLE_RATE, Audio, Event
+from stt_lab.types import SAMPLE_RATE, Audio, Event, Report
 
 if TYPE_CHECKING:
     from stt_lab.types import Samples

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.text.sentences import sentences
-from stt_lab.types import Entity, Event, Parsed, TextSpan, Token
+from stt_lab.types import Entity, Event, Parsed, Report, TextSpan, Token
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -24,8 +24,8 @@ BLOCK = 20_000  # characters that are parsed at once
 class SpacyParser:
     """A `Parser` in the folder of a spaCy pipeline."""
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self.languages: tuple[str, ...] = ()
         self._nlp: Language | None = None
         self._last: tuple[str, Parsed] | None = None
@@ -36,7 +36,7 @@ class SpacyParser:
 
         # Components of other packages would be imported now, presidio's with all of transformers: 11 s for nothing
         registry._entry_point_factories.entry_points = False
-        self._nlp = spacy.load(self.placement.folder)
+        self._nlp = spacy.load(self.spec.folder)
         self.languages = (self._nlp.lang,)
 
     def unload(self) -> None:

@@ -8,17 +8,24 @@ checks suppressed.
 
 from __future__ import annotations
 
+import copy
+import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.engines.protocols import Goal, Placement, Report
+from stt_lab.engines.protocols import EngineSpec, Goal
 from stt_lab.engines.regions import Speech, find_speech
-from stt_lab.types import SAMPLE_RATE, Audio, Event, Provenance, Recognition, Segment, Suppressed, Word
+from stt_lab.types import SAMPLE_RATE, Audio, Event, Provenance, Recognition, Report, Segment, Suppressed, Word
 
 if TYPE_CHECKING:
+    from ctranslate2.models import Whisper
     from faster_whisper import WhisperModel
 
+log = logging.getLogger(__name__)
+
+SEED = 0  # of the samples that the search falls back to
 HOP = 160  # samples of a feature frame (10 ms)
 WINDOW = 3000  # frames that the encoder sees (30 s)
 SHORTEST_STEP = 20  # frames from window to window, however early the text of one ends
@@ -52,26 +59,57 @@ class WhisperTranscriber:
 
     supports_words = True
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self.languages: tuple[str, ...] = ()
         self._model: WhisperModel | None = None
+        cpu = spec.device == "cpu"
+        self._compute_type, self._threads = ("int8", spec.threads) if cpu else ("float16", 0)
+        self._sampled = False  # whether a recording has drawn samples from the model
+        self._drawing = threading.Lock()
 
     def load(self) -> None:
+        import ctranslate2
         from faster_whisper import WhisperModel
 
-        cpu = self.placement.device == "cpu"
+        ctranslate2.set_random_seed(SEED)  # read by each model's own thread when it draws its first sample
         self._model = WhisperModel(
-            str(self.placement.folder),
-            device=self.placement.device,
-            compute_type="int8" if cpu else "float16",
-            cpu_threads=self.placement.threads if cpu else 0,
+            str(self.spec.folder),
+            device=self.spec.device,
+            compute_type=self._compute_type,
+            cpu_threads=self._threads,
             local_files_only=True,
         )
+        self._sampled = False
         self.languages = tuple(self._model.supported_languages)
 
     def unload(self) -> None:
         self._model = None
+
+    def _sampler(self, model: WhisperModel) -> Whisper:
+        """A model from which no recording has drawn samples yet, so that each gets the same ones.
+
+        CTranslate2 has a generator of random numbers in each model's thread. The seed starts it at the first sample and
+        never again (its random.cc), so the text of a recording would depend on the recordings before and beside it.
+        Every recording that falls back to sampling therefore has a model for itself: the loaded one is the first's, and
+        the next one loads it anew, which replaces it.
+        """
+        import ctranslate2
+
+        with self._drawing:
+            if self._model is not None and not self._sampled:
+                self._sampled = True
+                return self._model.model
+            fresh = copy.copy(model)
+            fresh.model = ctranslate2.models.Whisper(
+                str(self.spec.folder),
+                device=self.spec.device,
+                compute_type=self._compute_type,
+                intra_threads=self._threads,
+            )
+            if self._model is not None:  # else it was unloaded meanwhile
+                self._model = fresh
+            return fresh.model
 
     def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
         """Recognise the speech of a sound. Words carry times in seconds of the file and a probability.
@@ -84,7 +122,9 @@ class WhisperTranscriber:
         assert self._model is not None
         report(Event("transcribing", 0.0))
         speech = Speech(audio, find_speech(audio, report))
-        run = _Run(self._model, speech, language if len(self.languages) > 1 else "en", goal, report)
+        known = language if len(self.languages) > 1 else "en"
+        model = self._model
+        run = _Run(model, lambda: self._sampler(model), speech, known, goal, report)
         segments = tuple(run.segments())
         return Recognition(
             language=run.language if segments else None,
@@ -101,18 +141,25 @@ class WhisperTranscriber:
             "beam_size": OPTIONS["beam_size"],
             "task": goal,
         }
-        place = self.placement
+        place = self.spec
         return Provenance("faster-whisper", place.model, place.device, __version__, options, elapsed)
 
 
 class _Run:
     """One recording on its way through the windows."""
 
-    def __init__(self, model: WhisperModel, speech: Speech, language: str | None, goal: Goal, report: Report) -> None:
-        import ctranslate2
-
-        ctranslate2.set_random_seed(0)  # the fallback samples: the same input gives the same text
-        self.model, self.speech, self.report = model, speech, report
+    def __init__(
+        self,
+        model: WhisperModel,
+        sampler: Callable[[], Whisper],
+        speech: Speech,
+        language: str | None,
+        goal: Goal,
+        report: Report,
+    ) -> None:
+        self.model: Any = copy.copy(model)
+        self.model.model = _Sampling(model.model, sampler)
+        self.speech, self.report = speech, report
         self.language, self.goal = language, goal
         self.suppressed: list[Suppressed] = []
         self._options: Any = None
@@ -248,6 +295,23 @@ class _Run:
         region = self.speech.region_at((word["start"] + word["end"]) / 2)
         start, end = self.speech.original(word["start"], region), self.speech.original(word["end"], region)
         return Word(start, max(start, end), word["word"], float(word["probability"]))
+
+
+class _Sampling:
+    """A model that leaves it to another one, which is made when it is needed, to draw samples."""
+
+    def __init__(self, model: Whisper, sampler: Callable[[], Whisper]) -> None:
+        self._model, self._make = model, sampler
+        self._sampler: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(self, *args: Any, sampling_temperature: float = 0, **options: Any) -> Any:
+        if not sampling_temperature:
+            return self._model.generate(*args, **options)
+        self._sampler = self._sampler or self._make()
+        return self._sampler.generate(*args, sampling_temperature=sampling_temperature, **options)
 
 
 class _Prompt:

@@ -82,7 +82,7 @@ class Library:
         ended = {"status": "done", "error": None, "finished": now(), "audio": audio}
         transcripts.change(session, row.id, **packing.columns(transcript), **ended)
         transcripts.put_segments(session, row.id, [packing.segment_row(segment) for segment in transcript.segments])
-        spoken = ((segment.speaker, segment.text) for segment in transcript.segments)
+        spoken = ((segment.speaker, packing.storable(segment.text)) for segment in transcript.segments)
         self._index.put(session, row.id, document(row.account_id, row.title, spoken))
         await_vectors(session, row.id, row.account_id)
         return replace(transcript, id=transcript_id)

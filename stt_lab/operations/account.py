@@ -13,7 +13,7 @@ from stt_lab.errors import BadInput, Forbidden
 from stt_lab.operations.jobs import jobs
 from stt_lab.operations.values import Removed, as_list, as_mapping
 from stt_lab.registry import current, operation
-from stt_lab.weights import catalog
+from stt_lab.weights import catalog, devices
 
 if TYPE_CHECKING:
     from stt_lab.accounts import accounts as store
@@ -220,7 +220,7 @@ def cloud() -> Cloud:
         return Cloud(0, ())
     runtime = current().runtime
     here = tuple(model.id for model in catalog.models() if catalog.available(model, runtime.settings))
-    place = Instance("local", catalog.device(runtime.settings), "running" if runtime.pool.working else "idle", here)
+    place = Instance("local", devices.device(runtime.settings), "running" if runtime.pool.working else "idle", here)
     return Cloud(1, (place,))
 
 

@@ -100,7 +100,7 @@ def grant_credits(
 
 @operation("DELETE", f"{API}/sessions/", scope="admin")
 def end_sessions(
-    account: Annotated[int | None, Field(description="number of the account; without it, all accounts", ge=1)] = None,
+    account: Annotated[int | None, Field(description="Number of the account; without it, all accounts", ge=1)] = None,
 ) -> EndedSessions:
-    """End the sessions of everybody who has signed in on the page: for administrators. Keys stay valid."""
+    """End the sessions of the page, of one account or of all: for administrators. Keys stay valid."""
     return EndedSessions(the_store().end_sessions(account))

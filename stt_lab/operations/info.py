@@ -7,7 +7,7 @@ from typing import Literal
 
 from stt_lab.registry import current, operation
 from stt_lab.text import LANGUAGES
-from stt_lab.weights import catalog
+from stt_lab.weights import catalog, devices
 
 TASKS = ("transcribe", "diarize", "embed", "parse", "translate")  # each needs an installed model
 
@@ -63,7 +63,7 @@ class Health:
 def models() -> ModelList:
     """List the speech recognition models, and which of them are installed."""
     settings = current().runtime.settings
-    device = catalog.device(settings)
+    device = devices.device(settings)
     return ModelList(
         tuple(
             ModelInfo(m.id, m.name, m.languages, m.speed, catalog.available(m, settings), m.license, m.size_mb, device)
@@ -85,8 +85,8 @@ def health() -> Health:
     missing = tuple(
         f"No model to {task} is installed. Run `stt-lab models pull {surest.id}`."
         for task in TASKS
-        if (surest := catalog.surest(task)) and catalog.best(task, settings) is None
+        if (surest := catalog.easiest_to_install(task)) and catalog.best(task, settings) is None
     )
-    gpu = catalog.gpu()
+    gpu = devices.gpu()
     name, memory = (gpu.name, gpu.memory_mb) if gpu else (None, 0)
     return Health("degraded" if missing else "ok", gpu is not None, name, memory, missing)

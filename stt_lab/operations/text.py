@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from stt_lab.engines.pool import AUTO
-from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, TooLarge
 from stt_lab.privacy.redaction import Mode, as_analysis, redact
 from stt_lab.registry import PROSE, current, operation
+from stt_lab.types import Report
 from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import Template, names, template
 from stt_lab.writing.tools import EXACT, Tools

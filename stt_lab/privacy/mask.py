@@ -9,8 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Literal
 
-from stt_lab.engines.protocols import Report
-from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Event, Span
+from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Event, Report, Span
 
 if TYPE_CHECKING:
     from stt_lab.types import Samples

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from stt_lab.caller import Caller
-from stt_lab.engines.protocols import Report, silent
 from stt_lab.errors import BadInput
 from stt_lab.registry.declaration import SERVER_OPTIONS, Request
 from stt_lab.runtime import Runtime
-from stt_lab.types import File
+from stt_lab.types import File, Report, silent
 
 Meter = Callable[[float], None]  # takes the seconds of sound that the running operation is charged for
 

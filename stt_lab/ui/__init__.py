@@ -43,15 +43,13 @@ def mount(app: FastAPI, installation: Installation) -> FastAPI:
 def _build(installation: Installation) -> gr.Blocks:
     import gradio as gr
 
-    from stt_lab.ui.api import Entrance, add_endpoints
+    from stt_lab.ui.api import add_endpoints
     from stt_lab.ui.gradio_private import set_queue_poll
     from stt_lab.ui.page import WebPage
 
-    entrance = Entrance(installation)
-
     with gr.Blocks(title="stt_lab", analytics_enabled=False, delete_cache=(SWEEP_S, STALE_S), fill_width=True) as demo:
-        add_endpoints(entrance)
-        WebPage(entrance).draw()
+        add_endpoints(installation)
+        WebPage(installation).draw()
     demo.max_threads = SPARE_THREADS + installation.settings.queue_size
     demo.queue(api_open=False, default_concurrency_limit=None)
     set_queue_poll(demo, QUEUE_POLL_S)

@@ -4,62 +4,51 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
 import gradio as gr
 
 from stt_lab.caller import Caller
 from stt_lab.installation import Installation
-from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.presentation import body
 from stt_lab.registry import OPERATIONS, Context, Operation, call
-from stt_lab.runtime import Runtime
 from stt_lab.types import Event, File
 from stt_lab.ui.work import BackgroundCall, ReportProgress, handed_out, named, sentence, taken
 
 
-@dataclass(frozen=True)
-class Entrance:
-    """Where requests of Gradio come in."""
-
-    installation: Installation
-
-    @property
-    def runtime(self) -> Runtime:
-        return self.installation.runtime
-
-    @property
-    def lab(self) -> Evaluations:
-        return self.installation.lab
-
-    def caller(self, request: gr.Request) -> Caller:
-        """Identify the caller of a request."""
-        return self.installation.access.identify(request.request)  # Starlette's, which Gradio's own wraps
-
-    def call(
-        self, name: str, values: dict[str, Any], request: gr.Request, tell: ReportProgress, filename: str = ""
-    ) -> Any:
-        """Run an operation for whoever sent the request."""
-        gate = self.installation.jobs
-        context = Context(self.caller(request), self.runtime, tell, gate, filename=filename)
-        return call(OPERATIONS[name], values, context)
+def caller_of(installation: Installation, request: gr.Request) -> Caller:
+    """Identify the caller of a request of the page or of Gradio's clients."""
+    return installation.access.identify(request.request)  # Starlette's, which Gradio's own wraps
 
 
-def add_endpoints(entrance: Entrance) -> None:
-    """Put an endpoint for every operation on the Blocks that is being built."""
+def run_operation(
+    installation: Installation,
+    name: str,
+    values: dict[str, Any],
+    request: gr.Request,
+    report: ReportProgress,
+    filename: str = "",
+) -> Any:
+    """Run an operation as the caller of a request."""
+    caller = caller_of(installation, request)
+    context = Context(caller, installation.runtime, report, installation.jobs, filename=filename)
+    return call(OPERATIONS[name], values, context)
+
+
+def add_endpoints(installation: Installation) -> None:
+    """Add an endpoint for every operation to the Blocks that is being built."""
     for op in OPERATIONS.values():
-        gr.api(_endpoint(op, entrance), api_name=op.name, api_description=op.summary, concurrency_limit=None)
+        gr.api(_endpoint(op, installation), api_name=op.name, api_description=op.summary, concurrency_limit=None)
 
 
-def _endpoint(op: Operation, entrance: Entrance) -> Callable[..., Coroutine[Any, Any, Any]]:
+def _endpoint(op: Operation, installation: Installation) -> Callable[..., Coroutine[Any, Any, Any]]:
     async def endpoint(request: gr.Request, *args: Any) -> Any:
         values = dict(zip(op.fields, args, strict=False))
 
-        def job(tell: ReportProgress) -> Any:
+        def job(report: ReportProgress) -> Any:
             name = next((named(values.get(media)) for media in op.file_params), "")
             with taken(values, op.file_params) as parsed:
-                return plain(entrance.call(op.name, parsed, request, tell, name))
+                return plain(run_operation(installation, op.name, parsed, request, report, name))
 
         try:
             return await _follow(job)
@@ -77,15 +66,15 @@ async def _follow(job: Callable[[ReportProgress], Any]) -> Any:
     """Run a job and pass its progress to the client."""
     progress = gr.Progress()
     async with BackgroundCall(job) as work:
-        async for told in work.updates():
-            for event in told[-1:]:
+        async for events in work.updates():
+            for event in events[-1:]:
                 assert isinstance(event, Event)
                 progress(event.fraction, desc=event.stage)
         return work.result()
 
 
 def _signature(op: Operation) -> inspect.Signature:
-    """The operation's parameters behind Gradio's request, with annotations that Gradio can read."""
+    """Return the operation's parameters after Gradio's request, with annotations that Gradio can read."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     request = inspect.Parameter("request", kind, annotation=gr.Request)  # first: those with defaults must be last
     public = [
@@ -101,5 +90,5 @@ def _bare(annotation: Any) -> Any:
 
 
 def plain(result: Any) -> Any:
-    """A result as JSON values or a text, a file as one that can be fetched."""
+    """Convert a result to JSON values or text, and a file to one that the client can fetch."""
     return handed_out(result.name, result.chunks) if isinstance(result, File) else body(result).content

@@ -7,7 +7,8 @@ from html import escape
 import gradio as gr
 
 from stt_lab import __version__
-from stt_lab.ui.api import Entrance
+from stt_lab.installation import Installation
+from stt_lab.ui.api import caller_of
 from stt_lab.ui.gradio_private import root_blocks
 from stt_lab.ui.lab import LabTab
 from stt_lab.ui.parts import PRIVATE, Tab, html
@@ -28,8 +29,8 @@ FOOTER = (
 class WebPage:
     """The page around all tabs."""
 
-    def __init__(self, entrance: Entrance) -> None:
-        self.entrance = entrance
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
 
     def draw(self) -> None:
         """Add the page to the Blocks that is being built."""
@@ -37,12 +38,12 @@ class WebPage:
         with gr.Tabs(elem_id="stt-tabs"):
             for kind in TABS:
                 with gr.Tab(kind.title, elem_id=f"stt-tab-{kind.title.lower()}") as tab:
-                    kind(self.entrance).draw(tab)
+                    kind(self.installation).draw(tab)
         html(FOOTER)
         root_blocks().load(self.greet, None, title, **PRIVATE)
 
     def greet(self, request: gr.Request) -> str:
         """Show who has signed in."""
-        caller = self.entrance.caller(request)
+        caller = caller_of(self.installation, request)
         badge = "" if caller.anonymous else f'<span class="stt-badge">Signed in as {escape(caller.name)}</span>'
         return f"{TITLE}{badge}</header>"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import gradio as gr
 
-from stt_lab.ui.api import Entrance
+from stt_lab.installation import Installation
 from stt_lab.ui.work import discard
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
@@ -21,7 +21,7 @@ class Tab(Protocol):
 
     title: ClassVar[str]
 
-    def __init__(self, entrance: Entrance) -> None: ...
+    def __init__(self, installation: Installation) -> None: ...
 
     def draw(self, tab: gr.Tab) -> None:
         """Add the components inside `tab` to the Blocks that is being built, and wire their events."""

@@ -12,10 +12,11 @@ from urllib.parse import quote
 import gradio as gr
 
 from stt_lab.errors import Cancelled, Forbidden
+from stt_lab.installation import Installation
 from stt_lab.text import LANGUAGES
 from stt_lab.types import Event, Transcript
 from stt_lab.ui import html, parts
-from stt_lab.ui.api import Entrance
+from stt_lab.ui.api import caller_of, run_operation
 from stt_lab.ui.gradio_private import root_blocks
 from stt_lab.ui.work import BackgroundCall, ReportProgress, named, received, sentence
 from stt_lab.weights import catalog
@@ -32,8 +33,8 @@ class TranscribeTab:
 
     title: ClassVar[str] = "Transcribe"
 
-    def __init__(self, entrance: Entrance) -> None:
-        self.entrance, self.settings = entrance, entrance.runtime.settings
+    def __init__(self, installation: Installation) -> None:
+        self.installation, self.settings = installation, installation.settings
         self.uploads = parts.Uploads()
         self.working: dict[str, BackgroundCall[Transcript]] = {}  # by session
 
@@ -105,7 +106,7 @@ class TranscribeTab:
 
     def greet(self, request: gr.Request) -> tuple[Any, ...]:
         """Fill in what depends on the caller and the installed models."""
-        caller = self.entrance.caller(request)
+        caller = caller_of(self.installation, request)
         table = self._table() if caller.admin else ""
         return gr.update(**self._model_choice()), gr.update(visible=caller.admin), table
 
@@ -139,7 +140,9 @@ class TranscribeTab:
 
             def job(report: ReportProgress) -> Transcript:
                 name = named(file or spoken)
-                made: Transcript = self.entrance.call("transcribe", values | {"file": path}, request, report, name)
+                made: Transcript = run_operation(
+                    self.installation, "transcribe", values | {"file": path}, request, report, name
+                )
                 return made
 
             async with BackgroundCall(job) as work:
@@ -159,7 +162,7 @@ class TranscribeTab:
     async def pull(self, model: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """Download a model. Authorises by itself, because the endpoint is reachable by raw HTTP."""
         try:
-            if not self.entrance.caller(request).admin:
+            if not caller_of(self.installation, request).admin:
                 raise Forbidden("Only the administrator can download models. Sign in as the administrator.")
             settings = self.settings
             async with BackgroundCall(lambda report: pull(model, settings, lambda *progress: report(progress))) as work:

@@ -125,7 +125,7 @@ def _errors(op: Operation) -> dict[str, Any]:
     """The statuses that an operation of this kind may answer."""
     kinds = {
         "400 401 403 500 503": True,
-        "404": bool(op.path_params),
+        "404": bool(op.path_params) or op.method == "DELETE",  # of sessions: the account
         "409 422": op.method == "POST",
         "413": op.method in ("POST", "PATCH"),
         "416": _in_parts(op),

@@ -7,23 +7,21 @@ server uses this module without torch, CTranslate2 or the hub's client.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import importlib.util
-import os
-import sys
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from stt_lab.errors import BadInput, Unavailable
-from stt_lab.settings import MB, Settings
+from stt_lab.errors import BadInput
+from stt_lab.settings import Settings
 
 CATALOG = Path(__file__).with_name("catalog.toml")
 
+Lane = Literal["speech", "text"]
 Source = Literal["own path", "installed package", "models dir", "hub cache"]
 ANY = "any"  # as `pairs`: from each language of writing/languages.toml into each
 
@@ -54,6 +52,7 @@ class Model:
 
     id: str
     task: str  # "transcribe", "diarize", "embed_speaker"; of texts: "embed", "parse", "pii", "write", "translate"
+    lane: Lane  # which worker of a device does its work
     engine: str  # that of pool.ENGINES
     name: str
     languages: int
@@ -76,7 +75,7 @@ class Model:
     by_name: bool = False  # too large to be pulled by who does not ask for it
     for_tests: bool = False  # too weak for people: used only by who asks for it by name
 
-    def turns(self, source: str | None, target: str) -> bool:
+    def translates_pair(self, source: str | None, target: str) -> bool:
         """Whether it translates texts from a language, or from one that is not known, into another."""
         return ANY in self.pairs or f"{source}-{target}" in self.pairs
 
@@ -93,14 +92,6 @@ class Found:
 
     path: Path
     source: Source
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """The first device of CUDA."""
-
-    name: str
-    memory_mb: int
 
 
 def _model(row: dict[str, Any], packages: dict[str, dict[str, str]]) -> Model:
@@ -196,7 +187,7 @@ def locate(model: Model, settings: Settings) -> Path | None:
 
 
 def extra(model: Model, settings: Settings) -> tuple[tuple[str, Path], ...]:
-    """The folders of what a model needs, by id, as `Placement.extra` wants them; those that are here."""
+    """The folders of what a model needs, by id, as `EngineSpec.extra` wants them; those that are here."""
     folders = [(need, locate(get(need), settings)) for need in model.needs]
     return tuple((need, folder) for need, folder in folders if folder is not None)
 
@@ -219,49 +210,7 @@ def best(task: str, settings: Settings, translates: bool = False) -> Model | Non
     return next((model for model in able if available(model, settings)), None)
 
 
-def surest(task: str) -> Model | None:
-    """The model of a task that is the surest to be had: from a package, else from the hub."""
+def easiest_to_install(task: str) -> Model | None:
+    """The model of a task that is easiest to install: from a package, else from the hub."""
     able = [model for model in models(task) if not model.module and not model.for_tests]
     return next((model for model in able if model.packages), next(iter(able), None))
-
-
-def device(settings: Settings) -> Literal["cpu", "cuda"]:
-    """Where engines run, with "auto" resolved. Raises Unavailable when CUDA is asked for and not there."""
-    if settings.device == "cpu":
-        return "cpu"
-    if settings.engine_host == "ray" and settings.device == "cuda":
-        return "cuda"  # of the nodes; this machine may have none
-    if gpu() is not None:
-        return "cuda"
-    if settings.device == "cuda":
-        raise Unavailable("STT_LAB_DEVICE is cuda, but no NVIDIA GPU answers; install its driver, or set auto or cpu.")
-    return "cpu"
-
-
-@lru_cache
-def gpu() -> Gpu | None:
-    """The first CUDA device, asked of NVIDIA's driver itself; None without a driver or a device.
-
-    CUDA does not survive a fork after it was initialised: processes that use it must be spawned.
-    """
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return None
-    return first_gpu(driver)
-
-
-def first_gpu(driver: Any) -> Gpu | None:
-    """What the CUDA driver API tells of device 0. Tested against a double only: the real answer needs a GPU."""
-    count, handle = ctypes.c_int(), ctypes.c_int()
-    name, memory = ctypes.create_string_buffer(128), ctypes.c_size_t()
-    calls: tuple[Callable[[], int], ...] = (
-        lambda: driver.cuInit(0),
-        lambda: driver.cuDeviceGetCount(ctypes.byref(count)),
-        lambda: driver.cuDeviceGet(ctypes.byref(handle), 0),  # refused when there are none
-        lambda: driver.cuDeviceGetName(name, len(name), handle),
-        lambda: driver.cuDeviceTotalMem_v2(ctypes.byref(memory), handle),
-    )
-    if any(call() != 0 for call in calls) or count.value == 0:  # 0 is CUDA_SUCCESS
-        return None
-    return Gpu(os.fsdecode(name.value), memory.value // MB)

@@ -8,9 +8,8 @@ from dataclasses import replace
 from operator import and_
 from typing import Any, TypeVar
 
-from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadAnswer
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 from stt_lab.weights.catalog import Model
 from stt_lab.writing import prompts
 from stt_lab.writing.annotated_text import AnnotatedText, GroundedStatement, Sentence

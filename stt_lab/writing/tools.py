@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import Message, Report
+from stt_lab.engines.protocols import Message
 from stt_lab.text.sentences import sentences
-from stt_lab.types import Event, Parsed
+from stt_lab.types import Event, Parsed, Report
 from stt_lab.weights import catalog
 
 if TYPE_CHECKING:

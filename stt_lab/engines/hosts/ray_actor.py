@@ -1,6 +1,6 @@
 """What runs on a node of a Ray cluster: the engines of one device, as an actor that `ray_driver` makes and asks.
 
-Ray calls the methods in threads; the task itself has a thread of its own, so that progress and a cancel get through.
+Ray calls the methods in threads; each call has a thread of its own, so that progress and a cancel get through.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from stt_lab.engines.hosts import InProcessHost, Task, worker_environ
+from stt_lab.engines.hosts import EngineCall, InProcessHost, worker_environ
 from stt_lab.engines.hosts.worker import Reporter, outcome
-from stt_lab.engines.protocols import Placement, Report
+from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import ModelMissing
 from stt_lab.settings import Settings, get_settings
+from stt_lab.types import Report
 from stt_lab.weights import catalog
 
 
@@ -34,67 +35,79 @@ class Equipment:
 
 
 class NodeEngines:
-    """One task at a time: its sound is written, it is started, its messages are received, or it is cancelled."""
+    """Calls by their numbers: their sound is written, they are started, their messages received, or they are cancelled.
+
+    They take turns as in a worker process.
+    """
 
     def __init__(self, equipment: Equipment) -> None:
         settings = node_settings(equipment.folders)
         clean_environ(equipment)
         self._host = _NodeHost(equipment, settings)
-        self._sounds: dict[str, IO[bytes]] = {}
-        self._box = _Box()
-        self._thread: threading.Thread | None = None
+        self._calls: dict[int, _Call] = {}
 
     def ready(self) -> None:
         """Answered once the constructor has ended."""
 
-    def write(self, name: str, start: int, chunk: bytes) -> None:
-        """Part of the sound that is argument `name` of the next task, from byte `start`; 0 begins a new one."""
+    def write(self, number: int, name: str, start: int, chunk: bytes) -> None:
+        """Part of the sound that is argument `name` of a call, from byte `start`; 0 begins a new one."""
+        call = self._calls.setdefault(number, _Call())
         if start == 0:
-            self._sounds[name] = tempfile.TemporaryFile()  # noqa: SIM115  # has no name: it goes with the process
+            call.sounds[name] = tempfile.TemporaryFile()  # noqa: SIM115  has no name: it goes with the process
         view = memoryview(chunk)
         while view:
-            written = os.pwrite(self._sounds[name].fileno(), view, start)
+            written = os.pwrite(call.sounds[name].fileno(), view, start)
             start, view = start + written, view[written:]
 
-    def start(self, task: Task) -> None:
-        """Begin a task, whose sounds have been written."""
-        sounds, self._sounds = self._sounds, {}
-        self._box = _Box()
-        self._thread = threading.Thread(target=self._work, args=(task, sounds, self._box), daemon=True)
-        self._thread.start()
+    def start(self, number: int, call: EngineCall) -> None:
+        """Begin a call, whose sounds have been written."""
+        begun = self._calls.setdefault(number, _Call())
+        begun.thread = threading.Thread(target=self._work, args=(number, call, begun), daemon=True)
+        begun.thread.start()
 
-    def receive(self, patience_s: float) -> tuple[str, Any] | None:
-        """The task's next message, as of a worker process; None if none comes in time."""
+    def receive(self, number: int, patience_s: float) -> tuple[str, Any] | None:
+        """A call's next message, as of a worker process; None if none comes in time."""
         try:
-            return self._box.messages.get(timeout=patience_s)
+            kind, value = self._calls[number].messages.get(timeout=patience_s)
         except queue.Empty:
             return None
+        if kind in ("done", "failed"):
+            del self._calls[number]
+        return kind, value
 
-    def cancel(self, patience_s: float) -> bool:
-        """Stop the task; True when it has ended in time."""
-        self._sounds = {}
-        self._box.cancelled.set()
-        if self._thread is not None:
-            self._thread.join(patience_s)
-        return self._thread is None or not self._thread.is_alive()
+    def cancel(self, number: int, patience_s: float) -> bool:
+        """Stop a call; True when it has ended in time, and nothing is left of it."""
+        call = self._calls.get(number)
+        if call is None:
+            return True
+        call.cancelled.set()
+        self._host.turns.wake()
+        if call.thread is not None:
+            call.thread.join(patience_s)
+            if call.thread.is_alive():
+                return False
+        for file in call.sounds.values():
+            file.close()
+        self._calls.pop(number, None)
+        return True
 
-    def _work(self, task: Task, sounds: dict[str, IO[bytes]], box: _Box) -> None:
+    def _work(self, number: int, call: EngineCall, begun: _Call) -> None:
+        report = Reporter(lambda event: begun.messages.put(("event", event)), begun.cancelled)
         with ExitStack() as stack:
-            for file in sounds.values():
+            for file in begun.sounds.values():
                 stack.enter_context(file)
-            found = outcome(self._host, _with_sounds(task, sounds), Reporter(box))
-        box.send(*found)
+            found = outcome(lambda: self._host.run(_with_sounds(call, begun.sounds), report, number), call)
+        begun.messages.put(found)
 
 
-class _Box:
-    """Messages of one task (`worker.Outbox`)."""
+class _Call:
+    """A call on this node."""
 
     def __init__(self) -> None:
+        self.sounds: dict[str, IO[bytes]] = {}
         self.cancelled = threading.Event()
         self.messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-
-    def send(self, kind: str, value: Any) -> None:
-        self.messages.put((kind, value))
+        self.thread: threading.Thread | None = None
 
 
 class _NodeHost(InProcessHost):
@@ -104,10 +117,10 @@ class _NodeHost(InProcessHost):
         super().__init__()
         self._equipment, self._settings = equipment, settings
 
-    def run(self, task: Task, report: Report) -> Any:
-        return super().run(replace(task, placement=self._placement(task.placement.model)), report)
+    def run(self, call: EngineCall, report: Report, number: int = 0) -> Any:
+        return super().run(replace(call, spec=self._spec(call.spec.model)), report, number)
 
-    def _placement(self, model_id: str) -> Placement:
+    def _spec(self, model_id: str) -> EngineSpec:
         model = catalog.get(model_id)
         folder, extra = catalog.locate(model, self._settings), catalog.extra(model, self._settings)
         if folder is None or len(extra) < len(model.needs):
@@ -115,7 +128,7 @@ class _NodeHost(InProcessHost):
                 f"The model '{model_id}' is not on a node of the cluster: "
                 f"fetch it on every node with `stt-lab models pull {model_id}`."
             )
-        return Placement(folder, model_id, self._equipment.device, self._equipment.threads, extra)
+        return EngineSpec(folder, model_id, self._equipment.device, self._equipment.threads, extra)
 
 
 def node_settings(folders: Mapping[str, Any]) -> Settings:
@@ -133,8 +146,8 @@ def clean_environ(equipment: Equipment) -> None:
     os.environ.update(kept)
 
 
-def _with_sounds(task: Task, sounds: Mapping[str, IO[bytes]]) -> Task:
-    """The task over this node's files. They have no names; Linux, which Ray's nodes run, opens them by number."""
+def _with_sounds(call: EngineCall, sounds: Mapping[str, IO[bytes]]) -> EngineCall:
+    """The call over this node's files. They have no names; Linux, which Ray's nodes run, opens them by number."""
     paths = {name: Path(f"/proc/self/fd/{file.fileno()}") for name, file in sounds.items()}
-    local = {name: replace(task.arguments[name], path=path) for name, path in paths.items()}
-    return replace(task, arguments={**task.arguments, **local})
+    local = {name: replace(call.arguments[name], path=path) for name, path in paths.items()}
+    return replace(call, arguments={**call.arguments, **local})

@@ -1,8 +1,7 @@
 """The process that speaks with a Ray cluster for a server: `python -m stt_lab.engines.hosts.ray_driver`.
 
-Ray ends the process that it is used in when the cluster is lost, so that is not the server's. Pickled messages cross
-stdin and stdout. In: ("connect", Plan), then ("run", (number, Task)) and ("cancel", (number, None)).
-Out: ("devices", how many there are), ("lost", SttError), and a task's ("event" | "done" | "failed", (number, value)).
+Ray ends the process that it is used in when the cluster is lost, so that is not the server's. Its messages are those
+that `process` describes, and in, before any other, ("connect", Plan); out ("devices", number) and ("lost", SttError).
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from stt_lab.engines.hosts import CANCEL_GRACE_S, POLL_S, Task, tuning
+from stt_lab.engines.hosts import ABANDONED_S, CANCEL_GRACE_S, POLL_S, EngineCall, tuning
 from stt_lab.engines.hosts.ray import Plan, lost
 from stt_lab.engines.hosts.ray_actor import Equipment, NodeEngines
-from stt_lab.engines.hosts.worker import message_pipe
+from stt_lab.engines.hosts.worker import Replies, message_pipe, outcome
 from stt_lab.errors import Busy, Cancelled, EngineCrashed, SttError, Unavailable
 from stt_lab.settings import MB
 from stt_lab.types import Audio
@@ -36,12 +35,14 @@ START_S = 60.0  # until an actor answers; longer means that others use its node
 CHUNK = 8 * MB  # of a sound on its way; one is in the object store at a time
 CHUNK_S = 60.0
 RECEIVE_S = 10.0  # a question for news is asked anew after that
+URGENT = 16  # messages of urgent calls at once
+UNSET = {"OPENBLAS_CORETYPE": ""}  # of whoever started the node: other low bits, and other text
 WATCH_S = 2.0  # how soon nodes that come or go are noticed
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where one task runs at a time: a GPU, or all processors of a node."""
+    """Where one call computes at a time: a GPU, or all processors of a node."""
 
     node: str  # Ray's id
     host: str  # name of the machine, for the log
@@ -69,28 +70,17 @@ def find_devices(nodes: Iterable[Mapping[str, Any]], wanted: str) -> tuple[Devic
     return tuple(gpus if wanted != "cpu" and (gpus or wanted == "cuda") else cpus)
 
 
-class Replies:
-    """The pipe to the server; safe to use from many threads."""
-
-    def __init__(self, sink: BinaryIO) -> None:
-        self._sink, self._lock = sink, threading.Lock()
-
-    def send(self, kind: str, value: Any) -> None:
-        with self._lock:
-            pickle.dump((kind, value), self._sink)
-            self._sink.flush()
-
-
 class Call:
-    """A task that the server waits for."""
+    """A call that the server waits for."""
 
-    def __init__(self, number: int, task: Task, replies: Replies) -> None:
-        self.task = task
+    def __init__(self, number: int, call: EngineCall, replies: Replies) -> None:
+        self.number, self.call = number, call
         self.cancelled = threading.Event()
-        self._number, self._replies = number, replies
+        self.actor: Any = None  # which works on it
+        self._replies = replies
 
     def send(self, kind: str, value: Any) -> None:
-        self._replies.send(kind, (self._number, value))
+        self._replies.send(kind, (self.number, value))
 
     def check(self) -> None:
         if self.cancelled.is_set():
@@ -114,7 +104,8 @@ class Cluster:
         ray.init(address=plan.address, namespace="stt_lab", logging_level=logging.WARNING)
         self._plan = plan
         self._actors: dict[Device, Any] = {}
-        self._taken: set[Device] = set()
+        self._calls: dict[Device, list[Call]] = {}  # under way
+        self._reserved: dict[Device, Call] = {}  # for a call that runs again, alone
         self._change = threading.Condition()
 
     def devices(self) -> tuple[Device, ...]:
@@ -122,7 +113,10 @@ class Cluster:
         return find_devices(nodes(), self._plan.device)
 
     def run(self, call: Call) -> tuple[str, Any]:
-        """A task's outcome. When its actor or node dies, the task runs once more, on another node if there is one."""
+        """A call's outcome. When its actor or node dies, it runs once more: elsewhere if possible, and alone.
+
+        Nobody knows which call an actor died of. Alone, the one that was to blame harms no other.
+        """
         problem, device = RayError(), None
         for _ in range(ATTEMPTS):
             with self._hold(call, device) as device:
@@ -130,45 +124,68 @@ class Cluster:
                     return self._work(device, call)
                 except RayError as found:
                     log.warning("an engine on %s was lost: %s", device.host, found)
-                    self._end(device)
+                    self._end(device, call.actor)
                     problem = found
                 except BaseException:  # cancelled
-                    self._stop(device)
+                    self._stop(device, call)
                     raise
         raise _failure(problem)
 
     @contextmanager
-    def _hold(self, call: Call, avoided: Device | None) -> Iterator[Device]:
-        """A device for one task, when one is free."""
-        with self._change:
-            while (device := self._choose(avoided)) is None:
-                call.check()
-                self._change.wait(POLL_S)
-            self._taken.add(device)
+    def _hold(self, call: Call, lost: Device | None) -> Iterator[Device]:
+        """A place on a device, when there is one; with a device that was `lost` before, a device for the call alone."""
         try:
+            with self._change:
+                while (device := self._choose(call, lost)) is None:
+                    call.check()
+                    self._change.wait(POLL_S)
+                self._calls.setdefault(device, []).append(call)
             yield device
         finally:
             with self._change:
-                self._taken.remove(device)
+                for calls in self._calls.values():
+                    if call in calls:
+                        calls.remove(call)
+                self._reserve(call, None)
                 self._change.notify_all()
 
-    def _choose(self, avoided: Device | None) -> Device | None:
-        """A free device, rather one with an actor; not on the avoided one's node unless there is no other node."""
+    def _reserve(self, call: Call, device: Device | None) -> None:
+        """Reserve a device for a call, and no other one."""
+        self._reserved = {one: other for one, other in self._reserved.items() if other is not call}
+        if device is not None:
+            self._reserved[device] = call
+
+    def _choose(self, call: Call, lost: Device | None) -> Device | None:
+        """A device with a place, with few calls if possible and with an actor; not on the lost one's node if possible.
+
+        A call that is to be alone reserves a device until the calls on it have ended. Urgent calls need no place.
+        """
         devices = self.devices()
         if not devices:
             raise Unavailable("No node of the cluster can run an engine: add one, or see what STT_LAB_DEVICE asks for.")
-        others = [one for one in devices if avoided is None or one.node != avoided.node] or devices
-        free = [one for one in others if one not in self._taken]
-        return min(free, key=lambda one: one not in self._actors, default=None)
+        others = [one for one in devices if lost is None or one.node != lost.node] or list(devices)
+        open_ = [one for one in others if self._reserved.get(one, call) is call]
+        if call.call.urgent:
+            open_ = open_ or others
+        elif lost is None:
+            open_ = [one for one in open_ if self._load(one) < self._plan.places]
+        best = min(open_, key=lambda one: (self._load(one), one not in self._actors), default=None)
+        if lost is None or call.call.urgent or best is None:
+            return best
+        self._reserve(call, best)
+        return best if not self._load(best) else None
+
+    def _load(self, device: Device) -> int:
+        return len(self._calls.get(device, ()))
 
     def _work(self, device: Device, call: Call) -> tuple[str, Any]:
         actor = self._actor(device, call)
-        for name, value in call.task.arguments.items():
+        for name, value in call.call.arguments.items():
             if isinstance(value, Audio):
                 _ship(actor, name, value, call)
-        call.answer(actor.start.remote(call.task), START_S)
+        call.answer(actor.start.remote(call.number, call.call), START_S)
         while True:
-            kind, value = call.answer(actor.receive.remote(RECEIVE_S)) or ("", None)
+            kind, value = call.answer(actor.receive.remote(call.number, RECEIVE_S)) or ("", None)
             if kind in ("done", "failed"):
                 if isinstance(value, Unavailable):
                     log.warning("on %s: %s", device.host, value)
@@ -177,35 +194,53 @@ class Cluster:
                 call.send(kind, value)
 
     def _actor(self, device: Device, call: Call) -> Any:
-        if device not in self._actors:
+        with self._change:
+            actor = call.actor = self._actors.get(device)
+            if actor is not None:
+                return actor
             log.info("an engine starts on %s: %s, %d threads", device.host, device.kind, device.threads)
-            self._actors[device] = self._make(device)
-            call.answer(self._actors[device].ready.remote(), START_S)
-        return self._actors[device]
+            actor = call.actor = self._actors[device] = self._make(device)
+        call.answer(actor.ready.remote(), START_S)
+        return actor
 
     def _make(self, device: Device) -> Any:
         plan = self._plan
         options: dict[str, Any] = {
             **device.resources,
-            "max_concurrency": 4,  # a question for news, a cancel, and one to spare
+            "max_concurrency": 4 * plan.places + URGENT,  # a question for news and a cancel each, and some to spare
             "max_restarts": 0,
             "scheduling_strategy": NodeAffinitySchedulingStrategy(device.node, soft=False),
-            "runtime_env": {"env_vars": tuning(device.kind, device.threads, plan.profile)},
+            "runtime_env": {"env_vars": tuning(device.kind, device.threads, plan.profile) | UNSET},
         }
         equipment = Equipment(device.kind, device.threads, plan.profile, plan.folders)
         return ray.remote(NodeEngines).options(**options).remote(equipment)
 
-    def _stop(self, device: Device) -> None:
-        """Cancel what the device's actor does; kill it unless it then says soon that it is free."""
-        actor, free = self._actors.get(device), False
-        with suppress(RayError):
-            free = actor is None or ray.get(actor.cancel.remote(CANCEL_GRACE_S), timeout=CANCEL_GRACE_S + 1)
-        if not free:
-            self._end(device)
+    def _stop(self, device: Device, call: Call) -> None:
+        """Cancel a call on a device; kill its actor unless the call ends soon, or later if it has other calls too."""
+        if self._ends(call, CANCEL_GRACE_S):
+            return
+        if self._load(device) == 1:
+            self._end(device, call.actor)
+        else:
+            threading.Thread(target=self._supervise, args=(device, call), daemon=True).start()
 
-    def _end(self, device: Device) -> None:
-        """Kill the device's actor. What it has of a sound goes with it."""
-        actor = self._actors.pop(device, None)
+    def _supervise(self, device: Device, call: Call) -> None:
+        if not self._ends(call, ABANDONED_S):
+            log.warning("a cancelled call on %s has not ended: its actor ends, other calls run again", device.host)
+            self._end(device, call.actor)
+
+    @staticmethod
+    def _ends(call: Call, patience_s: float) -> bool:
+        with suppress(RayError):
+            asked = call.actor and call.actor.cancel.remote(call.number, patience_s)
+            return asked is None or bool(ray.get(asked, timeout=patience_s + 1))
+        return False
+
+    def _end(self, device: Device, actor: Any) -> None:
+        """Kill an actor of the device. What it has of a sound goes with it."""
+        with self._change:
+            if self._actors.get(device) is actor:  # else another call has noticed before
+                self._actors.pop(device, None)
         if actor is not None:
             with suppress(RayError):
                 ray.kill(actor)
@@ -216,7 +251,7 @@ def _ship(actor: Any, name: str, audio: Audio, call: Call) -> None:
     with audio.path.open("rb") as file:
         start, chunk = 0, file.read(CHUNK)
         while chunk or not start:
-            call.answer(actor.write.remote(name, start, chunk), CHUNK_S)
+            call.answer(actor.write.remote(call.number, name, start, chunk), CHUNK_S)
             if not chunk:
                 break
             start, chunk = start + len(chunk), file.read(CHUNK)
@@ -230,18 +265,12 @@ def _failure(problem: RayError) -> SttError:
     )
 
 
-def serve(cluster: Cluster, calls: dict[int, Call], number: int) -> None:
-    """Do a task and tell its outcome."""
-    call = calls[number]
-    try:
-        call.send(*cluster.run(call))
-    except SttError as problem:
-        call.send("failed", problem)
-    except Exception:
-        log.exception("task %s of %s failed", call.task.method, call.task.engine)
-        call.send("failed", SttError("The engine could not finish this file; the server's log says why."))
-    finally:
-        del calls[number]
+def serve(cluster: Cluster, calls: dict[int, Call], call: Call) -> None:
+    """Do a call and tell its outcome."""
+    found = outcome(lambda: cluster.run(call), call.call)
+    del calls[call.number]
+    kind, value = found if found[0] == "failed" else found[1]  # of the cluster, or of the engine
+    call.send(kind, value)
 
 
 def watch(cluster: Cluster, replies: Replies) -> None:
@@ -271,14 +300,15 @@ def main() -> None:
     calls: dict[int, Call] = {}
     while True:
         try:
-            kind, (number, value) = pickle.load(sys.stdin.buffer)
+            kind, value = pickle.load(sys.stdin.buffer)
         except Exception:  # the end, or half a message
-            os._exit(0)  # also in the middle of a task: nobody waits for it, and Ray ends the actors
+            os._exit(0)  # also in the middle of a call: nobody waits for it, and Ray ends the actors
         if kind == "run":
-            calls[number] = Call(number, value, replies)
-            threading.Thread(target=serve, args=(cluster, calls, number), daemon=True).start()
-        elif call := calls.get(number):
-            call.cancelled.set()
+            number, given = value
+            call = calls[number] = Call(number, given, replies)
+            threading.Thread(target=serve, args=(cluster, calls, call), daemon=True).start()
+        elif value in calls:
+            calls[value].cancelled.set()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The worker process: `python -m stt_lab.engines.hosts.worker`. Pickled messages over stdin and stdout.
+"""The worker process: `python -m stt_lab.engines.hosts.worker`. Its messages are described in `process`.
 
-In: ("run", Task), ("cancel", None). Out: ("event", Event), ("done", value), ("failed", SttError).
-It ends when stdin closes: its server is gone, by whatever means.
+Each call has a thread; turns.py decides which of them work. The process ends when stdin closes: its server is gone, by
+whatever means.
 """
 
 from __future__ import annotations
@@ -9,79 +9,89 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import queue
 import sys
 import threading
 import time
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
-from stt_lab.engines.hosts import InProcessHost, Task
+from stt_lab.engines.hosts.calls import EngineCall
+from stt_lab.engines.hosts.inprocess import InProcessHost
 from stt_lab.errors import Cancelled, SttError
 from stt_lab.types import Event
 
 log = logging.getLogger("stt_lab.worker")
 EVENT_INTERVAL_S = 0.1
+UNFORESEEN = "The engine could not finish this file; the server's log says why."
 
 
-class Outbox(Protocol):
-    """Where a task's messages go, and whether it still wants to know."""
+class Replies:
+    """The pipe to the server; safe to use from many threads."""
 
-    cancelled: threading.Event
-
-    def send(self, kind: str, value: Any) -> None: ...
-
-
-class Messages:
-    """Both pipes: a thread reads tasks and cancels, writes are serialised."""
-
-    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
-        self.tasks: queue.Queue[Task] = queue.Queue()
-        self.cancelled = threading.Event()
-        self._source, self._sink = source, sink
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                kind, value = pickle.load(self._source)
-            except Exception:  # the end, or half a message, which may raise anything
-                os._exit(0)  # also in the middle of a task: nobody waits for it
-            if kind == "run":
-                self.cancelled.clear()
-                self.tasks.put(value)
-            else:
-                self.cancelled.set()
+    def __init__(self, sink: BinaryIO) -> None:
+        self._sink, self._lock = sink, threading.Lock()
 
     def send(self, kind: str, value: Any) -> None:
-        pickle.dump((kind, value), self._sink)
-        self._sink.flush()
+        message = pickle.dumps((kind, value))
+        with self._lock:
+            self._sink.write(message)
+            self._sink.flush()
 
 
 class Reporter:
-    """Sends progress, not more often than people can read it, and raises when the task was cancelled."""
+    """Sends progress, not more often than people can read it, and raises Cancelled when the call was cancelled."""
 
-    def __init__(self, messages: Outbox) -> None:
-        self._messages = messages
+    def __init__(self, send: Callable[[Event], None], cancelled: threading.Event) -> None:
+        self._send, self._cancelled = send, cancelled
         self._last: tuple[str, float] = ("", 0.0)
 
     def __call__(self, event: Event) -> None:
-        if self._messages.cancelled.is_set():
+        if self._cancelled.is_set():
             raise Cancelled("The request was cancelled.")
         stage, sent = self._last
         now = time.monotonic()
         if event.stage != stage or now - sent >= EVENT_INTERVAL_S:
-            self._messages.send("event", event)
+            self._send(event)
             self._last = (event.stage, now)
 
 
-def outcome(host: InProcessHost, task: Task, report: Reporter) -> tuple[str, Any]:
+def outcome(work: Callable[[], Any], call: EngineCall) -> tuple[str, Any]:
+    """The last message of a call: "done" with what `work` returns, or "failed" with an SttError."""
     try:
-        return "done", host.run(task, report)
+        return "done", work()
     except SttError as problem:
         return "failed", problem
     except Exception:
-        log.exception("task %s of %s failed", task.method, task.engine)
-        return "failed", SttError("The engine could not finish this file; the server's log says why.")
+        log.exception("call %s of %s failed", call.method, call.engine)
+        return "failed", SttError(UNFORESEEN)
+
+
+class Calls:
+    """The calls under way in this process."""
+
+    def __init__(self, replies: Replies) -> None:
+        self._replies = replies
+        self._host = InProcessHost(changed=lambda numbers: replies.send("working", numbers))
+        self._cancelled: dict[int, threading.Event] = {}
+
+    def start(self, number: int, call: EngineCall) -> None:
+        self._cancelled[number] = threading.Event()
+        threading.Thread(target=self._work, args=(number, call), daemon=True).start()
+
+    def cancel(self, number: int) -> None:
+        if cancelled := self._cancelled.get(number):
+            cancelled.set()
+            self._host.turns.wake()
+
+    def _work(self, number: int, call: EngineCall) -> None:
+        report = Reporter(lambda event: self._replies.send("event", (number, event)), self._cancelled[number])
+        kind, value = outcome(lambda: self._host.run(call, report, number), call)
+        del self._cancelled[number]
+        try:
+            self._replies.send(kind, (number, value))
+        except (pickle.PicklingError, TypeError, AttributeError):  # a result that cannot be pickled
+            log.exception("the result of call %s of %s was lost", call.method, call.engine)
+            self._replies.send("failed", (number, SttError(UNFORESEEN)))
 
 
 def message_pipe() -> BinaryIO:
@@ -93,11 +103,16 @@ def message_pipe() -> BinaryIO:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
-    messages = Messages(sys.stdin.buffer, message_pipe())
-    host = InProcessHost()
+    calls = Calls(Replies(message_pipe()))
     while True:
-        task = messages.tasks.get()
-        messages.send(*outcome(host, task, Reporter(messages)))
+        try:
+            kind, value = pickle.load(sys.stdin.buffer)
+        except Exception:  # the end, or half a message, which may raise anything
+            os._exit(0)  # also in the middle of a call: nobody waits for it
+        if kind == "run":
+            calls.start(*value)
+        else:
+            calls.cancel(value)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from stt_lab.engines.pii.hits import PiiHit, settle
 from stt_lab.engines.pii.people import spread
-from stt_lab.engines.protocols import BY_FORM, PiiKind, Placement, Report
+from stt_lab.engines.protocols import BY_FORM, EngineSpec, PiiKind
 from stt_lab.errors import ModelMissing
 from stt_lab.text.sentences import sentences
-from stt_lab.types import Entity, Event
+from stt_lab.types import Entity, Event, Report
 
 if TYPE_CHECKING:
     from stt_lab.engines.pii.recognisers import Analyzer
@@ -35,14 +35,14 @@ class PresidioFinder:
 
     languages: tuple[str, ...] = ("en",)
 
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self._analyzer: Analyzer | None = None
 
     def load(self) -> None:
         from stt_lab.engines.pii.recognisers import Analyzer
 
-        self._analyzer = Analyzer(self.placement.folder)
+        self._analyzer = Analyzer(self.spec.folder)
 
     def unload(self) -> None:
         self._analyzer = None

@@ -101,8 +101,10 @@ class _Line:
 
 
 def _nist(path: Path, name: str, recordings: frozenset[str], form: str, free: bool = False) -> list[_Line]:
-    """The lines of one recording. `form` names the fields that a line has at least; where the last is `free`, it holds
-    the rest of the line and may be missing."""
+    """Read the lines of one recording.
+
+    `form` names the required fields of a line; if the last one is `free`, it is the rest of the line, or missing.
+    """
     form_fields = form.split()
     file = form_fields.index("file")
     lines = []

@@ -21,6 +21,7 @@ from stt_lab.types import Segment, Span, Turn, Word
 
 __all__ = ["Audios", "flaws"]
 
+SHOWN = 40  # characters of a wrong value that an error quotes
 SLACK = 0.5  # seconds of tolerance: codecs pad, and people round
 SILENT = "non-speech"  # `kind` of recordings without speech
 Part = TypeVar("Part", bound=Span)
@@ -52,18 +53,19 @@ class Audios:
             with self._started().decode(audio) as found:
                 return found.duration
         except BadInput as problem:
-            raise Flaw(
-                f"the audio cannot be decoded: {str(problem).rstrip('.')}", "convert it, or remove the row"
-            ) from None
+            raise Flaw(f"the audio cannot be decoded: {_reason(problem)}", "convert it, or remove the row") from None
         except SttError as problem:
-            raise Flaw(
-                f"the audio could not be decoded now: {str(problem).rstrip('.')}", "run the check again"
-            ) from None
+            raise Flaw(f"the audio could not be decoded now: {_reason(problem)}", "run the check again") from None
 
     def _started(self) -> Decoder:
         if self._decoder is None:
             self._decoder = self._open.enter_context(own_decoder(get_settings()))
         return self._decoder
+
+
+def _reason(problem: SttError) -> str:
+    """Return the first sentence of an error, without a full stop: the second one is advice for users."""
+    return str(problem).split(". ")[0].rstrip(".")
 
 
 def flaws(row: ManifestRow, audios: Audios) -> Iterator[Flaw]:
@@ -98,8 +100,11 @@ def _labels(row: ManifestRow) -> Iterator[Flaw]:
             yield Flaw(f"{column} is empty", "fill it in, or remove the column")
     try:
         language_code(row.item.language or "")
-    except BadInput as problem:
-        yield Flaw(str(problem).split(":")[0], "use an ISO 639-1 code such as en, or remove the column")
+    except BadInput:
+        yield Flaw(
+            f"language {str(row.item.language)[:SHOWN]!r} is not known",
+            "use an ISO 639-1 code such as en, or remove the column",
+        )
 
 
 def _text(row: ManifestRow) -> Iterator[Flaw]:

@@ -80,9 +80,7 @@ def check(path: Path, decode: bool = False, inside: Path | None = None) -> tuple
             else:
                 problems += [Problem(line, found.item.id, flaw.what, flaw.fix) for flaw in flaws(found, audios)]
     if not lines:
-        problems.append(
-            Problem(0, "", "the manifest has no rows", "write one JSON object per line, with at least `audio`")
-        )
+        problems.append(Problem(0, "", "there are no rows", "write one JSON object per line, with at least `audio`"))
     return tuple(problems)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from stt_lab.audio import INHERITED, PACKAGES
+from stt_lab.child import clean_environ
 from stt_lab.engines.hosts import LIBRARIES
 from stt_lab.errors import SttError, Unavailable
 from stt_lab.settings import PREFIX, Settings
@@ -45,11 +44,9 @@ def report(folder: Path, settings: Settings, alive: Callable[[], None] = lambda:
 
 def _environ(settings: Settings, scratch: str) -> dict[str, str]:
     """Return an environment for Python and its libraries, without secrets, with temporary folders."""
-    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED + LIBRARIES)}
-    paths = [str(PACKAGES), *filter(None, [kept.get("PYTHONPATH")])]
     places = dict.fromkeys(PLACES, scratch)
     speech = {f"{PREFIX}SPEECH_DIR": str(settings.speech_dir.absolute())}
-    return kept | places | speech | {"PYTHONPATH": os.pathsep.join(paths)}
+    return clean_environ(*LIBRARIES) | places | speech
 
 
 def _wait(process: subprocess.Popen[bytes], alive: Callable[[], None]) -> None:

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import Report
 from stt_lab.errors import Cancelled, Conflict, NotFound, SttError, Unavailable
 from stt_lab.lab.runs import runner
 from stt_lab.lab.runs.runner import SUITE, Run, RunProgress
 from stt_lab.lab.runs.systems.protocol import System
 from stt_lab.settings import Settings
-from stt_lab.types import Event
+from stt_lab.types import Event, Report
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +124,7 @@ class Evaluation:
             yield self._report
             return
         try:
-            with self._pool.slot(self._queue):
+            with self._pool.slot(self._queue, alone=True):
                 self._waiting = False
                 yield self._report
         finally:

@@ -15,7 +15,7 @@ from stt_lab import __version__
 from stt_lab.engines.hosts import instructions
 from stt_lab.lab.runs.systems.protocol import System
 from stt_lab.settings import Settings
-from stt_lab.weights import catalog
+from stt_lab.weights import devices
 
 PACKAGES = (
     "faster-whisper", "ctranslate2", "pyannote.audio", "torch", "onnxruntime", "numpy", "av", "ray",
@@ -25,7 +25,7 @@ CHECKOUT = Path(__file__).parents[3]
 
 
 def provenance(settings: Settings, systems: Iterable[System]) -> dict[str, Any]:
-    device = catalog.device(settings)
+    device = devices.device(settings)
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "stt_lab": __version__,

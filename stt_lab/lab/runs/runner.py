@@ -26,7 +26,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from stt_lab.audio import Decoder
-from stt_lab.engines.protocols import Report, silent
 from stt_lab.errors import BadInput, Cancelled, Conflict, SttError, Unavailable
 from stt_lab.lab.data.dataset import Dataset, Item
 from stt_lab.lab.noise.sound import own_decoder
@@ -37,7 +36,7 @@ from stt_lab.lab.runs.suite import BY_LANGUAGE, Suite, moved, open_dataset, read
 from stt_lab.lab.runs.systems.protocol import System, SystemContext, SystemOutput
 from stt_lab.settings import Settings
 from stt_lab.text import find_normaliser
-from stt_lab.types import Audio, Event
+from stt_lab.types import Audio, Event, Report, silent
 
 log = logging.getLogger(__name__)
 

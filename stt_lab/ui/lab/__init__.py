@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import gradio as gr
 
+from stt_lab.installation import Installation
 from stt_lab.ui import parts
-from stt_lab.ui.api import Entrance
 from stt_lab.ui.gradio_private import root_blocks
 from stt_lab.ui.html import notice
 from stt_lab.ui.lab import html
@@ -29,8 +29,8 @@ class LabTab:
 
     title: ClassVar[str] = "Lab"
 
-    def __init__(self, entrance: Entrance) -> None:
-        self.context = LabContext(entrance)
+    def __init__(self, installation: Installation) -> None:
+        self.context = LabContext(installation)
         self.results = ResultsPanel(self.context)
         self.evaluate = EvaluatePanel(self.context, self.results)
         self.board = LeaderboardPanel(self.context)

@@ -12,9 +12,10 @@ from typing import Any, Protocol, TypeVar
 import gradio as gr
 
 from stt_lab.errors import BadInput, Cancelled, Forbidden, SttError, Unavailable
+from stt_lab.installation import Installation
 from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.text import LANGUAGES
-from stt_lab.ui.api import Entrance
+from stt_lab.ui.api import caller_of
 from stt_lab.ui.html import notice
 from stt_lab.ui.parts import Uploads
 from stt_lab.ui.work import BackgroundCall, ReportProgress, sentence
@@ -29,9 +30,9 @@ PACKAGES = ("pandas", "matplotlib", "jiwer", "meeteval", "psutil", "papermill", 
 class LabContext:
     """What every panel of the tab works with."""
 
-    def __init__(self, entrance: Entrance) -> None:
-        self.entrance = entrance
-        self.lab: Evaluations = entrance.lab
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self.lab: Evaluations = installation.lab
         self.uploads = Uploads()
 
     def sentence(self, problem: Exception) -> str:
@@ -82,7 +83,7 @@ def administrator(place: str, quiet: bool = False) -> Callable[[Handler], Handle
 
 def authorise(context: LabContext, request: gr.Request) -> None:
     """Check the caller. Raises Forbidden, Unauthorized, or Unavailable if packages are missing."""
-    if not context.entrance.caller(request).admin:
+    if not caller_of(context.installation, request).admin:
         raise Forbidden("Only the administrator can use the laboratory. Please sign in.")
     if said := missing_extra():
         raise Unavailable(said)
@@ -91,7 +92,7 @@ def authorise(context: LabContext, request: gr.Request) -> None:
 def is_admin(context: LabContext, request: gr.Request) -> bool:
     """Return whether the administrator sent a request."""
     try:
-        return context.entrance.caller(request).admin
+        return caller_of(context.installation, request).admin
     except SttError:  # an invalid key
         return False
 

@@ -104,7 +104,7 @@ def _places(found: Sequence[Wire], source: TextSource) -> dict[tuple[str, str], 
     places: dict[tuple[str, str], list[TextSpan]] = {}
     for one in sorted(found, key=lambda one: order.index(one["label"])):
         (span,) = spans(one)
-        places.setdefault((kind(one["label"]), " ".join(span.of(source.script.text).split())), []).append(span)
+        places.setdefault((kind(one["label"]), " ".join(span.of(source.content.text).split())), []).append(span)
     return places
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from stt_lab.ui.api import Entrance
+from stt_lab.installation import Installation
 from stt_lab.ui.text import results
 from stt_lab.ui.text.source import TextSource
 from stt_lab.ui.text.tasks import Component, TextTask
@@ -33,8 +33,8 @@ class AskTask(TextTask):
     name, title, verb = "ask", "Question", "Ask"
     of_transcript = "chat_transcript"
 
-    def __init__(self, entrance: Entrance) -> None:
-        super().__init__(entrance)
+    def __init__(self, installation: Installation) -> None:
+        super().__init__(installation)
         self._conversations: dict[str, Conversation] = {}  # by page session
         self._lock = threading.Lock()
 

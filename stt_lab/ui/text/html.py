@@ -69,7 +69,7 @@ def panel(source: TextSource) -> str:
     """Render the text that citations refer to, with a player if there is a recording."""
     title, sound, duration = escape(source.title), "", 0.0
     if source.detail is None or source.transcript is None:
-        paragraph = f'<p data-from="0" dir="auto">{escape(source.script.text)}</p>'
+        paragraph = f'<p data-from="0" dir="auto">{escape(source.content.text)}</p>'
         said = f'<div class="stt-transcript">{paragraph}</div>'
     else:
         said, duration = segments(source.transcript, words=False), source.transcript.duration

@@ -68,7 +68,7 @@ def _of_text(answer: Wire, source: TextSource) -> str:
 def _of_transcript(file: File, source: TextSource) -> str:
     """Render a translated transcript from its JSON: each segment with its citation, and downloads."""
     translated, cited = from_json(json.loads(b"".join(file.chunks))), html.Cited(source)
-    rows = zip(translated.segments, source.script.segments, strict=True)
+    rows = zip(translated.segments, source.content.segments, strict=True)
     head = html.head(
         language(translated.language or "").name, "", kept(translated, f"{source.stem} {translated.language}")
     )

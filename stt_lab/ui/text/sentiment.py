@@ -29,7 +29,7 @@ def sentiment(found: Wire, cited: Cited) -> str:
 
 def _line(said: Sequence[Wire], source: TextSource) -> str:
     """Draw a bar per sentence, up or down from the middle, along the time or else along the text."""
-    length = source.transcript.duration if source.transcript else float(len(source.script.text))
+    length = source.transcript.duration if source.transcript else float(len(source.content.text))
     bars = "".join(_bar(one, source, length / THIN) for one in said)
     counts = ", ".join(f"{sum(one['label'] == mood for one in said)} {mood}" for mood in MOODS)
     lane = ' data-lane="1"' if source.transcript else ""

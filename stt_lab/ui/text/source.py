@@ -41,7 +41,7 @@ class Citation:
 class TextSource:
     """A text as operations see it, and its transcript if it has one."""
 
-    script: SourceText
+    content: SourceText
     detail: TranscriptDetail | None = None
     transcript: Transcript | None = None
 
@@ -68,19 +68,19 @@ class TextSource:
 
     def cite(self, span: TextSpan) -> Citation:
         """Return the citation of a span: its ranges, and the time and speaker of its first word."""
-        first = self.script.part(span.start)
+        first = self.content.part(span.start)
         return Citation(
             tuple(self._places(span)),
-            span.of(self.script.text),
+            span.of(self.content.text),
             self.seconds(span.start),
             first.speaker if first else None,
         )
 
     def segment(self, order: int) -> TextSpan | None:
         """Return the span of a segment; None if the transcript has no such segment."""
-        if not 0 <= order < len(self.script.segments):
+        if not 0 <= order < len(self.content.segments):
             return None
-        part = self.script.segments[order]
+        part = self.content.segments[order]
         return TextSpan(part.start, part.end)
 
     def stamp(self, span: TextSpan) -> str:
@@ -91,25 +91,25 @@ class TextSource:
     def seconds(self, offset: int) -> float | None:
         """Return the start time of the word at an offset; None in a pasted text."""
         word = self._word(offset)
-        return word.start if word else self.script.time(offset)
+        return word.start if word else self.content.time(offset)
 
     def end(self, offset: int) -> float | None:
         """Return the end time of the word before an offset; None in a pasted text."""
         word = self._word(max(0, offset - 1))
-        return word.end if word else self.script.time(offset)
+        return word.end if word else self.content.time(offset)
 
     def _word(self, offset: int) -> Word | None:
-        part = self.script.part(offset)
+        part = self.content.part(offset)
         words = self.transcript.segments[part.order].words if self.transcript and part else ()
         ends = accumulate((len(word.text) for word in words), initial=part.start - 1 if part else 0)
         found = (word for word, end in zip(words, islice(ends, 1, None), strict=True) if offset < end)
         return next(found, words[-1] if words else None)
 
     def _places(self, span: TextSpan) -> Iterable[ParagraphRange]:
-        if not self.script.segments:
+        if not self.content.segments:
             yield ParagraphRange(0, self._units(0, span.start), self._units(0, span.end))
-        for order in self.script.segment_orders([span]):
-            part = self.script.segments[order]
+        for order in self.content.segment_orders([span]):
+            part = self.content.segments[order]
             start, end = max(part.start, span.start), min(part.end, span.end)
             if start < end:
                 yield self._place(part, start, end)
@@ -124,5 +124,5 @@ class TextSource:
     @cached_property
     def _wide(self) -> list[int]:
         """Offsets of characters with two code units."""
-        text = self.script.text
+        text = self.content.text
         return [] if text.isascii() else [i for i, char in enumerate(text) if char > "\uffff"]

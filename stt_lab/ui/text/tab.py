@@ -11,9 +11,9 @@ import gradio as gr
 
 from stt_lab.engines.pool import AUTO
 from stt_lab.errors import BadInput, Cancelled, Unauthorized
+from stt_lab.installation import Installation
 from stt_lab.types import Event
 from stt_lab.ui import parts
-from stt_lab.ui.api import Entrance
 from stt_lab.ui.gradio_private import root_blocks
 from stt_lab.ui.html import notice, working
 from stt_lab.ui.text import library
@@ -53,9 +53,9 @@ class TextTab:
 
     title: ClassVar[str] = "Text"
 
-    def __init__(self, entrance: Entrance) -> None:
-        self.entrance = entrance
-        self.tasks = [task(entrance) for task in TASKS]
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self.tasks = [task(installation) for task in TASKS]
         self.uploads = parts.Uploads()
         self.working: dict[str, BackgroundCall[ResultView]] = {}  # by session
 
@@ -178,12 +178,12 @@ class TextTab:
 
     def _model_choices(self) -> list[tuple[str, str]]:
         """Return the choices of a model: automatic, none, or an installed language model."""
-        here = self.entrance.runtime.pool.available("write")
+        here = self.installation.runtime.pool.available("write")
         models = [(model.name, model.id) for model in here if not model.for_tests]
         return [("Automatic (best installed)", AUTO), ("None (sentences of the text)", EXTRACTIVE), *models]
 
     def _page_request(self, request: gr.Request, report: ReportProgress = lambda event: None) -> PageRequest:
-        return PageRequest(self.entrance, request, self.uploads, report)
+        return PageRequest(self.installation, request, self.uploads, report)
 
     async def _run(self, job: Callable[[ReportProgress], ResultView], session: str) -> AsyncIterator[Updates]:
         """Run a task and show progress; a result replaces the previous one, an error keeps it."""

@@ -10,8 +10,8 @@ import gradio as gr
 
 from stt_lab.engines.pool import AUTO
 from stt_lab.errors import BadInput
+from stt_lab.installation import Installation
 from stt_lab.registry import OPERATIONS
-from stt_lab.ui.api import Entrance
 from stt_lab.ui.text import analysis, documents, results
 from stt_lab.ui.text.source import TextSource
 from stt_lab.ui.text.visit import PageRequest
@@ -32,8 +32,8 @@ class TextTask(ABC):
     of_transcript: ClassVar[str] = ""  # operation on a transcript; "" = send its text to `of_text`
     show: ClassVar[Callable[[Any, TextSource], str]]
 
-    def __init__(self, entrance: Entrance) -> None:
-        self.entrance = entrance
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
         self.changing: tuple[Component, ...] = ()  # lists that depend on installed models and templates
 
     @abstractmethod
@@ -57,7 +57,7 @@ class TextTask(ABC):
         if source.detail and self.of_transcript:
             name, given = self.of_transcript, values | {"id": str(source.detail.id)}
         elif self.of_text:
-            name, given = self.of_text, values | {"text": source.script.text}
+            name, given = self.of_text, values | {"text": source.content.text}
         else:
             raise BadInput(OF_LIBRARY)
         return name, {key: value for key, value in given.items() if key in OPERATIONS[name].fields}
@@ -109,7 +109,7 @@ class DocumentTask(TextTask):
     def _kinds(self) -> Choices:
         """Return the choices of built-in and custom templates."""
         aliases = {alias for template in shipped() for alias in template.aliases}
-        known = names(self.entrance.runtime.settings.templates_dir)
+        known = names(self.installation.settings.templates_dir)
         return [(documents.title(kind), kind) for kind in known if kind not in aliases]
 
 

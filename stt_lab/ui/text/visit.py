@@ -8,8 +8,9 @@ from typing import Any
 
 import gradio as gr
 
+from stt_lab.installation import Installation
 from stt_lab.types import File
-from stt_lab.ui.api import Entrance
+from stt_lab.ui.api import caller_of, run_operation
 from stt_lab.ui.parts import Uploads
 from stt_lab.ui.text.source import TextSource
 from stt_lab.ui.work import ReportProgress, handed_out
@@ -19,7 +20,7 @@ from stt_lab.ui.work import ReportProgress, handed_out
 class PageRequest:
     """A request of the tab while it is processed."""
 
-    entrance: Entrance
+    installation: Installation
     request: gr.Request
     uploads: Uploads
     report: ReportProgress
@@ -31,15 +32,15 @@ class PageRequest:
 
     @property
     def account(self) -> int:
-        return self.entrance.caller(self.request).account_id
+        return caller_of(self.installation, self.request).account_id
 
     @property
     def anonymous(self) -> bool:
-        return self.entrance.caller(self.request).anonymous
+        return caller_of(self.installation, self.request).anonymous
 
     def call(self, operation: str, values: dict[str, Any]) -> Any:
         """Call an operation, which authorises the caller."""
-        return self.entrance.call(operation, values, self.request, self.report)
+        return run_operation(self.installation, operation, values, self.request, self.report)
 
     def stored(self, id: object) -> TextSource:
         """Open a transcript of the caller's library."""

@@ -6,12 +6,8 @@ environment is the folder `eval/envs/ENGINE` or the system's `python`; otherwise
 
 from __future__ import annotations
 
-import json
 import os
-import queue
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -19,15 +15,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from stt_lab.audio import INHERITED
+from stt_lab.child import Child, clean_environ
 from stt_lab.engines.hosts import LIBRARIES, tuning
-from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, Cancelled, EngineCrashed, ModelMissing, SttError, Unavailable
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting, speaker_setting
 from stt_lab.settings import Settings
-from stt_lab.types import Audio, Event, Segment, Turn, Word
-from stt_lab.weights import catalog
+from stt_lab.types import Audio, Event, Report, Segment, Turn, Word
+from stt_lab.weights import catalog, devices
 
 DRIVERS = Path(__file__).with_name("drivers")
 LOAD_S = 600.0  # a cold disk, and importing torch
@@ -110,7 +105,7 @@ class ChildSystem:
             )
         self._weights = Path()
         self._python = interpreter(config, context)
-        self._child: Child | None = None
+        self._child: DriverProcess | None = None
         self._versions: dict[str, Any] = {}  # of packages, as the program reports them
         self._turn = threading.Lock()
 
@@ -135,10 +130,10 @@ class ChildSystem:
             answer = child.ask(request, self._context.timeout_s, report)
         return _output_of(answer)
 
-    def _ready(self, report: Report) -> Child:
+    def _ready(self, report: Report) -> DriverProcess:
         if self._child is None or not self._child.alive:
             self.close()
-            self._child = Child(
+            self._child = DriverProcess(
                 [str(self._python), str(DRIVERS / "loop.py"), self._program.driver], _environ(self._context)
             )
             report(Event("loading"))
@@ -152,7 +147,7 @@ class ChildSystem:
             "weights": str(self._weights),
             "extra": {name: str(path) for name, path in extra},
             "threads": self._context.settings.threads,
-            "device": catalog.device(self._context.settings),
+            "device": devices.device(self._context.settings),
             "options": dict(self._config.options),
         }
 
@@ -212,40 +207,25 @@ def interpreter(config: ExternalConfig, context: SystemContext) -> Path:
 
 
 def _environ(context: SystemContext) -> dict[str, str]:
-    """What Python and the libraries need, without our PYTHONPATH and without secrets; as tuned as for our engines."""
-    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(INHERITED + LIBRARIES)}
-    kept = {name: value for name, value in kept.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
-    device, settings = catalog.device(context.settings), context.settings
-    return kept | tuning(device, settings.threads, "off") | {"TRANSFORMERS_OFFLINE": "1"}
+    """Return an environment for Python and its libraries: no PYTHONPATH, no secrets, tuned as for our engines."""
+    device, settings = devices.device(context.settings), context.settings
+    tuned = tuning(device, settings.threads, "off")
+    return clean_environ(*LIBRARIES, own_python=False) | tuned | {"TRANSFORMERS_OFFLINE": "1"}
 
 
-class Child:
-    """A running driver and the thread that reads its answers."""
+class DriverProcess(Child):
+    """A running driver, which answers one request at a time."""
 
     def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
-        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._log = tempfile.TemporaryFile()  # what it says on stderr, for the case that it ends  # noqa: SIM115
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=self._log, env=dict(environ), start_new_session=True, text=True
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def alive(self) -> bool:
-        return self.process.poll() is None
+        super().__init__(command, environ, stderr="keep")
 
     def ask(self, request: Mapping[str, Any], patience_s: float, report: Report) -> dict[str, Any]:
-        """The answer to a request. Kills the process where none comes in time, or where `report` raises."""
-        assert self.process.stdin is not None
+        """Send a request and return its answer. Kills the process on a timeout, or if `report` raises."""
         try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-        except OSError:
-            raise self._crash() from None
-        try:
+            self.send(request)
             answer = self._wait(time.monotonic() + patience_s, report)
+        except EOFError:
+            raise self._crash() from None
         except BaseException:
             self.end()
             raise
@@ -255,47 +235,17 @@ class Child:
 
     def _wait(self, deadline: float, report: Report) -> dict[str, Any]:
         while time.monotonic() < deadline:
-            try:
-                answer = self._answers.get(timeout=POLL_S)
-            except queue.Empty:
-                report(Event("transcribing"))  # lets a cancel through
-                continue
-            if answer is None:
-                raise self._crash()
-            return answer
-        raise Unavailable("The program did not answer in time: raise timeout_s of the suite, or leave the file out.")
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        try:
-            for line in self.process.stdout:
-                self._answers.put(json.loads(line))
-        except ValueError:  # half a line of a process that was killed
-            pass
-        self._answers.put(None)
+            answer: dict[str, Any] | None = self.receive(POLL_S)
+            if answer is not None:
+                return answer
+            report(Event("transcribing"))  # lets a cancel through
+        raise Unavailable("The program did not answer in time. Raise timeout_s of the suite, or exclude the recording.")
 
     def _crash(self) -> EngineCrashed:
         self.process.wait()
-        said = _last_line(self._log)
+        lines = [line.strip() for line in self.last_words().splitlines() if line.strip()]
+        said = lines[-1] if lines else "no message."
         return EngineCrashed(f"The program ended without an answer (status {self.process.returncode}): {said}")
-
-    def end(self) -> None:
-        """Kill the process, which owns nothing. Harmless when repeated."""
-        self.process.kill()
-        self.process.wait()
-        self._reader.join()
-        for file in (self.process.stdin, self.process.stdout, self._log):
-            try:
-                file.close()  # type: ignore[union-attr]
-            except OSError:  # what was not flushed has no reader any more
-                continue
-
-
-def _last_line(log: Any) -> str:
-    size = log.seek(0, os.SEEK_END)
-    log.seek(max(0, size - 2000))
-    lines = log.read().decode("utf-8", "replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing.")
 
 
 # Answers

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting, speaker_setting
 from stt_lab.pipeline import Models, listen
 from stt_lab.runtime import Runtime, private_runtime
-from stt_lab.types import Audio
+from stt_lab.types import Audio, Report
 from stt_lab.weights import catalog
 
 NEVER_S = 30 * 86400.0  # an engine that unloads while other systems run would reload within a measurement
@@ -57,7 +56,7 @@ class OwnSystem:
 
     @property
     def capacity(self) -> int:
-        return self._runtime.pool.capacity
+        return self._runtime.pool.devices
 
     def transcribe(self, item: Item, audio: Audio, report: Report) -> SystemOutput:
         config, pool = self._config, self._runtime.pool

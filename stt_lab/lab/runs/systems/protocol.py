@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput
 from stt_lab.lab.data.dataset import Item
 from stt_lab.settings import Settings
 from stt_lab.text import language_code
-from stt_lab.types import Audio, Segment, Turn
+from stt_lab.types import Audio, Report, Segment, Turn
 
 KNOWN = "known"  # value of `language` and `speakers`: take it from the reference
 

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from stt_lab.engines.protocols import Report
 from stt_lab.errors import BadInput, RateLimited, SttError, Unavailable
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting, speaker_setting
 from stt_lab.text import language_code
-from stt_lab.types import Audio, Event, Segment, Turn, Word
+from stt_lab.types import Audio, Event, Report, Segment, Turn, Word
 
 Fields = dict[str, Any]
 

@@ -1,0 +1,46 @@
+"""The environment of processes in which engines work."""
+
+from __future__ import annotations
+
+from stt_lab.child import clean_environ
+
+LIBRARIES = ("HOME", "USERPROFILE", "TMP", "TEMP", "CUDA", "NVIDIA", "CT2_", "OMP_", "MKL_", "KMP_", "MPLCONFIGDIR")
+MALLOC_TUNABLES = (  # keep freed memory: the encoder's buffers are allocated anew for every window
+    "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=9000000000"
+)
+
+
+def worker_environ(device: str, threads: int, profile: str) -> dict[str, str]:
+    """Environment of a worker: what Python and the engines' libraries need; no secrets."""
+    return clean_environ(*LIBRARIES) | tuning(device, threads, profile) | instructions(device, profile)
+
+
+def tuning(device: str, threads: int, profile: str) -> dict[str, str]:
+    """What the engines' libraries read from the environment when their process starts; no network for them."""
+    environ = {
+        "OMP_NUM_THREADS": str(threads),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYANNOTE_METRICS_ENABLED": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if device == "cpu" and profile != "off":
+        environ["GLIBC_TUNABLES"] = MALLOC_TUNABLES
+    return environ
+
+
+def instructions(device: str, profile: str) -> dict[str, str]:
+    """What they read that only the machine itself can tell."""
+    if device == "cpu" and profile == "avx512" and has_avx512():
+        return {"CT2_FORCE_CPU_ISA": "AVX512"}  # other low bits: WER was 0.5 points higher with base (eval/LOG.md)
+    return {}
+
+
+def has_avx512() -> bool:
+    """True where the processor has the AVX512 instructions that CTranslate2's AVX512 build uses."""
+    try:
+        with open("/proc/cpuinfo") as info:
+            flags = next((line for line in info if line.startswith("flags")), "").split()
+    except OSError:
+        return False
+    return {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"} <= set(flags)

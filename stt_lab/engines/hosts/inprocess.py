@@ -1,0 +1,59 @@
+"""Engines in this process: the inside of a worker, and a setting for whoever wants no worker."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from stt_lab.engines.hosts.calls import EngineCall
+from stt_lab.engines.hosts.turns import Turn, Turns
+from stt_lab.engines.protocols import EngineSpec
+from stt_lab.types import Event, Report
+
+
+class InProcessHost:
+    """Engines that are loaded on first use and stay until `close`. Calls come from several threads and take turns."""
+
+    devices = 1
+    pid = None
+
+    def __init__(self, capacity: int = 1, changed: Callable[[tuple[int, ...]], None] = lambda numbers: None) -> None:
+        self.capacity = capacity
+        self.turns = Turns(changed)
+        self._engines: dict[tuple[str, EngineSpec], Any] = {}
+        self._loading = threading.Lock()
+
+    def run(self, call: EngineCall, report: Report, number: int = 0) -> Any:
+        """The result of a call. `number` is what this call is called in messages of its turns."""
+        last = Event("queued")
+
+        def step(event: Event) -> None:
+            nonlocal last
+            last = event
+            report(event)
+            self.turns.pause(turn)
+
+        alone_in = None if call.interleaved else (call.engine, call.spec)
+        turn = Turn(lambda: report(last), call.session, alone_in, number)
+        with self.turns.taking(turn):
+            return getattr(self.engine(call, step), call.method)(**call.arguments, report=step)
+
+    def engine(self, call: EngineCall, report: Report) -> Any:
+        """The engine of a call, loaded."""
+        key = call.engine, call.spec
+        if key not in self._engines:
+            report(Event("loading"))  # others may have a turn here, and load it
+        with self._loading:
+            if key not in self._engines:
+                module, _, name = call.engine.partition(":")
+                engine = getattr(importlib.import_module(module), name)(call.spec)
+                engine.load()
+                self._engines[key] = engine
+            return self._engines[key]
+
+    def close(self) -> None:
+        for engine in self._engines.values():
+            engine.unload()
+        self._engines.clear()

@@ -1,0 +1,265 @@
+"""Engines in another process: numbered calls go there, several at once, and their progress and outcomes come back.
+
+The worker (`worker`) and the driver of a Ray cluster (`ray_driver`) speak this protocol, as pickles over stdin and
+stdout. In: ("run", (number, EngineCall)), ("cancel", number). Out: ("event" | "done" | "failed", (number, value)), and
+what concerns no single call, such as ("working", numbers).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from stt_lab.child import Child, Pickles
+from stt_lab.engines.hosts.calls import ABANDONED_S, CANCEL_GRACE_S, POLL_S, EngineCall, crashed, ending
+from stt_lab.errors import SttError
+from stt_lab.types import Event, Report
+
+log = logging.getLogger(__name__)
+
+WORKER = "stt_lab.engines.hosts.worker"
+RUNS = 3  # of a call whose process others have brought down
+ENDED = ("ended", None)
+
+Message = tuple[str, Any]
+
+
+class RunAgain(Exception):
+    """A call's process has ended, which is not the call's fault."""
+
+
+class EngineProcess(Child):
+    """A running program that works on numbered calls."""
+
+    def __init__(self, program: str, environ: Mapping[str, str], folder: Path | None = None) -> None:
+        self._inboxes: dict[int, queue.SimpleQueue[Message]] = {}
+        self._numbers = itertools.count()
+        self._sorting = threading.Lock()
+        self._abandoned = set[int]()  # cancelled, and not yet ended
+        self._ended = False
+        super().__init__([sys.executable, "-P", "-m", program], environ, Pickles, folder=folder)
+        log.info("started %s as process %d", program, self.process.pid)
+
+    def run(self, call: EngineCall, report: Report) -> Any:
+        """The result of a call. Raises what the engine or `report` raised, or what `blame` says."""
+        number, inbox = self._open()
+        try:
+            self.send(("run", (number, call)))
+            kind, value = self._follow(inbox, report)
+        except BaseException:  # cancelled, or nobody reads the progress any more
+            self._stop(number, inbox)
+            raise
+        self._forget(number)
+        if kind == "ended":
+            problem = self.blame(number)
+            self.end()
+            raise problem
+        if kind == "failed":
+            raise value
+        return value
+
+    def blame(self, number: int) -> Exception:
+        """What to raise for a call when the program has ended."""
+        return RunAgain()
+
+    def notice(self, kind: str, value: Any) -> None:
+        """Called for messages that concern no single call."""
+
+    def take(self, message: Any) -> None:
+        with self._sorting:
+            if isinstance(message, EOFError):
+                self._ended = True
+                for inbox in self._inboxes.values():
+                    inbox.put(ENDED)
+                return
+            kind, value = message
+            if kind not in ("event", "done", "failed"):
+                self.notice(kind, value)
+            elif value[0] in self._inboxes:
+                self._inboxes[value[0]].put((kind, value[1]))
+
+    def _open(self) -> tuple[int, queue.SimpleQueue[Message]]:
+        number, inbox = next(self._numbers), queue.SimpleQueue[Message]()
+        with self._sorting:
+            self._inboxes[number] = inbox
+            if self._ended:
+                inbox.put(ENDED)
+        return number, inbox
+
+    def _forget(self, number: int) -> None:
+        with self._sorting:
+            del self._inboxes[number]
+            self._abandoned.discard(number)
+
+    @staticmethod
+    def _follow(inbox: queue.SimpleQueue[Message], report: Report) -> Message:
+        """Pass progress on until the outcome."""
+        event = Event("loading")
+        while True:
+            kind, value = _next(inbox, POLL_S) or ("event", event)
+            if kind != "event":
+                return kind, value
+            event = value
+            report(event)  # also when nothing came: that lets a cancel through
+
+    def _stop(self, number: int, inbox: queue.SimpleQueue[Message]) -> None:
+        """Cancel a call. Where it does not end soon, the process is killed unless others wait for calls in it."""
+        ended = False
+        try:
+            self.send(("cancel", number))
+            ended = self._ends(inbox, CANCEL_GRACE_S)
+        finally:  # also when Ctrl-C is pressed once more
+            with self._sorting:
+                self._abandoned.add(number)
+                alone = len(self._abandoned) == len(self._inboxes)
+            if not ended and not alone:
+                threading.Thread(target=self._supervise, args=(number, inbox), daemon=True).start()
+            else:
+                if not ended:
+                    self.end()
+                self._forget(number)
+
+    def _ends(self, inbox: queue.SimpleQueue[Message], patience_s: float) -> bool:
+        deadline = time.monotonic() + patience_s
+        while (left := deadline - time.monotonic()) > 0:
+            kind, _ = _next(inbox, left) or ("event", None)
+            if kind != "event":
+                return True
+        return False
+
+    def _supervise(self, number: int, inbox: queue.SimpleQueue[Message]) -> None:
+        """Wait for a cancelled call that nobody else waits for; kill the process if it does not end."""
+        if not self._ends(inbox, ABANDONED_S):
+            log.warning("a cancelled call did not end in %g s: its process ends, other calls run again", ABANDONED_S)
+            self.end()
+        self._forget(number)
+
+
+def _next(inbox: queue.SimpleQueue[Message], patience_s: float) -> Message | None:
+    try:
+        return inbox.get(timeout=patience_s)
+    except queue.Empty:
+        return None
+
+
+class Worker(EngineProcess):
+    """A running `worker`, which says which calls work: when it crashes, these are to blame, and others run again."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._working: tuple[int, ...] = ()
+        self._killed = False
+        super().__init__(WORKER, environ)
+
+    def notice(self, kind: str, value: Any) -> None:
+        if kind == "working":
+            self._working = value
+
+    def blame(self, number: int) -> Exception:
+        return crashed() if number in self._working and not self._killed else RunAgain()
+
+    def end(self) -> None:
+        self._killed = self._killed or not self._ended
+        super().end()
+
+
+P = TypeVar("P", bound=EngineProcess)
+
+
+class ProcessHost(Generic[P]):
+    """Engines in a process that is started on first use, ended when idle, and replaced when it has ended."""
+
+    def __init__(self, start: Callable[[], P], idle_s: float) -> None:
+        self._start, self._idle_s = start, idle_s
+        self._idle: threading.Timer | None = None
+        self._process: P | None = None
+        self._running = 0
+        self._closed = False
+        self._state = threading.Lock()  # so that nothing starts after `close`
+
+    def run(self, call: EngineCall, report: Report) -> Any:
+        """The result of a call. Raises what the engine or `report` raised, EngineCrashed, or Unavailable after `close`.
+
+        When another call brings the process down, or is killed with it, this one runs again in the next process.
+        """
+        for _ in range(RUNS):
+            with self._used() as process:
+                try:
+                    return process.run(call, report)
+                except RunAgain:
+                    log.info("a call runs again: its process has ended")
+                except SttError:
+                    if self._closed:
+                        raise ending() from None
+                    raise
+        raise ending() if self._closed else crashed()
+
+    @contextmanager
+    def _used(self) -> Iterator[P]:
+        """The process, which is not idle meanwhile."""
+        with self._state:
+            process = self._ready()
+            self._running += 1
+        try:
+            yield process
+        finally:
+            with self._state:
+                self._running -= 1
+                if not self._running:
+                    self._rest()
+
+    def _ready(self) -> P:
+        if self._closed:
+            raise ending()
+        if self._idle is not None:
+            self._idle.cancel()
+        if self._process is not None and not self._process.alive:
+            self._process.end()
+            self._process = None
+        self._process = self._process or self._start()
+        return self._process
+
+    def _rest(self) -> None:
+        self._idle = threading.Timer(self._idle_s, self._end_idle)
+        self._idle.daemon = True
+        self._idle.start()
+
+    def _end_idle(self) -> None:
+        with self._state:
+            if self._process is not None and not self._running:
+                self._process.end()
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while it runs."""
+        return self._process.process.pid if self._process is not None and self._process.alive else None
+
+    def close(self) -> None:
+        """Kill the process, also in the middle of calls; no other is started."""
+        with self._state:
+            self._closed = True
+            if self._idle is not None:
+                self._idle.cancel()
+            if self._process is not None:
+                self._process.end()
+
+
+class WorkerHost(ProcessHost[Worker]):
+    """Engines in a worker process on this machine.
+
+    The server stays light, a crash of native code fails one call, and memory comes back with the process.
+    """
+
+    devices = 1
+
+    def __init__(self, environ: Mapping[str, str], idle_s: float, capacity: int = 1) -> None:
+        environ = dict(environ)
+        super().__init__(lambda: Worker(environ), idle_s)
+        self.capacity = capacity

@@ -1,0 +1,50 @@
+"""Runs of the laboratory that are made up: a dataset without audio, and predictions that no system made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from stt_lab.lab.runs import runner
+from stt_lab.lab.runs.predictions import Prediction, append
+from stt_lab.lab.runs.suite import read_dict
+from stt_lab.lab.scoring import scores
+from stt_lab.lab.scoring.results import Results, open_results
+from stt_lab.settings import get_settings
+
+Row = Mapping[str, Any]
+
+
+def manifest(folder: Path, rows: Iterable[Row]) -> Path:
+    """Write a dataset; audio is named after the id and does not exist."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps({"audio": f"{row['id']}.wav", **row}, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "manifest.jsonl").write_text("".join(lines), "utf-8")
+    return folder
+
+
+def made_run(folder: Path, rows: Iterable[Row], predictions: Iterable[Prediction], **suite: Any) -> runner.Run:
+    """Store a run of the systems that the predictions name."""
+    found = list(predictions)
+    names = suite.pop("names", None) or list(dict.fromkeys(one.system for one in found))
+    systems = [{"name": name, "engine": "stt_lab", "model": "echo"} for name in names]
+    speech = manifest(folder / "speech", rows)
+    made = read_dict({"name": "toy", "dataset": str(speech), "systems": systems, **suite})
+    run = runner.create(made, folder / "runs", get_settings(), folder, "toy")
+    for one in found:
+        append(run.predictions, one)
+    return run
+
+
+def made_results(folder: Path, rows: Iterable[Row], predictions: Iterable[Prediction], **suite: Any) -> Results:
+    """Store, score and open a run."""
+    run = made_run(folder, rows, predictions, **suite)
+    scores.score(run)
+    return open_results(run.folder)
+
+
+def said(system: str, item: str, text: str | None, duration: float = 10.0, **more: Any) -> Prediction:
+    """A prediction that took a second, unless `more` says otherwise."""
+    return Prediction(system, item, duration, text, **{"language": "en", "seconds": 1.0, **more})
