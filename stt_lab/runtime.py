@@ -92,6 +92,12 @@ def private_runtime(settings: Settings) -> Runtime:
     """A runtime beside whatever server runs on the data directory: its decoded sound lies in a temporary folder."""
     scratch = Path(tempfile.mkdtemp(prefix="stt_lab-"))
     runtime = Runtime(settings, scratch)
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    atexit.register(runtime.close)  # runs first
+    atexit.register(_end, runtime, os.getpid())
     return runtime
+
+
+def _end(runtime: Runtime, process: int) -> None:
+    """Leave nothing of a runtime behind. A forked process that ends leaves it to its parent."""
+    if os.getpid() == process:
+        runtime.close()
+        shutil.rmtree(runtime.scratch, ignore_errors=True)

@@ -329,7 +329,7 @@ def test_commands_of_the_account_api_are_the_administrators(here: Path, capsys: 
     preferences = json.loads(told(capsys, "update-account", "--preferences", '{"weekly": true}'))["preferences"]
     assert preferences == {"weekly": True}
     assert "JSON object" in told(capsys, "update-account", "--preferences", "{", status=1)
-    assert "no such transcript" in told(capsys, "export-transcript", "7", "srt", status=1)
+    assert "transcript was not found" in told(capsys, "export-transcript", "7", "srt", status=1)
     assert "not found" in told(capsys, "job", "job_0", status=1)
 
 

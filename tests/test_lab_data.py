@@ -298,7 +298,7 @@ WRONG = {
     "length": (HEARD | {"duration": 20.0}, "the audio lasts 2.00 s, but duration is 20.00"),
     "late turn": (HEARD | {"turns": [ONE, ONE | {"start": 2, "end": 2.8}]}, "turns[2] ends at 2.80 s"),
     "late word, length not told": ({"audio": "tone.wav", "words": [ONE | {"end": 3}]}, "words[1] ends at 3.00 s"),
-    "language": (HEARD | {"language": "xx"}, 'language 'xx' is not known'),
+    "language": (HEARD | {"language": "xx"}, "language 'xx' is not known"),
     "no language": (HEARD | {"language": ""}, "language is empty"),
     "no licence": (HEARD | {"licence": ""}, "licence is empty"),
     "null": (HEARD | {"text": None}, "text is null"),

@@ -76,7 +76,7 @@ def test_noise_is_called_so() -> None:
     few = compare(words([20] * 4), words([10] * 4), seed=0)
     assert not few.significant
     assert few.verdict("a", "b").endswith("is within noise (10.00 points, 95 % interval 10.00 to 10.00, "
-                                          "p = 0.125, 4 recordings): 6 recordings or more can tell.")  # fmt: skip
+                                          "p = 0.125, 4 recordings); at least 6 recordings are needed.")  # fmt: skip
 
 
 def test_equal_systems_differ_as_rarely_as_promised() -> None:
@@ -155,7 +155,7 @@ def test_a_table_from_a_file(tmp_path: Path) -> None:
         ("t.tsv", " \tb", "nothing to replace"),
         ("t.tsv", "a\tb\nA\tc", "Line 2 of t.tsv replaces"),
         ("t.tsv", "\n", "is empty"),
-        ("t.json", "{", "is not JSON"),
+        ("t.json", "{", "is not valid JSON"),
         ("t.json", "3", "an object of replacements"),
         ("t.json", '{"a": 1}', "Entry 1"),
         ("t.json", '[["a", "b", "c"]]', "Entry 1"),
@@ -173,8 +173,8 @@ def test_a_table_that_cannot_be_had(tmp_path: Path) -> None:
     (tmp_path / "out.tsv").write_text("a\tb", "utf-8")
     (folder / "binary.tsv").write_bytes(b"\xff\xfe\x00")
     told = {
-        "fancy": "not known",
-        "binary.tsv+fancy": "not known",
+        "fancy": "does not exist",
+        "binary.tsv+fancy": "does not exist",
         "binary.tsv+basic": "UTF-8",
         "none.tsv+basic": "cannot be read",
         "../out.tsv+basic": "outside the folder",

@@ -150,5 +150,5 @@ def test_orcwer_refuses_what_takes_too_long() -> None:
     with pytest.raises(BadInput, match="Set greedy"):
         orcwer(long, long, "none")
     assert orcwer(long, long, "none", greedy=True).errors == 0
-    with pytest.raises(BadInput, match="at most 10 speakers"):
+    with pytest.raises(BadInput, match="the limit is 10"):
         orcwer(long, segments_of([(str(i), "a") for i in range(11)]), "none", greedy=True)

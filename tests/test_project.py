@@ -113,6 +113,15 @@ def test_a_class_name_stands_in_one_file() -> None:
     assert [name for name in SHARED if len(found.get(name, ())) < 2] == []  # reasons that are no longer needed
 
 
+def test_rooms() -> None:
+    """Few modules stand at the top, and no package hides a public function of its name (`stt_lab.jobs`)."""
+    top = ROOT / "stt_lab"
+    assert len(list(top.glob("*.py"))) <= 16
+    packages = {path.parent.name for path in top.glob("*/__init__.py")}
+    assert len(packages) > 15
+    assert not packages & {*operations.__all__, *types.__all__}
+
+
 def test_no_machine_paths() -> None:
     places = "|".join(f"/{place}/" for place in ("work", "root", "tmp", "home", "Users", "opt"))
     own = re.compile(rf"""(?<![\w.$}}])(?:{places})\w""")

@@ -243,7 +243,7 @@ def test_what_stays_wrong_is_kept_and_named() -> None:
 def test_nothing_is_ever_left_empty() -> None:
     made = translate(["Привет мир. Yes."], Fake({"Привет мир.": "- ()", "Привет": "", "мир.": ""}))[0]
     assert made.text == "Привет мир. YES."
-    assert made.warnings == ('"Привет мир." could not be translated and was left as it is.',)
+    assert made.warnings == ('"Привет мир." could not be translated and was copied.',)
 
 
 def test_warnings_are_not_endless() -> None:
@@ -387,7 +387,7 @@ def test_many_texts(client: httpx.Client) -> None:
 def test_another_language_than_was_said(client: httpx.Client) -> None:
     text = "Naquele tempo ninguém sabia onde ficava a estação, nem a que horas partia o comboio para o norte. " * 4
     answer = client.post("/v1/translate", json={"text": text, "target": "de"}).json()
-    assert "seems to be in Portuguese, not in English" in answer["warnings"][0]
+    assert "in Portuguese, not English" in answer["warnings"][0]
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_another_language_than_was_said(client: httpx.Client) -> None:
         ({"text": ["a"], "target": "pt"}, 400, "text"),
         ({"text": "a", "target": "xx"}, 400, "cannot be translated"),
         ({"text": "a", "target": ""}, 400, "cannot be translated"),
-        ({"text": "a", "target": "pt", "source": "portugese"}, 400, "did you mean Portuguese (pt)"),
+        ({"text": "a", "target": "pt", "source": "portugese"}, 400, "Did you mean Portuguese (pt)"),
         ({"text": "a", "target": "pt", "model": "gpt"}, 400, "no model"),
         ({"text": "a" * (MAX_CHARACTERS + 1), "target": "pt"}, 413, "parts"),
     ],
@@ -482,8 +482,8 @@ def test_transcripts_that_cannot_be_translated(
     assert client.post("/api/v1/transcripts/none/translate/", json={"target": "pt"}).status_code == 404
 
 
-def test_languages(client: httpx.Client, served: Served) -> None:
-    answer = httpx.get(f"{served.url}/v1/translate/languages").json()
+def test_languages(client: httpx.Client) -> None:
+    answer = client.get("/v1/translate/languages").json()
     assert len(answer["languages"]) == 453
     assert {"code": "pt", "name": "Portuguese", "available": True} in answer["languages"]
     assert answer["pairs"][0] == "any"

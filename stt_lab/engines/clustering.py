@@ -8,6 +8,7 @@ is held: 0 and 1 as bytes, sums per frame instead of an array of windows x frame
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -147,7 +148,7 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
             try:
                 for item in items:
                     pending.append(pool.submit(work, item))
-                    if len(pending) > 2 * self.threads:
+                    if len(pending) > self.threads:  # these go on while another recording has its turn
                         yield pending.popleft().result()
                 while pending:
                     yield pending.popleft().result()
@@ -199,12 +200,20 @@ def masks(window: Bits, exclude_overlap: bool) -> Floats:
 class VoiceClustering(BaseClustering):  # type: ignore[misc]
     """Average linkage on cosine distance, then every local speaker is shared out among the clusters.
 
-    `shares` (windows, 3, clusters) of the last call say how: by squared similarity, and a bonus for the best cluster
-    that no other local speaker of the window takes. A local speaker that mixes two voices so outvotes nobody.
+    `shares` (windows, 3, clusters) of this thread's last call say how: by squared similarity, and a bonus for the best
+    cluster that no other local speaker of the window takes. A local speaker that mixes two voices so outvotes nobody.
     """
 
     expects_num_clusters = False
-    shares: Floats
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._last = threading.local()  # recordings take turns, each in a thread
+
+    @property
+    def shares(self) -> Floats:
+        found: Floats = self._last.shares
+        return found
 
     def __call__(
         self,
@@ -223,7 +232,7 @@ class VoiceClustering(BaseClustering):  # type: ignore[misc]
                 best = centroids
             if len(best) == (num_clusters or len(best)):
                 break
-        clusters, self.shares = share(embeddings, best)
+        clusters, self._last.shares = share(embeddings, best)
         return clusters, self.shares, best
 
 

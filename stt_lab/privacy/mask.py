@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import wave
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Literal
 
-from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Event, Report, Span
+from stt_lab.audio.wav import to_pcm, wav_writer
+from stt_lab.types import SAMPLE_RATE, Audio, Event, Report, Span
 
 if TYPE_CHECKING:
     from stt_lab.types import Samples
@@ -52,24 +52,14 @@ def replaced(audio: Audio, start: int, stop: int, spans: Sequence[Span], sound: 
     return samples
 
 
-def pcm(samples: Samples) -> bytes:
-    """Convert samples to 16-bit PCM."""
-    import numpy as np
-
-    return np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes()
-
-
 def write(audio: Audio, spans: Sequence[Span], sound: Sound, folder: Path, report: Report) -> IO[bytes]:
     """Write the whole recording as WAV to an unnamed file, which disappears when it is closed."""
     file = TemporaryFile(dir=folder)  # noqa: SIM115  the caller reads and closes it
     try:
-        with wave.open(file, "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(SAMPLE_BYTES)
-            out.setframerate(SAMPLE_RATE)
+        with wav_writer(file) as append:
             for start in range(0, audio.samples, WINDOW):
                 report(Event("writing", start / audio.samples))
-                out.writeframesraw(pcm(replaced(audio, start, start + WINDOW, spans, sound)))
+                append(to_pcm(replaced(audio, start, start + WINDOW, spans, sound)))
         file.seek(0)
     except BaseException:
         file.close()

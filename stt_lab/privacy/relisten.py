@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
+from stt_lab.audio.wav import to_pcm
 from stt_lab.engines.pii.spoken import written
 from stt_lab.errors import Unavailable
-from stt_lab.privacy.mask import PADDING, WINDOW, Sound, padded, pcm, replaced
+from stt_lab.privacy.mask import PADDING, WINDOW, Sound, padded, replaced
 from stt_lab.text import normalise
 from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Event, Segment, Span, Transcript, Word
 from stt_lab.weights import catalog
@@ -93,7 +94,7 @@ class Relistener:
         try:
             with path.open("wb") as file:
                 for first in range(start, stop, WINDOW):
-                    file.write(pcm(replaced(self.audio, first, min(first + WINDOW, stop), spans, self.sound)))
+                    file.write(to_pcm(replaced(self.audio, first, min(first + WINDOW, stop), spans, self.sound)))
             cut = Audio(path, path.stat().st_size // SAMPLE_BYTES)
             made = self.tools.pool.transcribe(self.model, cut, self.transcript.language, report)
         finally:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-import wave
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stt_lab.audio import DecodeLimits, Decoder
+from stt_lab.audio.wav import wav_writer
 from stt_lab.settings import Settings
-from stt_lab.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +35,5 @@ def write_wav(path: Path, sound: Sound) -> None:
     import numpy as np
 
     peak = max(1.0, float(np.max(np.abs(sound), initial=0.0)))
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes((sound / peak * 32767).astype("<i2").tobytes())
+    with wav_writer(path) as append:
+        append((sound / peak * 32767).astype("<i2").tobytes())
