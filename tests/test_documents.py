@@ -157,7 +157,7 @@ def test_docx_holds_any_words(transcript: Transcript, title: str) -> None:
 @settings(max_examples=30, deadline=None)
 @given(transcript=transcripts, title=texts)
 def test_pdf_holds_any_words(transcript: Transcript, title: str) -> None:
-    content, _ = typesetter.typeset(pdf._data(lay_out(transcript, title, WHEN)))  # without a process for each
+    content, _ = typesetter.typeset(pdf.typst_data(lay_out(transcript, title, WHEN)))  # without a process for each
     shown = squeezed("".join(pages(content)))
     for segment in transcript.segments:  # those that fonts and pdf readers agree on
         for word in re.findall("[0-9A-Za-z]{4,}", clean(segment.text)):
@@ -233,7 +233,7 @@ def test_pdf_is_the_same_for_the_same_transcript() -> None:
 def test_pdf_always_shows_latin_greek_and_cyrillic(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With no font but those that the typesetter brings."""
     monkeypatch.setattr(typesetter, "all_fonts", lambda: typst.Fonts(include_system_fonts=False))
-    content, warnings = typesetter.typeset(pdf._data(lay_out(saying(text), "Title", WHEN)))
+    content, warnings = typesetter.typeset(pdf.typst_data(lay_out(saying(text), "Title", WHEN)))
     assert warnings == []
     assert text in pages(content)[0]
 
