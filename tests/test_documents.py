@@ -316,7 +316,7 @@ def test_a_failure_of_the_typesetter_is_one_sentence(
     with pytest.raises(SttError, match="as docx") as problem:
         made(saying("Hello."), "pdf")
     assert "secret" not in str(problem.value)
-    assert "ended with 1: /secret/path" in caplog.text
+    assert "exited with 1: /secret/path" in caplog.text
 
 
 def test_the_typesetter_sees_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
