@@ -45,8 +45,8 @@ def fail(how: str = "quietly") -> dict[str, int]:
 
 
 EXTRA = (
-    Operation(fn=add, method="POST", path="/v1/add"),
-    Operation(fn=fail, method="GET", path="/v1/fail"),
+    Operation(fn=add, method="POST", path="/v1/add", anonymous=True),
+    Operation(fn=fail, method="GET", path="/v1/fail", anonymous=True),
     Operation(fn=guarded, method="POST", path="/v1/guarded", scope="secrets"),
 )
 
@@ -513,7 +513,7 @@ def test_a_full_queue_is_503_and_everything_else_goes_on(fakes: Make, talk: Path
         raised = [threads.enter_context(started(work)) for _ in range(13)]
         until(lambda: active(service) == 13, 20)
         assert client.get("/health").status_code == 200  # although thirteen wait
-        error(send(client, talk), 503, "try again")
+        error(send(client, talk), 503, "Try again")
         Gated.gate.set()
         until(lambda: len(statuses) + sum(map(len, raised)) == 13, 20)
         assert statuses == [200] * 13

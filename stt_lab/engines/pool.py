@@ -95,7 +95,7 @@ def _missing(model_id: str) -> ModelMissing:
 def _none(task: str, work: str = "") -> ModelMissing:
     model = catalog.easiest_to_install(task)
     pull = f"stt-lab models pull {model.id if model else ''}".rstrip()
-    return ModelMissing(f"No model that can {work or task} is installed. Install one with `{pull}`.")
+    return ModelMissing(f"No installed model can {work or task}. Install one with `{pull}`.")
 
 
 def _instead(requested: str, why: str, used: catalog.Model) -> str:

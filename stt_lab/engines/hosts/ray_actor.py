@@ -126,7 +126,7 @@ class _NodeHost(InProcessHost):
         if folder is None or len(extra) < len(model.needs):
             raise ModelMissing(
                 f"The model '{model_id}' is missing on a node of the cluster. "
-                f"fetch it on every node with `stt-lab models pull {model_id}`."
+                f"Install it on every node with `stt-lab models pull {model_id}`."
             )
         return EngineSpec(folder, model_id, self._equipment.device, self._equipment.threads, extra)
 

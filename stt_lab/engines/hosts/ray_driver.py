@@ -37,6 +37,7 @@ CHUNK_S = 60.0
 RECEIVE_S = 10.0  # wait of one request for messages, which is then repeated
 URGENT = 16  # urgent calls that get messages at once
 UNSET = {"OPENBLAS_CORETYPE": ""}  # the node's own value would change the lowest bits, and so the text
+DEAD_S = 20.0  # time in which the cluster notices dead nodes
 WATCH_S = 2.0  # between checks for new and lost nodes
 
 
@@ -115,10 +116,11 @@ class Cluster:
     def run(self, call: Call) -> tuple[str, Any]:
         """Run a call. If its actor or node dies, run it once more: alone, and on another device if possible.
 
-        It is unknown which call crashed an actor. Run alone, the faulty call harms no other.
+        It is unknown which call crashed an actor. Run alone, the faulty call harms no other. An urgent call does not
+        run again, because its result would be too late.
         """
         problem, device = RayError(), None
-        for _ in range(ATTEMPTS):
+        for _ in range(1 if call.call.urgent else ATTEMPTS):
             with self._hold(call, device) as device:
                 try:
                     return self._work(device, call)
@@ -134,9 +136,10 @@ class Cluster:
     @contextmanager
     def _hold(self, call: Call, lost: Device | None) -> Iterator[Device]:
         """Wait for a place on a device. After a device was `lost`, wait for another one for the call alone."""
+        known = time.monotonic() + DEAD_S
         try:
             with self._change:
-                while (device := self._choose(call, lost)) is None:
+                while (device := self._choose(call, lost, time.monotonic() < known)) is None:
                     call.check()
                     self._change.wait(POLL_S)
                 self._calls.setdefault(device, []).append(call)
@@ -155,22 +158,22 @@ class Cluster:
         if device is not None:
             self._reserved[device] = call
 
-    def _choose(self, call: Call, lost: Device | None) -> Device | None:
-        """Choose a device with a free place: preferably with few calls and an actor, and not on the lost one's node.
+    def _choose(self, call: Call, lost: Device | None, avoid: bool) -> Device | None:
+        """Choose a device with a free place, preferably with few calls and an actor; `avoid` the lost one's node.
 
         A call that must be alone reserves a device until the calls on it have ended. Urgent calls need no place.
         """
         devices = self.devices()
         if not devices:
             raise Unavailable("No node of the cluster can run engines. Add a node, or change STT_LAB_DEVICE.")
-        others = [one for one in devices if lost is None or one.node != lost.node] or list(devices)
+        others = [one for one in devices if not (avoid and lost and one.node == lost.node)] or list(devices)
         open_ = [one for one in others if self._reserved.get(one, call) is call]
         if call.call.urgent:
             open_ = open_ or others
         elif lost is None:
             open_ = [one for one in open_ if self._load(one) < self._plan.places]
         best = min(open_, key=lambda one: (self._load(one), one not in self._actors), default=None)
-        if lost is None or call.call.urgent or best is None:
+        if lost is None or best is None:
             return best
         self._reserve(call, best)
         return best if not self._load(best) else None
@@ -261,7 +264,7 @@ def _ship(actor: Any, name: str, audio: Audio, call: Call) -> None:
 def _failure(problem: RayError) -> SttError:
     if isinstance(problem, GetTimeoutError):
         return Busy("The nodes of the cluster are busy with other work. Try again later.")
-    return EngineCrashed("The engine stopped unexpectedly, twice. Send a shorter file, or see the server's log.")
+    return EngineCrashed("The engine stopped unexpectedly. Send a shorter file, or see the server's log.")
 
 
 def serve(cluster: Cluster, calls: dict[int, Call], call: Call) -> None:

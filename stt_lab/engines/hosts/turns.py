@@ -22,7 +22,7 @@ URGENT_AT_ONCE = min(2, os.cpu_count() or 1)
 
 
 @dataclass(eq=False)
-class Turn:
+class CallTurn:
     """A call in the schedule."""
 
     alive: Callable[[], None]  # called repeatedly during a wait; an exception ends the wait
@@ -45,13 +45,13 @@ class Turns:
     def __init__(self, changed: Callable[[tuple[int, ...]], None] = lambda numbers: None) -> None:
         self._changed = changed
         self._change = threading.Condition()
-        self._waiting: list[Turn] = []  # in order of rotation
-        self._under_way: list[Turn] = []  # calls that have begun but not ended
-        self._told: tuple[int, ...] = ()
+        self._waiting: list[CallTurn] = []  # in order of rotation
+        self._under_way: list[CallTurn] = []  # calls that have begun but not ended
+        self._reported: tuple[int, ...] = ()
         self._newest = False  # whether the last turn went to a new call
 
     @contextmanager
-    def taking(self, turn: Turn) -> Iterator[None]:
+    def taking(self, turn: CallTurn) -> Iterator[None]:
         """Wait for a turn and hold it, except during `pause`."""
         with self._change:
             self._waiting.append(turn)
@@ -62,7 +62,7 @@ class Turns:
         finally:
             self._leave(turn)
 
-    def pause(self, turn: Turn) -> None:
+    def pause(self, turn: CallTurn) -> None:
         """Let calls that go first have their turn. Call it at safe points."""
         with self._change:
             if not self._must_yield(turn):
@@ -78,7 +78,7 @@ class Turns:
         with self._change:
             self._change.notify_all()
 
-    def _wait(self, turn: Turn) -> None:
+    def _wait(self, turn: CallTurn) -> None:
         try:
             while True:
                 with self._change:
@@ -91,7 +91,7 @@ class Turns:
             self._leave(turn)
             raise
 
-    def _leave(self, turn: Turn) -> None:
+    def _leave(self, turn: CallTurn) -> None:
         with self._change:
             turn.held = False
             for calls in (self._waiting, self._under_way):
@@ -100,15 +100,15 @@ class Turns:
             self._grant()
 
     @property
-    def _working(self) -> list[Turn]:
+    def _working(self) -> list[CallTurn]:
         return [turn for turn in self._under_way if turn.held]
 
-    def _ready(self) -> list[Turn]:
+    def _ready(self) -> list[CallTurn]:
         """Return the calls that wait only for a turn."""
         taken = {turn.alone_in for turn in self._under_way} - {None}
         return [turn for turn in self._waiting if turn.begun or turn.alone_in not in taken]
 
-    def _must_yield(self, turn: Turn) -> bool:
+    def _must_yield(self, turn: CallTurn) -> bool:
         ready = self._ready()
         if turn.urgent:
             older = [other for other in ready if other.urgent and _age(other) < _age(turn)]
@@ -118,10 +118,10 @@ class Turns:
         return bool(ready) and self._spent(turn) >= SLICE_S
 
     @staticmethod
-    def _spent(turn: Turn) -> float:
+    def _spent(turn: CallTurn) -> float:
         return turn.spent + time.monotonic() - turn.since
 
-    def _grant(self, last: Turn | None = None) -> None:
+    def _grant(self, last: CallTurn | None = None) -> None:
         """Give out turns, to `last` only if no other call waits. Needs the lock."""
         while (turn := self._next(last)) is not None:
             self._waiting.remove(turn)
@@ -132,12 +132,12 @@ class Turns:
             turn.held = turn.begun = True
             turn.since = time.monotonic()
         numbers = tuple(turn.number for turn in self._working)
-        if numbers != self._told:
-            self._told = numbers
+        if numbers != self._reported:
+            self._reported = numbers
             self._changed(numbers)
         self._change.notify_all()
 
-    def _next(self, last: Turn | None) -> Turn | None:
+    def _next(self, last: CallTurn | None) -> CallTurn | None:
         working, ready = self._working, self._ready()
         if any(not turn.urgent for turn in working):
             return None
@@ -151,6 +151,6 @@ class Turns:
         return ((older or new) if self._newest else (new or older)) or (last if last in ready else None)
 
 
-def _age(turn: Turn) -> float:
+def _age(turn: CallTurn) -> float:
     assert turn.session is not None
     return turn.session
