@@ -1,4 +1,4 @@
-"""Who calls an operation: an account, its key, and what that key may do."""
+"""Describe callers of operations: an account, its key and its scopes."""
 
 from __future__ import annotations
 

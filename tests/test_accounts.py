@@ -260,7 +260,7 @@ def test_wrong_keys_are_all_refused_alike(accounts: Accounts, free: Account) -> 
 def test_a_disabled_account_is_refused(accounts: Accounts, free: Account) -> None:
     _, raw = accounts.create_key(free.id, "laptop", ["speech"])
     accounts.update(free.id, disabled=True)
-    with pytest.raises(Unauthorized, match="switched off"):
+    with pytest.raises(Unauthorized, match="disabled"):
         accounts.identify(raw)
     accounts.update(free.id, disabled=False)
     accounts.identify(raw)

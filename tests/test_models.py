@@ -72,7 +72,7 @@ def test_what_the_api_lists() -> None:
 
 @pytest.mark.parametrize("name", ["Systran/faster-whisper-base", "../base", "/etc", "", "base/", "..", "B", "x" * 9999])
 def test_only_known_names(name: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="choose one of large-v3-turbo") as caught:
+    with pytest.raises(BadInput, match="Choose from large-v3-turbo") as caught:
         pull(name, Settings(models_dir=tmp_path))
     assert len(str(caught.value)) < 400
     assert not list(tmp_path.iterdir())
@@ -221,7 +221,7 @@ def test_doctor_of_own_paths(toy: Toy) -> None:
     empty.mkdir()
     settings = toy.settings(model_paths={"toy": empty, "nonsense": empty})
     assert "lacks model.bin, config.*" in finding(settings, "model toy").detail
-    assert "nonsense is no model" in finding(settings, "STT_LAB_MODEL_PATHS").detail
+    assert "nonsense is not a known model" in finding(settings, "STT_LAB_MODEL_PATHS").detail
 
 
 def test_doctor_of_an_interrupted_pull(toy: Toy) -> None:

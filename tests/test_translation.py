@@ -406,7 +406,7 @@ def test_another_language_than_was_said(client: httpx.Client) -> None:
         ({"text": "a", "target": "xx"}, 400, "cannot be translated"),
         ({"text": "a", "target": ""}, 400, "cannot be translated"),
         ({"text": "a", "target": "pt", "source": "portugese"}, 400, "Did you mean Portuguese (pt)"),
-        ({"text": "a", "target": "pt", "model": "gpt"}, 400, "no model"),
+        ({"text": "a", "target": "pt", "model": "gpt"}, 400, "Model 'gpt'"),
         ({"text": "a" * (MAX_CHARACTERS + 1), "target": "pt"}, 413, "parts"),
     ],
 )
@@ -471,7 +471,7 @@ def test_a_transcript_in_that_language_already(client: httpx.Client, number: int
         ({}, 400, "target"),
         ({"target": "xx"}, 400, "cannot be translated"),
         ({"target": "pt", "format": "mp3"}, 400, "format"),
-        ({"target": "pt", "model": "gpt"}, 400, "no model"),
+        ({"target": "pt", "model": "gpt"}, 400, "Model 'gpt'"),
     ],
 )
 def test_transcripts_that_cannot_be_translated(

@@ -197,7 +197,7 @@ class Credits:
         """Return the reservation of a job that failed or was cancelled, in the transaction that ends it."""
         self._end(session, job_id, "release")
 
-    # -- what is left, and what was used
+    # -- remaining quota and usage
 
     def limits(self, account_id: int, client: str = "") -> Limits | None:
         """Return the current quota of an account, as `admit` and `reserve` apply it; None if it has none."""

@@ -233,7 +233,7 @@ async def _on_http_error(request: Request, problem: Exception) -> Response:
 
 
 async def _on_disconnect(request: Request, problem: Exception) -> Response:
-    return error_response(Cancelled("The client has gone."))  # nobody reads it
+    return error_response(Cancelled("The client disconnected."))  # never received
 
 
 async def _on_crash(request: Request, problem: Exception) -> Response:

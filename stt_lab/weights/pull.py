@@ -218,7 +218,7 @@ def _refused(model: Model, problem: Exception) -> Unavailable:
     status = getattr(getattr(problem, "response", None), "status_code", None)
     if model.gated and status in (401, 403):
         return Unavailable(
-            f"The hub gives {model.id} only to people who accepted its conditions: do so at "
+            f"The hub requires you to accept the conditions of {model.id}. Accept them at "
             f"https://huggingface.co/{model.repo}, log in with `hf auth login`, and pull again."
         )
     return Unavailable(
@@ -317,8 +317,8 @@ def _undelivered(package: Package, said: str) -> Unavailable:
     wheel = f"{package.name} {package.version}"
     if "DO NOT MATCH" in said:  # pip's message for a wrong hash
         return Unavailable(
-            f"The registry's {wheel} is not the one that was tested (another sha256) and was not kept; "
-            "ask whoever runs the package index that pip uses."
+            f"The registry's {wheel} has an unexpected SHA-256 and was deleted. "
+            "Ask the operator of the package index that pip uses."
         )
     if "No space left" in said:
         return Unavailable(

@@ -54,7 +54,7 @@ class EngineProcess(Child):
         try:
             self.send(("run", (number, call)))
             kind, value = self._follow(inbox, report)
-        except BaseException:  # cancelled, or the receiver of progress has gone
+        except BaseException:  # cancelled, or the receiver of progress disconnected
             self.stop(number, inbox)
             raise
         self._forget(number)

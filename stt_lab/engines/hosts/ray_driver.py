@@ -105,7 +105,7 @@ class Cluster:
         ray.init(address=plan.address, namespace="stt_lab", logging_level=logging.WARNING)
         self._plan = plan
         self._actors: dict[Device, Any] = {}
-        self._calls: dict[Device, list[Call]] = {}  # under way
+        self._calls: dict[Device, list[Call]] = {}  # in progress
         self._reserved: dict[Device, Call] = {}  # devices reserved for calls that run again alone
         self._change = threading.Condition()
 
