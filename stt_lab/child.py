@@ -126,7 +126,7 @@ class Child:
             self.take(message)
         self.take(EOFError())
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """Return the last part of a program's stderr, if that is kept. The program must have ended."""
         if self._log is None:
             return ""

@@ -98,12 +98,12 @@ def test_places_in_order(toy: Toy) -> None:
     model = catalog.get("toy")
     assert catalog.locate(model, toy.settings()) is None
     cached = toy.put(toy.folder / "hf" / "hub" / "models--org--toy" / "snapshots" / COMMIT, HUBBED)
-    assert catalog.find(model, toy.settings()) == catalog.Found(cached, "hub cache")
+    assert catalog.find(model, toy.settings()) == catalog.InstalledWeights(cached, "hub cache")
     pulled = toy.put(toy.models / "toy")
-    assert catalog.find(model, toy.settings()) == catalog.Found(pulled, "models dir")
+    assert catalog.find(model, toy.settings()) == catalog.InstalledWeights(pulled, "models dir")
     own = toy.put(toy.folder / "own")
     settings = toy.settings(model_paths={"toy": own})
-    assert catalog.find(model, settings) == catalog.Found(own, "own path")
+    assert catalog.find(model, settings) == catalog.InstalledWeights(own, "own path")
     (own / "model.bin").unlink()  # nothing else stands in for what the user named
     assert catalog.locate(model, settings) is None
 
@@ -190,7 +190,9 @@ def test_doctor_of_models(toy: Toy) -> None:
 
 def test_doctor_names_what_is_needed(toy: Toy) -> None:
     toy.put(toy.models / "toy")
-    assert finding(toy.settings(), "task transcribe") == Finding("task transcribe", True, "the best model here is toy")
+    assert finding(toy.settings(), "task transcribe") == Finding(
+        "task transcribe", True, "the best installed model is toy"
+    )
     (toy.models / "tool" / "tool.bin").unlink()
     assert "needs tool" in finding(toy.settings(), "model toy").detail
     assert finding(toy.settings(), "task transcribe").remedy == "stt-lab models pull toy"
@@ -201,7 +203,7 @@ def test_doctor_names_the_extra_of_an_engine(toy: Toy, monkeypatch: pytest.Monke
     model = replace(catalog.get("toy"), libraries=("json", "not_installed"), needs=())
     monkeypatch.setattr(catalog, "models", lambda task=None: (model,) if task in (None, "transcribe") else ())
     found = finding(toy.settings(), "model toy")
-    assert (found.ok, found.detail) == (False, "is here but needs not_installed")
+    assert (found.ok, found.detail) == (False, "is installed but needs not_installed")
     assert found.remedy == "pip install 'stt_lab[llm]'"
     assert not catalog.available(model, toy.settings())
     assert catalog.available(replace(model, libraries=("json",)), toy.settings())

@@ -18,14 +18,24 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from stt_lab.accounts.credits import Credits, Entry, Limits, Tier, UsageDay
+from stt_lab.accounts.credits import Credits, LedgerEntry, Limits, Tier, UsageDay
 from stt_lab.errors import BadInput, NotFound, Unauthorized, Unavailable
 from stt_lab.store import models as rows
 from stt_lab.store import queries, sessions
 from stt_lab.store.database import Session
 from stt_lab.store.models import ADMINISTRATOR_ID, ANONYMOUS_ID
 
-__all__ = ["ADMINISTRATOR_ID", "ANONYMOUS_ID", "Account", "Accounts", "Entry", "Key", "Limits", "Tier", "UsageDay"]
+__all__ = [
+    "ADMINISTRATOR_ID",
+    "ANONYMOUS_ID",
+    "Account",
+    "Accounts",
+    "Key",
+    "LedgerEntry",
+    "Limits",
+    "Tier",
+    "UsageDay",
+]
 
 KEY_BYTES = 32
 KEY = re.compile(r"stt_[A-Za-z0-9_-]{43}")

@@ -63,7 +63,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """An entry of the ledger."""
 
     id: int
@@ -138,14 +138,14 @@ class Credits:
         with self._database.read() as session:
             return queries.balance(session, queries.account(session, account_id).id)
 
-    def ledger(self, account_id: int, limit: int = 100, offset: int = 0) -> tuple[Entry, ...]:
+    def ledger(self, account_id: int, limit: int = 100, offset: int = 0) -> tuple[LedgerEntry, ...]:
         """Return the entries of an account's ledger, newest first."""
         if not (0 < limit <= PAGE and 0 <= offset <= queries.LARGEST_ID):
             raise BadInput(f"These entries cannot be shown. Use a limit of 1 to {PAGE} and an offset of 0 or more.")
         with self._database.read() as session:
             queries.account(session, account_id)
             return tuple(
-                Entry(**{field.name: getattr(row, field.name) for field in fields(Entry)})
+                LedgerEntry(**{field.name: getattr(row, field.name) for field in fields(LedgerEntry)})
                 for row in queries.entries(session, account_id, limit, offset)
             )
 

@@ -37,9 +37,9 @@ BLOCK = 500_000  # source samples per resampling step
 HIGHEST_RATE = 48_000  # Hz
 BLOCK_SECONDS = 60  # limit of a block at low source rates, which resampling enlarges most
 REPORT_EVERY = 0.25  # seconds
-DEAD_END = 100  # consecutive unreadable packets after which reading stops
+MAX_UNREADABLE = 100  # consecutive unreadable packets after which reading stops
 OPEN_FILES = 32
-ENDLESS = 0x7FFF_0000  # sizes in a RIFF header from here on mean "unknown"
+UNKNOWN_SIZE = 0x7FFF_0000  # sizes in a RIFF header from here on mean "unknown"
 SLACK_SECONDS, SLACK_SHARE = 0.25, 0.01  # tolerated excess of the declared length: codec padding, rounding
 
 Frame: TypeAlias = "av.AudioFrame"
@@ -162,7 +162,7 @@ def decode(source: str, target: str, max_samples: int, rate: int = SAMPLE_RATE) 
             "codec": stream.codec_context.name,
             "channels": stream.codec_context.channels,
             "source_rate": stream.codec_context.sample_rate,
-            "warnings": _warnings(tally, _promised(file, container, stream, tally)),
+            "warnings": _warnings(tally, _declared_seconds(file, container, stream, tally)),
         }
 
 
@@ -225,7 +225,7 @@ def _frames(container: Any, stream: Any, tally: Tally) -> Iterator[Frame]:
 def _packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
     """Yield the packets of a track; continue after unreadable parts."""
     failures = 0
-    while failures < DEAD_END:
+    while failures < MAX_UNREADABLE:
         try:
             for packet in container.demux(stream):
                 failures = 0
@@ -241,11 +241,13 @@ def _resampled(frames: Iterable[Frame], tally: Tally, max_samples: int) -> Itera
     most = max_samples * tally.rate // SAMPLE_RATE
     for (rate, layout, kind), run in itertools.groupby(frames, key=_shape):
         resampler = _resampler(tally.rate)
-        average = not _folds(kind, layout)
+        average = not _can_mix(kind, layout)
         for block in itertools.chain(_blocks(run, min(BLOCK, BLOCK_SECONDS * rate)), [None]):
             coming = block.samples * tally.rate // rate if block else 0
             if tally.written + coming > most:  # check before the resampler allocates memory
-                raise TooLarge(f"The recording is longer than {_spoken(max_samples)}. Split it into shorter parts.")
+                raise TooLarge(
+                    f"The recording is longer than {_readable_length(max_samples)}. Split it into shorter parts."
+                )
             for frame in resampler.resample(_average(block) if block and average else block):
                 tally.written += frame.samples
                 yield memoryview(frame.planes[0])[: frame.samples * SAMPLE_BYTES]
@@ -270,7 +272,7 @@ def _blocks(frames: Iterable[Frame], size: int) -> Iterator[Frame]:
         yield fifo.read()
 
 
-def _folds(kind: str, layout: str) -> bool:
+def _can_mix(kind: str, layout: str) -> bool:
     """Return whether libswresample can mix this layout to mono. It cannot for nine or more unnamed channels."""
     try:
         probe = av.AudioFrame(format=kind, layout=layout, samples=1)
@@ -290,7 +292,7 @@ def _average(frame: Frame) -> Frame:
     return mono
 
 
-def _promised(file: BinaryIO, container: Any, stream: Any, tally: Tally) -> float:
+def _declared_seconds(file: BinaryIO, container: Any, stream: Any, tally: Tally) -> float:
     """Return the seconds that the headers declare for the sound track; 0 if they declare none."""
     kind = container.format.name
     if kind in ("wav", "avi"):
@@ -315,7 +317,7 @@ def _promised_by_riff(file: BinaryIO, size: int, tally: Tally) -> float:
     """Read the size in a RIFF header (little-endian), because FFmpeg trims the length of WAV and AVI to the file's."""
     file.seek(4)
     declared = 8 + int.from_bytes(file.read(4), "little")
-    return tally.seconds * declared / size if declared < ENDLESS else 0.0
+    return tally.seconds * declared / size if declared < UNKNOWN_SIZE else 0.0
 
 
 def _warnings(tally: Tally, promised: float) -> list[str]:
@@ -328,7 +330,7 @@ def _warnings(tally: Tally, promised: float) -> list[str]:
     return [f"The file is damaged: {' and '.join(faults)}. The readable part was used."] if faults else []
 
 
-def _spoken(samples: int) -> str:
+def _readable_length(samples: int) -> str:
     """Format a length for people: "8 hours", "90 seconds"."""
     seconds = samples / SAMPLE_RATE
     for unit, length in (("hours", 3600), ("minutes", 60)):

@@ -55,7 +55,7 @@ def doctor(settings: Settings, *, verify: bool = False) -> tuple[Finding, ...]:
         *(_model(model, settings, verify) for model in catalog.models()),
         *(_task(task, settings) for task in ("transcribe", "diarize", "embed", "parse", "translate")),
         _writer(settings),
-        *_strangers(settings),
+        *_unknown_models(settings),
         *_leftovers(settings),
         _device(settings),
         _threads(settings),
@@ -138,7 +138,7 @@ def _writer(settings: Settings) -> Finding:
     )
 
 
-def _strangers(settings: Settings) -> list[Finding]:
+def _unknown_models(settings: Settings) -> list[Finding]:
     known = {model.id for model in catalog.models()}
     unknown = sorted(set(settings.model_paths) - known)
     return [

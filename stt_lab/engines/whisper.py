@@ -114,7 +114,6 @@ class WhisperTranscriber:
 
     def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
         """Recognise the speech of a sound. Words have times in seconds of the file and a probability.
-
         In a translation, a word's time is where the decoder attended when it wrote the word.
         """
         began = time.perf_counter()
@@ -193,9 +192,8 @@ class _Run:
 
     def _features(self, seek: int, size: int) -> Any:
         """Compute log-mel features, shape (mels, size).
-
-        They are scaled by the loudest frame of the sound passed in. Sound of one window is passed whole, as in
-        faster-whisper, and longer sound window by window."""
+        The loudest frame of the passed sound scales them. Sound of one window is passed whole, as in faster-whisper.
+        """
         if self._whole is None and self.speech.samples <= WINDOW * HOP:
             self._whole = self.model.feature_extractor(self.speech.read(0, self.speech.samples))
         if self._whole is not None:
@@ -244,7 +242,7 @@ class _Run:
         result, log_prob, temperature, ratio = model.generate_with_fallback(encoded, prompt, tokenizer, self._options)
         tokens = result.sequences_ids[0]
         offset, end = seek * HOP / SAMPLE_RATE, (seek + size) * HOP / SAMPLE_RATE
-        if reason := _doubt(result.no_speech_prob, log_prob):
+        if reason := _suppression_reason(result.no_speech_prob, log_prob):
             self._suppress(offset, end, tokenizer.decode(tokens), reason)
             return [], seek + size, False
         found, seek_next, _ = model._split_segments_by_timestamps(
@@ -345,7 +343,7 @@ def _first(encoded: Any, positions: int) -> Any:
     return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.asarray(encoded)[:, :positions]))
 
 
-def _doubt(no_speech: float, log_prob: float) -> str:
+def _suppression_reason(no_speech: float, log_prob: float) -> str:
     """Return the reason to suppress a window, or ""."""
     if no_speech > OPTIONS["no_speech_threshold"] and log_prob < OPTIONS["log_prob_threshold"]:
         return f"no speech (probability {no_speech:.2f}) and unlikely text (log probability {log_prob:.2f})"

@@ -44,7 +44,7 @@ STOP_S = 1.0  # for running attempts when the server ends
 POLL_S = 1.0  # between checks for due retries and jobs of other servers
 
 
-class Refused(Exception):
+class AddressRefused(Exception):
     """The address of a webhook must not be contacted."""
 
 
@@ -123,9 +123,9 @@ class CheckedNetwork(httpcore.NetworkBackend):
         try:
             found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
         except (OSError, UnicodeError):
-            raise Refused("the host is not known") from None
+            raise AddressRefused("the host is not known") from None
         if not self._allow_private and not all(is_public(address) for address in found):
-            raise Refused("the host has a private address")
+            raise AddressRefused("the host has a private address")
         return found[0]
 
 
@@ -169,7 +169,7 @@ def post(url: str, headers: dict[str, str], body: bytes, allow_private: bool, ti
             pool.stream("POST", url, headers=list(headers.items()), content=body, extensions=timeouts) as answer,
         ):
             return Attempt(answer.status, "" if 200 <= answer.status < 300 else "the receiver refused it")
-    except Refused as problem:
+    except AddressRefused as problem:
         return Attempt(None, str(problem))
     except httpcore.TimeoutException:
         return Attempt(None, "the receiver took too long")

@@ -24,7 +24,7 @@ from stt_lab.text import LANGUAGES
 from stt_lab.transcription.render import render
 from stt_lab.types import Segment, Transcript
 
-THEIRS = re.compile(r"whisper-1|gpt-[\w.-]*transcribe[\w.-]*")  # OpenAI's models, which select the default one
+OPENAI_MODELS = re.compile(r"whisper-1|gpt-[\w.-]*transcribe[\w.-]*")  # OpenAI's models, which select the default one
 CLIENT = "openai/"  # in the User-Agent of OpenAI's packages for Python and JavaScript, and of other clients of its API
 FRAMES = 100  # frames per second, the unit of `seek`
 NO_EFFECT = "No effect"  # descriptions of accepted but ignored parameters begin so
@@ -159,10 +159,10 @@ def _plain(route: Operation, form: Mapping[str, object]) -> dict[str, object]:
 
 
 def _model(name: str) -> str:
-    return DEFAULT_MODEL if THEIRS.fullmatch(name) else name
+    return DEFAULT_MODEL if OPENAI_MODELS.fullmatch(name) else name
 
 
-def asks(user_agent: str) -> bool:
+def is_openai_client(user_agent: str) -> bool:
     """Return whether a client reads errors only in OpenAI's format."""
     return CLIENT in user_agent.lower()
 

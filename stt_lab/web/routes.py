@@ -157,7 +157,7 @@ def _openai(route: Operation, service: Service) -> Endpoint:
 
 def _openai_error(problem: SttError, request: Request) -> Response:
     answer = error_response(problem)
-    if not openai.asks(request.headers.get("user-agent", "")):
+    if not openai.is_openai_client(request.headers.get("user-agent", "")):
         return answer
     del answer.headers["content-length"]
     return JSONResponse(openai.error_body(problem), problem.status, dict(answer.headers))

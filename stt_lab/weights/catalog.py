@@ -87,7 +87,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Found:
+class InstalledWeights:
     """Weights on disk."""
 
     path: Path
@@ -169,7 +169,7 @@ def _places(model: Model, settings: Settings) -> Iterable[tuple[Path | None, Sou
     return [(settings.models_dir / model.id, "models dir"), (hub_folder(model), "hub cache")]
 
 
-def find(model: Model, settings: Settings) -> Found | None:
+def find(model: Model, settings: Settings) -> InstalledWeights | None:
     """Find the first folder with all required files, and its kind.
 
     A model without files uses those of the first model in `needs`, and has its folder.
@@ -178,7 +178,7 @@ def find(model: Model, settings: Settings) -> Found | None:
         return find(get(model.needs[0]), settings)
     for path, source in _places(model, settings):
         if path is not None and not lacks(model, path):
-            return Found(path, source)
+            return InstalledWeights(path, source)
     return None
 
 

@@ -25,7 +25,7 @@ from stt_lab.weights import catalog
 
 
 @dataclass(frozen=True)
-class Equipment:
+class ActorSpec:
     """Arguments of an actor, sent to its node."""
 
     device: str  # "cpu" or "cuda"
@@ -40,10 +40,10 @@ class NodeEngines:
     Calls take turns as in a worker process.
     """
 
-    def __init__(self, equipment: Equipment) -> None:
-        settings = node_settings(equipment.folders)
-        clean_environ(equipment)
-        self._host = _NodeHost(equipment, settings)
+    def __init__(self, spec: ActorSpec) -> None:
+        settings = node_settings(spec.folders)
+        clean_environ(spec)
+        self._host = _NodeHost(spec, settings)
         self._calls: dict[int, _Call] = {}
 
     def ready(self) -> None:
@@ -113,9 +113,9 @@ class _Call:
 class _NodeHost(InProcessHost):
     """Runs engines with the weights, device and threads of this node."""
 
-    def __init__(self, equipment: Equipment, settings: Settings) -> None:
+    def __init__(self, spec: ActorSpec, settings: Settings) -> None:
         super().__init__()
-        self._equipment, self._settings = equipment, settings
+        self._actor_spec, self._settings = spec, settings
 
     def run(self, call: EngineCall, report: Report, number: int = 0) -> Any:
         return super().run(replace(call, spec=self._spec(call.spec.model)), report, number)
@@ -128,7 +128,7 @@ class _NodeHost(InProcessHost):
                 f"The model '{model_id}' is missing on a node of the cluster. "
                 f"Install it on every node with `stt-lab models pull {model_id}`."
             )
-        return EngineSpec(folder, model_id, self._equipment.device, self._equipment.threads, extra)
+        return EngineSpec(folder, model_id, self._actor_spec.device, self._actor_spec.threads, extra)
 
 
 def node_settings(folders: Mapping[str, Any]) -> Settings:
@@ -137,9 +137,9 @@ def node_settings(folders: Mapping[str, Any]) -> Settings:
     return own.model_copy(update={name: path for name, path in folders.items() if name not in own.model_fields_set})
 
 
-def clean_environ(equipment: Equipment) -> None:
+def clean_environ(spec: ActorSpec) -> None:
     """Return the environment of a worker plus Ray's variables, without secrets of the user who started the node."""
-    kept = worker_environ(equipment.device, equipment.threads, equipment.profile)
+    kept = worker_environ(spec.device, spec.threads, spec.profile)
     for name in set(os.environ) - set(kept):
         if not name.startswith("RAY_"):
             del os.environ[name]

@@ -23,7 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from stt_lab.engines.hosts import ABANDONED_S, CANCEL_GRACE_S, POLL_S, EngineCall, tuning
 from stt_lab.engines.hosts.ray import Plan, lost
-from stt_lab.engines.hosts.ray_actor import Equipment, NodeEngines
+from stt_lab.engines.hosts.ray_actor import ActorSpec, NodeEngines
 from stt_lab.engines.hosts.worker import Replies, message_pipe, outcome
 from stt_lab.errors import Busy, Cancelled, EngineCrashed, SttError, Unavailable
 from stt_lab.settings import MB
@@ -216,8 +216,8 @@ class Cluster:
             "scheduling_strategy": NodeAffinitySchedulingStrategy(device.node, soft=False),
             "runtime_env": {"env_vars": tuning(device.kind, device.threads, plan.profile) | UNSET},
         }
-        equipment = Equipment(device.kind, device.threads, plan.profile, plan.folders)
-        return ray.remote(NodeEngines).options(**options).remote(equipment)
+        spec = ActorSpec(device.kind, device.threads, plan.profile, plan.folders)
+        return ray.remote(NodeEngines).options(**options).remote(spec)
 
     def _stop(self, device: Device, call: Call) -> None:
         """Cancel a call on a device. Kill the actor if it does not end soon; wait longer if it has other calls."""
