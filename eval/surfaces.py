@@ -42,11 +42,11 @@ Texts = dict[str, str]  # by recording
 
 
 def chosen(count: int) -> list[Path]:
-    """Recordings of every kind in turn, so that hard ones are among them; none longer than LONGEST_S."""
+    """Recordings with speech, of every kind in turn, so that hard ones are among them; none longer than LONGEST_S."""
     settings = get_settings()
     by_kind: dict[str, list[Path]] = {}
     for row in recordings(settings):
-        if row["duration_s"] <= LONGEST_S:
+        if row["duration_s"] <= LONGEST_S and row.get("text"):
             by_kind.setdefault(row["kind"], []).append(settings.speech_dir / row["path"])
     found: list[Path] = []
     for number in range(count):
