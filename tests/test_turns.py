@@ -17,7 +17,7 @@ from stt_lab.audio import DecodeLimits, Decoder
 from stt_lab.engines import whisper
 from stt_lab.engines.hosts import EngineCall, InProcessHost
 from stt_lab.engines.hosts import turns as turns_module
-from stt_lab.engines.hosts.turns import Turn, Turns
+from stt_lab.engines.hosts.turns import CallTurn, Turns
 from stt_lab.engines.pool import ENGINES, Pool
 from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import Cancelled
@@ -54,7 +54,7 @@ class Play:
                 raise Cancelled("Enough.")
 
         def work() -> None:
-            turn = Turn(alive, session, alone_in, number)
+            turn = CallTurn(alive, session, alone_in, number)
             with self.turns.taking(turn):
                 while go.acquire() and number not in self._over:
                     self.turns.pause(turn)
