@@ -17,6 +17,8 @@ import pytest
 from conftest import ROOT, link_models, read_manifest
 from needs import COMPLETE, needs
 
+from stt_lab import operations, types
+
 HEAVY = ("torch", "gradio", "fastapi", "pyannote", "faster_whisper", "ctranslate2", "av", "transformers", "numpy")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
