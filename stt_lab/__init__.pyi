@@ -451,7 +451,7 @@ def delete_transcript(
         id: Number or slug of the transcript.
 
     Returns:
-        Removed: What was deleted or revoked. Members: id, status.
+        Removed: The id of a deleted or revoked object. Members: id, status.
 
     Raises:
         BadInput: A parameter is not valid.
@@ -778,7 +778,7 @@ def revoke_key(
         id: Number of the key.
 
     Returns:
-        Removed: What was deleted or revoked. Members: id, status.
+        Removed: The id of a deleted or revoked object. Members: id, status.
 
     Raises:
         BadInput: A parameter is not valid.

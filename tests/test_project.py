@@ -175,7 +175,16 @@ PRIVATE = {
     "test_lab_meter.py": {"_joules", "_note", "_resident"},
     "test_lab_noise.py": {"_Writer", "_envelope", "_jobs"},
     "test_lab_pages.py": {"_drop_paths", "_environ", "_failed", "_sentence", "_sweep", "_turn"},
-    "test_lab_systems.py": {"_fields", "_http", "_output_of", "_patience", "_refusal", "_rotated", "_sentence"},
+    "test_lab_systems.py": {
+        "_fields",
+        "_http",
+        "_output_of",
+        "_patience",
+        "_ready",
+        "_refusal",
+        "_rotated",
+        "_sentence",
+    },
 }
 
 

@@ -278,9 +278,10 @@ def test_samples_depend_on_no_other_recording(
     monkeypatch.setitem(whisper.OPTIONS, "temperatures", [1.0])
     monkeypatch.setattr(turns_module, "SLICE_S", 0.0)
     spec = EngineSpec(models_dir / "base", "base")
+    parts = sounds | {"long": replace(sounds["long"], samples=35 * SAMPLE_RATE)}  # two windows
 
     def run(host: InProcessHost, name: str) -> list[str]:
-        arguments = {"audio": sounds[name], "language": "en"}
+        arguments = {"audio": parts[name], "language": "en"}
         call = EngineCall(ENGINES["faster-whisper"], spec, "transcribe", arguments, interleaved=True)
         return [segment.text for segment in host.run(call, silent).segments]
 
