@@ -23,7 +23,7 @@ CATALOG = Path(__file__).with_name("catalog.toml")
 
 Lane = Literal["speech", "text"]
 Source = Literal["own path", "installed package", "models dir", "hub cache"]
-ANY = "any"  # as `pairs`: between all languages of writing/languages.toml
+ANY = "any"  # as `pairs`: between all languages of translation/languages.toml
 
 
 @dataclass(frozen=True)
