@@ -227,7 +227,7 @@ def _refused(model: Model, problem: Exception) -> Unavailable:
 
 
 def _bar(model: Model, report: Report) -> type[Any]:
-    """A progress bar for the hub's client that shows nothing and reports bytes; bars that count files are ignored."""
+    """Make a silent progress bar for the hub's client that reports bytes. Bars that count files are ignored."""
     from tqdm import tqdm
 
     most = 0
