@@ -414,7 +414,7 @@ def test_credits_are_taken_for_success_only(
     assert accounts.balance(paid.id) == 1
     end(job, "failed")
     assert accounts.balance(paid.id) == 6
-    with pytest.raises(NoCredits, match="7 credits"):
+    with pytest.raises(NoCredits, match="7 needed"):
         accounts.reserve(begin(paid.id), paid.id, "", "transcribe", 7)
     lines = accounts.ledger(paid.id)
     assert [(line.kind, line.credits, line.minutes) for line in lines] == [
@@ -489,7 +489,7 @@ def test_free_minutes_are_counted_by_month(
     accounts.reserve(kept := begin(free.id), free.id, "", "transcribe", 500)
     end(kept, "done")
     accounts.reserve(open_ := begin(free.id), free.id, "", "transcribe", 60)
-    with pytest.raises(RateLimited, match="40 are left") as caught:
+    with pytest.raises(RateLimited, match="40 of 600 minutes are left") as caught:
         accounts.reserve(second := begin(free.id), free.id, "", "transcribe", 41)
     limits = accounts.limits(free.id)
     assert limits is not None
