@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     for name, add in (GROUPS | LAB_GROUPS).items():
         if name not in OPERATIONS:
             add(commands.add_parser(name, help=(HELP | LAB_HELP)[name]))
-    server = commands.add_parser("serve", help="Serve the page and the API")
+    server = commands.add_parser("serve", help="Serve the page and the API.")
     server.add_argument("--host", help="Address to listen on (default: GRADIO_SERVER_NAME or 127.0.0.1)")
     server.add_argument("--port", type=int, help="Port to listen on (default: GRADIO_SERVER_PORT or 7860)")
     server.set_defaults(run=_serve)

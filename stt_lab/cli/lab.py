@@ -133,7 +133,7 @@ def _predict(run: Run) -> None:
 
 
 HELP = {
-    "eval": "Run or resume a suite of evaluations, and score it",
-    "data": "Check a dataset, or import one from another layout",
+    "eval": "Run or resume a suite of evaluations, and score it.",
+    "data": "Check a dataset, or import one from another layout.",
 }
 GROUPS = {"eval": add_eval, "data": add_data}
