@@ -161,6 +161,22 @@ PRIVATE = {
     "test_text_engines.py": {"_pooled"},
     "test_translators.py": {"_adds_end", "_read", "_tokens"},
     "test_whisper.py": {"_Prompt", "_Run", "_believed", "_doubt", "_model", "_tokenizer", "_without_loops"},
+    "test_gradio_private.py": {"_queue"},
+    "test_lab_importers.py": {"_file", "_fits", "_request", "_split"},
+    "test_lab_meter.py": {"_Reading", "_fill", "_joules", "_note", "_resident"},
+    "test_lab_noise.py": {"_Writer", "_envelope", "_jobs"},
+    "test_lab_pages.py": {"_drop_paths", "_environ", "_failed", "_sentence", "_sweep", "_turn"},
+    "test_lab_systems.py": {
+        "_fields",
+        "_http",
+        "_installed",
+        "_output_of",
+        "_patience",
+        "_ready",
+        "_refusal",
+        "_rotated",
+        "_sentence",
+    },
 }
 
 
