@@ -124,8 +124,8 @@ def until(true: Callable[[], object], seconds: float = 5.0) -> None:
 
 
 @contextmanager
-def started(work: Callable[[], object]) -> Iterator[list[BaseException]]:
-    """`work` in a thread; the block gets a list that holds what it raised, once it has ended."""
+def started(work: Callable[[], object], seconds: float = 20) -> Iterator[list[BaseException]]:
+    """`work` in a thread; the block gets a list that holds what it raised, once it has ended; in `seconds` at most."""
     raised: list[BaseException] = []
 
     def run() -> None:
@@ -139,7 +139,7 @@ def started(work: Callable[[], object]) -> Iterator[list[BaseException]]:
     try:
         yield raised
     finally:
-        thread.join(20)
+        thread.join(seconds)
         assert not thread.is_alive(), "the work did not end"
 
 

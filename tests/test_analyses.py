@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from text_tools import tools
 
 from stt_lab.errors import BadInput, ModelMissing
 from stt_lab.operations import analyze, summarize
-from stt_lab.operations.text import tools
 from stt_lab.types import Entity, Segment, TextSpan, Token, Transcript
 from stt_lab.writing.deadlines import due
 from stt_lab.writing.grammar import Grammar

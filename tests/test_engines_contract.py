@@ -5,17 +5,19 @@ from __future__ import annotations
 import importlib.util
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fakes import started, until
 
 from stt_lab.audio import DecodeLimits, Decoder
 from stt_lab.engines import pool
-from stt_lab.engines.hosts import EngineCall, InProcessHost
+from stt_lab.engines.hosts import EngineCall, InProcessHost, turns
 from stt_lab.engines.protocols import Diarizer, EngineSpec, Transcriber
 from stt_lab.errors import Cancelled
 from stt_lab.settings import get_settings
@@ -35,7 +37,7 @@ Ask = Callable[..., Result]
 
 def test_every_engine_of_speech_is_asked() -> None:
     """Those of texts have contracts of their own, beside what else they promise."""
-    speech = {model.engine for model in catalog.models() if model.task in pool.SPEECH}
+    speech = {model.engine for model in catalog.models() if model.task in METHODS}
     assert {catalog.get(model).engine for model in MODELS} == speech <= set(pool.ENGINES)
 
 
@@ -157,6 +159,33 @@ def test_progress(usual: Usual) -> None:
 
 def test_the_same_twice(usual: Usual, ask: Ask, speech: Audio) -> None:
     assert timeless(ask(speech)) == timeless(usual[0])
+
+
+def test_two_calls_by_turns_are_as_alone(
+    usual: Usual, ask: Ask, speech: Audio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "SLICE_S", 0.0)
+    part = sound(tmp_path / "a.pcm", speech.read(0, 6 * SAMPLE_RATE))
+    alone, device, order, waiting = ask(part), turns.Turns(), list[str](), set[str]()
+    made: dict[str, Result] = {}
+
+    def work(name: str, audio: Audio) -> None:
+        def report(event: Event) -> None:
+            order.append(name)
+            device.pause(turn)
+
+        turn = turns.CallTurn(lambda: waiting.add(name))
+        with device.taking(turn):
+            made[name] = ask(audio, report)
+
+    with ExitStack() as threads, device.taking(turns.CallTurn(lambda: None)):
+        one = threads.enter_context(started(lambda: work("whole", speech), 120))
+        two = threads.enter_context(started(lambda: work("part", part), 120))
+        until(lambda: len(waiting) == 2)
+    assert (one, two) == ([], [])
+    assert timeless(made["whole"]) == timeless(usual[0])
+    assert timeless(made["part"]) == timeless(alone)
+    assert len(list(groupby(order))) > 2  # they did alternate
 
 
 def test_across_processes(usual: Usual) -> None:

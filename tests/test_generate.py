@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from text_tools import tools
 
 from stt_lab.errors import BadInput, Unavailable
 from stt_lab.operations import generate
-from stt_lab.operations.text import tools
 from stt_lab.types import Segment, TextSpan, Transcript
 from stt_lab.writing.blocks import escaped
 from stt_lab.writing.documents import NOTHING

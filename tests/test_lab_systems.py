@@ -220,10 +220,10 @@ def test_weights_in_the_format_of_a_program(tmp_path: Path) -> None:
 def test_a_program_that_is_missing_is_lacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = get_settings().model_copy(update={"models_dir": tmp_path})
     monkeypatch.setattr(ready, "ENVS", tmp_path / "envs")
-    monkeypatch.setattr(ready, "_installed", lambda module: False)
+    monkeypatch.setattr(ready, "installed", lambda module: False)
     entry = read_system("x", {"engine": "whisperx", "model": "base"})
     assert ready.lacks(entry, settings).startswith("Its program is not installed. Install it with `python -m venv ")
-    monkeypatch.setattr(ready, "_installed", lambda module: True)
+    monkeypatch.setattr(ready, "installed", lambda module: True)
     assert "models pull base" in ready.lacks(entry, settings)
 
 
@@ -241,7 +241,7 @@ def test_our_engine_lacks_its_models(tmp_path: Path) -> None:
     ("module", "there"), [("json", True), ("json.tool", True), ("none_such", False), ("none_such.deep", False)]
 )
 def test_whether_a_module_is_installed(module: str, there: bool) -> None:
-    assert ready._installed(module) is there
+    assert ready.installed(module) is there
 
 
 # The loop around a driver

@@ -14,10 +14,11 @@ import pytest
 from fake_engines import Echo, Gated
 from fakes import fakes_fixture, pcm, started, until  # noqa: F401
 
+from stt_lab.engines.hosts import turns
 from stt_lab.engines.pool import Pool, Slot
 from stt_lab.errors import BadInput, Busy, Cancelled, EngineCrashed, ModelMissing, Unavailable
 from stt_lab.settings import Settings
-from stt_lab.types import Event, silent
+from stt_lab.types import Event, Report, silent
 from stt_lab.weights import catalog, devices
 
 Make = Callable[..., Pool]
@@ -132,6 +133,38 @@ def test_the_slot_is_free_after_an_error() -> None:
         pass
 
 
+def test_whoever_wants_several_places_is_not_passed_by() -> None:
+    slot, events, order = Slot(lambda: 3), threading.Semaphore(0), list[str]()
+
+    def take(name: str, places: int, over: threading.Event) -> None:
+        with slot.hold(lambda event: events.release(), 10, places):
+            order.append(name)
+            assert over.wait(10)
+
+    first, all_, last = threading.Event(), threading.Event(), threading.Event()
+    with ExitStack() as threads:
+        raised = [threads.enter_context(started(lambda: take("first", 1, first)))]
+        until(lambda: order == ["first"])
+        raised.append(threads.enter_context(started(lambda: take("all", 3, all_))))
+        assert events.acquire(timeout=5)
+        raised.append(threads.enter_context(started(lambda: take("last", 1, last))))
+        for _ in range(4):  # both wait, although two places are free
+            assert events.acquire(timeout=5)
+        assert order == ["first"]
+        first.set()
+        until(lambda: order == ["first", "all"])
+        all_.set()
+        until(lambda: order == ["first", "all", "last"])
+        last.set()
+    assert raised == [[], [], []]
+
+
+def test_more_places_than_there_are_is_all_of_them() -> None:
+    slot = Slot(lambda: 2)
+    with slot.hold(silent, 1, 3), pytest.raises(Busy), slot.hold(silent, 0.3):
+        pytest.fail("no place was free")
+
+
 # The queue
 
 
@@ -230,3 +263,50 @@ def test_one_works_while_others_wait(make: Make, tmp_path: Path) -> None:
         assert waits.acquire(timeout=5)
         Gated.gate.set()
     assert (Gated.most, raised) == (1, [[], [], []])
+
+
+def test_recordings_take_turns(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "SLICE_S", 0.0)
+    pool, audio = make(recordings_at_once=2), pcm(tmp_path / "a.pcm")
+    assert (pool.capacity, pool.devices) == (2, 1)
+
+    def work(model: str, report: Report = silent) -> str:
+        with pool.slot(report):
+            return pool.transcribe(catalog.get(model), audio, None, report).segments[0].text
+
+    with ExitStack() as threads:
+        raised = threads.enter_context(started(lambda: work("gated")))
+        assert Gated.began.acquire(timeout=5)
+        assert work("echo") == "word. word."  # beside it, in the same engine host
+        assert pool.working
+        Gated.gate.set()
+    assert raised == []
+
+
+def test_an_urgent_call_needs_no_place(make: Make, tmp_path: Path) -> None:
+    pool, audio = make(recordings_at_once=1), pcm(tmp_path / "a.pcm")
+
+    def work() -> None:
+        with pool.slot(silent):
+            pool.transcribe(catalog.get("gated"), audio, None, silent)
+
+    with ExitStack() as threads:
+        raised = threads.enter_context(started(work))
+        assert Gated.began.acquire(timeout=5)
+        found = pool.transcribe(catalog.get("echo"), audio, None, silent, session=time.time())
+        assert found.segments[0].text == "word. word."
+        Gated.gate.set()
+    assert raised == []
+
+
+@pytest.mark.parametrize("settings", [{"recordings_at_once": 3}, {"recordings_at_once": 1}])
+def test_alone_on_a_device(make: Make, settings: dict[str, int]) -> None:
+    pool = make(queue_timeout_s=0.3, **settings)
+    with pool.slot(silent, alone=True), pytest.raises(Busy), pool.slot(silent):
+        pytest.fail("the device was taken")
+
+
+def test_speech_never_lands_in_the_worker_for_texts() -> None:
+    speech = {"transcribe", "diarize", "embed_speaker"}
+    assert {model.task for model in catalog.models() if model.lane == "speech"} == speech
+    assert not [model.id for model in catalog.models() if model.lane == "text" and model.task in speech]

@@ -358,7 +358,7 @@ def test_a_recording_that_is_not_kept(tmp_path: Path) -> None:
         ({"types": ["NAME"]}, "use PERSON"),
         ({"types": [None]}, "types"),
         ({"sound": "bark"}, "sound"),
-        ({"extra": 1}, "no parameter 'extra'"),
+        ({"extra": 1}, "Unknown parameter 'extra'"),
     ],
 )
 def test_bad_input(served: Served, client: httpx.Client, body: dict[str, Any], says: str) -> None:

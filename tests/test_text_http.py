@@ -77,7 +77,7 @@ def test_texts(client: httpx.Client, path: str, text: Any, status: int, says: st
         ("/v1/generate", {"type": "../minutes"}, "Use one of blog_post, "),
         ("/v1/generate", {"prompt": "x" * 2001}, "prompt"),
         ("/v1/summarize", {"model": "large-v3"}, "Use one of auto, extractive"),
-        ("/v1/summarize", {"texts": ["a"]}, "no parameter 'texts'"),
+        ("/v1/summarize", {"texts": ["a"]}, "Unknown parameter 'texts'"),
     ],
 )
 def test_parameters(client: httpx.Client, path: str, body: dict[str, Any], says: str) -> None:

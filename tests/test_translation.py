@@ -273,13 +273,13 @@ def test_models_by_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     found, warnings = here.translator("en", "pt", "madlad400-3b-mt")
     assert found.id == "firefox-en-pt"
     assert "'firefox-en-pt' was used instead" in warnings[0]
-    with pytest.raises(ModelMissing, match=r"from en into de .*stt-lab models pull madlad400-3b-mt"):
+    with pytest.raises(ModelMissing, match=r"from en into de\..*stt-lab models pull madlad400-3b-mt"):
         here.translator("en", "de", "auto")
     with pytest.raises(ModelMissing, match="from any language"):
         here.translator(None, "pt", "auto")
-    with pytest.raises(BadInput, match="cannot translate from en into de: choose one of madlad400-3b-mt"):
+    with pytest.raises(BadInput, match=r"cannot translate from en into de\. Choose one of madlad400-3b-mt"):
         here.translator("en", "de", "firefox-en-pt")
-    with pytest.raises(BadInput, match="choose one of madlad400-3b-mt, firefox-en-pt"):
+    with pytest.raises(BadInput, match="Choose one of madlad400-3b-mt, firefox-en-pt"):
         here.translator("en", "pt", "base")
     with pytest.raises(ModelMissing, match="pull madlad400-3b-mt"):
         pool_of(tmp_path, strict_models=True).translator("en", "pt", "madlad400-3b-mt")

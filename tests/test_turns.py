@@ -17,7 +17,7 @@ from stt_lab.audio import DecodeLimits, Decoder
 from stt_lab.engines import whisper
 from stt_lab.engines.hosts import EngineCall, InProcessHost
 from stt_lab.engines.hosts import turns as turns_module
-from stt_lab.engines.hosts.turns import Turn, Turns
+from stt_lab.engines.hosts.turns import CallTurn, Turns
 from stt_lab.engines.pool import ENGINES, Pool
 from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import Cancelled
@@ -54,7 +54,7 @@ class Play:
                 raise Cancelled("Enough.")
 
         def work() -> None:
-            turn = Turn(alive, session, alone_in, number)
+            turn = CallTurn(alive, session, alone_in, number)
             with self.turns.taking(turn):
                 while go.acquire() and number not in self._over:
                     self.turns.pause(turn)
@@ -278,9 +278,10 @@ def test_samples_depend_on_no_other_recording(
     monkeypatch.setitem(whisper.OPTIONS, "temperatures", [1.0])
     monkeypatch.setattr(turns_module, "SLICE_S", 0.0)
     spec = EngineSpec(models_dir / "base", "base")
+    parts = sounds | {"long": replace(sounds["long"], samples=35 * SAMPLE_RATE)}  # two windows
 
     def run(host: InProcessHost, name: str) -> list[str]:
-        arguments = {"audio": sounds[name], "language": "en"}
+        arguments = {"audio": parts[name], "language": "en"}
         call = EngineCall(ENGINES["faster-whisper"], spec, "transcribe", arguments, interleaved=True)
         return [segment.text for segment in host.run(call, silent).segments]
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from text_tools import tools
 
 from stt_lab.errors import BadInput
 from stt_lab.operations import summarize
-from stt_lab.operations.text import tools
 from stt_lab.types import Segment, TextSpan, Transcript
 from stt_lab.writing.annotated_text import AnnotatedText, pieces
 from stt_lab.writing.fillers import cleaned, substance, words

@@ -76,7 +76,7 @@ class Slot:
         self._admit()
         while not place.ready.is_set():
             if time.monotonic() >= deadline:
-                raise Busy("This machine is busy with earlier requests: try again later.", retry_after=RETRY_AFTER_S)
+                raise Busy("This machine is busy with earlier requests. Try again later.", retry_after=RETRY_AFTER_S)
             report(Event("queued"))
             place.ready.wait(POLL_S)
             self._admit()  # a device may have come since
@@ -89,15 +89,13 @@ class _Place:
 
 
 def _missing(model_id: str) -> ModelMissing:
-    return ModelMissing(
-        f"The model '{model_id}' is not on this machine: fetch it there with `stt-lab models pull {model_id}`."
-    )
+    return ModelMissing(f"The model '{model_id}' is not installed. Install it with `stt-lab models pull {model_id}`.")
 
 
 def _none(task: str, work: str = "") -> ModelMissing:
     model = catalog.easiest_to_install(task)
     pull = f"stt-lab models pull {model.id if model else ''}".rstrip()
-    return ModelMissing(f"No model that can {work or task} is on this machine: fetch one there with `{pull}`.")
+    return ModelMissing(f"No installed model can {work or task}. Install one with `{pull}`.")
 
 
 def _instead(wanted: str, why: str, used: catalog.Model) -> str:
@@ -106,7 +104,7 @@ def _instead(wanted: str, why: str, used: catalog.Model) -> str:
 
 def _unable(wanted: str, task: str, others: Iterable[catalog.Model]) -> BadInput:
     known = ", ".join(model.id for model in others)
-    return BadInput(f"The model '{wanted}' cannot {task}: choose one of {known}.")
+    return BadInput(f"The model '{wanted}' cannot {task}. Choose one of {known}.")
 
 
 @dataclass(frozen=True)
@@ -184,7 +182,7 @@ class Pool:
         best = None if strict else catalog.best(task, self._settings, translates=goal == "translate")
         if best is None:
             raise _missing(wanted) if able else _none(goal)
-        why = "is not on this machine" if able else "cannot translate"
+        why = "is not installed" if able else "cannot translate"
         return best, (_instead(wanted, why, best),)
 
     def available(self, task: str) -> Iterator[catalog.Model]:
@@ -222,7 +220,7 @@ class Pool:
         if not here:
             raise _none("translate", work)
         best = next(iter(here.values()))
-        return best, () if wanted == AUTO else (_instead(wanted, "is not on this machine", best),)
+        return best, () if wanted == AUTO else (_instead(wanted, "is not installed", best),)
 
     def transcribe(
         self,

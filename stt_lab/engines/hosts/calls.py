@@ -57,8 +57,8 @@ class Host(Protocol):
 
 
 def ending() -> Unavailable:
-    return Unavailable("The program is ending: send the request again when it is back.")
+    return Unavailable("The program is shutting down. Retry in a few seconds.")
 
 
 def crashed() -> EngineCrashed:
-    return EngineCrashed("The engine stopped unexpectedly: send the request again, with a shorter file if it recurs.")
+    return EngineCrashed("The engine stopped unexpectedly. Send the request again, or a shorter file if it recurs.")

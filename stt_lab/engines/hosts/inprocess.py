@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stt_lab.engines.hosts.calls import EngineCall
-from stt_lab.engines.hosts.turns import Turn, Turns
+from stt_lab.engines.hosts.turns import CallTurn, Turns
 from stt_lab.engines.protocols import EngineSpec
 from stt_lab.types import Event, Report
 
@@ -36,7 +36,7 @@ class InProcessHost:
             self.turns.pause(turn)
 
         alone_in = None if call.interleaved else (call.engine, call.spec)
-        turn = Turn(lambda: report(last), call.session, alone_in, number)
+        turn = CallTurn(lambda: report(last), call.session, alone_in, number)
         with self.turns.taking(turn):
             return getattr(self.engine(call, step), call.method)(**call.arguments, report=step)
 

@@ -30,6 +30,7 @@ RUNS = 3  # of a call whose process others have brought down
 ENDED = ("ended", None)
 
 Message = tuple[str, Any]
+Inbox = queue.SimpleQueue[Message]
 
 
 class RunAgain(Exception):
@@ -40,10 +41,9 @@ class EngineProcess(Child):
     """A running program that works on numbered calls."""
 
     def __init__(self, program: str, environ: Mapping[str, str], folder: Path | None = None) -> None:
-        self._inboxes: dict[int, queue.SimpleQueue[Message]] = {}
+        self._inboxes: dict[int, Inbox] = {}
         self._numbers = itertools.count()
         self._sorting = threading.Lock()
-        self._abandoned = set[int]()  # cancelled, and not yet ended
         self._ended = False
         super().__init__([sys.executable, "-P", "-m", program], environ, Pickles, folder=folder)
         log.info("started %s as process %d", program, self.process.pid)
@@ -55,7 +55,7 @@ class EngineProcess(Child):
             self.send(("run", (number, call)))
             kind, value = self._follow(inbox, report)
         except BaseException:  # cancelled, or nobody reads the progress any more
-            self._stop(number, inbox)
+            self.stop(number, inbox)
             raise
         self._forget(number)
         if kind == "ended":
@@ -86,8 +86,8 @@ class EngineProcess(Child):
             elif value[0] in self._inboxes:
                 self._inboxes[value[0]].put((kind, value[1]))
 
-    def _open(self) -> tuple[int, queue.SimpleQueue[Message]]:
-        number, inbox = next(self._numbers), queue.SimpleQueue[Message]()
+    def _open(self) -> tuple[int, Inbox]:
+        number, inbox = next(self._numbers), Inbox()
         with self._sorting:
             self._inboxes[number] = inbox
             if self._ended:
@@ -97,10 +97,9 @@ class EngineProcess(Child):
     def _forget(self, number: int) -> None:
         with self._sorting:
             del self._inboxes[number]
-            self._abandoned.discard(number)
 
     @staticmethod
-    def _follow(inbox: queue.SimpleQueue[Message], report: Report) -> Message:
+    def _follow(inbox: Inbox, report: Report) -> Message:
         """Pass progress on until the outcome."""
         event = Event("loading")
         while True:
@@ -110,40 +109,13 @@ class EngineProcess(Child):
             event = value
             report(event)  # also when nothing came: that lets a cancel through
 
-    def _stop(self, number: int, inbox: queue.SimpleQueue[Message]) -> None:
-        """Cancel a call. Where it does not end soon, the process is killed unless others wait for calls in it."""
-        ended = False
-        try:
-            self.send(("cancel", number))
-            ended = self._ends(inbox, CANCEL_GRACE_S)
-        finally:  # also when Ctrl-C is pressed once more
-            with self._sorting:
-                self._abandoned.add(number)
-                alone = len(self._abandoned) == len(self._inboxes)
-            if not ended and not alone:
-                threading.Thread(target=self._supervise, args=(number, inbox), daemon=True).start()
-            else:
-                if not ended:
-                    self.end()
-                self._forget(number)
-
-    def _ends(self, inbox: queue.SimpleQueue[Message], patience_s: float) -> bool:
-        deadline = time.monotonic() + patience_s
-        while (left := deadline - time.monotonic()) > 0:
-            kind, _ = _next(inbox, left) or ("event", None)
-            if kind != "event":
-                return True
-        return False
-
-    def _supervise(self, number: int, inbox: queue.SimpleQueue[Message]) -> None:
-        """Wait for a cancelled call that nobody else waits for; kill the process if it does not end."""
-        if not self._ends(inbox, ABANDONED_S):
-            log.warning("a cancelled call did not end in %g s: its process ends, other calls run again", ABANDONED_S)
-            self.end()
+    def stop(self, number: int, inbox: Inbox) -> None:
+        """Cancel a call that nobody waits for any more."""
+        self.send(("cancel", number))
         self._forget(number)
 
 
-def _next(inbox: queue.SimpleQueue[Message], patience_s: float) -> Message | None:
+def _next(inbox: Inbox, patience_s: float) -> Message | None:
     try:
         return inbox.get(timeout=patience_s)
     except queue.Empty:
@@ -155,6 +127,7 @@ class Worker(EngineProcess):
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._working: tuple[int, ...] = ()
+        self._abandoned = set[int]()  # cancelled, and not yet ended
         self._killed = False
         super().__init__(WORKER, environ)
 
@@ -168,6 +141,43 @@ class Worker(EngineProcess):
     def end(self) -> None:
         self._killed = self._killed or not self._ended
         super().end()
+
+    def stop(self, number: int, inbox: Inbox) -> None:
+        """Cancel a call. Where it does not end soon, the process is killed unless others wait for calls in it."""
+        ended = False
+        try:
+            self.send(("cancel", number))
+            ended = self._ends(inbox, CANCEL_GRACE_S)
+        finally:  # also when Ctrl-C is pressed once more
+            with self._sorting:
+                self._abandoned.add(number)
+                alone = set(self._inboxes) <= self._abandoned
+            if not ended and not alone:
+                threading.Thread(target=self._supervise, args=(number, inbox), daemon=True).start()
+            else:
+                if not ended:
+                    self.end()
+                self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        super()._forget(number)
+        self._abandoned.discard(number)
+
+    @staticmethod
+    def _ends(inbox: Inbox, patience_s: float) -> bool:
+        deadline = time.monotonic() + patience_s
+        while (left := deadline - time.monotonic()) > 0:
+            kind, _ = _next(inbox, left) or ("event", None)
+            if kind != "event":
+                return True
+        return False
+
+    def _supervise(self, number: int, inbox: Inbox) -> None:
+        """Wait for a cancelled call that nobody else waits for; kill the process if it does not end."""
+        if not self._ends(inbox, ABANDONED_S):
+            log.warning("a cancelled call did not end in %g s: its process ends, other calls run again", ABANDONED_S)
+            self.end()
+        self._forget(number)
 
 
 P = TypeVar("P", bound=EngineProcess)

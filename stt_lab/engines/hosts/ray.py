@@ -39,9 +39,7 @@ class Plan:
 
 
 def lost() -> Unavailable:
-    return Unavailable(
-        "The cluster of the engines does not answer: try again later, or look with `ray status` whether it runs."
-    )
+    return Unavailable("The Ray cluster does not answer. Retry later, or check with `ray status` whether it runs.")
 
 
 class Driver(EngineProcess):
@@ -93,9 +91,11 @@ def driver_environ() -> dict[str, str]:
 
 def _check(settings: Settings) -> None:
     if importlib.util.find_spec("ray") is None:
-        raise BadInput("STT_LAB_ENGINE_HOST is ray, but Ray is not installed: `pip install 'stt_lab[ray]'`.")
+        raise BadInput(
+            "STT_LAB_ENGINE_HOST is ray, but Ray is not installed. Install it with `pip install 'stt_lab[ray]'`."
+        )
     if settings.ray_address == "local":
-        raise BadInput("STT_LAB_RAY_ADDRESS names a cluster that runs already: set auto, or host:port.")
+        raise BadInput("STT_LAB_RAY_ADDRESS must name a running cluster: auto, or host:port.")
 
 
 def _folders(settings: Settings) -> dict[str, Any]:

@@ -125,8 +125,8 @@ class _NodeHost(InProcessHost):
         folder, extra = catalog.locate(model, self._settings), catalog.extra(model, self._settings)
         if folder is None or len(extra) < len(model.needs):
             raise ModelMissing(
-                f"The model '{model_id}' is not on a node of the cluster: "
-                f"fetch it on every node with `stt-lab models pull {model_id}`."
+                f"The model '{model_id}' is missing on a node of the cluster. "
+                f"Install it on every node with `stt-lab models pull {model_id}`."
             )
         return EngineSpec(folder, model_id, self._equipment.device, self._equipment.threads, extra)
 

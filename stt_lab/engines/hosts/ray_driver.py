@@ -37,6 +37,7 @@ CHUNK_S = 60.0
 RECEIVE_S = 10.0  # a question for news is asked anew after that
 URGENT = 16  # messages of urgent calls at once
 UNSET = {"OPENBLAS_CORETYPE": ""}  # of whoever started the node: other low bits, and other text
+DEAD_S = 20.0  # after that the cluster knows which nodes are dead
 WATCH_S = 2.0  # how soon nodes that come or go are noticed
 
 
@@ -115,10 +116,11 @@ class Cluster:
     def run(self, call: Call) -> tuple[str, Any]:
         """A call's outcome. When its actor or node dies, it runs once more: elsewhere if possible, and alone.
 
-        Nobody knows which call an actor died of. Alone, the one that was to blame harms no other.
+        Nobody knows which call an actor died of. Alone, the one that was to blame harms no other. An urgent call does
+        not run again: it would come too late.
         """
         problem, device = RayError(), None
-        for _ in range(ATTEMPTS):
+        for _ in range(1 if call.call.urgent else ATTEMPTS):
             with self._hold(call, device) as device:
                 try:
                     return self._work(device, call)
@@ -134,9 +136,10 @@ class Cluster:
     @contextmanager
     def _hold(self, call: Call, lost: Device | None) -> Iterator[Device]:
         """A place on a device, when there is one; with a device that was `lost` before, a device for the call alone."""
+        known = time.monotonic() + DEAD_S
         try:
             with self._change:
-                while (device := self._choose(call, lost)) is None:
+                while (device := self._choose(call, lost, time.monotonic() < known)) is None:
                     call.check()
                     self._change.wait(POLL_S)
                 self._calls.setdefault(device, []).append(call)
@@ -155,22 +158,22 @@ class Cluster:
         if device is not None:
             self._reserved[device] = call
 
-    def _choose(self, call: Call, lost: Device | None) -> Device | None:
-        """A device with a place, with few calls if possible and with an actor; not on the lost one's node if possible.
+    def _choose(self, call: Call, lost: Device | None, avoid: bool) -> Device | None:
+        """A device with a place, with few calls if possible and with an actor; `avoid` the node of the lost one.
 
         A call that is to be alone reserves a device until the calls on it have ended. Urgent calls need no place.
         """
         devices = self.devices()
         if not devices:
-            raise Unavailable("No node of the cluster can run an engine: add one, or see what STT_LAB_DEVICE asks for.")
-        others = [one for one in devices if lost is None or one.node != lost.node] or list(devices)
+            raise Unavailable("No node of the cluster can run an engine. Add one, or check STT_LAB_DEVICE.")
+        others = [one for one in devices if not (avoid and lost and one.node == lost.node)] or list(devices)
         open_ = [one for one in others if self._reserved.get(one, call) is call]
         if call.call.urgent:
             open_ = open_ or others
         elif lost is None:
             open_ = [one for one in open_ if self._load(one) < self._plan.places]
         best = min(open_, key=lambda one: (self._load(one), one not in self._actors), default=None)
-        if lost is None or call.call.urgent or best is None:
+        if lost is None or best is None:
             return best
         self._reserve(call, best)
         return best if not self._load(best) else None
@@ -259,10 +262,8 @@ def _ship(actor: Any, name: str, audio: Audio, call: Call) -> None:
 
 def _failure(problem: RayError) -> SttError:
     if isinstance(problem, GetTimeoutError):
-        return Busy("The nodes of the cluster are busy with other work: try again later.")
-    return EngineCrashed(
-        "The engine stopped unexpectedly, twice: send a shorter file; the log of the server says more."
-    )
+        return Busy("The nodes of the cluster are busy with other work. Try again later.")
+    return EngineCrashed("The engine stopped unexpectedly. Send a shorter file; the server's log says more.")
 
 
 def serve(cluster: Cluster, calls: dict[int, Call], call: Call) -> None:

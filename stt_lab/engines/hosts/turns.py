@@ -22,7 +22,7 @@ URGENT_AT_ONCE = min(2, os.cpu_count() or 1)
 
 
 @dataclass(eq=False)
-class Turn:
+class CallTurn:
     """A call's place among the others."""
 
     alive: Callable[[], None]  # called again and again while it waits; what it raises ends the wait
@@ -45,13 +45,13 @@ class Turns:
     def __init__(self, changed: Callable[[tuple[int, ...]], None] = lambda numbers: None) -> None:
         self._changed = changed
         self._change = threading.Condition()
-        self._waiting: list[Turn] = []  # in the order in which they go round
-        self._under_way: list[Turn] = []  # have begun and not ended
+        self._waiting: list[CallTurn] = []  # in the order in which they go round
+        self._under_way: list[CallTurn] = []  # have begun and not ended
         self._told: tuple[int, ...] = ()
         self._newest = False  # whether the last turn went to a call that began with it
 
     @contextmanager
-    def taking(self, turn: Turn) -> Iterator[None]:
+    def taking(self, turn: CallTurn) -> Iterator[None]:
         """Wait for a turn, and hold it but for the pauses in `pause`."""
         with self._change:
             self._waiting.append(turn)
@@ -62,7 +62,7 @@ class Turns:
         finally:
             self._leave(turn)
 
-    def pause(self, turn: Turn) -> None:
+    def pause(self, turn: CallTurn) -> None:
         """A safe point: return at once, or when the calls that go first have had their turn."""
         with self._change:
             if not self._must_yield(turn):
@@ -78,7 +78,7 @@ class Turns:
         with self._change:
             self._change.notify_all()
 
-    def _wait(self, turn: Turn) -> None:
+    def _wait(self, turn: CallTurn) -> None:
         try:
             while True:
                 with self._change:
@@ -91,7 +91,7 @@ class Turns:
             self._leave(turn)
             raise
 
-    def _leave(self, turn: Turn) -> None:
+    def _leave(self, turn: CallTurn) -> None:
         with self._change:
             turn.held = False
             for calls in (self._waiting, self._under_way):
@@ -100,15 +100,15 @@ class Turns:
             self._grant()
 
     @property
-    def _working(self) -> list[Turn]:
+    def _working(self) -> list[CallTurn]:
         return [turn for turn in self._under_way if turn.held]
 
-    def _ready(self) -> list[Turn]:
+    def _ready(self) -> list[CallTurn]:
         """Who waits for nothing but a turn."""
         taken = {turn.alone_in for turn in self._under_way} - {None}
         return [turn for turn in self._waiting if turn.begun or turn.alone_in not in taken]
 
-    def _must_yield(self, turn: Turn) -> bool:
+    def _must_yield(self, turn: CallTurn) -> bool:
         ready = self._ready()
         if turn.urgent:
             older = [other for other in ready if other.urgent and _age(other) < _age(turn)]
@@ -118,10 +118,10 @@ class Turns:
         return bool(ready) and self._spent(turn) >= SLICE_S
 
     @staticmethod
-    def _spent(turn: Turn) -> float:
+    def _spent(turn: CallTurn) -> float:
         return turn.spent + time.monotonic() - turn.since
 
-    def _grant(self, last: Turn | None = None) -> None:
+    def _grant(self, last: CallTurn | None = None) -> None:
         """Give turns to whoever may have one, to the `last` only if nobody else wants it. Needs the lock."""
         while (turn := self._next(last)) is not None:
             self._waiting.remove(turn)
@@ -137,7 +137,7 @@ class Turns:
             self._changed(numbers)
         self._change.notify_all()
 
-    def _next(self, last: Turn | None) -> Turn | None:
+    def _next(self, last: CallTurn | None) -> CallTurn | None:
         working, ready = self._working, self._ready()
         if any(not turn.urgent for turn in working):
             return None
@@ -151,6 +151,6 @@ class Turns:
         return ((older or new) if self._newest else (new or older)) or (last if last in ready else None)
 
 
-def _age(turn: Turn) -> float:
+def _age(turn: CallTurn) -> float:
     assert turn.session is not None
     return turn.session
