@@ -443,8 +443,7 @@ def test_a_program_ends_with_who_asked(foreign: Callable[..., child.ChildSystem]
     assert system._child is not None
     process = system._child.process
     assert process.stdin is not None
-    request = {"sound": str(pcm(tmp_path / "a.pcm", 5).path)}
-    process.stdin.write(f"{json.dumps(request)}\n".encode())
+    system._child.send({"sound": str(pcm(tmp_path / "a.pcm", 5).path)})
     process.stdin.close()
     assert (process.pid, process.wait(timeout=5)) == (pid, 0)
 
