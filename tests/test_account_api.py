@@ -126,7 +126,7 @@ def test_administrators_make_accounts_and_keys(service: Service) -> None:
         ]
         refused(admin.patch("/api/v1/accounts/1/", json={"disabled": True}), 400, "cannot be changed")
         refused(admin.patch("/api/v1/accounts/99/", json={"tier": "paid"}), 404)
-        refused(admin.post(f"{path}/credits/", json={"credits": 1, "id": 1}), 400, "'id'", "address")
+        refused(admin.post(f"{path}/credits/", json={"credits": 1, "id": 1}), 400, "'id'", "URL")
         assert ok(admin.get("/api/v1/cloud/"))["results"][0]["device"] == "cpu"
         assert ok(admin.get("/api/v1/cloud/", headers={"Authorization": "Bearer " + KEY}))["count"] == 1
 

