@@ -9,7 +9,6 @@ checks suppressed.
 from __future__ import annotations
 
 import copy
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +21,6 @@ from stt_lab.types import SAMPLE_RATE, Audio, Event, Provenance, Recognition, Re
 if TYPE_CHECKING:
     from ctranslate2.models import Whisper
     from faster_whisper import WhisperModel
-
-log = logging.getLogger(__name__)
 
 SEED = 0  # of the samples that the search falls back to
 HOP = 160  # samples of a feature frame (10 ms)
@@ -65,6 +62,7 @@ class WhisperTranscriber:
         self._model: WhisperModel | None = None
         cpu = spec.device == "cpu"
         self._compute_type, self._threads = ("int8", spec.threads) if cpu else ("float16", 0)
+        self._resolved = ""  # what CTranslate2 made of it on this processor
         self._sampled = False  # whether a recording has drawn samples from the model
         self._drawing = threading.Lock()
 
@@ -81,35 +79,47 @@ class WhisperTranscriber:
             local_files_only=True,
         )
         self._sampled = False
+        self._resolved = self._model.model.compute_type
         self.languages = tuple(self._model.supported_languages)
 
     def unload(self) -> None:
         self._model = None
 
-    def _sampler(self, model: WhisperModel) -> Whisper:
-        """A model from which no recording has drawn samples yet, so that each gets the same ones.
+    def draws(self) -> Whisper:
+        """The model, from which no recording has drawn samples yet; so each recording gets the same ones.
 
         CTranslate2 has a generator of random numbers in each model's thread. The seed starts it at the first sample and
         never again (its random.cc), so the text of a recording would depend on the recordings before and beside it.
-        Every recording that falls back to sampling therefore has a model for itself: the loaded one is the first's, and
-        the next one loads it anew, which replaces it.
+        Every recording that falls back to sampling therefore has a model for itself: the first one has the loaded one,
+        and for the next one it is loaded anew, when nothing else holds the old one.
         """
         import ctranslate2
 
         with self._drawing:
-            if self._model is not None and not self._sampled:
-                self._sampled = True
-                return self._model.model
-            fresh = copy.copy(model)
-            fresh.model = ctranslate2.models.Whisper(
-                str(self.spec.folder),
-                device=self.spec.device,
-                compute_type=self._compute_type,
-                intra_threads=self._threads,
-            )
-            if self._model is not None:  # else it was unloaded meanwhile
-                self._model = fresh
-            return fresh.model
+            if self._model is None:
+                self.load()
+            assert self._model is not None
+            if self._sampled:
+                self._model.model, shell, self._model = None, self._model, None
+                shell.model = ctranslate2.models.Whisper(
+                    str(self.spec.folder),
+                    device=self.spec.device,
+                    compute_type=self._compute_type,
+                    intra_threads=self._threads,
+                )
+                self._model = shell
+            self._sampled = True
+            return self._model.model
+
+    def _view(self) -> WhisperModel:
+        """The model for one recording."""
+        with self._drawing:
+            if self._model is None:
+                self.load()
+            view = copy.copy(self._model)
+            assert view is not None
+            view.model = _Sampling(view.model, self.draws)
+            return view
 
     def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
         """Recognise the speech of a sound. Words carry times in seconds of the file and a probability.
@@ -117,14 +127,10 @@ class WhisperTranscriber:
         Of a translation too: they are where the decoder looked when it wrote them.
         """
         began = time.perf_counter()
-        if self._model is None:
-            self.load()
-        assert self._model is not None
+        model = self._view()
         report(Event("transcribing", 0.0))
         speech = Speech(audio, find_speech(audio, report))
-        known = language if len(self.languages) > 1 else "en"
-        model = self._model
-        run = _Run(model, lambda: self._sampler(model), speech, known, goal, report)
+        run = _Run(model, speech, language if len(self.languages) > 1 else "en", goal, report)
         segments = tuple(run.segments())
         return Recognition(
             language=run.language if segments else None,
@@ -137,7 +143,7 @@ class WhisperTranscriber:
         from faster_whisper import __version__
 
         options = {
-            "compute_type": self._model.model.compute_type if self._model else "",
+            "compute_type": self._resolved,
             "beam_size": OPTIONS["beam_size"],
             "task": goal,
         }
@@ -148,18 +154,8 @@ class WhisperTranscriber:
 class _Run:
     """One recording on its way through the windows."""
 
-    def __init__(
-        self,
-        model: WhisperModel,
-        sampler: Callable[[], Whisper],
-        speech: Speech,
-        language: str | None,
-        goal: Goal,
-        report: Report,
-    ) -> None:
-        self.model: Any = copy.copy(model)
-        self.model.model = _Sampling(model.model, sampler)
-        self.speech, self.report = speech, report
+    def __init__(self, model: WhisperModel, speech: Speech, language: str | None, goal: Goal, report: Report) -> None:
+        self.model, self.speech, self.report = model, speech, report
         self.language, self.goal = language, goal
         self.suppressed: list[Suppressed] = []
         self._options: Any = None
@@ -298,20 +294,20 @@ class _Run:
 
 
 class _Sampling:
-    """A model that leaves it to another one, which is made when it is needed, to draw samples."""
+    """A model that is exchanged, before it draws the first sample, for one that `draws` gives."""
 
-    def __init__(self, model: Whisper, sampler: Callable[[], Whisper]) -> None:
-        self._model, self._make = model, sampler
-        self._sampler: Any = None
+    def __init__(self, model: Whisper, draws: Callable[[], Whisper]) -> None:
+        self._model: Any = model
+        self._draws: Callable[[], Whisper] | None = draws
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     def generate(self, *args: Any, sampling_temperature: float = 0, **options: Any) -> Any:
-        if not sampling_temperature:
-            return self._model.generate(*args, **options)
-        self._sampler = self._sampler or self._make()
-        return self._sampler.generate(*args, sampling_temperature=sampling_temperature, **options)
+        if sampling_temperature and self._draws is not None:
+            self._model = None  # held by nothing else, it makes room
+            self._model, self._draws = self._draws(), None
+        return self._model.generate(*args, sampling_temperature=sampling_temperature or 1, **options)
 
 
 class _Prompt:
