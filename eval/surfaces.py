@@ -42,11 +42,11 @@ Texts = dict[str, str]  # by recording
 
 
 def chosen(count: int) -> list[Path]:
-    """Recordings of every kind in turn, so that hard ones are among them; none longer than LONGEST_S."""
+    """Recordings with speech, of every kind in turn, so that hard ones are among them; none longer than LONGEST_S."""
     settings = get_settings()
     by_kind: dict[str, list[Path]] = {}
     for row in recordings(settings):
-        if row["duration_s"] <= LONGEST_S:
+        if row["duration_s"] <= LONGEST_S and row.get("text"):
             by_kind.setdefault(row["kind"], []).append(settings.speech_dir / row["path"])
     found: list[Path] = []
     for number in range(count):
@@ -93,10 +93,12 @@ def through_page(service: Service, paths: list[Path], model: str) -> Texts:
                 "name => document.querySelector('#stt-file').innerText.includes(name)", arg=path.stem[:10]
             )
             page.click("#stt-go")
-            page.wait_for_selector("[data-save$='.json']", timeout=300_000)
-            with page.expect_download() as download:
-                page.click("[data-save$='.json']")
-            made[path.name] = json.loads(Path(download.value.path()).read_text("utf-8"))["text"]
+            page.wait_for_selector(".stt-result", timeout=300_000)
+            made[path.name] = ""  # of a recording in which nobody is heard, there is nothing to save
+            if page.locator("[data-save$='.json']").count():
+                with page.expect_download() as download:
+                    page.click("[data-save$='.json']")
+                made[path.name] = json.loads(Path(download.value.path()).read_text("utf-8"))["text"]
             page.close()
         browser.close()
     return made

@@ -31,9 +31,9 @@ class Server:
         ]
         for reader in self._readers:
             reader.start()
-        until(lambda: self.lines or self.process.poll() is not None, 60)
+        until(lambda: self.lines or self.process.poll() is not None, 120)  # of processor time it takes 5 s
         assert self.lines, self.errors
-        until(lambda: "ranscribe" in self.lines[-1] or "No model" in self.lines[-1])
+        until(lambda: "ranscribe" in self.lines[-1] or "No model" in self.lines[-1], 20)
         self.url = self.lines[0].rpartition(" ")[2]
         self.client = httpx.Client(base_url=self.url, timeout=60)
 

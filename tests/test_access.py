@@ -52,7 +52,7 @@ def signed_in(session: str, kind: str = "http", query: str = "", **headers: str 
 
 def key_of(access: Access, *scopes: str, name: str = "Ada") -> tuple[Account, Key, str]:
     """An account of that name, and a key of it."""
-    store = access._accounts
+    store = access.accounts
     try:
         owner = store.find(name)
     except NotFound:
@@ -71,10 +71,10 @@ def test_a_key_is_its_accounts(fakes: Make) -> None:
     owner, key, raw = key_of(access, "speech", "admin")
     caller = access.identify(bearer(raw))
     assert caller == Caller("Ada", frozenset({"speech"}), False, owner.id, key.id)  # no scope makes an administrator
-    access._accounts.update(owner.id, admin=True)
+    access.accounts.update(owner.id, admin=True)
     assert access.identify(bearer(raw)).admin
     assert not access.identify(bearer(key_of(access, "speech")[2])).admin  # of an administrator, for less
-    access._accounts.revoke_key(owner.id, key.id)
+    access.accounts.revoke_key(owner.id, key.id)
     with pytest.raises(Unauthorized):
         access.identify(bearer(raw))
 
@@ -101,17 +101,17 @@ def test_a_session_ends(how: str, fakes: Make) -> None:
     session = access.begin_session(access.identify(bearer(raw)))
     others = access.begin_session(access.identify(bearer(key_of(access, name="Bob")[2])))
     ends: dict[str, Callable[[], object]] = {
-        "revoked": lambda: access._accounts.revoke_key(owner.id, key.id),
-        "disabled": lambda: access._accounts.update(owner.id, disabled=True),
+        "revoked": lambda: access.accounts.revoke_key(owner.id, key.id),
+        "disabled": lambda: access.accounts.update(owner.id, disabled=True),
         "signed out": lambda: access.end_session(signed_in(session)),
-        "ended": lambda: access._accounts.end_sessions(owner.id),
-        "all ended": access._accounts.end_sessions,
+        "ended": lambda: access.accounts.end_sessions(owner.id),
+        "all ended": access.accounts.end_sessions,
     }
     ends[how]()
     assert access.identify(signed_in(session)).anonymous
     assert access.identify(signed_in(others)).anonymous == (how == "all ended")
     if how == "disabled":
-        access._accounts.update(owner.id, disabled=False)
+        access.accounts.update(owner.id, disabled=False)
         assert access.identify(signed_in(session)).anonymous  # it has ended for good
 
 
@@ -320,7 +320,7 @@ def test_the_tier_says_how_large_an_upload_may_be(fakes: Make) -> None:
     callers = (connection(), bearer(raw), bearer(KEY))
     sizes = [access.upload_limit(access.identify(caller)) // MB for caller in callers]
     assert sizes == [100, 500, 700]
-    access._accounts.update(owner.id, tier="paid")
+    access.accounts.update(owner.id, tier="paid")
     assert access.upload_limit(access.identify(bearer(raw))) == 700 * MB
 
 
@@ -385,7 +385,7 @@ def test_a_start_that_was_cut_off_is_mended(fakes: Make) -> None:
 def test_the_key_is_never_shown(fakes: Make, caplog: pytest.LogCaptureFixture) -> None:
     settings = fakes(database_url="postgresql://user:hidden@host/db")
     with caplog.at_level(logging.DEBUG):
-        access = Access(settings, made(fakes())._accounts)  # of another store: that host is none
+        access = Access(settings, made(fakes()).accounts)  # of another store: that host is none
         access.identify(bearer(KEY))
     shown = f"{settings!r} {settings} {access!r} {settings.model_dump()} {settings.model_dump_json()} {caplog.text}"
     assert KEY not in shown

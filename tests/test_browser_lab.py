@@ -65,7 +65,7 @@ def recordings(choose: Choose, folder: Path) -> list[Path]:
 
 def test_from_an_upload_to_the_leaderboard(page: Page, served: Served, made_data: Choose, tmp_path: Path) -> None:
     page.get_by_role("tab", name="Lab", exact=True).click()
-    expect(page.locator("#lab-facts")).to_contain_text("There are no recordings yet")
+    expect(page.locator("#lab-facts")).to_contain_text("There are no datasets")
     _upload(page, recordings(made_data, tmp_path))
     _run(page)
     _look(page)
@@ -84,16 +84,16 @@ def _upload(page: Page, paths: list[Path]) -> None:
     page.get_by_role("button", name="Upload a dataset").click()
     page.set_input_files("#lab-files input[type=file]", paths)
     expect(page.locator("#lab-files")).to_contain_text(paths[-1].stem)
-    page.get_by_label("Name of the dataset").fill("My talks")
+    page.get_by_label("Dataset name").fill("My talks")
     page.click("#lab-add")
-    expect(page.locator("#lab-added")).to_contain_text("3 recordings were added")
-    expect(page.locator("#lab-facts")).to_contain_text("words known of 3")
+    expect(page.locator("#lab-added")).to_contain_text("Added My talks with 3 recordings")
+    expect(page.locator("#lab-facts")).to_contain_text("3 with text")
 
 
 def _run(page: Page) -> None:
     page.locator("#lab-models").get_by_label("Tiny").check()
-    page.get_by_role("button", name="Normaliser and name").click()
-    page.get_by_label("Name of the run").fill("First")
+    page.get_by_role("button", name="Normaliser and run name").click()
+    page.get_by_label("Run name").fill("First")
     page.click("#lab-go")
     expect(page.locator("#lab-status")).to_contain_text("of 3")
     expect(page.locator("#lab-cancel")).to_be_enabled()

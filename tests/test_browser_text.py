@@ -155,7 +155,7 @@ def test_what_is_shown_stays_until_there_is_something_new(
         Toy.seconds = 30.0
         page.fill("#text-pasted textarea", "One sentence. " * 20)
         page.click("#text-go-summary")
-        expect(page.locator("#text-status")).to_contain_text("Reading the text")
+        expect(page.locator("#text-status")).to_contain_text("Analysing the text")
         page.click("#text-cancel")
         expect(page.locator("#text-status")).to_have_text("Cancelled.")
         expect(page.locator(".stt-asked")).to_be_visible()

@@ -157,7 +157,7 @@ def test_docx_holds_any_words(transcript: Transcript, title: str) -> None:
 @settings(max_examples=30, deadline=None)
 @given(transcript=transcripts, title=texts)
 def test_pdf_holds_any_words(transcript: Transcript, title: str) -> None:
-    content, _ = typesetter.typeset(pdf._data(lay_out(transcript, title, WHEN)))  # without a process for each
+    content, _ = typesetter.typeset(pdf.typst_data(lay_out(transcript, title, WHEN)))  # without a process for each
     shown = squeezed("".join(pages(content)))
     for segment in transcript.segments:  # those that fonts and pdf readers agree on
         for word in re.findall("[0-9A-Za-z]{4,}", clean(segment.text)):
@@ -232,8 +232,8 @@ def test_pdf_is_the_same_for_the_same_transcript() -> None:
 @pytest.mark.parametrize("text", ["Grüße, Łódź, señor", "Καλημέρα σας", "Доброе утро, їжак"])
 def test_pdf_always_shows_latin_greek_and_cyrillic(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With no font but those that the typesetter brings."""
-    monkeypatch.setattr(typesetter, "_fonts", lambda: typst.Fonts(include_system_fonts=False))
-    content, warnings = typesetter.typeset(pdf._data(lay_out(saying(text), "Title", WHEN)))
+    monkeypatch.setattr(typesetter, "all_fonts", lambda: typst.Fonts(include_system_fonts=False))
+    content, warnings = typesetter.typeset(pdf.typst_data(lay_out(saying(text), "Title", WHEN)))
     assert warnings == []
     assert text in pages(content)[0]
 
@@ -274,19 +274,19 @@ def test_pdf_shows_boxes_where_no_font_is() -> None:
 
 
 def test_advice_names_the_package_of_a_script() -> None:
-    assert "fonts-noto-cjk" in typesetter._advice(["会", r"\u{304b}"])[0]
-    (sentence,) = typesetter._advice(["\u0f56", r"\u{5d0}"])
+    assert "fonts-noto-cjk" in typesetter.advise(["会", r"\u{304b}"])[0]
+    (sentence,) = typesetter.advise(["\u0f56", r"\u{5d0}"])
     assert "Hebrew, Tibetan" in sentence
     assert "Debian's fonts-noto-core, and" in sentence
-    assert typesetter._advice([]) == []
+    assert typesetter.advise([]) == []
 
 
 def test_fonts_follow_the_language() -> None:
     there = {"Noto Sans", "Noto Sans Arabic", "Noto Sans CJK SC", "Noto Sans CJK JP", "Libertinus Serif"}
-    families = typesetter._families(there, "aب会", "ja")
+    families = typesetter.font_families(there, "aب会", "ja")
     assert families == ["Noto Sans", "Noto Sans Arabic", "Noto Sans CJK JP", "Libertinus Serif"]
-    assert "Noto Sans CJK SC" in typesetter._families(there, "会", "zh")
-    assert "Noto Sans CJK JP" in typesetter._families(there, "会か", "en")
+    assert "Noto Sans CJK SC" in typesetter.font_families(there, "会", "zh")
+    assert "Noto Sans CJK JP" in typesetter.font_families(there, "会か", "en")
 
 
 def test_long_words_stay_on_the_page() -> None:
@@ -316,7 +316,7 @@ def test_a_failure_of_the_typesetter_is_one_sentence(
     with pytest.raises(SttError, match="as docx") as problem:
         made(saying("Hello."), "pdf")
     assert "secret" not in str(problem.value)
-    assert "ended with 1: /secret/path" in caplog.text
+    assert "exited with 1: /secret/path" in caplog.text
 
 
 def test_the_typesetter_sees_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

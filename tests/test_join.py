@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stt_lab.transcription.join import _cheapest, join, join_whole, name_turns, repair
+from stt_lab.transcription.join import cheapest_path, join, join_whole, name_turns, repair
 from stt_lab.types import Diarization, Provenance, Recognition, Segment, Turn, Word
 
 MADE = Provenance("test", "test", "cpu", "0")
@@ -158,7 +158,7 @@ def test_the_path_is_the_cheapest_of_all() -> None:
         moved = sum(change for change, (a, b) in zip(changes[1:], pairwise(path), strict=True) if a != b)
         return moved + sum(step[state] for step, state in zip(costs, path, strict=True))
 
-    assert price(tuple(_cheapest(costs, changes))) == pytest.approx(min(map(price, product(range(3), repeat=5))))
+    assert price(tuple(cheapest_path(costs, changes))) == pytest.approx(min(map(price, product(range(3), repeat=5))))
 
 
 seconds = st.floats(0, 30, allow_nan=False)

@@ -302,10 +302,10 @@ WRONG = {
     "no language": (HEARD | {"language": ""}, "language is empty"),
     "no licence": (HEARD | {"licence": ""}, "licence is empty"),
     "null": (HEARD | {"text": None}, "text is null"),
-    "blank": (HEARD | {"text": " "}, "only blanks"),
-    "silent with turns": (HEARD | {"text": "", "segments": [ONE]}, "nobody speaks"),
-    "silent without text": (HEARD | {"kind": "non-speech"}, "text is left out"),
-    "silent with text": (HEARD | {"kind": "non-speech", "text": "hi"}, "there is text"),
+    "blank": (HEARD | {"text": " "}, "text is blank"),
+    "silent with turns": (HEARD | {"text": "", "segments": [ONE]}, "text is empty, but segments"),
+    "silent without text": (HEARD | {"kind": "non-speech"}, "text is missing"),
+    "silent with text": (HEARD | {"kind": "non-speech", "text": "hi"}, "text is not empty"),
     "empty segment": (HEARD | {"segments": [ONE | {"text": " "}]}, "segments[1] has no text"),
     "empty word": (HEARD | {"words": [ONE | {"text": ""}]}, "words[1] has no text"),
     "empty speaker": (HEARD | {"turns": [ONE | {"speaker": ""}]}, "empty speaker"),
@@ -317,7 +317,7 @@ WRONG = {
     ),
     "word of no segment": (
         HEARD | {"segments": [ONE | {"end": 0.2}], "words": [ONE | {"start": 0.9}]},
-        "words[1] lies outside of all",
+        "words[1] lies outside all",
     ),
 }
 
@@ -459,7 +459,7 @@ BROKEN = {
     "b.srt": ("1\n00:00:02,000 --> 00:00:01,000\nHi\n", "b.srt line 2: 2 .. 1 are not valid times"),
     "c.srt": ("1\n00:00:01,000 --> 00:00:02,000\nHi\n\nand more\n", "c.srt line 5: 'and more' is not a time range"),
     "a.vtt": (b"WEBVTT\n\n00:01.000 --> 00:02.000\n\xff\n", "a.vtt line 4 is not UTF-8"),
-    "a.rttm": ("SPEAKER talk 1 0 x <NA> <NA> A <NA> <NA>", "a.rttm line 1: 'x' is no number"),
+    "a.rttm": ("SPEAKER talk 1 0 x <NA> <NA> A <NA> <NA>", "a.rttm line 1: 'x' is not a number"),
     "b.rttm": ("SPEAKER talk 1 0 inf <NA> <NA> A <NA> <NA>", "b.rttm line 1: 0 .. inf are not valid times"),
     "c.rttm": ("SPEAKER a 1 0 1 - - A - -\nSPEAKER b 1 0 1 - - A - -", "c.rttm describes 2 recordings"),
     "a.stm": ("talk 1 A 0\n", "a.stm line 1 has 4 fields"),

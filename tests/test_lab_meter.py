@@ -22,13 +22,13 @@ from stt_lab.lab.runs.runner import RunProgress
 from stt_lab.settings import get_settings
 
 
-def reading(wall: float, own: float, machine: float, energy: tuple[int, ...] = ()) -> meter._Reading:
-    return meter._Reading(wall, own, machine, energy)
+def reading(wall: float, own: float, machine: float, energy: tuple[int, ...] = ()) -> meter.MeterReading:
+    return meter.MeterReading(wall, own, machine, energy)
 
 
 def filled(seconds: float, own: float, machine: float, here: bool = True) -> Cost:
     cost = Cost(seconds)
-    meter._fill(cost, reading(0.0, 10.0, 100.0), reading(seconds, 10.0 + own, 100.0 + machine), here)
+    meter.fill(cost, reading(0.0, 10.0, 100.0), reading(seconds, 10.0 + own, 100.0 + machine), here)
     return cost
 
 

@@ -102,7 +102,7 @@ class Images(HTMLParser):
 def test_a_page_has_no_code_no_script_and_no_path(tmp_path: Path) -> None:
     path = notebook(tmp_path, "secret_code = 1")
     made = nbformat.read(path, as_version=4)
-    made.metadata["papermill"] = {"input_path": "/home/somebody/x.ipynb"}
+    made.metadata["papermill"] = {"input_path": "/nowhere/x.ipynb"}
     html = nbformat.v4.new_output("display_data", {"text/html": "<p>shown</p><script>alert(1)</script>"})
     picture = nbformat.v4.new_output("display_data", {"image/png": "AAAA\n"})
     picture.metadata = {"image/png": {"alt": 'a "b" <c>', "width": 90}}

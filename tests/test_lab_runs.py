@@ -358,13 +358,13 @@ def test_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_busy_machine_is_noticed() -> None:
-    def reading(wall: float, own: float, machine: float) -> meter._Reading:
-        return meter._Reading(wall, own, machine)
+    def reading(wall: float, own: float, machine: float) -> meter.MeterReading:
+        return meter.MeterReading(wall, own, machine)
 
     cores = os.cpu_count() or 1
     for others, busy in ((0.05, False), (0.2, True)):
         cost = meter.Cost(seconds=2.0)
-        meter._fill(cost, reading(0, 10, 100), reading(2, 12, 102 + 2 * others * cores), here=True)
+        meter.fill(cost, reading(0, 10, 100), reading(2, 12, 102 + 2 * others * cores), here=True)
         assert (cost.cpu, cost.busy) == (2, busy)
 
 

@@ -182,7 +182,7 @@ def test_what_is_no_plain_archive(tmp_path: Path, sound: bytes, kind: str) -> No
 def test_no_name_leads_outside(name: str) -> None:
     root = Path("/x/y")
     try:
-        place = uploaded._inside(name, name)
+        place = uploaded.safe_path(name, name)
     except BadInput:
         return
     if place is not None:
@@ -269,7 +269,7 @@ def test_systems_say_what_they_lack(lab: Evaluations, monkeypatch: pytest.Monkey
     }
     text = "".join(f'[systems."{name}"]\n{table}\n' for name, table in systems.items())
     (lab.folder / "suites.toml").write_text(text, "utf-8")
-    monkeypatch.setattr("stt_lab.lab.runs.systems.ready._installed", lambda module: module != "whisperx")
+    monkeypatch.setattr("stt_lab.lab.runs.systems.ready.installed", lambda module: module != "whisperx")
     told = {choice.entry.name: choice.lacks for choice in choices.systems(lab)}
     assert (told["here"], told["far"]) == ("", "")
     assert "models pull absent" in told["away"]
@@ -335,15 +335,15 @@ def test_a_run_from_begin_to_end(lab: Evaluations, dataset: str) -> None:
 
 
 def test_cancel_and_go_on(lab: Evaluations, dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    see = Evaluation._see
+    update = Evaluation.update
 
     def cancelling(self: Evaluation, progress: RunProgress) -> None:
         if progress.done == 3:
             self.cancel()
-        see(self, progress)
+        update(self, progress)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Evaluation, "_see", cancelling)
+        patch.setattr(Evaluation, "update", cancelling)
         status = run(lab, request_for(dataset, "echo", "mute"))
     assert (status.phase, status.progress.done, status.left_s) == ("cancelled", 3, None)
     kept = rows(lab)
@@ -383,7 +383,7 @@ def test_what_fails_is_told(lab: Evaluations, dataset: str) -> None:
 
 def test_the_device_has_one_user_at_a_time(lab: Evaluations, dataset: str) -> None:
     """A recording of a user waits for one of the evaluation, and the evaluation for those who came before it."""
-    pool, order = lab._pool, []
+    pool, order = lab.pool, []
     Gated.gate.clear()
     evaluation = lab.start(lambda: choices.begin(lab, request_for(dataset, "gated")))
     assert Gated.began.acquire(timeout=10)  # it warms up, and has the device
@@ -410,13 +410,13 @@ def test_the_device_has_one_user_at_a_time(lab: Evaluations, dataset: str) -> No
 
 
 def test_a_wait_for_the_device_can_be_cancelled_and_is_not_measured(lab: Evaluations, dataset: str) -> None:
-    with lab._pool.slot(silent):
+    with lab.pool.slot(silent):
         evaluation = lab.start(lambda: choices.begin(lab, request_for(dataset, "echo")))
         until(lambda: evaluation.status.waiting)
         evaluation.cancel()
         assert evaluation.ended.wait(5)
     assert evaluation.status.phase == "cancelled"
-    with lab._pool.slot(silent):
+    with lab.pool.slot(silent):
         again = lab.start(lambda: lab.resume("run"))
         until(lambda: again.status.waiting)
         time.sleep(1.0)
@@ -437,13 +437,13 @@ def test_the_end_of_the_server_ends_a_run(lab: Evaluations, dataset: str) -> Non
 
 
 def test_time_left(lab: Evaluations, dataset: str) -> None:
-    evaluation = Evaluation(choices.begin(lab, request_for(dataset, "echo")), lab.settings, lab._pool)
+    evaluation = Evaluation(choices.begin(lab, request_for(dataset, "echo")), lab.settings, lab.pool)
     assert evaluation.status.left_s is None
-    evaluation._see(RunProgress(2, 10, 0, "echo", ""))  # warms up
+    evaluation.update(RunProgress(2, 10, 0, "echo", ""))  # warms up
     assert evaluation.status.left_s is None
-    evaluation._see(RunProgress(2, 10, 0, "echo", "r0"))
+    evaluation.update(RunProgress(2, 10, 0, "echo", "r0"))
     time.sleep(0.2)
-    evaluation._see(RunProgress(4, 10, 0, "echo", "r2"))
+    evaluation.update(RunProgress(4, 10, 0, "echo", "r2"))
     left = evaluation.status.left_s
     assert left is not None
     assert 0.6 <= left < 5  # two of the eight took 0.2 s or a little more

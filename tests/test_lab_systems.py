@@ -24,7 +24,7 @@ from stt_lab.lab.runs.systems.ours import weights_of
 from stt_lab.lab.runs.systems.protocol import KNOWN, SystemContext, language_setting, speaker_setting
 from stt_lab.lab.runs.systems.web import OpenAiService, SttService
 from stt_lab.settings import Settings, get_settings
-from stt_lab.types import Event, Segment, Turn, Word
+from stt_lab.types import Event, Segment, Turn, Word, silent
 from stt_lab.weights import catalog
 
 A, B = Turn(0, 1, "A"), Turn(1, 2, "B")
@@ -187,6 +187,24 @@ def test_a_model_of_another_task_is_refused(config: ExternalConfig, tmp_path: Pa
         config.make(context(tmp_path))
 
 
+@pytest.mark.parametrize("reason", ["The program cannot start: KeyError: 'x'", "The model is gone. Fetch it."])
+def test_why_a_program_does_not_start_is_in_sentences(
+    reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(report: Any) -> None:
+        raise SttError(reason)
+
+    monkeypatch.setattr(child, "weights_for", lambda *arguments: tmp_path)
+    system = WhisperX("base").make(context(tmp_path))
+    monkeypatch.setattr(system, "_ready", refuse)
+    with pytest.raises(Unavailable) as raised:
+        system.start(silent)
+    assert str(raised.value).startswith(
+        f"The system 'x' cannot start. {reason.rstrip('.')}. Install it with `python -m"
+    )
+    assert str(raised.value).endswith("`, or exclude it with --systems.")
+
+
 def test_weights_in_the_format_of_a_program(tmp_path: Path) -> None:
     settings = get_settings().model_copy(update={"models_dir": tmp_path})
     model, program = catalog.get("base"), child.PROGRAMS["whisper.cpp"]
@@ -202,10 +220,10 @@ def test_weights_in_the_format_of_a_program(tmp_path: Path) -> None:
 def test_a_program_that_is_missing_is_lacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = get_settings().model_copy(update={"models_dir": tmp_path})
     monkeypatch.setattr(ready, "ENVS", tmp_path / "envs")
-    monkeypatch.setattr(ready, "_installed", lambda module: False)
+    monkeypatch.setattr(ready, "installed", lambda module: False)
     entry = read_system("x", {"engine": "whisperx", "model": "base"})
     assert ready.lacks(entry, settings).startswith("Its program is not installed. Install it with `python -m venv ")
-    monkeypatch.setattr(ready, "_installed", lambda module: True)
+    monkeypatch.setattr(ready, "installed", lambda module: True)
     assert "models pull base" in ready.lacks(entry, settings)
 
 
@@ -223,7 +241,7 @@ def test_our_engine_lacks_its_models(tmp_path: Path) -> None:
     ("module", "there"), [("json", True), ("json.tool", True), ("none_such", False), ("none_such.deep", False)]
 )
 def test_whether_a_module_is_installed(module: str, there: bool) -> None:
-    assert ready._installed(module) is there
+    assert ready.installed(module) is there
 
 
 # The loop around a driver

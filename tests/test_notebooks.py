@@ -208,10 +208,10 @@ def test_what_is_not_there_is_a_sentence(
 ) -> None:
     with pytest.raises(BadInput, match="no system 'goood'"):
         opened.pair("goood")
-    with pytest.raises(BadInput, match="what error of word starts"):
+    with pytest.raises(BadInput, match="references for error of word starts"):
         plots.by_system(opened, "word_starts")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingFile, match="make one with `stt-lab eval quick`"):
+    with pytest.raises(MissingFile, match="Make one with `stt-lab eval quick`"):
         results.open_results()
 
 

@@ -103,8 +103,8 @@ def test_a_migration_that_fails_leaves_nothing(empty_url: str, monkeypatch: pyte
         upgrade(connection)
         raise KeyboardInterrupt
 
-    upgrade = module._upgrade
-    monkeypatch.setattr(module, "_upgrade", cut_off)
+    upgrade = module.upgrade
+    monkeypatch.setattr(module, "upgrade", cut_off)
     database = Database(empty_url)
     with pytest.raises(KeyboardInterrupt):
         database.migrate()

@@ -42,7 +42,7 @@ class Access:
         given = settings.admin_key
         self.made_key = given is None  # then the owner is told how to sign in
         self._key = given.get_secret_value() if given else _kept_key(settings.data_dir / "admin.key")
-        self._accounts = accounts
+        self.accounts = accounts
         self._proxies, self._max_upload_mb = settings.trusted_proxies, settings.max_upload_mb
 
     def identify(self, connection: HTTPConnection) -> Caller:
@@ -64,20 +64,20 @@ class Access:
         """Identify the caller by a key. Raises Unauthorized for a wrong one."""
         if _same(key, self._key):
             return ADMINISTRATOR
-        return _caller(*self._accounts.identify(key))
+        return _caller(*self.accounts.identify(key))
 
     # The page's sessions
 
     def begin_session(self, caller: Caller) -> str:
         """Begin a session of a caller who has shown a key; return its id, the value of the cookie."""
         session_id = secrets.token_urlsafe(SESSION_BYTES)
-        self._accounts.begin_session(self._session_digest(session_id), caller.account_id, caller.key_id)
+        self.accounts.begin_session(self._session_digest(session_id), caller.account_id, caller.key_id)
         return session_id
 
     def end_session(self, connection: HTTPConnection) -> None:
         """End the session that a request carries: no copy of its cookie is valid any more."""
         if cookie := connection.cookies.get(COOKIE):
-            self._accounts.end_session(self._session_digest(cookie))
+            self.accounts.end_session(self._session_digest(cookie))
 
     def check_origin(self, connection: HTTPConnection) -> None:
         """Raise Forbidden when a page of another site uses the session. A request with a key does not use it."""
@@ -98,7 +98,7 @@ class Access:
         if not cookie:
             return None
         self.check_origin(connection)
-        found = self._accounts.find_session(self._session_digest(cookie))
+        found = self.accounts.find_session(self._session_digest(cookie))
         if found is None:
             return None
         account, key = found
@@ -120,7 +120,7 @@ class Access:
 
     def upload_limit(self, caller: Caller) -> int:
         """Bytes that a caller may send at once: what the tier and the installation allow."""
-        tier = self._accounts.tier_of(caller.account_id)
+        tier = self.accounts.tier_of(caller.account_id)
         limits = (tier.max_upload_mb, self._max_upload_mb)
         return min(limit for limit in limits if limit is not None) * MB
 

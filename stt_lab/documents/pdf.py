@@ -41,7 +41,7 @@ def write(document: Document) -> Pdf:
     command = [sys.executable, "-P", "-m", "stt_lab.documents.typesetter"]
     child = Child(command, clean_environ(*FONTS), folder=FOLDER, stderr="keep")
     try:
-        child.send(_data(document))
+        child.send(typst_data(document))
         answer = child.receive(LIMIT)
     except EOFError:
         log.error("the typesetter exited with %d: %s", child.process.wait(), child.last_words())
@@ -56,7 +56,7 @@ def write(document: Document) -> Pdf:
 # Template data
 
 
-def _data(document: Document) -> dict[str, Any]:
+def typst_data(document: Document) -> dict[str, Any]:
     units = ("year", "month", "day", "hour", "minute", "second")
     return {
         "title": _said(document.title),

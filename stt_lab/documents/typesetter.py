@@ -47,13 +47,13 @@ def main() -> None:
 
 def typeset(data: dict[str, Any]) -> tuple[bytes, list[str]]:
     """Return the PDF and its warnings."""
-    fonts = _fonts()
-    data["fonts"] = _families(set(fonts.families()), set(_texts(data)), data["language"])
+    fonts = all_fonts()
+    data["fonts"] = font_families(set(fonts.families()), set(_texts(data)), data["language"])
     compiler = typst.Compiler(TEMPLATE, font_paths=fonts)
     try:
         return _compile(compiler, data, ["a-2a", "ua-1"]), []
     except typst.TypstError as problem:  # these standards require a glyph for each character
-        advice = _advice(UNSHOWN.findall(problem.diagnostic))
+        advice = advise(UNSHOWN.findall(problem.diagnostic))
     data["notes"] += [{"text": sentence, "rtl": False} for sentence in advice]
     return _compile(compiler, data, []), advice
 
@@ -74,13 +74,13 @@ def _texts(data: Any) -> str:
 
 
 @lru_cache
-def _fonts() -> typst.Fonts:
+def all_fonts() -> typst.Fonts:
     """Return the fonts of the system, of FONT_WHEELS and of Typst, which contains Latin, Greek and Cyrillic ones."""
     found = [find_spec(name) for name in FONT_WHEELS]
     return typst.Fonts(font_paths=[Path(spec.origin).parent for spec in found if spec and spec.origin])
 
 
-def _families(there: set[str], characters: Iterable[str], language: str) -> list[str]:
+def font_families(there: set[str], characters: Iterable[str], language: str) -> list[str]:
     """Return fonts in the order in which glyphs are searched; all other installed fonts follow."""
     scripts = _scripts(characters)
     region = REGIONS.get(language) or ("JP" if "HIRAGANA" in scripts else "KR" if "HANGUL" in scripts else "SC")
@@ -93,7 +93,7 @@ def _scripts(characters: Iterable[str]) -> list[str]:
     return sorted({unicodedata.name(char, "UNKNOWN").split()[0] for char in characters if char.isalpha()})
 
 
-def _advice(unshown: Iterable[str]) -> list[str]:
+def advise(unshown: Iterable[str]) -> list[str]:
     """Return what to install for missing characters, if any."""
     text = ESCAPED.sub(lambda found: chr(int(found[1], 16)), "".join(unshown))
     if not text:

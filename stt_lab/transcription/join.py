@@ -161,7 +161,7 @@ def _labels(segments: Sequence[Segment], diarization: Diarization) -> list[str]:
         [EXCLUSIVE * one + (1 - EXCLUSIVE) * other for one, other in zip(*misses, strict=True)]
         for misses in ((_misses(atom, exclusive), _misses(atom, overlapping)) for atom in atoms)
     ]
-    return [exclusive[state].label for state in _cheapest(costs, changes[: len(atoms)])]
+    return [exclusive[state].label for state in cheapest_path(costs, changes[: len(atoms)])]
 
 
 def _change_cost(before: Atom, after: Atom) -> float:
@@ -173,7 +173,7 @@ def _change_cost(before: Atom, after: Atom) -> float:
     return max(0.0, CHANGE_COST - PAUSE_WORTH * max(0.0, after.start - before.end))
 
 
-def _cheapest(costs: Sequence[Sequence[float]], changes: Sequence[float]) -> list[int]:
+def cheapest_path(costs: Sequence[Sequence[float]], changes: Sequence[float]) -> list[int]:
     """Return the path of least cost. costs: (steps, states); changes: (steps,), for any change of state into that
     step."""
     if not costs:

@@ -88,7 +88,7 @@ def _txt(path: Path, name: str, recordings: frozenset[str]) -> Annotation:
 
 @dataclass(frozen=True)
 class _Line:
-    """The fields of a line, and where it stands."""
+    """The fields of a line, and its place in the file."""
 
     fields: list[str]
     where: str
@@ -97,7 +97,7 @@ class _Line:
         try:
             return float(self.fields[position])
         except ValueError:
-            raise Flaw(f"{self.where}: {self.fields[position][:20]!r} is no number", "write seconds") from None
+            raise Flaw(f"{self.where}: {self.fields[position][:20]!r} is not a number", "write seconds") from None
 
 
 def _nist(path: Path, name: str, recordings: frozenset[str], form: str, free: bool = False) -> list[_Line]:

@@ -112,7 +112,7 @@ class _Store:
             self._unpack(called, path)
             return
         name = called.replace("\\", "/").rpartition("/")[2]
-        place = _inside(name, called)
+        place = safe_path(name, called)
         if place is None or place.suffix.lower() not in KEPT:
             raise BadInput(f"{_shown(called)} cannot be used. Upload audio, or one of {', '.join(sorted(READERS))}.")
         self._count(called)
@@ -156,12 +156,12 @@ def _member(info: zipfile.ZipInfo) -> PurePosixPath | None:
         raise BadInput(f"{_shown(name)} is encrypted. Upload an archive without a password.")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise BadInput(f"{_shown(name)} uses an unsupported compression. Create a plain .zip.")
-    place = _inside(name, name)
+    place = safe_path(name, name)
     needed = place is not None and not info.is_dir() and place.suffix.lower() in KEPT
     return place if needed else None
 
 
-def _inside(name: str, called: str) -> PurePosixPath | None:
+def safe_path(name: str, called: str) -> PurePosixPath | None:
     """Return a safe relative path; None for hidden files. Raises BadInput for a path that leaves the folder."""
     plain = name.replace("\\", "/")
     parts = PurePosixPath(plain).parts

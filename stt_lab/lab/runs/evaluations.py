@@ -80,7 +80,7 @@ class Evaluation:
 
     def _work(self) -> None:
         try:
-            runner.predict(self.run, self._settings, self._see, self._turn)
+            runner.predict(self.run, self._settings, self.update, self._turn)
             self._phase = "scoring"
             self._score()
             self._phase = "done"
@@ -100,7 +100,8 @@ class Evaluation:
 
         score(self.run)
 
-    def _see(self, progress: RunProgress) -> None:
+    def update(self, progress: RunProgress) -> None:
+        """Take the progress of the run. Raises Cancelled after a cancel."""
         self._progress = progress
         if progress.item and self._first is None:
             self._first = time.monotonic(), progress.done
@@ -141,7 +142,7 @@ class Evaluations:
     """The evaluations of a server: stored runs, datasets, and the run in progress."""
 
     def __init__(self, settings: Settings, pool: Pool) -> None:
-        self.settings, self._pool = settings, pool
+        self.settings, self.pool = settings, pool
         self.folder = settings.data_dir.absolute() / "lab"
         self.runs, self.datasets = self.folder / "runs", self.folder / "datasets"
         self._lock = threading.Lock()
@@ -178,7 +179,7 @@ class Evaluations:
                 raise Unavailable("The server is shutting down. Start the evaluation again after the restart.")
             if self.busy:
                 raise Conflict("Another evaluation is running. Wait until it ends, or cancel it.")
-            self._last = Evaluation(make(), self.settings, self._pool)
+            self._last = Evaluation(make(), self.settings, self.pool)
             self._last.start()
             return self._last
 

@@ -31,7 +31,9 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class _Reading:
+class MeterReading:
+    """What the meter shows at one moment; the difference of two is a cost."""
+
     wall: float
     own: float  # CPU seconds of this process and its descendants
     machine: float  # CPU seconds of all processes
@@ -60,10 +62,11 @@ def measured(processes: Callable[[], tuple[int, ...]], alone: bool = True) -> It
         cost.memory_mb = watch.stop()
         cost.seconds = after.wall - before.wall
         if alone:
-            _fill(cost, before, after, bool(processes()))
+            fill(cost, before, after, bool(processes()))
 
 
-def _fill(cost: Cost, before: _Reading, after: _Reading, here: bool) -> None:
+def fill(cost: Cost, before: MeterReading, after: MeterReading, here: bool) -> None:
+    """Set the fields of a cost from two readings; `here`: the work was done by this process and its descendants."""
     own = max(0.0, after.own - before.own)
     cost.cpu = own if here else None  # a remote system does not use our processors
     others = (after.machine - before.machine - own) / max(cost.seconds, 1e-9) / (os.cpu_count() or 1)
@@ -71,12 +74,12 @@ def _fill(cost: Cost, before: _Reading, after: _Reading, here: bool) -> None:
     cost.joules = _joules(before.energy, after.energy) if here else None
 
 
-def _reading() -> _Reading:
+def _reading() -> MeterReading:
     times = _psutil().cpu_times()
     idle = times.idle + getattr(times, "iowait", 0.0)
     counted = ("user", "system", "nice", "idle", "iowait", "irq", "softirq", "steal")  # guests are within user
     total = sum(getattr(times, name, 0.0) for name in counted)
-    return _Reading(time.perf_counter(), _tree_cpu(), total - idle, energy())
+    return MeterReading(time.perf_counter(), _tree_cpu(), total - idle, energy())
 
 
 def _tree_cpu() -> float:

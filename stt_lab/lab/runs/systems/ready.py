@@ -42,13 +42,14 @@ def _ours(config: OwnConfig, settings: Settings) -> str:
 
 def _foreign(config: ExternalConfig, context: SystemContext) -> str:
     program = PROGRAMS[config.engine]
-    if str(interpreter(config, context)) == sys.executable and not _installed(program.module):
+    if str(interpreter(config, context)) == sys.executable and not installed(program.module):
         return f"Its program is not installed. {install(config, context.envs)}."
     weights_for(catalog.get(config.model), program, context.settings)  # raises if they are missing
     return ""
 
 
-def _installed(module: str) -> bool:
+def installed(module: str) -> bool:
+    """Return whether Python finds a module, without importing it."""
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):  # its parent package is missing
