@@ -131,6 +131,7 @@ class WhisperTranscriber:
         report(Event("transcribing", 0.0))
         speech = Speech(audio, find_speech(audio, report))
         run = _Run(model, speech, language if len(self.languages) > 1 else "en", goal, report)
+        model.model.pause = run.progress.pause
         segments = tuple(run.segments())
         return Recognition(
             language=run.language if segments else None,
@@ -155,7 +156,7 @@ class _Run:
     """One recording on its way through the windows."""
 
     def __init__(self, model: WhisperModel, speech: Speech, language: str | None, goal: Goal, report: Report) -> None:
-        self.model, self.speech, self.report = model, speech, report
+        self.model, self.speech, self.progress = model, speech, _Progress(report)
         self.language, self.goal = language, goal
         self.suppressed: list[Suppressed] = []
         self._options: Any = None
@@ -167,9 +168,10 @@ class _Run:
         frames = self.speech.samples // HOP
         seek, prompt = 0, _Prompt()
         while seek < frames:
-            self.report(Event("transcribing", seek / frames))
+            self.progress.reach(seek / frames)
             size = min(WINDOW, frames - seek)
             encoded = self._encode(seek, size)
+            self.progress.pause()
             if self._tokenizer is None:
                 self._prepare(encoded, frames)
             prompt.enter(self.speech.region_at(seek * HOP / SAMPLE_RATE))
@@ -293,17 +295,34 @@ class _Run:
         return Word(start, max(start, end), word["word"], float(word["probability"]))
 
 
+class _Progress:
+    """How far a recording is, and where others may go first: between its windows, and between searches inside one."""
+
+    def __init__(self, report: Report) -> None:
+        self._report, self._event = report, Event("transcribing", 0.0)
+
+    def reach(self, fraction: float) -> None:
+        self._event = Event("transcribing", fraction)
+        self.pause()
+
+    def pause(self) -> None:
+        self._report(self._event)
+
+
 class _Sampling:
     """A model that is exchanged, before it draws the first sample, for one that `draws` gives."""
 
     def __init__(self, model: Whisper, draws: Callable[[], Whisper]) -> None:
         self._model: Any = model
         self._draws: Callable[[], Whisper] | None = draws
+        self.pause: Callable[[], None] = lambda: None  # called before each search that samples
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     def generate(self, *args: Any, sampling_temperature: float = 0, **options: Any) -> Any:
+        if sampling_temperature:
+            self.pause()
         if sampling_temperature and self._draws is not None:
             self._model = None  # held by nothing else, it makes room
             self._model, self._draws = self._draws(), None
