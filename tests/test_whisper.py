@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,19 @@ def test_the_text_is_that_of_the_plain_library(base: WhisperTranscriber, convers
     ours = base.transcribe(conversation, "en", silent)
     assert [s.text for s in ours.segments] == [s.text.strip() for s in plain]
     assert len(ours.segments) > 3
+
+
+@pytest.mark.truth
+def test_others_may_go_first_between_the_searches_of_a_window(
+    base: WhisperTranscriber, conversation: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(whisper.OPTIONS, "temperatures", [0.0, 1.0])
+    monkeypatch.setitem(whisper.OPTIONS, "log_prob_threshold", 0.0)  # nothing is that likely: it falls back
+    order: list[str] = []
+    model: Any = base._model
+    encode = model.encode
+    monkeypatch.setattr(model, "encode", lambda features: order.append("encode") or encode(features))
+    part = replace(conversation, samples=12 * SAMPLE_RATE)
+    base.transcribe(part, "en", lambda event: order.append(event.stage))
+    first = order.index("encode")
+    assert order[first - 1 : first + 3] == ["transcribing", "encode", "transcribing", "transcribing"]

@@ -1,14 +1,14 @@
-"""Run Whisper on CTranslate2 with faster-whisper's features, search with fallback, and word alignment.
+"""Whisper on CTranslate2, by faster-whisper's parts: its features, search with fallback, and word alignment.
 
-The loop over windows is our own, for four reasons: memory does not grow with the file (features are computed window by
-window); the language is detected from the encoder's output of the first window, which is encoded only once; the prompt
-is cleared where silence was removed; and suppressed text is listed with its reason.
+The loop over windows is ours, because four things depend on it: memory that does not grow with the file
+(features are made window by window), a language that is detected on the encoder's output of the first window
+instead of encoding it twice, a prompt that is forgotten where silence was cut out, and a list of what the
+checks suppressed.
 """
 
 from __future__ import annotations
 
 import copy
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,19 +22,17 @@ if TYPE_CHECKING:
     from ctranslate2.models import Whisper
     from faster_whisper import WhisperModel
 
-log = logging.getLogger(__name__)
-
-SEED = 0  # of sampling, the fallback of the search
-HOP = 160  # samples per feature frame (10 ms)
-WINDOW = 3000  # frames per encoder window (30 s)
-SHORTEST_STEP = 20  # minimal frames between starts of windows, however early the text of one ends
-NEIGHBOURS = 2  # neighbouring frames on either side that a frame's analysis (25 ms, centred) covers
-DETECTED = 750  # encoder positions (15 s) for detecting the language of short sound, whose rest is padding
-DETECTION_WINDOWS = 3  # windows tried for detecting the language while none is certain
+SEED = 0  # of the samples that the search falls back to
+HOP = 160  # samples of a feature frame (10 ms)
+WINDOW = 3000  # frames that the encoder sees (30 s)
+SHORTEST_STEP = 20  # frames from window to window, however early the text of one ends
+NEIGHBOURS = 2  # frames on either side that a frame's analysis (25 ms, centred) reaches into
+DETECTED = 750  # positions of the encoder (15 s) that the language is looked for in, where the rest is padding
+DETECTION_WINDOWS = 3  # windows that may vote on the language while none is sure
 UNLIKELY = 0.1  # mean probability of words below which a segment is noise; real speech had 0.24 and more (eval/LOG.md)
-SURE = 0.5  # probability at which a language is accepted at once
+SURE = 0.5  # probability at which a language is believed at once
 
-OPTIONS: dict[str, Any] = {  # values of the Whisper paper (Radford et al. 2022, section 4.5)
+OPTIONS: dict[str, Any] = {  # of the search; values as in the Whisper paper (Radford et al. 2022, section 4.5)
     "beam_size": 5,
     "best_of": 5,
     "patience": 1,
@@ -50,14 +48,11 @@ OPTIONS: dict[str, Any] = {  # values of the Whisper paper (Radford et al. 2022,
     "suppress_blank": True,
     "max_initial_timestamp": 1.0,
 }
-PREPEND, APPEND = (
-    "\"'“¿([{-",
-    "\"'.。,，!！?？:：”)]}、",
-)  # punctuation that belongs to the next word, and to the previous word
+PREPEND, APPEND = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # punctuation that belongs to the next, the previous word
 
 
 class WhisperTranscriber:
-    """A `Transcriber` for a folder of CTranslate2 weights."""
+    """A `Transcriber` over a folder of CTranslate2 weights."""
 
     supports_words = True
 
@@ -67,6 +62,7 @@ class WhisperTranscriber:
         self._model: WhisperModel | None = None
         cpu = spec.device == "cpu"
         self._compute_type, self._threads = ("int8", spec.threads) if cpu else ("float16", 0)
+        self._resolved = ""  # what CTranslate2 made of it on this processor
         self._sampled = False  # whether a recording has drawn samples from the model
         self._drawing = threading.Lock()
 
@@ -74,7 +70,7 @@ class WhisperTranscriber:
         import ctranslate2
         from faster_whisper import WhisperModel
 
-        ctranslate2.set_random_seed(SEED)  # each model's thread reads the seed at its first sample
+        ctranslate2.set_random_seed(SEED)  # read by each model's own thread when it draws its first sample
         self._model = WhisperModel(
             str(self.spec.folder),
             device=self.spec.device,
@@ -83,48 +79,59 @@ class WhisperTranscriber:
             local_files_only=True,
         )
         self._sampled = False
+        self._resolved = self._model.model.compute_type
         self.languages = tuple(self._model.supported_languages)
 
     def unload(self) -> None:
         self._model = None
 
-    def _sampler(self, model: WhisperModel) -> Whisper:
-        """Return a model that has not drawn random samples yet, so that each recording gets the same ones.
+    def draws(self) -> Whisper:
+        """The model, from which no recording has drawn samples yet; so each recording gets the same ones.
 
-        CTranslate2 seeds the random number generator of a model's thread only at its first sample (its random.cc), so
-        the text of a recording would depend on earlier and concurrent recordings. Every recording that falls back to
-        sampling therefore has its own model: the first takes the loaded one, and the next one loads a replacement.
+        CTranslate2 has a generator of random numbers in each model's thread. The seed starts it at the first sample and
+        never again (its random.cc), so the text of a recording would depend on the recordings before and beside it.
+        Every recording that falls back to sampling therefore has a model for itself: the first one has the loaded one,
+        and for the next one it is loaded anew, when nothing else holds the old one.
         """
         import ctranslate2
 
         with self._drawing:
-            if self._model is not None and not self._sampled:
-                self._sampled = True
-                return self._model.model
-            fresh = copy.copy(model)
-            fresh.model = ctranslate2.models.Whisper(
-                str(self.spec.folder),
-                device=self.spec.device,
-                compute_type=self._compute_type,
-                intra_threads=self._threads,
-            )
-            if self._model is not None:  # False if it was unloaded meanwhile
-                self._model = fresh
-            return fresh.model
+            if self._model is None:
+                self.load()
+            assert self._model is not None
+            if self._sampled:
+                self._model.model, shell, self._model = None, self._model, None
+                shell.model = ctranslate2.models.Whisper(
+                    str(self.spec.folder),
+                    device=self.spec.device,
+                    compute_type=self._compute_type,
+                    intra_threads=self._threads,
+                )
+                self._model = shell
+            self._sampled = True
+            return self._model.model
+
+    def _view(self) -> WhisperModel:
+        """The model for one recording."""
+        with self._drawing:
+            if self._model is None:
+                self.load()
+            view = copy.copy(self._model)
+            assert view is not None
+            view.model = _Sampling(view.model, self.draws)
+            return view
 
     def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
-        """Recognise the speech of a sound. Words have times in seconds of the file and a probability.
-        In a translation, a word's time is where the decoder attended when it wrote the word.
+        """Recognise the speech of a sound. Words carry times in seconds of the file and a probability.
+
+        Of a translation too: they are where the decoder looked when it wrote them.
         """
         began = time.perf_counter()
-        if self._model is None:
-            self.load()
-        assert self._model is not None
+        model = self._view()
         report(Event("transcribing", 0.0))
         speech = Speech(audio, find_speech(audio, report))
-        known = language if len(self.languages) > 1 else "en"
-        model = self._model
-        run = _Run(model, lambda: self._sampler(model), speech, known, goal, report)
+        run = _Run(model, speech, language if len(self.languages) > 1 else "en", goal, report)
+        model.model.pause = run.progress.pause
         segments = tuple(run.segments())
         return Recognition(
             language=run.language if segments else None,
@@ -137,7 +144,7 @@ class WhisperTranscriber:
         from faster_whisper import __version__
 
         options = {
-            "compute_type": self._model.model.compute_type if self._model else "",
+            "compute_type": self._resolved,
             "beam_size": OPTIONS["beam_size"],
             "task": goal,
         }
@@ -146,34 +153,25 @@ class WhisperTranscriber:
 
 
 class _Run:
-    """The state of one recording while its windows are decoded."""
+    """One recording on its way through the windows."""
 
-    def __init__(
-        self,
-        model: WhisperModel,
-        sampler: Callable[[], Whisper],
-        speech: Speech,
-        language: str | None,
-        goal: Goal,
-        report: Report,
-    ) -> None:
-        self.model: Any = copy.copy(model)
-        self.model.model = _Sampling(model.model, sampler)
-        self.speech, self.report = speech, report
+    def __init__(self, model: WhisperModel, speech: Speech, language: str | None, goal: Goal, report: Report) -> None:
+        self.model, self.speech, self.progress = model, speech, _Progress(report)
         self.language, self.goal = language, goal
         self.suppressed: list[Suppressed] = []
         self._options: Any = None
         self._tokenizer: Any = None
-        self._whole: Any = None  # features of sound that fits into one window
-        self._last_speech = 0.0  # packed seconds at which the last word ended
+        self._whole: Any = None  # features of a sound that fits into one window
+        self._last_speech = 0.0  # packed seconds, where the last word ended
 
     def segments(self) -> Iterator[Segment]:
         frames = self.speech.samples // HOP
         seek, prompt = 0, _Prompt()
         while seek < frames:
-            self.report(Event("transcribing", seek / frames))
+            self.progress.reach(seek / frames)
             size = min(WINDOW, frames - seek)
             encoded = self._encode(seek, size)
+            self.progress.pause()
             if self._tokenizer is None:
                 self._prepare(encoded, frames)
             prompt.enter(self.speech.region_at(seek * HOP / SAMPLE_RATE))
@@ -185,25 +183,24 @@ class _Run:
             seek = max(seek_next, seek + SHORTEST_STEP)
 
     def _encode(self, seek: int, size: int) -> Any:
-        """Encode `size` frames from `seek`."""
+        """Encoder output of `size` frames from `seek`."""
         from faster_whisper.audio import pad_or_trim
 
         return self.model.encode(pad_or_trim(self._features(seek, size)))
 
     def _features(self, seek: int, size: int) -> Any:
-        """Compute log-mel features, shape (mels, size).
-        The loudest frame of the passed sound scales them. Sound of one window is passed whole, as in faster-whisper.
-        """
+        """Log-mel features, shape (mels, size). Their scale hangs on the loudest frame that is looked at: sound of one
+        window is looked at once and whole, as the library does, and longer sound window by window."""
         if self._whole is None and self.speech.samples <= WINDOW * HOP:
             self._whole = self.model.feature_extractor(self.speech.read(0, self.speech.samples))
         if self._whole is not None:
             return self._whole[:, seek : seek + size]
-        lead = min(NEIGHBOURS, seek)  # the analysis of the outer frames covers neighbouring frames
+        lead = min(NEIGHBOURS, seek)  # the analysis of the outer frames reaches into their neighbours
         samples = self.speech.read((seek - lead) * HOP, (seek + size + NEIGHBOURS) * HOP)
         return self.model.feature_extractor(samples)[:, lead : lead + size]
 
     def _prepare(self, encoded: Any, frames: int) -> None:
-        """Set what depends on the language, once it is known."""
+        """What depends on the language, once it is known."""
         from faster_whisper.tokenizer import Tokenizer
         from faster_whisper.transcribe import TranscriptionOptions, get_suppressed_tokens
 
@@ -216,7 +213,7 @@ class _Run:
         self._options = TranscriptionOptions(**unused | OPTIONS | {"suppress_tokens": suppressed})
 
     def _detect(self, encoded: Any, frames: int) -> str:
-        """Detect the language of the first window; if that is uncertain, use the most certain window."""
+        """The language of the first window; where that is not sure, of the window that is surest."""
         best, probability = self._top_language(encoded, frames)
         for window in range(1, DETECTION_WINDOWS):
             seek = window * WINDOW
@@ -228,7 +225,7 @@ class _Run:
         return best
 
     def _top_language(self, encoded: Any, frames: int) -> tuple[str, float]:
-        if frames <= 2 * DETECTED:  # padding would take half of the time
+        if frames <= 2 * DETECTED:  # else half of the time goes into padding
             encoded = _first(encoded, DETECTED)
         token, probability = self.model.model.detect_language(encoded)[0][0]
         return token[2:-2], probability
@@ -236,13 +233,13 @@ class _Run:
     def _decode(
         self, encoded: Any, seek: int, size: int, previous: list[int]
     ) -> tuple[list[dict[str, Any]], int, bool]:
-        """Decode a window. Return its segments, the next window's start frame, and whether its text may be a prompt."""
+        """One window: segments with words, the frame where the next one starts, and whether to go on from its text."""
         model, tokenizer = self.model, self._tokenizer
         prompt = model.get_prompt(tokenizer, previous)
         result, log_prob, temperature, ratio = model.generate_with_fallback(encoded, prompt, tokenizer, self._options)
         tokens = result.sequences_ids[0]
         offset, end = seek * HOP / SAMPLE_RATE, (seek + size) * HOP / SAMPLE_RATE
-        if reason := _suppression_reason(result.no_speech_prob, log_prob):
+        if reason := _doubt(result.no_speech_prob, log_prob):
             self._suppress(offset, end, tokenizer.decode(tokens), reason)
             return [], seek + size, False
         found, seek_next, _ = model._split_segments_by_timestamps(
@@ -250,7 +247,7 @@ class _Run:
         )
         model.add_word_timestamps([found], tokenizer, encoded, size, PREPEND, APPEND, self._last_speech)
         words = [word for segment in found for word in segment["words"]]
-        for word in words:  # later text belongs to the next window
+        for word in words:  # what lies behind this belongs to the next window
             word["start"], word["end"] = (min(word[edge], seek_next * HOP / SAMPLE_RATE) for edge in ("start", "end"))
         if words:
             self._last_speech = words[-1]["end"]
@@ -259,18 +256,18 @@ class _Run:
         return self._believed(found), seek_next, temperature <= OPTIONS["prompt_reset_on_temperature"]
 
     def _without_loops(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Drop segments that repeat the previous one, in a window whose text compresses too well."""
+        """Drop segments that only say the segment before them once more, in a window whose text compresses too well."""
         kept: list[dict[str, Any]] = []
         for segment in found:
             text = self._tokenizer.decode(segment["tokens"]).strip()
             if kept and text == self._tokenizer.decode(kept[-1]["tokens"]).strip():
-                self._suppress(segment["start"], segment["end"], text, "repeats the previous segment")
+                self._suppress(segment["start"], segment["end"], text, "repetition of the segment before it")
             else:
                 kept.append(segment)
         return kept
 
     def _believed(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Keep segments whose words have times and at least one likely word; list the others as suppressed."""
+        """Segments whose words have times, and of which at least one is likely; the others are told."""
         kept: list[dict[str, Any]] = []
         for segment in found:
             text = self._tokenizer.decode(segment["tokens"])
@@ -298,25 +295,42 @@ class _Run:
         return Word(start, max(start, end), word["word"], float(word["probability"]))
 
 
-class _Sampling:
-    """A model that passes sampling to another one, which is made on first need."""
+class _Progress:
+    """How far a recording is, and where others may go first: between its windows, and between searches inside one."""
 
-    def __init__(self, model: Whisper, sampler: Callable[[], Whisper]) -> None:
-        self._model, self._make = model, sampler
-        self._sampler: Any = None
+    def __init__(self, report: Report) -> None:
+        self._report, self._event = report, Event("transcribing", 0.0)
+
+    def reach(self, fraction: float) -> None:
+        self._event = Event("transcribing", fraction)
+        self.pause()
+
+    def pause(self) -> None:
+        self._report(self._event)
+
+
+class _Sampling:
+    """A model that is exchanged, before it draws the first sample, for one that `draws` gives."""
+
+    def __init__(self, model: Whisper, draws: Callable[[], Whisper]) -> None:
+        self._model: Any = model
+        self._draws: Callable[[], Whisper] | None = draws
+        self.pause: Callable[[], None] = lambda: None  # called before each search that samples
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     def generate(self, *args: Any, sampling_temperature: float = 0, **options: Any) -> Any:
-        if not sampling_temperature:
-            return self._model.generate(*args, **options)
-        self._sampler = self._sampler or self._make()
-        return self._sampler.generate(*args, sampling_temperature=sampling_temperature, **options)
+        if sampling_temperature:
+            self.pause()
+        if sampling_temperature and self._draws is not None:
+            self._model = None  # held by nothing else, it makes room
+            self._model, self._draws = self._draws(), None
+        return self._model.generate(*args, sampling_temperature=sampling_temperature or 1, **options)
 
 
 class _Prompt:
-    """Return the tokens that the next window continues: none after a silence or after uncertain text."""
+    """Tokens that the next window continues: none after a silence, nor after text that the search was unsure of."""
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
@@ -329,12 +343,12 @@ class _Prompt:
 
     def leave(self, region: int, tokens: list[int], sure: bool) -> None:
         kept = self.tokens if region == self._region else []
-        self.tokens = [*kept, *tokens][-224:] if sure else []  # half of the decoder's context length
+        self.tokens = [*kept, *tokens][-224:] if sure else []  # half of the decoder's context
         self._region = region
 
 
 def _first(encoded: Any, positions: int) -> Any:
-    """Return the first positions of an encoder's output, shape (1, positions, width)."""
+    """The first positions of an encoder's output, shape (1, positions, width)."""
     import ctranslate2
     import numpy as np
 
@@ -343,8 +357,8 @@ def _first(encoded: Any, positions: int) -> Any:
     return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.asarray(encoded)[:, :positions]))
 
 
-def _suppression_reason(no_speech: float, log_prob: float) -> str:
-    """Return the reason to suppress a window, or ""."""
+def _doubt(no_speech: float, log_prob: float) -> str:
+    """Why a window is not believed, or ""."""
     if no_speech > OPTIONS["no_speech_threshold"] and log_prob < OPTIONS["log_prob_threshold"]:
         return f"no speech (probability {no_speech:.2f}) and unlikely text (log probability {log_prob:.2f})"
     return ""
