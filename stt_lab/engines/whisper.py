@@ -11,11 +11,12 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from stt_lab.engines.protocols import EngineSpec, Goal
 from stt_lab.engines.regions import Speech, find_speech
+from stt_lab.engines.sampling import SamplingModel
 from stt_lab.types import SAMPLE_RATE, Audio, Event, Provenance, Recognition, Report, Segment, Suppressed, Word
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class WhisperTranscriber:
                 self.load()
             view = copy.copy(self._model)
             assert view is not None
-            view.model = _Sampling(view.model, self.draws)
+            view.model = SamplingModel(view.model, self.draws)
             return view
 
     def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
@@ -307,26 +308,6 @@ class _Progress:
 
     def pause(self) -> None:
         self._report(self._event)
-
-
-class _Sampling:
-    """A model that is exchanged, before it draws the first sample, for one that `draws` gives."""
-
-    def __init__(self, model: Whisper, draws: Callable[[], Whisper]) -> None:
-        self._model: Any = model
-        self._draws: Callable[[], Whisper] | None = draws
-        self.pause: Callable[[], None] = lambda: None  # called before each search that samples
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def generate(self, *args: Any, sampling_temperature: float = 0, **options: Any) -> Any:
-        if sampling_temperature:
-            self.pause()
-        if sampling_temperature and self._draws is not None:
-            self._model = None  # held by nothing else, it makes room
-            self._model, self._draws = self._draws(), None
-        return self._model.generate(*args, sampling_temperature=sampling_temperature or 1, **options)
 
 
 class _Prompt:
