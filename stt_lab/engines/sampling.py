@@ -1,4 +1,4 @@
-"""Random samples of a Whisper model that are the same for a recording whatever is recognized before and beside it."""
+"""Give each recording the same random samples, whatever is recognised before it or at the same time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 class SamplingModel:
-    """A model that is exchanged, before it draws the first sample, for one that `draws` gives."""
+    """A model that is replaced, before its first sample, by one that `draws` returns."""
 
     def __init__(self, model: Whisper, draws: Callable[[], Whisper]) -> None:
         self._model: Any = model
         self._draws: Callable[[], Whisper] | None = draws
-        self.pause: Callable[[], None] = lambda: None  # called before each search that samples
+        self.pause: Callable[[], None] = lambda: None  # called before each search with sampling
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -24,6 +24,6 @@ class SamplingModel:
         if sampling_temperature:
             self.pause()
         if sampling_temperature and self._draws is not None:
-            self._model = None  # held by nothing else, it makes room
+            self._model = None  # frees the memory if nothing else holds it
             self._model, self._draws = self._draws(), None
         return self._model.generate(*args, sampling_temperature=sampling_temperature or 1, **options)

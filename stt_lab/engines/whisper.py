@@ -65,7 +65,7 @@ class WhisperTranscriber:
         self._model: WhisperModel | None = None
         cpu = spec.device == "cpu"
         self._compute_type, self._threads = ("int8", spec.threads) if cpu else ("float16", 0)
-        self._resolved = ""  # what CTranslate2 made of it on this processor
+        self._resolved = ""  # the compute type that CTranslate2 chose on this processor
         self._sampled = False  # whether a recording has drawn samples from the model
         self._drawing = threading.Lock()
 
