@@ -141,6 +141,6 @@ def _welcome(installation: Installation, address: str) -> str:
         lines.append(f"Sign in as administrator: {installation.access.sign_in_address(address)}")
     model = catalog.best("transcribe", installation.settings)
     lines.append(
-        f"Transcription model: {model.name}." if model else "No model is installed yet. Run `stt-lab models pull base`."
+        f"Transcribes with {model.name}." if model else "No model is installed yet. Run `stt-lab models pull base`."
     )
     return "\n".join(lines)
