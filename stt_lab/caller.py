@@ -1,23 +1,26 @@
-"""Who calls an operation: an account, its key, and what that key may do."""
+"""Describe callers of operations: an account, its key and its scopes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-ADMINISTRATOR_ID, ANONYMOUS_ID = 1, 2  # accounts that every database has (stt_lab.store.models, slow to import)
-SCOPES = ("speech", "text", "library", "account", "admin")  # what a key may be for
+ADMINISTRATOR_ID, ANONYMOUS_ID = (
+    1,
+    2,
+)  # accounts in every database; stt_lab.store.models, which uses them, is slow to import
+SCOPES = ("speech", "text", "library", "account", "admin")  # scopes of keys
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, as the surface found out: the account, its key, and what that key may do."""
+    """An account or an anonymous client, with its scopes."""
 
     name: str
     scopes: frozenset[str] = frozenset()
     admin: bool = False
     account_id: int = ANONYMOUS_ID
     key_id: int | None = None
-    client: str = ""  # of an anonymous caller: a keyed hash of the address, "" for all others
+    client: str = ""  # hashed address of an anonymous caller; "" for others
 
     @property
     def anonymous(self) -> bool:
@@ -27,6 +30,6 @@ class Caller:
         return scope is None or self.admin or scope in self.scopes
 
 
-ANONYMOUS = Caller("anonymous")  # may use the operations that are declared so
+ANONYMOUS = Caller("anonymous")  # may use operations declared with `anonymous`
 ADMINISTRATOR = Caller("administrator", admin=True, account_id=ADMINISTRATOR_ID)
-LOCAL = Caller("local", admin=True, account_id=ADMINISTRATOR_ID)  # Python functions and the command line
+LOCAL = Caller("local", admin=True, account_id=ADMINISTRATOR_ID)  # caller of Python functions and the command line

@@ -1,4 +1,4 @@
-"""Child processes: one class that exchanges messages with a program, and one function for the program's environment."""
+"""Run child processes: a class that exchanges messages with a program, and a function for its environment."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
-PACKAGES = Path(__file__).resolve().parents[1]  # the folder that a child finds stt_lab in
+PACKAGES = Path(__file__).resolve().parents[1]  # the folder that contains stt_lab
 PYTHON = ("PATH", "LD_LIBRARY_PATH", "DYLD_", "SYSTEMROOT", "VIRTUAL_ENV", "CONDA_PREFIX", "LANG", "LC_", "PYTHON")
-OF_STT_LAB = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # these would lead another interpreter to our libraries
+OF_STT_LAB = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # another interpreter would find our libraries by these
 LOG_TAIL = 2000  # bytes
 
 
 def clean_environ(*more: str, own_python: bool = True) -> dict[str, str]:
-    """Return the variables that Python and its libraries need, and no secrets.
+    """Return the environment that Python and its libraries need, without secrets.
 
-    `more` are beginnings of further names to keep. A program with `own_python` finds stt_lab; one that another
-    interpreter runs does not.
+    `more` lists prefixes of further variables to keep. With `own_python`, the program can import stt_lab; for another
+    interpreter, set it to False.
     """
     kept = {name: value for name, value in os.environ.items() if name.upper().startswith(PYTHON + more)}
     if not own_python:
@@ -37,7 +37,7 @@ class Lines:
 
     @staticmethod
     def read(source: IO[bytes]) -> Any:
-        """The next message. Raises EOFError at the end."""
+        """Read the next message. Raises EOFError at the end."""
         line = source.readline()
         if not line.endswith(b"\n"):
             raise EOFError
@@ -53,18 +53,18 @@ class Pickles:
 
     @staticmethod
     def read(source: IO[bytes]) -> Any:
-        """The next message. Raises EOFError at the end, and anything for half a message."""
+        """Read the next message. Raises EOFError at the end, and any exception for half a message."""
         return pickle.load(source)
 
     @staticmethod
     def write(message: Any, sink: IO[bytes]) -> None:
-        sink.write(pickle.dumps(message))  # nothing is written of what cannot be pickled
+        sink.write(pickle.dumps(message))  # pickle first, so that an unpicklable value writes nothing
 
 
 class Child:
     """A running program, and the thread that reads its messages.
 
-    It has a session of its own, so Ctrl-C in a terminal reaches the parent only; it should end when its stdin does.
+    It has its own session, so Ctrl-C in a terminal reaches only the parent; it should end when its stdin closes.
     Raises OSError if the program cannot be started.
     """
 
@@ -95,25 +95,25 @@ class Child:
         return self.process.poll() is None
 
     def send(self, message: Any) -> None:
-        """Send a message; the last message from a program that has ended says so."""
+        """Send a message. Ignored by a program that has ended; `receive` then reports the end."""
         assert self.process.stdin is not None
         with self._sending, contextlib.suppress(OSError, ValueError):
             self._wire.write(message, self.process.stdin)
             self.process.stdin.flush()
 
     def receive(self, patience_s: float) -> Any:
-        """The next message; None if none comes in time. Raises EOFError when the program has ended."""
+        """Return the next message; None if none comes in time. Raises EOFError if the program has ended."""
         try:
             message = self._messages.get(timeout=max(0.0, patience_s))
         except queue.Empty:
             return None
         if isinstance(message, EOFError):
-            self._messages.put(message)  # for whoever asks next
+            self._messages.put(message)  # kept for the next caller
             raise message
         return message
 
     def take(self, message: Any) -> None:
-        """Called by the reading thread for each message, and at the end with EOFError()."""
+        """Handle a message in the reading thread; EOFError() at the end."""
         self._messages.put(message)
 
     def _read(self) -> None:
@@ -121,26 +121,26 @@ class Child:
         while True:
             try:
                 message = self._wire.read(self.process.stdout)
-            except Exception:  # EOFError, or half a message, which may raise anything
+            except Exception:  # EOFError, or any exception for half a message
                 break
             self.take(message)
         self.take(EOFError())
 
-    def last_words(self) -> str:
-        """The end of what a program that has ended wrote to stderr, where that is kept."""
+    def stderr_tail(self) -> str:
+        """Return the last part of a program's stderr, if that is kept. The program must have ended."""
         if self._log is None:
             return ""
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - LOG_TAIL))
         return self._log.read().decode("utf-8", "replace")
 
     def end(self) -> None:
-        """Kill the program, which owns nothing that needs an orderly end. Harmless when repeated, or after a fork."""
+        """Kill the program; it needs no orderly end. Harmless when repeated, or after a fork."""
         if os.getpid() != self._parent:
             return
         self.process.kill()
         self.process.wait()
         self._reader.join()
         for file in (self.process.stdin, self.process.stdout, self._log):
-            with contextlib.suppress(OSError, ValueError):  # a message was still in the buffer of the broken pipe
+            with contextlib.suppress(OSError, ValueError):  # the buffer of the broken pipe still had a message
                 if file is not None:
                     file.close()

@@ -1,4 +1,4 @@
-"""Errors that users can see. `str(error)` says what is wrong, then what to do.
+"""Errors that users see. `str(error)` says what is wrong, then what to do.
 
 SttError                  500  internal
 ├── BadInput              400  bad_parameter
@@ -38,7 +38,7 @@ class SttError(Exception):
             self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), str(self), self.retry_after))  # pickles, to cross from worker processes
+        return (_rebuild, (type(self), str(self), self.retry_after))  # how to pickle the error in a worker process
 
     def as_dict(self) -> dict[str, object]:
         """Return the error as JSON on the wire: `error` and `code`."""

@@ -1,4 +1,4 @@
-"""An installation: everything that serves one data directory, as one value."""
+"""An installation: everything that serves one data directory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stt_lab.settings import Settings
 
 @dataclass(frozen=True)
 class Installation:
-    """What requests are served with. `stt_lab.server.compose` makes it; surfaces and tests pass it on."""
+    """The parts that serve requests. `stt_lab.server.compose` makes it; surfaces and tests pass it on."""
 
     settings: Settings
     scratch: Scratch
@@ -26,7 +26,7 @@ class Installation:
     lab: Evaluations
 
     def start(self) -> None:
-        """Work on jobs."""
+        """Start to work on jobs."""
         self.jobs.start()
         self.indexer.start()
 
@@ -35,13 +35,13 @@ class Installation:
 
         Harmless when repeated.
         """
-        self.lab.stop()  # and goes on to end while the others do
+        self.lab.stop()  # it continues to end while the others do
         self.indexer.close()
         self.jobs.close()
         self.lab.close()
         self.runtime.close()
 
     def close(self) -> None:
-        """Stop, and leave the data directory to another server."""
+        """Stop, and release the data directory for another server."""
         self.stop()
         self.scratch.release()

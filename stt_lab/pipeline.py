@@ -1,4 +1,4 @@
-"""The way of a recording: recognize its words, find who speaks when, and join the two into a transcript."""
+"""Transcribe a recording: recognise its words, find who speaks when, and join the two into a transcript."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from stt_lab.weights.catalog import Model
 
 @dataclass(frozen=True)
 class Models:
-    """What serves a recording."""
+    """The models that process a recording."""
 
     transcriber: Model
-    diarizer: Model | None = None  # None: no speakers
-    language: str | None = None  # code; None: detect it
+    diarizer: Model | None = None  # None: do not find speakers
+    language: str | None = None  # language code; None: detect it
     goal: Goal = "transcribe"
-    warnings: tuple[str, ...] = ()  # about the choice
+    warnings: tuple[str, ...] = ()  # about the choice of models
 
 
 def choose_models(pool: Pool, model: str, language: str, diarize: bool, goal: Goal = "transcribe") -> Models:
-    """Choose what serves a request. Raises BadInput or ModelMissing, before anything is spent on it."""
+    """Choose the models of a request. Raises BadInput or ModelMissing before any work begins."""
     code = language_code(language)
     transcriber, warnings = pool.resolve("transcribe", model, goal)
     if code not in (None, "en") and transcriber.languages == 1:
-        raise BadInput(f"The model '{transcriber.id}' recognizes English only. Choose another model, or language=en.")
+        raise BadInput(f"The model '{transcriber.id}' recognises English only. Choose another model, or language=en.")
     return Models(transcriber, pool.best("diarize") if diarize else None, code, goal, warnings)
 
 
 def listen(pool: Pool, audio: Audio, models: Models, speakers: int, report: Report) -> Transcript:
-    """Turn decoded sound into a transcript. `speakers` is their number, 0 to detect it.
+    """Turn decoded sound into a transcript. `speakers` is the number of speakers, 0 to detect it.
 
-    Waits for its turn on the device. Raises what the engines raise, and Cancelled through `report`.
+    Waits for a turn on the device. Raises errors of the engines and of `report`, such as Cancelled.
     """
     with pool.slot(report):
         recognition = pool.transcribe(models.transcriber, audio, models.language, report, models.goal)

@@ -1,4 +1,4 @@
-"""Results outside of Python: one function turns any result into JSON, another into the body of an answer."""
+"""Present results outside of Python: convert any result to JSON, or to the body of an answer."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ JSON = "application/json"
 
 @dataclass(frozen=True)
 class Body:
-    """An answer: JSON values, or a text of another media type."""
+    """The body of an answer: JSON values, or a text of another media type."""
 
     content: Any
     media_type: str = JSON
-    suffix: str = "json"  # of a file with it
-    in_json: Mapping[str, Any] | None = None  # the text in JSON, for clients that read nothing else
+    suffix: str = "json"  # suffix of a file with this content
+    in_json: Mapping[str, Any] | None = None  # the text in JSON, for clients that read only JSON
 
     @property
     def text(self) -> str:
-        """The answer for people: the text itself, or indented JSON."""
+        """Return the content for people: the text itself, or indented JSON."""
         if self.media_type != JSON:
             return str(self.content).rstrip("\n")
         return json.dumps(self.content, ensure_ascii=False, indent=2)
 
 
 def body(result: Any) -> Body:
-    """The body of an answer with a result, which is no file."""
+    """Make the body of an answer from a result other than a file."""
     if isinstance(result, Body):
         return result
     if not isinstance(result, Rendering):
@@ -46,7 +46,7 @@ def body(result: Any) -> Body:
 
 
 def to_json(result: Any) -> Any:
-    """Any result as JSON values: objects by their fields, times in ISO 8601, a transcript as the API has it."""
+    """Convert any result to JSON values: objects by their fields, times in ISO 8601, transcripts as in the API."""
     if isinstance(result, Transcript):
         return render.to_json(result)
     if isinstance(result, Rendering):

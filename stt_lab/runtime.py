@@ -1,4 +1,4 @@
-"""What operations work with: the settings, the decoder and the pool of engines of this process, and the store."""
+"""The resources of operations: settings, decoder, engines and store of this process."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class Runtime:
-    """Made once per process. Its parts start and open things on first use, and no child process after `close`."""
+    """The resources of a process. They start on first use; nothing starts after `close`."""
 
     def __init__(self, settings: Settings, scratch: Path | None = None) -> None:
         self.settings = settings
-        self.scratch = scratch or settings.data_dir  # folder of this process alone
+        self.scratch = scratch or settings.data_dir  # folder that only this process uses
         limits = DecodeLimits(settings.max_samples, settings.decode_timeout_s)
         self.decoder = Decoder(self.work_dir, limits)
         self.pool = Pool(settings)
@@ -34,7 +34,7 @@ class Runtime:
 
     @property
     def uploads_dir(self) -> Path:
-        """Uploads while they are received and read."""
+        """Return the folder of uploads while they are received and read."""
         return self.scratch / "uploads"
 
     @property
@@ -44,7 +44,7 @@ class Runtime:
 
     @property
     def gradio_dir(self) -> Path:
-        """Uploads of the page."""
+        """Return the folder of the page's uploads."""
         return self.scratch / "gradio"
 
     @property
@@ -71,7 +71,7 @@ class Runtime:
         return Library(self.database, self.settings.data_dir)
 
     def close(self) -> None:
-        """End every child process and worker, also in the middle of a task."""
+        """End every child process and worker, even during a task."""
         self.decoder.close()
         self.pool.close()
         if "_database" in vars(self):
@@ -80,16 +80,16 @@ class Runtime:
 
 @lru_cache
 def local_runtime() -> Runtime:
-    """The runtime of plain Python calls and notebooks, whose engines run where a server's do."""
+    """Return the runtime of plain Python calls and notebooks. Its engines run on the same host as a server's."""
     return private_runtime(get_settings())
 
 
-if hasattr(os, "register_at_fork"):  # a forked child has neither the threads nor the worker of its parent
+if hasattr(os, "register_at_fork"):  # a forked child lacks the threads and the worker of its parent
     os.register_at_fork(after_in_child=local_runtime.cache_clear)
 
 
 def private_runtime(settings: Settings) -> Runtime:
-    """A runtime beside whatever server runs on the data directory: its decoded sound lies in a temporary folder."""
+    """Make a runtime with its own temporary folder, so that it does not disturb a server on the data directory."""
     scratch = Path(tempfile.mkdtemp(prefix="stt_lab-"))
     runtime = Runtime(settings, scratch)
     atexit.register(_end, runtime, os.getpid())
@@ -97,7 +97,7 @@ def private_runtime(settings: Settings) -> Runtime:
 
 
 def _end(runtime: Runtime, process: int) -> None:
-    """Leave nothing of a runtime behind. A forked process that ends leaves it to its parent."""
+    """Close a runtime and delete its folder. Does nothing in a forked process, whose parent owns them."""
     if os.getpid() == process:
         runtime.close()
         shutil.rmtree(runtime.scratch, ignore_errors=True)

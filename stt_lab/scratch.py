@@ -1,4 +1,4 @@
-"""A server's own scratch folder: uploads and decoded sound, held by a lock and emptied at start."""
+"""Reserve a scratch folder for a server's uploads and decoded sound, with a lock; it is emptied at start."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from filelock import FileLock, Timeout
 from stt_lab.errors import Busy
 from stt_lab.settings import Settings
 
-SCRATCH = ("uploads", "work", "gradio")  # folders of one server, as the runtime names them
+SCRATCH = ("uploads", "work", "gradio")  # subfolders, as the runtime names them
 
 
 @dataclass(frozen=True)
 class Scratch:
-    """A folder for uploads and decoded sound that this server has for itself, as long as it holds the lock."""
+    """A folder for uploads and decoded sound that only this server uses while it holds the lock."""
 
     folder: Path
     lock: FileLock
-    database: FileLock | None = None  # of a SQLite file elsewhere: its jobs are one server's too
+    database: FileLock | None = None  # lock of a SQLite file in another folder, which one server may use
 
     def release(self) -> None:
         for lock in filter(None, (self.lock, self.database)):
             lock.release()
 
     def clear(self) -> None:
-        """Remove what an earlier run left behind."""
+        """Delete files of an earlier run."""
         for name in SCRATCH:
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
 
 def prepare(settings: Settings) -> Scratch:
-    """The scratch folders, empty and readable by their owner only. Servers that share a database have one each."""
+    """Reserve an empty scratch folder that only its owner can read. Servers that share a database get one each."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     url = settings.database_url
     shared = url is not None and url.get_secret_value().startswith("postgres")
     scratch = _free(settings.data_dir / "servers") if shared else _locked(settings.data_dir, "server.lock")
     if scratch is None:
-        raise Busy("Another server has this data directory: end it, or set STT_LAB_DATA_DIR to another one.")
+        raise Busy("Another server uses this data directory. Stop it, or set STT_LAB_DATA_DIR to another folder.")
     try:
         scratch = replace(scratch, database=_database_lock(settings))
     except BaseException:
@@ -53,7 +53,7 @@ def prepare(settings: Settings) -> Scratch:
 
 
 def _database_lock(settings: Settings) -> FileLock | None:
-    """The lock of a SQLite file that the settings name, which two data directories could share."""
+    """Lock a SQLite file that is named in the settings, because two data directories could share it."""
     from stt_lab.store.database import sqlite_file
 
     file = sqlite_file(settings)
@@ -61,12 +61,12 @@ def _database_lock(settings: Settings) -> FileLock | None:
         return None
     held = _locked(file.parent, f".{file.name}.lock")
     if held is None:
-        raise Busy("Another server has this database: end it, or set STT_LAB_DATABASE_URL to another one.")
+        raise Busy("Another server uses this database. Stop it, or set STT_LAB_DATABASE_URL to another one.")
     return held.lock
 
 
 def _locked(folder: Path, lock: str) -> Scratch | None:
-    """The folder, unless another server has it."""
+    """Reserve the folder. Return None if another server has it."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     held = FileLock(folder / lock, timeout=0, thread_local=False)
     try:
@@ -77,7 +77,7 @@ def _locked(folder: Path, lock: str) -> Scratch | None:
 
 
 def _free(servers: Path) -> Scratch:
-    """The first folder that no server has. Those of servers that are gone are emptied."""
+    """Reserve the first free folder. Folders of servers that have ended are emptied."""
     known = [int(folder.name) for folder in servers.glob("[0-9]*")]
     found = (_locked(servers / str(number), "lock") for number in count(1))
     mine = next(scratch for scratch in found if scratch is not None)

@@ -1,4 +1,4 @@
-"""The composition root: settings, store, engines, jobs, HTTP and page become one application, and are served."""
+"""Compose settings, store, engines, jobs, HTTP and page into one application, and serve it."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from stt_lab.web import reference
 from stt_lab.web.routes import add_routes
 from stt_lab.weights import catalog
 
-GRACE_S = 5  # for requests that are in flight when the server is told to end; workers are killed after it
+GRACE_S = 5  # for requests in progress when the server stops; then workers are killed
 HOST, PORT = "127.0.0.1", 7860
 OPTIONS: dict[str, Any] = {
     "log_level": "warning",
     "access_log": False,
     "timeout_graceful_shutdown": GRACE_S,
     "server_header": False,
-    "proxy_headers": False,  # stt_lab.accounts.access reads them, from proxies that the settings name
+    "proxy_headers": False,  # stt_lab.accounts.access reads these headers, from trusted proxies only
 }
 
 
 def create_app(installation: Installation) -> FastAPI:
-    """The whole application of an installation, which is its `state.installation`.
+    """Create the application of an installation, which is its `state.installation`.
 
-    It works on jobs while its lifespan lasts, and closes the installation with it.
+    During its lifespan the application works on jobs; then it closes the installation.
     """
 
     @asynccontextmanager
@@ -57,15 +57,17 @@ def create_app(installation: Installation) -> FastAPI:
     app.add_api_route("/docs", _reference, include_in_schema=False)
     add_routes(app, installation)
     app.state.installation = installation
-    from stt_lab import ui  # after the settings are known: Gradio reads its environment when it is imported
+    from stt_lab import (
+        ui,
+    )  # imported only now: Gradio reads its environment on import, and that depends on the settings
 
     return ui.mount(app, installation)
 
 
 def compose(settings: Settings) -> Installation:
-    """Everything that serves a data directory.
+    """Compose the installation that serves a data directory.
 
-    Raises Busy when another server has the directory and the database is not one that servers share.
+    Raises Busy if another server uses the directory, unless they share a database.
     """
     scratch = prepare(settings)
     try:
@@ -80,38 +82,38 @@ def compose(settings: Settings) -> Installation:
 
 
 async def _reference() -> HTMLResponse:
-    return HTMLResponse(reference.html())  # FastAPI's own page loads its program from another host
+    return HTMLResponse(reference.html())  # FastAPI's own page loads scripts from another host
 
 
 def serve(host: str | None = None, port: int | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     settings = get_settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel("WARNING")  # else each new installation begins with a page of it
+    logging.getLogger("alembic").setLevel("WARNING")  # every new installation would log a page of migrations
     listening = _listen(host or os.environ.get("GRADIO_SERVER_NAME", HOST), _port() if port is None else port)
     _Server(uvicorn.Config(create_app(compose(settings)), **OPTIONS)).run([listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, before anything slow begins: the port may be taken."""
+    """Open the listening socket before anything slow begins, because the port may be taken."""
     try:
         if not 0 <= port < 65536:
             raise OSError(errno.EINVAL, "ports go up to 65535")
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as problem:
         why = problem.strerror
-        raise BadInput(f"Port {port} of {host} cannot be used ({why}): choose another with --port.") from None
+        raise BadInput(f"Port {port} of {host} cannot be used ({why}). Choose another one with --port.") from None
 
 
 def _port() -> int:
     try:
         return int(os.environ.get("GRADIO_SERVER_PORT", PORT))
     except ValueError:
-        raise BadInput("GRADIO_SERVER_PORT is not a number: set it to a port such as 7860.") from None
+        raise BadInput("GRADIO_SERVER_PORT is not a number. Set it to a port such as 7860.") from None
 
 
 class _Server(uvicorn.Server):
-    """Says where it is once it listens, and stops the engines as soon as it is told to end."""
+    """Prints its address once it listens, and stops the engines as soon as it is asked to stop."""
 
     @property
     def _installation(self) -> Installation:
@@ -129,7 +131,7 @@ class _Server(uvicorn.Server):
             print(_welcome(self._installation, address), flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        threading.Thread(target=self._installation.stop, daemon=True).start()  # requests in flight end with an error
+        threading.Thread(target=self._installation.stop, daemon=True).start()  # requests in progress end with an error
         super().handle_exit(sig, frame)
 
 
@@ -139,6 +141,6 @@ def _welcome(installation: Installation, address: str) -> str:
         lines.append(f"Sign in as administrator: {installation.access.sign_in_address(address)}")
     model = catalog.best("transcribe", installation.settings)
     lines.append(
-        f"Transcribes with {model.name}." if model else "No model is here yet: run `stt-lab models pull base`."
+        f"Transcription model: {model.name}." if model else "No model is installed yet. Run `stt-lab models pull base`."
     )
     return "\n".join(lines)

@@ -19,7 +19,7 @@ MB = 1024 * 1024
 
 
 def _cpus() -> int:
-    """Number of processors that this process may use; affinity and container limits count."""
+    """Return the number of processors that this process may use, within affinity and container limits."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     @classmethod
     def _without_secrets(cls, value: HttpUrl | None) -> HttpUrl | None:
         if value is not None and (value.username or value.password or value.query):
-            raise ValueError("the address must not contain a key; put it into STT_LAB_LLM_KEY")
+            raise ValueError("the URL must not contain a key. Set STT_LAB_LLM_KEY instead")
         return value
 
     @property
@@ -107,14 +107,14 @@ class Settings(BaseSettings):
 
     @property
     def max_samples(self) -> int:
-        """Longest recording in samples at 16 kHz."""
+        """Return the longest recording in samples at 16 kHz."""
         from stt_lab.types import SAMPLE_RATE
 
         return int(self.max_audio_hours * 3600 * SAMPLE_RATE)
 
 
 def refuse_unknown(environ: dict[str, str]) -> None:
-    """Raise BadInput for an environment variable that looks like a setting but is none, such as a misspelled one."""
+    """Raise BadInput for an environment variable with our prefix that is not a setting, such as a misspelled one."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in environ:
         if name.upper().startswith(PREFIX) and name.upper() not in known:

@@ -1,7 +1,7 @@
-"""Values that pass through the program: frozen, with times in seconds.
+"""The values of the product: frozen dataclasses with times in seconds.
 
-Audio -> Segments and Turns -> Transcript -> Rendering. A change returns a new value; invariants are
-checked where a value is made, and the message carries the numbers that broke them.
+Audio -> Segments and Turns -> Transcript -> Rendering. A change returns a new value. Constructors check invariants, and
+their errors contain the wrong numbers.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ __all__ = [
     "Word",
 ]
 
-SAMPLE_RATE = 16_000  # Hz, of decoded sound unless another rate is asked for
-CHUNK_BYTES = 1024 * 1024  # of a file that are in memory at once
+SAMPLE_RATE = 16_000  # Hz, default rate of decoded sound
+CHUNK_BYTES = 1024 * 1024  # of a file in memory at once
 SAMPLE_BYTES = 2  # signed 16-bit little-endian, mono
 
 
 @dataclass(frozen=True)
 class Audio:
-    """Decoded sound: a file of raw 16-bit mono PCM that is read in windows.
+    """Decoded sound: a file of raw 16-bit mono PCM, read in windows.
 
-    16 bits are what recognisers of this family decode to, and a file keeps memory bounded:
-    eight hours are 0.9 GB on disk and one window in memory.
+    Whisper's own decoder also yields 16 bits. A file keeps memory bounded: eight hours take 0.9 GB on disk and one
+    window in memory.
     """
 
     path: Path
     samples: int
-    container: str = ""  # as the demuxer names it: "mp3", "matroska,webm"
+    container: str = ""  # the demuxer's name: "mp3", "matroska,webm"
     codec: str = ""
-    channels: int = 1  # of the source, before the downmix
+    channels: int = 1  # channels of the source, before the downmix
     source_rate: int = SAMPLE_RATE  # Hz
     warnings: tuple[str, ...] = ()
-    sample_rate: int = SAMPLE_RATE  # Hz, of the file; recognisers want the default
+    sample_rate: int = SAMPLE_RATE  # Hz, of the file; recognisers need the default
 
     @property
     def duration(self) -> float:
@@ -69,7 +69,7 @@ class Audio:
         return self.samples / self.sample_rate
 
     def read(self, start: int = 0, stop: int | None = None) -> Samples:
-        """Samples `start` to `stop` as float32 in [-1, 1), shape (stop - start,); clipped to the sound."""
+        """Read samples `start` to `stop` as float32 in [-1, 1), shape (stop - start,); clipped to the sound."""
         import numpy as np
 
         start = max(0, start)
@@ -94,12 +94,12 @@ class Span:
         return self.end - self.start
 
     def overlap(self, other: Span) -> float:
-        """Seconds that both cover."""
+        """Return the seconds that both cover."""
         return max(0.0, min(self.end, other.end) - max(self.start, other.start))
 
 
 def is_inner(char: str) -> bool:
-    """True for what belongs to a word itself: letters, marks, numbers and symbols such as % or $."""
+    """Return whether a character is part of a word: letters, marks, numbers and symbols such as % or $."""
     return unicodedata.category(char)[0] in "LMNS"
 
 
@@ -113,7 +113,7 @@ class Word(Span):
 
     @property
     def plain(self) -> str:
-        """The word without spaces and outer punctuation; "" for punctuation alone."""
+        """Return the word without spaces and outer punctuation; "" for punctuation alone."""
         inner = [i for i, char in enumerate(self.text) if is_inner(char)]
         return self.text[inner[0] : inner[-1] + 1].replace(" ", "") if inner else ""
 
@@ -128,7 +128,7 @@ class Segment(Span):
 
     @property
     def confidence(self) -> float | None:
-        """Mean probability of the words; None where no word has one."""
+        """Return the mean probability of the words; None if no word has one."""
         known = [word.confidence for word in self.words if word.confidence is not None]
         return sum(known) / len(known) if known else None
 
@@ -142,7 +142,7 @@ class Turn(Span):
 
 @dataclass(frozen=True)
 class Suppressed(Span):
-    """What a recogniser produced and a check threw away, with the reason."""
+    """Text that the recogniser wrote and a check dropped, with the reason."""
 
     text: str
     reason: str
@@ -150,7 +150,7 @@ class Suppressed(Span):
 
 @dataclass(frozen=True)
 class Provenance:
-    """Which engine made a value, from which weights, with which options, in how many seconds."""
+    """The engine that made a value: model, version, device, options and seconds."""
 
     engine: str
     model: str
@@ -162,7 +162,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Recognition:
-    """What a transcriber returns. `language` is None where nobody speaks."""
+    """The result of a recogniser. `language` is None without speech."""
 
     language: str | None
     segments: tuple[Segment, ...]
@@ -172,7 +172,7 @@ class Recognition:
 
 @dataclass(frozen=True)
 class Diarization:
-    """What a diarizer returns: `turns` may overlap (to show), `exclusive` never do (to join words with)."""
+    """The result of a diarizer. `turns` may overlap (for display); `exclusive` turns never do (for joining words)."""
 
     turns: tuple[Turn, ...]
     exclusive: tuple[Turn, ...]
@@ -186,13 +186,13 @@ class Transcript:
     language: str | None
     duration: float  # seconds of the uploaded file
     segments: tuple[Segment, ...] = ()
-    speakers: tuple[str, ...] = ()  # in the order in which they first speak
+    speakers: tuple[str, ...] = ()  # in order of appearance
     model: str = ""
     warnings: tuple[str, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
     turns: tuple[Turn, ...] = ()
     provenance: tuple[Provenance, ...] = ()
-    id: int | None = field(default=None, compare=False)  # of one that is kept in the library
+    id: int | None = field(default=None, compare=False)  # id in the library, if stored
 
     @cached_property
     def text(self) -> str:
@@ -216,19 +216,19 @@ class TextSpan:
 
 @dataclass(frozen=True)
 class Token(TextSpan):
-    """A word or a mark, as a parser sees it; tags are those of Universal Dependencies, `tag` of the Penn Treebank."""
+    """A word or punctuation mark with its grammar: Universal Dependencies, and `tag` of the Penn Treebank."""
 
     lemma: str
     pos: str
     tag: str
     dep: str  # relation to its head
-    head: int  # index of the token that it depends on; its own for a root
-    stop: bool  # whether it is too common to say what a text is about
+    head: int  # index of the token that it depends on; a root has its own index
+    stop: bool  # whether it is too common to characterise a text
 
 
 @dataclass(frozen=True)
 class Entity(TextSpan):
-    """A name, a date, an amount ... in a text; or personal data of a kind."""
+    """A name, a date or an amount in a text, or personal data, with its label."""
 
     text: str
     label: str
@@ -237,7 +237,7 @@ class Entity(TextSpan):
 
 @dataclass(frozen=True)
 class Parsed:
-    """A text taken apart. Without a parser for its language, `tokens` and `entities` are ()."""
+    """A text with its sentences, tokens and entities. Without a parser for its language, the last two are ()."""
 
     language: str | None
     sentences: tuple[TextSpan, ...]
@@ -247,7 +247,7 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Rendering:
-    """A transcript in a format that is not JSON."""
+    """A transcript in a format other than JSON."""
 
     text: str
     format: str
@@ -257,14 +257,14 @@ class Rendering:
 
 @dataclass(frozen=True)
 class File:
-    """A file that is made while it is read, once; or one that lies on the disk."""
+    """A file on disk, or one whose bytes are computed while it is read, once."""
 
     name: str
     media_type: str
     chunks: Iterator[bytes]
     warnings: tuple[str, ...] = ()
-    path: Path | None = None  # on the disk; then HTTP also gives parts of it
-    headers: Mapping[str, str] = field(default_factory=dict)  # of its answer on HTTP, such as X-Duration
+    path: Path | None = None  # set for a file on disk, of which HTTP also serves ranges
+    headers: Mapping[str, str] = field(default_factory=dict)  # HTTP headers of its answer, such as X-Duration
 
     @classmethod
     def on_disk(
@@ -275,11 +275,11 @@ class File:
         warnings: Iterable[str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> File:
-        """A file whose bytes are read from a path."""
+        """Make a file whose bytes are read from a path."""
         return cls(name, media_type, _chunks(path), tuple(warnings), path, headers or {})
 
     def save(self, folder: Path) -> Path:
-        """Write it into a folder, under its name."""
+        """Write the file into a folder, under its name. Return its path."""
         path = folder / self.name
         with path.open("wb") as file:
             file.writelines(self.chunks)
@@ -294,18 +294,18 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Event:
-    """Progress of long work: which stage, and how much of that stage is done."""
+    """Progress of long work: the stage, and its completed fraction."""
 
     STAGES: ClassVar[tuple[str, ...]] = (
         *("queued", "decoding", "loading", "transcribing", "diarizing", "joining"),
-        *("reading", "writing", "translating"),  # of texts
+        *("reading", "writing", "translating"),  # stages of text operations
     )
 
     stage: str
-    fraction: float = 0.0  # of the stage, 0 to 1
+    fraction: float = 0.0  # completed part of the stage, 0 to 1
 
 
-Report = Callable[[Event], None]  # takes progress; raises Cancelled when nobody waits for the result any more
+Report = Callable[[Event], None]  # receives progress; raises Cancelled if the work is no longer needed
 
 
 def silent(event: Event) -> None:
@@ -314,16 +314,16 @@ def silent(event: Event) -> None:
 
 @dataclass(frozen=True)
 class JobInfo:
-    """How far a job is."""
+    """The state of a job."""
 
     id: str
     status: str  # queued, running, done, failed or cancelled
     stage: str
-    percent: float  # of the whole job
-    eta_s: float | None  # seconds that the rest is expected to take
+    percent: float  # of the whole job, 0 to 100
+    eta_s: float | None  # estimated remaining seconds
     created: datetime
     started: datetime | None
     finished: datetime | None
-    transcript_id: int | None  # in the library of its account
-    error: dict[str, Any] | None  # {"error", "code", "status"} of one that did not succeed
-    url: str  # where to ask again
+    transcript_id: int | None  # id of its transcript in the library
+    error: dict[str, Any] | None  # {"error", "code", "status"} if it failed or was cancelled
+    url: str  # address of the job

@@ -68,8 +68,8 @@ def test_last_words(start: Start) -> None:
     with pytest.raises(EOFError):
         child.receive(10)
     assert child.process.wait(10) == 1
-    assert child.last_words().endswith("the end\n")
-    assert len(child.last_words()) == 2000
+    assert child.stderr_tail().endswith("the end\n")
+    assert len(child.stderr_tail()) == 2000
 
 
 def test_a_program_that_is_ended(start: Start) -> None:

@@ -390,7 +390,7 @@ def test_without_a_key(service: Service, talk: Path) -> None:
 
 
 def test_errors_of_the_server(client: Client, service: Service, talk: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no model 'shouting'"):
+    with pytest.raises(BadInput, match="Model 'shouting'"):
         client.transcribe(talk, model="shouting")
     (tmp_path / "noise.wav").write_bytes(b"no sound at all")
     with pytest.raises(BadInput):

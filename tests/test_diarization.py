@@ -86,7 +86,7 @@ def check(found: Diarization, audio: Audio) -> None:
 def test_it_is_a_diarizer_and_building_one_reads_nothing() -> None:
     lost = PyannoteDiarizer(EngineSpec(Path("nowhere"), "segmentation-3.0"))
     assert isinstance(lost, Diarizer)
-    with pytest.raises(ModelMissing, match="pull the model again"):
+    with pytest.raises(ModelMissing, match="Pull the model again"):
         lost.load()
 
 

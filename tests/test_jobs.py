@@ -636,7 +636,7 @@ def test_a_file_is_kept_beside_its_job_and_deleted_with_its_result(house: House)
 
 def test_a_file_that_cannot_be_made_leaves_nothing(house: House) -> None:
     jobs = house.server()
-    with pytest.raises(BadInput, match="No sound"):
+    with pytest.raises(BadInput, match="has no sound"):
         house.ask(jobs, "la", operation="sing", act="broken")
     assert list((house.folder / "data" / "artifacts").iterdir()) == house.stray() == []
     assert house.spent() == 0

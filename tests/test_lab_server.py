@@ -276,7 +276,7 @@ def test_systems_say_what_they_lack(lab: Evaluations, monkeypatch: pytest.Monkey
     assert "not installed" in told["no program"]
     assert "pip install 'whisperx" in told["no program"]
     assert "convert_ggml.py echo" in told["no weights"]
-    assert "no model 'nope'" in told["nonsense"]
+    assert "Model 'nope'" in told["nonsense"]
     assert [entry.name for entry in choices.chosen(lab, ["here"], [choices.our_system("mute", "auto", False)])] == [
         "here",
         "mute, auto",

@@ -233,7 +233,7 @@ def test_our_engine_lacks_its_models(tmp_path: Path) -> None:
     assert ready.lacks(read_system("x", row | {"diarizer": "community-1"}), settings) == (
         "Its model is not installed. Fetch it with `stt-lab models pull base community-1`."
     )
-    assert "no model 'nope'" in ready.lacks(read_system("x", row | {"model": "nope"}), settings)
+    assert "Model 'nope'" in ready.lacks(read_system("x", row | {"model": "nope"}), settings)
     assert ready.lacks(read_system("x", {"engine": "openai-api", "url": "http://x/v1", "model": "m"}), settings) == ""
 
 

@@ -72,7 +72,7 @@ def test_what_the_api_lists() -> None:
 
 @pytest.mark.parametrize("name", ["Systran/faster-whisper-base", "../base", "/etc", "", "base/", "..", "B", "x" * 9999])
 def test_only_known_names(name: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="choose one of large-v3-turbo") as caught:
+    with pytest.raises(BadInput, match="Choose from large-v3-turbo") as caught:
         pull(name, Settings(models_dir=tmp_path))
     assert len(str(caught.value)) < 400
     assert not list(tmp_path.iterdir())
@@ -98,12 +98,12 @@ def test_places_in_order(toy: Toy) -> None:
     model = catalog.get("toy")
     assert catalog.locate(model, toy.settings()) is None
     cached = toy.put(toy.folder / "hf" / "hub" / "models--org--toy" / "snapshots" / COMMIT, HUBBED)
-    assert catalog.find(model, toy.settings()) == catalog.Found(cached, "hub cache")
+    assert catalog.find(model, toy.settings()) == catalog.InstalledWeights(cached, "hub cache")
     pulled = toy.put(toy.models / "toy")
-    assert catalog.find(model, toy.settings()) == catalog.Found(pulled, "models dir")
+    assert catalog.find(model, toy.settings()) == catalog.InstalledWeights(pulled, "models dir")
     own = toy.put(toy.folder / "own")
     settings = toy.settings(model_paths={"toy": own})
-    assert catalog.find(model, settings) == catalog.Found(own, "own path")
+    assert catalog.find(model, settings) == catalog.InstalledWeights(own, "own path")
     (own / "model.bin").unlink()  # nothing else stands in for what the user named
     assert catalog.locate(model, settings) is None
 
@@ -172,9 +172,9 @@ def test_gpu_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_doctor_of_models(toy: Toy) -> None:
     settings = toy.settings()
     missing = finding(settings, "model toy")
-    assert (missing.ok, missing.mend) == (False, "stt-lab models pull toy")
+    assert (missing.ok, missing.remedy) == (False, "stt-lab models pull toy")
     assert "2 MB" in missing.detail
-    assert finding(toy.settings(offline=True), "model toy").mend == ""
+    assert finding(toy.settings(offline=True), "model toy").remedy == ""
     assert "hf auth login" in finding(settings, "model gate").detail
     folder = toy.put(toy.models / "toy")
     assert finding(settings, "model toy").ok
@@ -182,7 +182,7 @@ def test_doctor_of_models(toy: Toy) -> None:
     (folder / "model.bin").write_bytes(b"first half, second hal?")
     assert finding(settings, "model toy").ok  # only a deep look sees it
     damaged = finding(settings, "model toy", verify=True)
-    assert (damaged.ok, damaged.mend) == (False, "stt-lab models pull toy")
+    assert (damaged.ok, damaged.remedy) == (False, "stt-lab models pull toy")
     assert damaged.detail.endswith("damaged model.bin")
     (folder / "config.json").unlink()
     assert "incomplete: lacks config.*" in finding(settings, "model toy").detail
@@ -190,10 +190,12 @@ def test_doctor_of_models(toy: Toy) -> None:
 
 def test_doctor_names_what_is_needed(toy: Toy) -> None:
     toy.put(toy.models / "toy")
-    assert finding(toy.settings(), "task transcribe") == Finding("task transcribe", True, "the best model here is toy")
+    assert finding(toy.settings(), "task transcribe") == Finding(
+        "task transcribe", True, "the best installed model is toy"
+    )
     (toy.models / "tool" / "tool.bin").unlink()
     assert "needs tool" in finding(toy.settings(), "model toy").detail
-    assert finding(toy.settings(), "task transcribe").mend == "stt-lab models pull toy"
+    assert finding(toy.settings(), "task transcribe").remedy == "stt-lab models pull toy"
 
 
 def test_doctor_names_the_extra_of_an_engine(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,8 +203,8 @@ def test_doctor_names_the_extra_of_an_engine(toy: Toy, monkeypatch: pytest.Monke
     model = replace(catalog.get("toy"), libraries=("json", "not_installed"), needs=())
     monkeypatch.setattr(catalog, "models", lambda task=None: (model,) if task in (None, "transcribe") else ())
     found = finding(toy.settings(), "model toy")
-    assert (found.ok, found.detail) == (False, "is here but needs not_installed")
-    assert found.mend == "pip install 'stt_lab[llm]'"
+    assert (found.ok, found.detail) == (False, "is installed but needs not_installed")
+    assert found.remedy == "pip install 'stt_lab[llm]'"
     assert not catalog.available(model, toy.settings())
     assert catalog.available(replace(model, libraries=("json",)), toy.settings())
 
@@ -221,7 +223,7 @@ def test_doctor_of_own_paths(toy: Toy) -> None:
     empty.mkdir()
     settings = toy.settings(model_paths={"toy": empty, "nonsense": empty})
     assert "lacks model.bin, config.*" in finding(settings, "model toy").detail
-    assert "nonsense is no model" in finding(settings, "STT_LAB_MODEL_PATHS").detail
+    assert "nonsense is not a known model" in finding(settings, "STT_LAB_MODEL_PATHS").detail
 
 
 def test_doctor_of_an_interrupted_pull(toy: Toy) -> None:
@@ -229,7 +231,7 @@ def test_doctor_of_an_interrupted_pull(toy: Toy) -> None:
     (toy.models / ".staging" / "toy").mkdir(parents=True)
     (toy.models / ".staging" / "toy" / "half.whl").write_bytes(b"0" * 3_000_000)
     left = finding(settings, "download of toy")
-    assert (left.ok, left.mend) == (False, "stt-lab models pull toy")
+    assert (left.ok, left.remedy) == (False, "stt-lab models pull toy")
     assert "left 2 MB" in left.detail
 
 

@@ -161,7 +161,15 @@ PRIVATE = {
     "test_pii.py": {"_analyzer", "_engine", "_find"},
     "test_text_engines.py": {"_pooled"},
     "test_translators.py": {"_adds_end", "_read", "_tokens"},
-    "test_whisper.py": {"_Prompt", "_Run", "_believed", "_doubt", "_model", "_tokenizer", "_without_loops"},
+    "test_whisper.py": {
+        "_Prompt",
+        "_Run",
+        "_believed",
+        "_suppression_reason",
+        "_model",
+        "_tokenizer",
+        "_without_loops",
+    },
     # of the laboratory: answers of services and machines that are not here
     "test_lab_importers.py": {"_file", "_fits", "_request", "_split"},
     "test_lab_meter.py": {"_joules", "_note", "_resident"},

@@ -257,7 +257,7 @@ def test_the_context_ends_with_the_call(runtime: Runtime) -> None:
     call(NOTHING, {}, Context(ADMINISTRATOR, runtime))
     with pytest.raises(Cancelled):
         call(ECHO, {"file": "a", "style": "loud"}, Context(ANONYMOUS, runtime))
-    with pytest.raises(RuntimeError, match="no operation"):
+    with pytest.raises(RuntimeError, match="No operation"):
         current()
 
 
@@ -267,7 +267,7 @@ def test_a_generator_keeps_its_caller_at_each_step_and_in_threads(runtime: Runti
     with ThreadPoolExecutor(1) as other:
         assert next(steps) == "guest 0"
         assert other.submit(next, steps).result() == "guest 1"
-        with pytest.raises(RuntimeError, match="no operation"):
+        with pytest.raises(RuntimeError, match="No operation"):
             other.submit(current).result()
     assert list(steps) == ["guest 2"]
     made = call(TAPE, {"up_to": 2}, Context(guest, runtime))

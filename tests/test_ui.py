@@ -98,7 +98,7 @@ def test_what_is_here_is_told_as_on_http(client: Client, served: Served, name: s
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"model": "nope"}, "There is no model 'nope'"),
+        ({"model": "nope"}, "Model 'nope'"),
         ({"language": "klingon"}, "klingon"),
         ({"speakers": 99}, "speakers"),
         ({"response_format": "xml"}, "response_format"),

@@ -125,9 +125,9 @@ def test_text_that_is_not_believed_is_said(ramp: Audio) -> None:
 
 
 def test_doubt_needs_both_signs() -> None:
-    assert whisper._doubt(0.9, -1.5)
-    assert not whisper._doubt(0.9, -0.5)
-    assert not whisper._doubt(0.1, -1.5)
+    assert whisper._suppression_reason(0.9, -1.5)
+    assert not whisper._suppression_reason(0.9, -0.5)
+    assert not whisper._suppression_reason(0.1, -1.5)
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""Accounts: who may do what. Keys and tiers, the credits ledger, and how a request's caller is identified."""
+"""Accounts: callers and their keys, tiers and quotas, and the credits ledger."""

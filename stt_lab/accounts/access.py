@@ -1,6 +1,6 @@
-"""Identify callers: by the administrator's key, by a key of an account, by the page's session, or by their address.
+"""Identify callers by the administrator's key, an account's key, a session of the page, or their address.
 
-The session's cookie holds no key but a random id, which the store has as a digest (stt_lab.accounts.accounts).
+The session cookie holds a random id, not a key; the store keeps a digest of it (stt_lab.accounts.accounts).
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ COOKIE = "stt_lab_session"
 SIGN_IN_PATH = "/sign-in"
 SESSION_BYTES = 32
 FOREIGN = (
-    "This request comes from a page of another site and uses the session of this one: "
-    "open the page of this server, or send a key as 'Authorization: Bearer KEY'."
+    "A page of another site sent this request with a session of this server. "
+    "Open this server's own page, or send a key as 'Authorization: Bearer KEY'."
 )
-V6_PREFIX = 64  # bits of an IPv6 address that one customer of a provider has for himself
+V6_PREFIX = 64  # bits: internet providers give each customer a whole IPv6 network of this prefix length
 
 
 class Access:
-    """The administrator's key and what is derived from it; nothing here is ever logged."""
+    """Identifies callers. Holds the administrator's key and what is derived from it; never logs either."""
 
     def __init__(self, settings: Settings, accounts: Accounts) -> None:
         given = settings.admin_key
-        self.made_key = given is None  # then the owner is told how to sign in
+        self.made_key = given is None  # no key was set: the server prints the sign-in address
         self._key = given.get_secret_value() if given else _kept_key(settings.data_dir / "admin.key")
         self.accounts = accounts
         self._proxies, self._max_upload_mb = settings.trusted_proxies, settings.max_upload_mb
 
     def identify(self, connection: HTTPConnection) -> Caller:
-        """Identify the caller of an HTTP request, of a WebSocket, or of a request of the page.
+        """Identify the caller of an HTTP request, a WebSocket or a request from the page.
 
-        The first of these decides: the header `Authorization: Bearer KEY`; `?token=KEY` of a WebSocket, whose headers a
-        browser cannot set; the page's session. Without any of them, or after the session has ended, the caller is
-        anonymous. Raises Unauthorized for a wrong key, and Forbidden when a page of another site uses the session.
+        The first of these decides: the header `Authorization: Bearer KEY`; `?token=KEY` on a WebSocket, because
+        browsers cannot set its headers; the session of the page. Otherwise, or after the session has ended, the caller
+        is anonymous. Raises Unauthorized for a wrong key, and Forbidden if a page of another site uses the session.
         """
         authorization = connection.headers.get("authorization")
         if authorization:
@@ -61,7 +61,7 @@ class Access:
         return self._signed_in(connection) or replace(ANONYMOUS, client=self._client(self.address(connection)))
 
     def identify_key(self, key: str) -> Caller:
-        """Identify the caller by a key. Raises Unauthorized for a wrong one."""
+        """Identify the caller by a key. Raises Unauthorized for a wrong key."""
         if _same(key, self._key):
             return ADMINISTRATOR
         return _caller(*self.accounts.identify(key))
@@ -69,24 +69,24 @@ class Access:
     # The page's sessions
 
     def begin_session(self, caller: Caller) -> str:
-        """Begin a session of a caller who has shown a key; return its id, the value of the cookie."""
+        """Begin a session for a caller who has signed in. Return its id, the value of the cookie."""
         session_id = secrets.token_urlsafe(SESSION_BYTES)
         self.accounts.begin_session(self._session_digest(session_id), caller.account_id, caller.key_id)
         return session_id
 
     def end_session(self, connection: HTTPConnection) -> None:
-        """End the session that a request carries: no copy of its cookie is valid any more."""
+        """End the session of a request. Copies of its cookie stop working too."""
         if cookie := connection.cookies.get(COOKIE):
             self.accounts.end_session(self._session_digest(cookie))
 
     def check_origin(self, connection: HTTPConnection) -> None:
-        """Raise Forbidden when a page of another site uses the session. A request with a key does not use it."""
+        """Raise Forbidden if a page of another site uses the session. A request with a key does not use it."""
         uses_session = connection.cookies.get(COOKIE) and not connection.headers.get("authorization")
         if uses_session and self.is_foreign(connection):
             raise Forbidden(FOREIGN)
 
     def is_foreign(self, connection: HTTPConnection) -> bool:
-        """Say whether a browser sent this from a page of another site."""
+        """Return whether a browser sent this request from a page of another site."""
         hosts = [connection.headers.get("host", "")]
         if self._behind_proxy(connection):
             hosts += ",".join(connection.headers.getlist("x-forwarded-host")).split(",")
@@ -105,7 +105,7 @@ class Access:
         return ADMINISTRATOR if key is None else _caller(account, key)
 
     def _session_digest(self, session_id: str) -> str:
-        """Digest a session's id for the store. A new administrator's key makes other digests and ends all sessions."""
+        """Digest a session id for the store. A new administrator's key changes all digests and so ends all sessions."""
         return self._derive(f"session {session_id}")
 
     @property
@@ -119,7 +119,7 @@ class Access:
         return f"{base.rstrip('/')}{SIGN_IN_PATH}?token={self.sign_in_token}"
 
     def upload_limit(self, caller: Caller) -> int:
-        """Bytes that a caller may send at once: what the tier and the installation allow."""
+        """Return the largest upload of a caller in bytes: the lower limit of the tier and the installation."""
         tier = self.accounts.tier_of(caller.account_id)
         limits = (tier.max_upload_mb, self._max_upload_mb)
         return min(limit for limit in limits if limit is not None) * MB
@@ -127,12 +127,12 @@ class Access:
     # Addresses
 
     def trusts(self, peer: str) -> bool:
-        """Whether an address is that of a proxy whose headers count."""
+        """Return whether an address belongs to a trusted proxy, whose X-Forwarded headers count."""
         address = _parsed(peer)
         return address is not None and any(address in proxies for proxies in self._proxies)
 
     def is_encrypted(self, connection: HTTPConnection) -> bool:
-        """Whether the client's own connection is encrypted."""
+        """Return whether the connection of the client itself is encrypted."""
         forwarded = connection.headers.get("x-forwarded-proto", "") if self._behind_proxy(connection) else ""
         return (forwarded or connection.scope.get("scheme", "http")) in ("https", "wss")
 
@@ -140,7 +140,7 @@ class Access:
         return connection.client is not None and self.trusts(connection.client.host)
 
     def address(self, connection: HTTPConnection) -> str:
-        """The client's own address: behind proxies of ours the last of X-Forwarded-For that is none of them."""
+        """Return the client's address: behind trusted proxies, the last one in X-Forwarded-For that is not theirs."""
         address: str = connection.client.host if connection.client else ""
         hops = [hop.strip() for line in connection.headers.getlist("x-forwarded-for") for hop in line.split(",")]
         while hops and self.trusts(address):
@@ -148,7 +148,7 @@ class Access:
         return address
 
     def _client(self, address: str) -> str:
-        """A keyed hash of an address, by which daily quotas are counted: the address itself is not stored."""
+        """Hash an address with the key. Daily quotas are counted by this hash; the address itself is not stored."""
         parsed = _parsed(address)
         if isinstance(parsed, IPv6Address):
             return self._derive(f"client {ip_network((parsed, V6_PREFIX), strict=False)}")[:32]
@@ -172,7 +172,7 @@ def _caller(account: Account, key: Key) -> Caller:
 
 
 def _bearer(authorization: str) -> str:
-    """The key of an `Authorization` header."""
+    """Return the key in an `Authorization` header."""
     scheme, _, key = authorization.partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthorized(WRONG_KEY)
@@ -184,7 +184,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _kept_key(path: Path) -> str:
-    """The key in a file that only its owner can read, made on the first start (256 random bits)."""
+    """Return the key in a file that only its owner can read. The first start writes it (256 random bits)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -192,7 +192,7 @@ def _kept_key(path: Path) -> str:
         kept = path.read_text().strip()
         if kept:
             return kept
-        path.unlink()  # a start that was cut off before it wrote the key
+        path.unlink()  # an earlier start was interrupted before it wrote the key
         return _kept_key(path)
     key = f"stt_{secrets.token_urlsafe(32)}"
     with os.fdopen(handle, "w") as file:

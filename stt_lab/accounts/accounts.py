@@ -1,7 +1,7 @@
-"""Accounts, their keys and the page's sessions, on top of quotas and credits.
+"""Manage accounts, their keys and the sessions of the page, on top of quotas and credits.
 
-A key is shown once, when it is made; the store has its SHA-256 only, which is enough for 256 random bits. The store has
-a digest of a session's id too.
+A key is shown once, when it is created. The store keeps only its SHA-256, which suffices for 256 random bits, and only
+a digest of each session id.
 """
 
 from __future__ import annotations
@@ -18,26 +18,36 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from stt_lab.accounts.credits import Credits, Entry, Limits, Tier, UsageDay
+from stt_lab.accounts.credits import Credits, LedgerEntry, Limits, Tier, UsageDay
 from stt_lab.errors import BadInput, NotFound, Unauthorized, Unavailable
 from stt_lab.store import models as rows
 from stt_lab.store import queries, sessions
 from stt_lab.store.database import Session
 from stt_lab.store.models import ADMINISTRATOR_ID, ANONYMOUS_ID
 
-__all__ = ["ADMINISTRATOR_ID", "ANONYMOUS_ID", "Account", "Accounts", "Entry", "Key", "Limits", "Tier", "UsageDay"]
+__all__ = [
+    "ADMINISTRATOR_ID",
+    "ANONYMOUS_ID",
+    "Account",
+    "Accounts",
+    "Key",
+    "LedgerEntry",
+    "Limits",
+    "Tier",
+    "UsageDay",
+]
 
 KEY_BYTES = 32
 KEY = re.compile(r"stt_[A-Za-z0-9_-]{43}")
 PREFIX = len("stt_") + 8  # characters of a key that may be shown
 SCOPE = re.compile(r"[a-z][a-z0-9_:-]{0,39}")
-MOST_KEYS = 100  # valid at once, of an account
-TOUCH = timedelta(minutes=1)  # last_used is this coarse, so that a request seldom writes
+MOST_KEYS = 100  # valid keys of an account
+TOUCH = timedelta(minutes=1)  # resolution of a key's last_used, so that few requests write
 SESSION_AGE = timedelta(days=30)
-SESSION_UNUSED = timedelta(days=14)  # after which a session that nobody used has ended
-SESSION_TOUCH = timedelta(hours=1)  # its last use is this coarse
-MOST_SESSIONS = 100  # of an account; then the oldest ends
-WRONG_KEY = "This key is not valid here: send 'Authorization: Bearer KEY' with a key of this installation."
+SESSION_UNUSED = timedelta(days=14)  # an unused session ends after this time
+SESSION_TOUCH = timedelta(hours=1)  # resolution of a session's last use
+MOST_SESSIONS = 100  # sessions of an account; a further one ends the oldest
+WRONG_KEY = "This key is not valid. Send 'Authorization: Bearer KEY' with a key of this installation."
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ class Account:
     id: int
     name: str
     email: str | None
-    preferences: dict[str, Any]  # of e-mail
+    preferences: dict[str, Any]  # about e-mail
     tier: str
     admin: bool
     disabled: bool
@@ -54,7 +64,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Key:
-    """What may be shown of a key."""
+    """The parts of a key that may be shown."""
 
     id: int
     account_id: int
@@ -67,7 +77,7 @@ class Key:
 
 
 class Accounts(Credits):
-    """Who may use this installation, by which keys, and how much."""
+    """Accounts, keys and sessions in the store."""
 
     # -- accounts
 
@@ -79,11 +89,11 @@ class Accounts(Credits):
             return _account(queries.account(session, account_id))
 
     def find(self, name: str) -> Account:
-        """The account of that name."""
+        """Return the account with this name. Raises NotFound."""
         with self._database.read() as session:
             row = queries.account_named(session, _normal(name)) if name.isprintable() else None
             if row is None:
-                raise NotFound(f"There is no account {name[:120]!r}.")
+                raise NotFound(f"Account {name[:120]!r} was not found.")
             return _account(row)
 
     def list(self) -> tuple[Account, ...]:
@@ -94,7 +104,9 @@ class Accounts(Credits):
         """Change name, email, preferences, tier, admin or disabled."""
         fixed = {ADMINISTRATOR_ID: {"tier", "admin", "disabled"}, ANONYMOUS_ID: {"name", "admin"}}
         if refused := sorted(fixed.get(account_id, set()) & changes.keys()):
-            raise BadInput(f"The {refused[0]} of this account cannot be changed: the installation rests on it.")
+            raise BadInput(
+                f"'{refused[0]}' of this account cannot be changed, because the installation needs it. Leave it out."
+            )
         return self._save(account_id, changes)
 
     def _save(self, account: rows.AccountRow | int, changes: dict[str, Any]) -> Account:
@@ -102,7 +114,7 @@ class Accounts(Credits):
         with self._database.write() as session:
             row = queries.account(session, account, lock=True) if isinstance(account, int) else account
             _tier_exists(session, checked.get("tier", row.tier))
-            with queries.unique(session, f"The name {checked.get('name', '')!r} is taken: choose another."):
+            with queries.unique(session, f"The name {checked.get('name', '')!r} is taken. Choose another one."):
                 for name, value in checked.items():
                     setattr(row, name, value)
                 session.add(row)
@@ -113,9 +125,9 @@ class Accounts(Credits):
     # -- keys
 
     def create_key(self, account_id: int, name: str, scopes: Iterable[str]) -> tuple[Key, str]:
-        """A new key, and its secret: this is the only time that anybody sees it."""
+        """Create a key. Return it and its secret, which cannot be read again later."""
         if account_id == ANONYMOUS_ID:
-            raise BadInput("The anonymous account has no keys: make an account first.")
+            raise BadInput("The anonymous account cannot have keys. Create an account first.")
         raw = f"stt_{secrets.token_urlsafe(KEY_BYTES)}"
         row = rows.ApiKeyRow(
             account_id=account_id, name=_name(name), prefix=raw[:PREFIX], digest=_digest(raw), scopes=_scopes(scopes)
@@ -123,28 +135,28 @@ class Accounts(Credits):
         with self._database.write() as session:
             queries.account(session, account_id, lock=True)
             if len(queries.keys(session, account_id)) >= MOST_KEYS:
-                raise BadInput(f"The account has {MOST_KEYS} keys: revoke one that is no longer used.")
+                raise BadInput(f"The account has {MOST_KEYS} keys already. Revoke one that is no longer used.")
             session.add(row)
             session.flush()
             return _key(row), raw
 
     def keys(self, account_id: int, *, revoked: bool = False) -> tuple[Key, ...]:
-        """The valid keys of an account, oldest first; with `revoked` all that it ever had."""
+        """Return the valid keys of an account, oldest first; with `revoked`, the revoked ones too."""
         with self._database.read() as session:
             queries.account(session, account_id)
             return tuple(_key(row) for row in queries.keys(session, account_id, revoked=revoked))
 
     def revoke_key(self, account_id: int, key_id: int) -> None:
-        """The key and its sessions are refused from now on, by every server on this store."""
+        """Revoke a key and end its sessions, on every server that uses this store."""
         with self._database.write() as session:
             row = session.get(rows.ApiKeyRow, key_id) if 0 < key_id <= queries.LARGEST_ID else None
             if row is None or row.account_id != account_id or row.revoked:
-                raise NotFound(f"There is no key {key_id}.")
+                raise NotFound(f"Key {key_id} was not found.")
             row.revoked = self._clock()
             sessions.remove(session, key_id=key_id)
 
     def identify(self, raw: str) -> tuple[Account, Key]:
-        """Whose key this is. Unauthorized when it is nobody's, was revoked, or its account is switched off."""
+        """Return the account of a key. Raises Unauthorized if the key is not valid or its account is disabled."""
         if not KEY.fullmatch(raw):
             raise Unauthorized(WRONG_KEY)
         digest = _digest(raw)
@@ -155,7 +167,7 @@ class Accounts(Credits):
                 raise Unauthorized(WRONG_KEY)
             account, key = _account(queries.account(session, found[0].account_id)), _key(found[0])
         if account.disabled:
-            raise Unauthorized("The account of this key is switched off: ask the administrator.")
+            raise Unauthorized("The account of this key is disabled. Ask the administrator.")
         self._touch(key)
         return account, key
 
@@ -168,7 +180,7 @@ class Accounts(Credits):
     # -- sessions of the page
 
     def begin_session(self, digest: str, account_id: int, key_id: int | None) -> None:
-        """Store a new session and remove old ones. A session without a key is the administrator's."""
+        """Store a new session and remove expired ones. A session without a key is the administrator's."""
         now = self._clock()
         row = rows.SessionRow(
             digest=digest, account_id=account_id, key_id=key_id, created=now, used=now, expires=now + SESSION_AGE
@@ -181,7 +193,7 @@ class Accounts(Credits):
             sessions.keep_newest(session, account_id, MOST_SESSIONS)
 
     def find_session(self, digest: str) -> tuple[Account, Key | None] | None:
-        """Find the account and the key of a session; None when the session, its key or its account is not valid."""
+        """Find the account and the key of a session. Return None unless session, key and account are valid."""
         now = self._clock()
         with self._database.read() as session:
             found = sessions.find(session, digest, now, now - SESSION_UNUSED)
@@ -199,7 +211,7 @@ class Accounts(Credits):
             sessions.remove(session, digest=digest)
 
     def end_sessions(self, account_id: int | None = None) -> int:
-        """End all sessions, of an account or of everybody; return how many there were."""
+        """End all sessions of an account, or of all accounts. Return their number."""
         with self._database.write() as session:
             if account_id is None:
                 return sessions.remove(session)
@@ -219,12 +231,12 @@ def _digest(raw: str) -> str:
     return hashlib.sha256(raw.encode()).hexdigest()
 
 
-# -- checks of what people send
+# -- checks of values
 
 
 def _checked(name: str, value: Any) -> Any:
     if name not in CHECKS:
-        raise BadInput(f"An account has no {name[:40]!r} to change; it has {', '.join(CHECKS)}.")
+        raise BadInput(f"{name[:40]!r} of an account cannot be changed. Choose from {', '.join(CHECKS)}.")
     return CHECKS[name](value)
 
 
@@ -235,7 +247,7 @@ def _normal(name: str) -> str:
 def _name(value: Any) -> str:
     name = _normal(value) if isinstance(value, str) else ""
     if not (1 <= len(name) <= 120 and name.isprintable()):
-        raise BadInput("A name has 1 to 120 characters on one line.")
+        raise BadInput("This name is empty, too long or has several lines. Use 1 to 120 characters on one line.")
     return name
 
 
@@ -244,15 +256,15 @@ def _email(value: Any) -> str | None:
         return None
     text = value if isinstance(value, str) and len(value) <= 254 and value.isprintable() else ""
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
-        raise BadInput("An e-mail address looks like ada@example.org and has at most 254 characters.")
+        raise BadInput("This e-mail address is not valid. Write one like ada@example.org, with at most 254 characters.")
     return text
 
 
 def _preferences(value: Any) -> dict[str, Any]:
-    with suppress(TypeError, ValueError):  # what JSON cannot say
+    with suppress(TypeError, ValueError):  # not representable in JSON
         if isinstance(value, dict) and len(json.dumps(value, allow_nan=False)) <= 4000:
             return value
-    raise BadInput("Preferences are names with values of JSON, of at most 4000 characters together.")
+    raise BadInput("These preferences cannot be stored. Send a JSON object of at most 4000 characters.")
 
 
 def _tier_name(value: Any) -> str:
@@ -261,21 +273,21 @@ def _tier_name(value: Any) -> str:
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise BadInput("Whether an account is admin or disabled is true or false.")
+        raise BadInput("'admin' and 'disabled' must be true or false. Send one of these.")
     return value
 
 
 def _scopes(scopes: Iterable[str]) -> list[str]:
     wanted = sorted(set(scopes))
     if not wanted or not all(SCOPE.fullmatch(scope) for scope in wanted):
-        raise BadInput("A key needs scopes, each a word like 'speech'.")
+        raise BadInput("These scopes are not valid. Send a list of names such as 'speech'.")
     return wanted
 
 
 def _tier_exists(session: Session, name: str) -> None:
     known = [tier.name for tier in queries.tiers(session)]
     if name not in known:
-        raise BadInput(f"There is no tier {name!r}: take one of {', '.join(known)}.")
+        raise BadInput(f"Tier {name!r} was not found. Choose from {', '.join(known)}.")
 
 
 CHECKS: dict[str, Callable[[Any], Any]] = {

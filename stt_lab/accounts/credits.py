@@ -1,7 +1,7 @@
-"""Quotas and credits: reserve -> settle | release on an append-only ledger (1 credit = 1 minute of audio).
+"""Apply quotas and charge credits: reserve -> settle | release on an append-only ledger (1 credit = 1 minute of sound).
 
-The sum of an account's entries is its balance, and never negative. Whoever reads in order to write holds the account's
-row, so two requests at once cannot both take the last credit.
+The sum of an account's entries is its balance, which is never negative. A transaction that reads the balance to change
+it locks the account's row, so two concurrent requests cannot both spend the last credit.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from stt_lab.store.queries import Used
 
 Clock = Callable[[], datetime]
 DAY_S = 86_400
-JOB_RETRY_S = 10  # when there are as many jobs as may be: look again then
-LARGEST = 1_000_000_000  # of a grant and of a limit; the columns hold twice that
-PAGE = 1000  # longest page of a ledger
+JOB_RETRY_S = 10  # Retry-After for an account that has its maximum of jobs
+LARGEST = 1_000_000_000  # largest grant and largest limit; the columns hold twice that
+PAGE = 1000  # most entries of one request for the ledger
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tier:
-    """What accounts of a kind may use; None is no limit."""
+    """The plan of an account: its limits. None means unlimited."""
 
     name: str
-    per_day: int | None = None  # transcriptions, for each client address
+    per_day: int | None = None  # transcriptions per client address
     minutes_per_month: int | None = None
     max_upload_mb: int | None = None
     concurrent_jobs: int | None = None
@@ -40,29 +40,31 @@ class Tier:
 
 @dataclass(frozen=True)
 class Limits:
-    """A quota as its headers say it; None is no limit."""
+    """A quota as the X-RateLimit headers report it. None means unlimited."""
 
     unit: Literal["transcriptions", "minutes", "credits"]
     limit: int | None
     remaining: int | None
-    reset: int  # seconds until it starts anew; 0 where it does not
+    reset: int  # seconds until the quota starts again; 0 for credits, which never do
 
     def check(self, need: int) -> None:
         if self.remaining is None or need <= self.remaining:
             return
         if self.unit == "credits":
-            raise NoCredits(f"This takes {need} credits and the account has {self.remaining}: ask for more credits.")
-        period = "month" if self.unit == "minutes" else "day"
+            raise NoCredits(
+                f"The account has too few credits ({self.remaining} left, {need} needed). Ask for more credits."
+            )
+        now, later = ("this month", "next month") if self.unit == "minutes" else ("today", "tomorrow")
         raise RateLimited(
-            f"This takes {need} of the {self.limit} {self.unit} that are free each {period} (UTC), and "
-            f"{self.remaining} are left: come back next {period}, or use an account with more.",
+            f"{self.remaining} of {self.limit} {self.unit} are left for {now} (UTC), but this needs {need}. "
+            f"Try again {later}, or use an account with a higher limit.",
             retry_after=min(max(self.reset, 1), DAY_S),
         )
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A line of the ledger."""
+class LedgerEntry:
+    """An entry of the ledger."""
 
     id: int
     kind: str  # grant, reserve, settle, release
@@ -76,7 +78,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class UsageDay:
-    """What an account took on a day (UTC); work that failed is not in it."""
+    """The usage of an account on one day (UTC), without failed work."""
 
     day: date
     minutes: int
@@ -86,7 +88,7 @@ class UsageDay:
 
 
 class Credits:
-    """The rules of quotas and credits over the store."""
+    """Quotas and credits in the store."""
 
     def __init__(self, database: Database, clock: Clock = rows.now) -> None:
         self._database = database
@@ -103,28 +105,32 @@ class Credits:
             return _tier_of(session, queries.account(session, account_id))
 
     def set_tier(self, tier: Tier) -> None:
-        """Make a tier, or change one for all who have it."""
+        """Create a tier, or change it for all accounts that have it."""
         if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", tier.name):
-            raise BadInput("The name of a tier has lower-case letters, digits, - and _, at most 40, a letter first.")
+            raise BadInput(
+                f"The tier name {tier.name[:60]!r} is not valid. Use a-z, 0-9, - and _, at most 40, a letter first."
+            )
         for name, value in asdict(tier).items():
             if name != "name" and value is not None and not 0 <= value <= LARGEST:
-                raise BadInput(f"The limit {name} of a tier is a number from 0 to {LARGEST}, or none.")
+                raise BadInput(f"The limit '{name}' cannot be {value}. Use 0 to {LARGEST}, or no limit.")
         with self._database.write() as session:
             session.merge(rows.TierRow(**asdict(tier)))
 
     # -- credits
 
     def grant(self, account_id: int, credits: int, note: str = "") -> int:
-        """Give credits, or take back what is left of them with a negative number; the new balance."""
+        """Grant credits, or take unused ones back with a negative number. Return the new balance."""
         if not 0 < abs(credits) <= LARGEST:
-            raise BadInput(f"A grant is a number of credits from 1 to {LARGEST}, negative to take back.")
+            raise BadInput(
+                f"A grant cannot be {credits} credits. Use 1 to {LARGEST}; a negative number takes credits back."
+            )
         if len(note) > 200 or not note.isprintable():
-            raise BadInput("The note of a grant has at most 200 characters on one line.")
+            raise BadInput("This note is too long or has several lines. Use at most 200 characters on one line.")
         with self._database.write() as session:
             queries.account(session, account_id, lock=True)
             balance = queries.balance(session, account_id) + credits
             if balance < 0:
-                raise BadInput(f"The account has {balance - credits} credits: no more can be taken back.")
+                raise BadInput(f"The account has only {balance - credits} credits. Take back at most that many.")
             session.add(self._entry(account_id, "grant", credits=credits, note=note))
         return balance
 
@@ -132,41 +138,44 @@ class Credits:
         with self._database.read() as session:
             return queries.balance(session, queries.account(session, account_id).id)
 
-    def ledger(self, account_id: int, limit: int = 100, offset: int = 0) -> tuple[Entry, ...]:
-        """Changes of the balance, newest first."""
+    def ledger(self, account_id: int, limit: int = 100, offset: int = 0) -> tuple[LedgerEntry, ...]:
+        """Return the entries of an account's ledger, newest first."""
         if not (0 < limit <= PAGE and 0 <= offset <= queries.LARGEST_ID):
-            raise BadInput(f"A page of the ledger has 1 to {PAGE} entries and starts at 0 or later.")
+            raise BadInput(f"These entries cannot be shown. Use a limit of 1 to {PAGE} and an offset of 0 or more.")
         with self._database.read() as session:
             queries.account(session, account_id)
             return tuple(
-                Entry(**{field.name: getattr(row, field.name) for field in fields(Entry)})
+                LedgerEntry(**{field.name: getattr(row, field.name) for field in fields(LedgerEntry)})
                 for row in queries.entries(session, account_id, limit, offset)
             )
 
-    # -- the way of a job
+    # -- charges of a job
 
     def admit(self, session: Session, account_id: int, client: str, now: datetime) -> None:
-        """May the account (a client of the anonymous one) start a job? The caller adds it in this transaction."""
+        """Raise an error if an account may not start a job now. The caller adds the job in the same transaction.
+
+        `client` is the hashed address of an anonymous caller, "" for accounts.
+        """
         account = queries.account(session, account_id, lock=True)
         if account.disabled:
-            raise Unauthorized("This account is switched off: ask the administrator, or send the key of another.")
+            raise Unauthorized("This account is disabled. Ask the administrator, or use the key of another account.")
         tier = _tier_of(session, account)
         active = queries.active_jobs(session, account_id, None if tier.per_day is None else client)
         if tier.concurrent_jobs is not None and active >= tier.concurrent_jobs:
             raise RateLimited(
-                f"{active} jobs are in work, and no more may be at once: send this again when one has ended.",
+                f"The limit of {tier.concurrent_jobs} jobs at once is reached. Try again when one has ended.",
                 retry_after=JOB_RETRY_S,
             )
         for quota in _quotas(session, account_id, tier, client, now):
             quota.check(1)
 
     def reserve(self, job_id: str, account_id: int, client: str, operation: str, minutes: int) -> None:
-        """Take minutes and credits for work that begins. A job that runs again has its reservation already."""
+        """Reserve minutes and credits for work that begins. A job that runs again keeps its reservation."""
         with self._database.write() as session:
             tier = _tier_of(session, queries.account(session, account_id, lock=True))
             entries = queries.entries_of_job(session, job_id)
             if queries.job_has_ended(session, job_id) or len(entries) > 1:
-                raise Cancelled("This job has ended: nothing more is done for it.")
+                raise Cancelled("This job has already ended.")
             if entries:
                 return
             for quota in _quotas(session, account_id, tier, client, self._clock()):
@@ -177,28 +186,29 @@ class Credits:
             session.add(self._entry(account_id, "reserve", **same, **taken))
 
     def settle(self, session: Session, job_id: str, minutes: int | None = None) -> None:
-        """The work succeeded: what was reserved stays taken, or as many `minutes` as it took in the end.
+        """Charge for a job that succeeded: its reservation, or `minutes` if given.
 
-        Inside the transaction that ends the job. Credits beyond the reservation are taken as far as the balance goes.
+        Call it in the transaction that ends the job. Credits beyond the reservation are charged as far as the balance
+        allows.
         """
         self._end(session, job_id, "settle", minutes)
 
     def release(self, session: Session, job_id: str) -> None:
-        """The work failed or was cancelled: what was reserved is given back. Inside the transaction that ends it."""
+        """Return the reservation of a job that failed or was cancelled, in the transaction that ends it."""
         self._end(session, job_id, "release")
 
-    # -- what is left, and what was used
+    # -- remaining quota and usage
 
     def limits(self, account_id: int, client: str = "") -> Limits | None:
-        """The quota of an account now, as `admit` and `reserve` apply it; None without any."""
+        """Return the current quota of an account, as `admit` and `reserve` apply it; None if it has none."""
         with self._database.read() as session:
             tier = _tier_of(session, queries.account(session, account_id))
             return next(iter(_quotas(session, account_id, tier, client, self._clock())), None)
 
     def usage(self, account_id: int, days: int = 30) -> tuple[UsageDay, ...]:
-        """A row a day, empty ones too, today last."""
+        """Return one row per day, including days without usage, ending today."""
         if not 1 <= days <= 366:
-            raise BadInput("Usage is shown for 1 to 366 days.")
+            raise BadInput(f"Usage cannot be shown for {days} days. Use 1 to 366.")
         today = _midnight(self._clock())
         first = today - timedelta(days=days - 1)
         with self._database.read() as session:
@@ -210,14 +220,14 @@ class Credits:
         return rows.LedgerRow(account_id=account_id, kind=kind, created=self._clock(), **columns)
 
     def _end(self, session: Session, job_id: str, kind: str, minutes: int | None = None) -> None:
-        """Write how a reservation ended; nothing without one, or when it has ended so already."""
+        """Write the end of a reservation. Does nothing without one, or if it has already ended this way."""
         account_id = queries.owner(session, job_id)
         if account_id is None:
             return
-        queries.account(session, account_id, lock=True)  # before the look: a reservation may be on its way
+        queries.account(session, account_id, lock=True)  # lock first: another transaction may be reserving
         entries = queries.entries_of_job(session, job_id)
         if entries.keys() - {"reserve", kind}:
-            raise Cancelled("This job has ended in another way.")
+            raise Cancelled("This job has already ended differently.")
         reserved = entries.get("reserve")
         if reserved is None or kind in entries:
             return
@@ -229,7 +239,7 @@ class Credits:
 
 
 def _quotas(session: Session, account_id: int, tier: Tier, client: str, now: datetime) -> list[Limits]:
-    """What a tier limits, with what is left of it."""
+    """Return the quotas of a tier and what remains of each."""
     quotas = []
     day = _midnight(now)
     month = day.replace(day=1)

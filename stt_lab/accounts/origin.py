@@ -1,4 +1,4 @@
-"""Whether a browser sent a request from a page of another site."""
+"""Detect requests that a browser sent from a page of another site."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ PORTS = {"http": 80, "https": 443}
 
 
 def is_foreign(method: str, headers: Mapping[str, str], hosts: Iterable[str], encrypted: bool) -> bool:
-    """Say whether a page of another origin than ours sent a request with this method and these headers.
+    """Return whether a page of another origin sent a request with this method and these headers.
 
-    `hosts` are the names, with or without a port, under which the client may know this server; `encrypted` says whether
-    the client's own connection is. Browsers do not let pages write `Sec-Fetch-Site` and `Origin`; they send the former
-    only over HTTPS and to their own machine. A person who follows a link from another site's page is not foreign: that
-    page cannot read the answer. A client that is no browser sends neither header.
+    `hosts` are this server's names, with or without a port; `encrypted` says whether the client's own connection is
+    encrypted. Pages cannot set `Sec-Fetch-Site` and `Origin`; browsers send the former only over HTTPS and to their
+    own machine. Following a link from another site is not foreign, because that page cannot read the answer. Clients
+    other than browsers send neither header.
     """
     site = headers.get("sec-fetch-site", "none")
     if site != "none":
@@ -24,7 +24,7 @@ def is_foreign(method: str, headers: Mapping[str, str], hosts: Iterable[str], en
 
 
 def _opens(method: str, headers: Mapping[str, str]) -> bool:
-    """Whether a person opens an address in a window of its own."""
+    """Return whether a person opens an address in a browser window, not inside another page."""
     mode, target = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
     return method in ("GET", "HEAD") and mode == "navigate" and target == "document"
 
@@ -38,9 +38,9 @@ def _is_own(origin: str, hosts: Iterable[str], encrypted: bool) -> bool:
 
 
 def _place(address: str, port: int) -> tuple[str, int] | None:
-    """Name and port of an address, with the port that goes without saying; None where it has no name."""
+    """Return host and port of an address, with the default port if it names none; None without a host."""
     try:
         parts = urlsplit(address)
         return (parts.hostname, parts.port or port) if parts.hostname else None
-    except ValueError:  # a port that is no number, or half an IPv6 address
+    except ValueError:  # invalid port or IPv6 address
         return None

@@ -1,7 +1,7 @@
-"""A media file becomes `Audio`: raw PCM at 16 kHz or another rate, written by a child process that has limits.
+"""Decode media files to `Audio`: raw PCM at 16 kHz or another rate, written by a child process with limits.
 
-Decoders of media are large programs in C that read what strangers send, so they never run in this process. The
-child (`stt_lab.audio.decoder`) is kept between files, because starting it costs more than decoding a short recording.
+Media decoders are large C programs that read untrusted files, so they never run in this process. The child
+(`stt_lab.audio.decoder`) is kept between files, because starting it takes longer than decoding a short recording.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ REFUSALS = {kind.code: kind for kind in (UnsupportedMedia, TooLarge, Unavailable
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What one file may cost."""
+    """Limits for decoding one file."""
 
-    max_samples: int  # decoded, at 16 kHz; at other rates as many seconds
+    max_samples: int  # of decoded sound at 16 kHz; other rates have the same limit in seconds
     timeout_s: float
     memory_mb: int = 2048  # address space of the child
 
 
 class Decoder:
-    """Decodes files in child processes; safe to use from many threads.
+    """Decodes files in child processes. Thread-safe.
 
-    PCM files appear in `folder`, which is made with mode 0700. Up to `keep` children stay alive between files; more
-    are started while more files are decoded at once.
+    PCM files are written to `folder`, which is created with mode 0700. Up to `keep` children stay alive between files;
+    more are started while more files are decoded at once.
     """
 
     def __init__(self, folder: Path, limits: DecodeLimits, keep: int = 1) -> None:
@@ -55,19 +55,19 @@ class Decoder:
         self._ending = weakref.finalize(self, _end_all, self._children, self._lock)  # also at the interpreter's exit
 
     def close(self) -> None:
-        """End all children at once; a file that is being decoded then raises Unavailable. Harmless when repeated."""
+        """End all children; decoding in progress raises Unavailable. Harmless when repeated."""
         self._ending()
 
     def decode(
         self, source: Path, report: Report = silent, sample_rate: int = SAMPLE_RATE
     ) -> AbstractContextManager[Audio]:
-        """The sound of `source` at `sample_rate` (Hz); its PCM file is removed when the context ends.
+        """Decode `source` at `sample_rate` (Hz). The PCM file is deleted after the block.
 
-        `report` gets `Event("decoding", fraction)` about four times a second; what it raises stops the child.
+        `report` gets `Event("decoding", fraction)` about four times a second; if it raises, the child is stopped.
         Raises MissingFile, UnsupportedMedia, TooLarge, BadInput after the time limit, Unavailable after `close`.
         """
         if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
-            raise ValueError(f"The sample rate must be {LOWEST_RATE} to {HIGHEST_RATE} Hz, not {sample_rate}.")
+            raise ValueError(f"The sample rate cannot be {sample_rate} Hz. Use {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
         return self._decoded(source, report, sample_rate)
 
     @contextmanager
@@ -91,8 +91,8 @@ class Decoder:
         return Audio(path=target, sample_rate=rate, **done)
 
     def _follow(self, child: _Program, deadline: float, report: Report) -> dict[str, Any]:
-        """Pass progress on until the last answer; raises what stands in it."""
-        fraction = -1.0  # until the child says that it has begun
+        """Pass progress on until the last answer. Raises the error in it."""
+        fraction = -1.0  # until the child reports that it has begun
         while time.monotonic() < deadline:
             try:
                 message = child.receive(min(REPORT_EVERY, deadline - time.monotonic())) or {}
@@ -104,19 +104,19 @@ class Decoder:
                 raise REFUSALS[message["code"]](message["error"])
             fraction = max(fraction, message.get("fraction", fraction))
             report(Event("decoding", max(0.0, fraction)))
-        raise BadInput(f"Decoding took longer than {self.limits.timeout_s:g} s; send a shorter recording.")
+        raise BadInput(f"Decoding took longer than {self.limits.timeout_s:g} s. Send a shorter recording.")
 
     def _ended(self, begun: bool) -> SttError:
-        """Why a child ended without an answer."""
+        """Return the error for a child that ended without an answer."""
         if not self._ending.alive:
             return _stopping()
         if begun:
-            return UnsupportedMedia("The file makes its decoder fail; convert it to 16 kHz mono WAV or FLAC.")
+            return UnsupportedMedia("The decoder crashed on this file. Convert it to 16 kHz mono WAV or FLAC.")
         return _no_start()
 
     @contextmanager
     def _borrowed(self) -> Iterator[_Program]:
-        """A child for one file. It lives on only if the file was good: a bad one may have harmed it."""
+        """Lend a child for one file. It is kept only if decoding succeeds, because a bad file may corrupt it."""
         child = self._take()
         try:
             yield child
@@ -151,23 +151,23 @@ class Decoder:
 
 
 def _stopping() -> Unavailable:
-    return Unavailable("The program is stopping; try again when it is back.")
+    return Unavailable("The server is shutting down. Retry in a few seconds.")
 
 
 def _no_start() -> EngineCrashed:
-    return EngineCrashed("The decoder of media does not start; try again, or have PyAV reinstalled on this machine.")
+    return EngineCrashed("The media decoder does not start. Try again, or reinstall PyAV on this machine.")
 
 
 def _check(source: Path) -> None:
-    """Only regular files with content are opened: a pipe or a device would block."""
+    """Accept only regular, non-empty files: a pipe or a device would block."""
     try:
         found = source.stat()
     except (OSError, ValueError):
-        raise MissingFile("The file does not exist or cannot be reached; check its name and send it again.") from None
+        raise MissingFile("The file does not exist or is not accessible. Check its name and permissions.") from None
     if not stat.S_ISREG(found.st_mode):
-        raise UnsupportedMedia("This is a folder or a device; send a file with sound.")
+        raise UnsupportedMedia("This is a folder or a device. Send an audio or video file.")
     if not found.st_size:
-        raise UnsupportedMedia("The file is empty; send a file with sound.")
+        raise UnsupportedMedia("The file is empty. Send an audio or video file.")
 
 
 class _Program(Child):

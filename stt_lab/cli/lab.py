@@ -19,22 +19,22 @@ SUITES, RUNS = Path("eval/suites.toml"), Path("eval/runs")
 
 
 def add_eval(command: argparse.ArgumentParser) -> None:
-    command.add_argument("suite", nargs="?", metavar="SUITE", help="name of a suite in the suites file")
-    command.add_argument("--suites", type=Path, default=SUITES, help=f"suites file (default: {SUITES})")
-    command.add_argument("--dataset", type=Path, help="use your own recordings: a manifest or its folder")
-    command.add_argument("--systems", help="run only these systems of the suite, separated by commas")
-    command.add_argument("--limit", type=int, help="maximum number of recordings")
-    command.add_argument("--runs", type=Path, default=RUNS, help=f"folder of runs (default: {RUNS})")
-    command.add_argument("--name", default="", help="name of the run's folder (default: suite and time)")
-    command.add_argument("--resume", type=Path, metavar="FOLDER", help="continue a run that was stopped")
-    command.add_argument("--score-only", type=Path, metavar="FOLDER", help="score a run again, without decoding")
-    command.add_argument("--report", type=Path, metavar="FOLDER", help="make the report of a stored run again")
-    command.add_argument("--notebook", default="", help="notebook for --report, such as 07 (default: the report)")
+    command.add_argument("suite", nargs="?", metavar="SUITE", help="Name of a suite in the suites file")
+    command.add_argument("--suites", type=Path, default=SUITES, help=f"Suites file (default: {SUITES})")
+    command.add_argument("--dataset", type=Path, help="Use your own recordings: a manifest or its folder")
+    command.add_argument("--systems", help="Run only these systems of the suite, comma-separated")
+    command.add_argument("--limit", type=int, help="Maximum number of recordings")
+    command.add_argument("--runs", type=Path, default=RUNS, help=f"Folder of runs (default: {RUNS})")
+    command.add_argument("--name", default="", help="Name of the run's folder (default: suite and time)")
+    command.add_argument("--resume", type=Path, metavar="FOLDER", help="Continue a run that was stopped")
+    command.add_argument("--score-only", type=Path, metavar="FOLDER", help="Score a run again, without decoding")
+    command.add_argument("--report", type=Path, metavar="FOLDER", help="Make the report of a stored run again")
+    command.add_argument("--notebook", default="", help="Notebook for --report, such as 07 (default: the report)")
     command.add_argument(
-        "--set", dest="pairs", action="append", default=[], metavar="NAME=VALUE", help="parameter of the notebook"
+        "--set", dest="pairs", action="append", default=[], metavar="NAME=VALUE", help="Parameter of the notebook"
     )
-    command.add_argument("--leaderboard", action="store_true", help="rank the systems of all stored runs")
-    command.add_argument("--no-report", dest="page", action="store_false", help="print the scores, but make no report")
+    command.add_argument("--leaderboard", action="store_true", help="Rank the systems of all stored runs")
+    command.add_argument("--no-report", dest="page", action="store_false", help="Print the scores, but make no report")
     command.set_defaults(run=_eval)
 
 

@@ -44,7 +44,7 @@ def write(document: Document) -> Pdf:
         child.send(typst_data(document))
         answer = child.receive(LIMIT)
     except EOFError:
-        log.error("the typesetter exited with %d: %s", child.process.wait(), child.last_words())
+        log.error("the typesetter exited with %d: %s", child.process.wait(), child.stderr_tail())
         raise SttError("The PDF could not be made. Export the transcript as docx, and report this error.") from None
     finally:
         child.end()

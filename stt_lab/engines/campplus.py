@@ -1,9 +1,9 @@
-"""CAM++, a speaker embedding: 80-bin filter banks to one vector of 192 numbers per voice.
+"""Embed voices with CAM++: 80-bin filter banks to one vector of 192 numbers per voice.
 
 The architecture is that of Wang et al., "CAM++: A Fast and Efficient Network for Speaker Verification Using
 Context-Aware Masking" (Interspeech 2023); module names follow the checkpoint of 3D-Speaker (Apache-2.0), so that its
-state dict loads strictly. A convolutional front end looks at frequency, a densely connected TDNN at time, and every
-TDNN layer is masked by the mean of its surroundings, so the input must hold one voice only.
+state dict loads strictly. A convolutional front end models frequency, a densely connected TDNN models time, and every
+TDNN layer is masked by the mean of its context, so the input must contain one voice only.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ MELS = 80
 FRAME_LENGTH, FRAME_SHIFT = 400, 160  # samples: 25 and 10 ms
 GROWTH = 32  # channels that a dense layer adds
 BOTTLENECK = 128  # channels inside a dense layer
-MIN_FRAMES = 15  # of filter banks; less says nothing about a voice
-CONTEXT = 100  # frames that a mask looks at beside the mean of all
+MIN_FRAMES = 15  # least filter banks for an embedding
+CONTEXT = 100  # frames of local context of a mask, besides the mean of all
 BLOCKS = ((12, 1), (24, 2), (16, 2))  # dense layers and their dilation
 
 
 def fbank(samples: Tensor) -> Tensor:
-    """Log mel energies as Kaldi computes them: (samples,) at 16 kHz to (frames, 80), a frame every 10 ms."""
+    """Compute log-mel energies like Kaldi: (samples,) at 16 kHz to (frames, 80), a frame every 10 ms."""
     if samples.numel() < FRAME_LENGTH:
         samples = F.pad(samples, (0, FRAME_LENGTH - samples.numel()))
     return cast(Tensor, kaldi.fbank(samples[None], num_mel_bins=MELS, sample_frequency=SAMPLE_RATE, dither=0.0))
 
 
 def _norm(channels: int, *, relu: bool = True, affine: bool = True) -> nn.Sequential:
-    """Batch normalisation with the names of the checkpoint, and a rectifier behind it."""
+    """Batch normalisation, named as in the checkpoint, followed by a rectifier."""
     layers: OrderedDict[str, nn.Module] = OrderedDict(batchnorm=nn.BatchNorm1d(channels, affine=affine))
     if relu:
         layers["relu"] = nn.ReLU(inplace=True)
@@ -85,7 +85,7 @@ class _Head(nn.Module):
 
 
 class _Mask(nn.Module):
-    """A dilated convolution whose output is weighed by what the neighbourhood and the whole sound like."""
+    """A dilated convolution whose output is weighted by the local and the global context."""
 
     def __init__(self, dilation: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class _Mask(nn.Module):
 
 
 class _Dense(nn.Module):
-    """A layer of a dense block: its output is appended to its input."""
+    """A layer of a dense block, which appends its output to its input."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class _Dense(nn.Module):
 
 
 class _Named(nn.Sequential):
-    """A convolution and its normalisation, in either order, under the names of the checkpoint."""
+    """A convolution and its normalisation, in either order, named as in the checkpoint."""
 
     def __init__(self, *, linear: nn.Module, nonlinear: nn.Module, norm_first: bool) -> None:
         pair = [("linear", linear), ("nonlinear", nonlinear)]
@@ -153,7 +153,7 @@ def _xvector() -> nn.Sequential:
 
 
 class CamPlusPlus(Model):  # type: ignore[misc]  # pyannote.audio is untyped
-    """The network as an embedding of pyannote.audio: waveforms and who speaks in which frames, to unit vectors."""
+    """The network as a pyannote.audio embedding: waveforms and speaker masks to unit vectors."""
 
     def __init__(self) -> None:
         super().__init__(sample_rate=SAMPLE_RATE, num_channels=1)
@@ -169,15 +169,15 @@ class CamPlusPlus(Model):  # type: ignore[misc]  # pyannote.audio is untyped
         return MIN_FRAMES
 
     def embed(self, features: Tensor) -> Tensor:
-        """Filter banks of one voice (frames, 80), best a second or more, to a unit vector (192,)."""
+        """Embed filter banks of one voice (frames, 80), preferably a second or more, as a unit vector (192,)."""
         x = (features - features.mean(0)).T[None].to(self.device)  # (1, 80, frames)
         x = self.xvector(self.head(x))
         return F.normalize(x[0, :, 0], dim=0)
 
     def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Embed waveforms (batch, 1, samples) where weights (batch, frames) are above a half, to (batch, 192).
+        """Embed waveforms (batch, 1, samples) where weights (batch, frames) exceed 0.5, as (batch, 192).
 
-        Filter banks are computed before frames are chosen: no window reaches over a cut. NaN where nothing is chosen.
+        Filter banks are computed before frames are chosen, so that no window spans a cut. NaN if no frame is chosen.
         """
         found = torch.full((len(waveforms), DIMENSION), torch.nan, device=waveforms.device)
         for row, waveform in enumerate(waveforms):
@@ -190,14 +190,14 @@ class CamPlusPlus(Model):  # type: ignore[misc]  # pyannote.audio is untyped
 
 
 def chosen(weights: Tensor, frames: int) -> Tensor:
-    """Weights over a stretch of sound, in any number of frames, as a mask over `frames` frames of it."""
+    """Resample weights of a stretch of sound to a mask of `frames` frames."""
     return F.interpolate(weights[None, None].float(), size=frames, mode="nearest")[0, 0] > 0.5
 
 
 def load_campplus(folder: Path) -> CamPlusPlus:
-    """The network with the weights of `folder`, ready to embed.
+    """Load the network with the weights in `folder`.
 
-    Raises FileNotFoundError without the checkpoint and RuntimeError where its names or shapes differ.
+    Raises FileNotFoundError without the checkpoint and RuntimeError if its names or shapes differ.
     """
     network = CamPlusPlus()
     network.load_state_dict(torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True), strict=True)

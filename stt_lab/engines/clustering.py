@@ -1,9 +1,9 @@
-"""pyannote.audio's diarization pipeline in bounded memory, and the clustering of voices that it uses with CAM++.
+"""Run pyannote.audio's diarization pipeline in bounded memory, and cluster voices for it with CAM++.
 
-The pipeline's own steps stay: overlapping windows, local speakers, count of speakers per frame, embeddings, clusters,
-reconstruction. What changes is where sound comes from (windows of a file, never the whole), how often a network
-runs (on several threads of one core each, never on silence, once a window where pyannote runs it three times), and what
-is held: 0 and 1 as bytes, sums per frame instead of an array of windows x frames x speakers.
+The steps stay pyannote's: overlapping windows, local speakers, number of speakers per frame, embeddings, clusters,
+reconstruction. Three things differ. Sound is read as windows of a file, never as a whole. Networks run on several
+threads of one core each, never on silence, and once per window where pyannote runs three times. Memory holds 0 and 1 as
+bytes, and sums per frame instead of an array of windows x frames x speakers.
 """
 
 from __future__ import annotations
@@ -32,33 +32,33 @@ Hook = Callable[..., None]
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
-SILENCE = 4 / 32768  # peak of a window in which nobody can be heard
-MAX_LINKED = 4000  # embeddings that are compared pairwise: 64 MB of distances
-CLEAN_S = 0.5  # speech without overlap that suffices for an embedding; else overlapped speech is used too
+SILENCE = 4 / 32768  # peak amplitude of a silent window
+MAX_LINKED = 4000  # embeddings compared pairwise: 64 MB of distances
+CLEAN_S = 0.5  # non-overlapped speech that suffices for an embedding; with less, overlapped speech is used too
 
 # Chosen on every second clip by eval/diarization.py, each in the middle of a range that gives the same result.
-MIN_CLEAN_S = 0.3  # speech without overlap below which an embedding founds no cluster
-THRESHOLD = 0.50  # mean cosine distance up to which two clusters are one voice (0.45 to 0.55)
-SCRAP_THRESHOLD = 0.55  # the same where one of them is a scrap (0.53 to 0.58)
-SCRAP_S = 4.0  # speech below which a cluster is a scrap (2.5 to 6)
-SAME_VOICE = 0.45  # distance that is never cut, however many speakers are asked for
-MIN_SPEAKER_S = 0.5  # speech below which nobody is a speaker of their own
-SPARE_CLUSTERS = 4  # that may be tried beyond the number asked for, because scraps are clusters too
-ASSIGNED_BONUS = 0.2  # beside shares that add up to 1 (0.05 to 0.4)
+MIN_CLEAN_S = 0.3  # non-overlapped speech that an embedding needs to start a cluster
+THRESHOLD = 0.50  # mean cosine distance up to which two clusters are one voice (equal from 0.45 to 0.55)
+SCRAP_THRESHOLD = 0.55  # the same if one of them is a scrap (equal from 0.53 to 0.58)
+SCRAP_S = 4.0  # speech below which a cluster is a scrap (equal from 2.5 to 6)
+SAME_VOICE = 0.45  # distance below which clusters stay joined, however many speakers are requested
+MIN_SPEAKER_S = 0.5  # least speech of a speaker
+SPARE_CLUSTERS = 4  # clusters tried beyond the requested number, because scraps are clusters too
+ASSIGNED_BONUS = 0.2  # added to shares that sum to 1 (equal from 0.05 to 0.4)
 UNKNOWN = -2  # pyannote's mark for a local speaker without a cluster
 
 
 class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote.audio is untyped
-    """pyannote's pipeline over windows that are read from `file["sound"]`, an Audio, when they are needed.
+    """pyannote's pipeline with windows that are read from `file["sound"]`, an Audio, on demand.
 
-    For models whose output is hard zeros and ones (powerset), as all since segmentation-3.0.
+    Requires models with binary output (powerset), such as all since segmentation-3.0.
     """
 
     threads: int = 1
-    batch: ClassVar[int] = 4  # windows of a forward pass: more are no faster on a CPU
+    batch: ClassVar[int] = 4  # windows per forward pass; more are no faster on a CPU
 
     def get_segmentations(self, file: dict[str, Any], hook: Hook | None = None) -> SlidingWindowFeature:
-        """Who of three local speakers speaks: (windows, frames, 3) bytes of 0 and 1."""
+        """Return which of three local speakers speak: bytes of 0 and 1, shape (windows, frames, 3)."""
         duration, step = self._segmentation.duration, self._segmentation.step
         sound: Audio = file["sound"]
         windows = 1 + max(0, int(np.ceil((sound.samples / SAMPLE_RATE - duration) / step - 1e-9)))
@@ -85,7 +85,7 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
         exclude_overlap: bool = False,
         hook: Hook | None = None,
     ) -> Floats:
-        """A vector for each local speaker of each window: (windows, 3, dimension); NaN where nobody speaks."""
+        """Embed each local speaker of each window: (windows, 3, dimension); NaN for silent ones."""
         sound: Audio = file["sound"]
         windows: Bits = binary_segmentations.data
         step = binary_segmentations.sliding_window.step
@@ -102,7 +102,7 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
         return found
 
     def embed(self, wave: Floats, speaking: Floats) -> Floats:
-        """(samples,) and (frames, 3) to (3, dimension). WeSpeaker's frames serve all speakers in one pass."""
+        """Embed a window: (samples,) and (frames, 3) to (3, dimension). One pass of WeSpeaker serves all speakers."""
         model = self._embedding.model_
         with torch.inference_mode():
             frames = model.forward_frames(torch.from_numpy(wave)[None, None].to(model.device))
@@ -114,7 +114,7 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
     def reconstruct(
         self, segmentations: SlidingWindowFeature, hard_clusters: NDArray[Any], count: SlidingWindowFeature
     ) -> SlidingWindowFeature:
-        """Frames x speakers, 0 or 1: in every frame the `count` speakers whom most windows hear."""
+        """Choose the `count` speakers of each frame that most windows agree on: (frames, speakers) of 0 and 1."""
         speakers = max(1, int(hard_clusters.max()) + 1)
         shares = (hard_clusters[..., None] == np.arange(speakers)).astype(np.float32)
         return SlidingWindowFeature(timeline(segmentations, shares, count), count.sliding_window)
@@ -123,7 +123,7 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
     def to_annotation(
         discrete_diarization: SlidingWindowFeature, min_duration_on: float = 0.0, min_duration_off: float = 0.0
     ) -> Annotation:
-        """Stretches from the middle of the first frame to the middle of the frame after the last, as pyannote does."""
+        """Convert frames to stretches, from the middle of the first to the middle of the one after the last."""
         found, frames = Annotation(), discrete_diarization.sliding_window
         for speaker, speaking in enumerate(discrete_diarization.data.T):
             edges = np.flatnonzero(np.diff(speaking, prepend=0, append=0))
@@ -133,22 +133,22 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
 
     @staticmethod
     def window(sound: Audio, start: float, duration: float = 10.0) -> Floats:
-        """Samples from `start` seconds on, with silence behind the end."""
+        """Read samples from `start` seconds, padded with silence at the end."""
         first, length = round(start * SAMPLE_RATE), round(duration * SAMPLE_RATE)
         wave = sound.read(first, first + length)
         return np.pad(wave, (0, length - len(wave)))
 
     def parallel(self, work: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
-        """Results in order, made on `threads` threads of one core each; leaving the loop leaves the rest undone.
+        """Yield results in order, computed on `threads` threads of one core each. Leaving the loop cancels the rest.
 
-        These networks are many small steps: two cores inside a step gain nothing, two steps at once nearly double.
+        These networks consist of small steps: two cores in one step gain nothing, two steps at once nearly double.
         """
         pending: deque[Future[Made]] = deque()
         with ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             try:
                 for item in items:
                     pending.append(pool.submit(work, item))
-                    if len(pending) > self.threads:  # these go on while another recording has its turn
+                    if len(pending) > self.threads:  # these threads go on during another recording's turn
                         yield pending.popleft().result()
                 while pending:
                     yield pending.popleft().result()
@@ -157,7 +157,7 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
 
 
 class CampplusDiarization(WindowedDiarization):
-    """The pipeline with CAM++, which must see one voice at a time, and with `VoiceClustering`."""
+    """The pipeline with `VoiceClustering` and CAM++, which must get one voice at a time."""
 
     def __init__(self, segmentation: Any, embedding: CamPlusPlus, plda: Any, step: float) -> None:
         super().__init__(
@@ -189,7 +189,7 @@ class CampplusDiarization(WindowedDiarization):
 
 
 def masks(window: Bits, exclude_overlap: bool) -> Floats:
-    """Frames (frames, 3) that an embedding is made of: those without overlap where they suffice."""
+    """Choose the frames (frames, 3) for embeddings: those without overlap if they suffice."""
     if not exclude_overlap:
         return window.astype(np.float32)
     clean = window * (window.sum(axis=1, keepdims=True) == 1)
@@ -198,17 +198,18 @@ def masks(window: Bits, exclude_overlap: bool) -> Floats:
 
 
 class VoiceClustering(BaseClustering):  # type: ignore[misc]
-    """Average linkage on cosine distance, then every local speaker is shared out among the clusters.
+    """Clusters by average linkage on cosine distance, then divides every local speaker among the clusters.
 
-    `shares` (windows, 3, clusters) of this thread's last call say how: by squared similarity, and a bonus for the best
-    cluster that no other local speaker of the window takes. A local speaker that mixes two voices so outvotes nobody.
+    `shares` (windows, 3, clusters) holds the division of this thread's last call: squared similarity, plus a bonus for
+    the best cluster that no other local speaker of the window takes. So a local speaker that mixes two voices cannot
+    outvote others.
     """
 
     expects_num_clusters = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._last = threading.local()  # recordings take turns, each in a thread
+        self._last = threading.local()  # one per thread, because recordings take turns in threads
 
     @property
     def shares(self) -> Floats:
@@ -223,7 +224,7 @@ class VoiceClustering(BaseClustering):  # type: ignore[misc]
         num_clusters: int | None = None,
         **others: Any,
     ) -> tuple[NDArray[np.int16], Floats, Floats]:
-        """Clusters of local speakers (windows, 3), their shares, and centroids (clusters, dimension)."""
+        """Return clusters of local speakers (windows, 3), their shares, and centroids (clusters, dimension)."""
         count = SpeakerDiarization.speaker_count(segmentations, frames, warm_up=(0.0, 0.0))
         best = np.zeros((0, embeddings.shape[-1]), np.float32)
         for founded in candidates(embeddings, segmentations, num_clusters):
@@ -237,7 +238,7 @@ class VoiceClustering(BaseClustering):  # type: ignore[misc]
 
 
 class BoundedVBxClustering(VBxClustering):  # type: ignore[misc]
-    """pyannote's VBx on at most MAX_LINKED embeddings; the rest go to the nearest centroid, as short ones do."""
+    """pyannote's VBx on at most MAX_LINKED embeddings; others go to the nearest centroid, like short ones."""
 
     def filter_embeddings(self, *args: Any, **kwargs: Any) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp]]:
         embeddings, chunks, speakers = super().filter_embeddings(*args, **kwargs)
@@ -246,14 +247,14 @@ class BoundedVBxClustering(VBxClustering):  # type: ignore[misc]
 
 
 def thin(indices: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """At most `most` of the indices, evenly spread."""
+    """Return at most `most` of the indices, evenly spaced."""
     if len(indices) <= most:
         return indices
     return indices[np.linspace(0, len(indices) - 1, most).round().astype(np.intp)]
 
 
 def clean_seconds(segmentations: SlidingWindowFeature) -> NDArray[np.float64]:
-    """Seconds in which each local speaker speaks alone: (windows, 3)."""
+    """Return the seconds in which each local speaker speaks alone: (windows, 3)."""
     windows: Bits = segmentations.data
     clean = np.stack([window[window.sum(axis=1) == 1].sum(axis=0) for window in windows])
     seconds: float = segmentations.sliding_window.duration / windows.shape[1]
@@ -261,20 +262,20 @@ def clean_seconds(segmentations: SlidingWindowFeature) -> NDArray[np.float64]:
 
 
 def candidates(embeddings: Floats, segmentations: SlidingWindowFeature, clusters: int | None) -> Iterator[Floats]:
-    """Centroids (clusters, dimension) as the thresholds say; then for `clusters` clusters, if given, and a few more.
+    """Yield centroids (clusters, dimension) by the thresholds; then for `clusters` clusters, if given, and a few more.
 
-    Only embeddings that hold enough speech found a cluster.
+    Only embeddings of enough speech start a cluster.
     """
     seconds = clean_seconds(segmentations)
     heard = ~np.isnan(embeddings[..., 0])
     enough = heard & (seconds >= MIN_CLEAN_S)
     kept = thin(np.flatnonzero(enough if enough.any() else heard), MAX_LINKED)
     voices = embeddings.reshape(-1, embeddings.shape[-1])[kept]
-    if len(voices) < 2:  # none: too brief for any embedding
+    if len(voices) < 2:  # empty: too short for any embedding
         yield voices if len(voices) else np.ones((1, embeddings.shape[-1]), np.float32)
         return
     tree = linkage(voices, "average", "cosine")
-    window = segmentations.sliding_window  # every second is in several windows
+    window = segmentations.sliding_window  # each second is in several windows
     yield means(voices, cut(tree, seconds.flat[kept] * window.step / window.duration))
     if clusters is None:
         return
@@ -286,7 +287,7 @@ def candidates(embeddings: Floats, segmentations: SlidingWindowFeature, clusters
 
 
 def means(voices: Floats, labels: NDArray[np.intp]) -> Floats:
-    """Unit vectors (clusters, dimension) in the middle of each cluster."""
+    """Return unit vectors (clusters, dimension) at the centre of each cluster."""
     sums = np.stack([voices[labels == label].sum(axis=0) for label in range(labels.max() + 1)])
     unit: Floats = sums / np.linalg.norm(sums, axis=1, keepdims=True)
     return unit
@@ -295,7 +296,7 @@ def means(voices: Floats, labels: NDArray[np.intp]) -> Floats:
 def audible(
     centroids: Floats, embeddings: Floats, segmentations: SlidingWindowFeature, count: SlidingWindowFeature
 ) -> Floats:
-    """The centroids without those that nearly nobody turns out to speak with: their speech goes to the others."""
+    """Drop centroids with too little assigned speech, which then goes to the others."""
     while len(centroids) > 1:
         _, shares = share(embeddings, centroids)
         seconds = timeline(segmentations, shares, count).sum(axis=0) * count.sliding_window.step
@@ -306,7 +307,7 @@ def audible(
 
 
 def cut(tree: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Labels from a dendrogram of voices (n - 1, 4): two voices with much speech stay apart earlier than a scrap."""
+    """Cut a dendrogram of voices (n - 1, 4) into labels. Scraps are joined up to a larger distance than others."""
     leaves = len(seconds)
     sizes, whole = [*seconds.tolist()], [True] * leaves
     members = [[leaf] for leaf in range(leaves)]
@@ -323,7 +324,7 @@ def cut(tree: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.i
 
 
 def share(embeddings: Floats, centroids: Floats) -> tuple[NDArray[np.int16], Floats]:
-    """Every local speaker's cluster, each once in a window (Hungarian method), and its shares in all clusters."""
+    """Assign local speakers to distinct clusters per window (Hungarian method). Return clusters and shares."""
     clusters = np.full(embeddings.shape[:2], UNKNOWN, np.int16)
     shares = np.zeros((*embeddings.shape[:2], len(centroids)), np.float32)
     for window, vectors in enumerate(embeddings):
@@ -338,7 +339,7 @@ def share(embeddings: Floats, centroids: Floats) -> tuple[NDArray[np.int16], Flo
 
 
 def timeline(segmentations: SlidingWindowFeature, shares: Floats, count: SlidingWindowFeature) -> Floats:
-    """0 and 1 (frames, speakers): in each frame the `count` speakers with the largest sums of shares."""
+    """Choose the `count` speakers of each frame with the largest sums of shares: (frames, speakers) of 0 and 1."""
     chunks, frames = segmentations.sliding_window, count.sliding_window
     votes = np.zeros((len(count), shares.shape[-1]), np.float32)
     for number, (window, share_of) in enumerate(zip(segmentations.data, shares, strict=True)):

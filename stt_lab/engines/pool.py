@@ -1,6 +1,6 @@
-"""Which engine serves a request, and when: models resolved to what is on disk, and places on each device.
+"""Choose the engine of a request, and when it runs: resolve models to installed ones, and share the devices.
 
-Texts have a lane of their own, with another worker: what takes a second must not wait for hours of sound.
+Texts have their own lane with another worker, so that a second of work does not wait for hours of sound.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stt_lab.settings import Settings
 from stt_lab.types import Audio, Diarization, Event, Recognition, Report
 from stt_lab.weights import catalog, devices
 
-ENGINES = {  # engine of the catalog -> class; imported where it works
+ENGINES = {  # engine in the catalog -> class, which the host imports
     "faster-whisper": "stt_lab.engines.whisper:WhisperTranscriber",
     "pyannote": "stt_lab.engines.pyannote:PyannoteDiarizer",
     "minilm": "stt_lab.engines.minilm:MiniLm",
@@ -31,18 +31,18 @@ ENGINES = {  # engine of the catalog -> class; imported where it works
     "madlad": "stt_lab.engines.madlad:Madlad",
     "firefox": "stt_lab.engines.firefox:FirefoxTranslator",
 }
-AUTO = "auto"  # as a wish: the best model that is here
-POLL_S = 0.25  # how soon a waiting request notices that it was cancelled
+AUTO = "auto"  # requested model: the best installed one
+POLL_S = 0.25  # between checks of a waiting request for cancellation
 RETRY_AFTER_S = 30
 
 
 class Slot:
-    """The places of the devices, first come first served."""
+    """The right to use the devices, which have a number of places; first come, first served."""
 
     def __init__(self, capacity: Callable[[], int] = lambda: 1) -> None:
-        self._capacity = capacity  # may change: nodes come and go
+        self._capacity = capacity  # may change, because nodes come and go
         self._lock = threading.Lock()
-        self._line: list[_Place] = []  # those who hold places, and behind them those who wait
+        self._line: list[_Place] = []  # holders of places, then waiting requests
 
     @property
     def taken(self) -> bool:
@@ -50,7 +50,7 @@ class Slot:
 
     @contextmanager
     def hold(self, report: Report, timeout_s: float, places: int = 1) -> Iterator[None]:
-        """Wait for so many places, reporting "queued", and hold them. Raises Busy after `timeout_s`."""
+        """Wait for a number of places, reporting "queued", and hold them. Raises Busy after `timeout_s`."""
         place = _Place(places)
         with self._lock:
             self._line.append(place)
@@ -67,7 +67,7 @@ class Slot:
             free = self._capacity()
             for place in self._line:
                 free -= place.size
-                if free < 0 and place is not self._line[0]:  # the first one never waits for more than there is
+                if free < 0 and place is not self._line[0]:  # the first always fits, else it would wait forever
                     break
                 place.ready.set()
 
@@ -79,7 +79,7 @@ class Slot:
                 raise Busy("This machine is busy with earlier requests. Try again later.", retry_after=RETRY_AFTER_S)
             report(Event("queued"))
             place.ready.wait(POLL_S)
-            self._admit()  # a device may have come since
+            self._admit()  # a device may have been added
 
 
 @dataclass(eq=False)
@@ -98,18 +98,18 @@ def _none(task: str, work: str = "") -> ModelMissing:
     return ModelMissing(f"No installed model can {work or task}. Install one with `{pull}`.")
 
 
-def _instead(wanted: str, why: str, used: catalog.Model) -> str:
-    return f"The model '{wanted}' {why}; '{used.id}' was used instead."
+def _instead(requested: str, why: str, used: catalog.Model) -> str:
+    return f"The model '{requested}' {why}; '{used.id}' was used instead."
 
 
-def _unable(wanted: str, task: str, others: Iterable[catalog.Model]) -> BadInput:
+def _unable(requested: str, task: str, others: Iterable[catalog.Model]) -> BadInput:
     known = ", ".join(model.id for model in others)
-    return BadInput(f"The model '{wanted}' cannot {task}. Choose one of {known}.")
+    return BadInput(f"The model '{requested}' cannot {task}. Choose from {known}.")
 
 
 @dataclass(frozen=True)
 class Lane:
-    """Where engines of a kind run, and the places on it."""
+    """The host and the slot for one kind of work."""
 
     host: Host
     slot: Slot
@@ -122,17 +122,19 @@ class Pool:
         self._settings = settings
         self.device = devices.device(settings)
         self._speech = self._lane(settings.recordings_at_once)
-        one = settings.engine_host == "ray"  # a cluster places calls itself
+        one = settings.engine_host == "ray"  # a cluster distributes calls itself
         self._text = self._speech if one else self._lane(1)
         self._elsewhere = chat_api.ChatApi(settings)
-        self.patience_s = settings.queue_timeout_s  # for the device; a server's queue has its own instead
+        self.patience_s = (
+            settings.queue_timeout_s
+        )  # wait for a device; infinite on a server, whose queue has its own limit
 
     def _lane(self, calls: int) -> Lane:
         host = self._make_host(calls)
         return Lane(host, Slot(lambda: host.capacity))
 
     def _make_host(self, calls: int) -> Host:
-        """Where the engines of a lane run, with so many calls at once on a device."""
+        """Make the host of a lane, with a number of calls at once per device."""
         if self._settings.engine_host == "inprocess":
             return InProcessHost(calls)
         settings = self._settings
@@ -145,32 +147,32 @@ class Pool:
 
     @property
     def working(self) -> bool:
-        """Whether a device has sound to work on."""
+        """Return whether a device works on a recording."""
         return self._speech.slot.taken
 
     @property
     def capacity(self) -> int:
-        """How many recordings are worked on at once, by turns, on the devices that are known by now."""
+        """Return how many recordings are in progress at once, by turns, on the known devices."""
         return self._speech.host.capacity
 
     @property
     def devices(self) -> int:
-        """How many recordings are worked on at the same moment."""
+        """Return how many recordings are computed at the same moment."""
         return self._speech.host.devices
 
     @property
     def process(self) -> int | None:
-        """Of the engines, where they have one of their own on this machine and it runs."""
+        """Return the id of the worker process, if it runs on this machine."""
         return self._speech.host.pid
 
     @contextmanager
     def slot(self, report: Report, alone: bool = False) -> Iterator[None]:
-        """A place on a device for a recording; `alone`: a device that nothing else of this pool works on."""
+        """Hold a place on a device for a recording; with `alone`, a device that nothing else in this pool uses."""
         with self._speech.slot.hold(report, self.patience_s, self._settings.recordings_at_once if alone else 1):
             yield
 
     def resolve(self, task: str, wanted: str, goal: Goal = "transcribe") -> tuple[catalog.Model, tuple[str, ...]]:
-        """The model that serves a wish: itself when it is here and able, else the best that is, with a warning."""
+        """Return the requested model if it is installed and able, else the best one that is, with a warning."""
         model, strict = catalog.get(wanted), self._settings.strict_models
         if model.task != task:
             raise _unable(wanted, task, catalog.models(task))
@@ -186,23 +188,23 @@ class Pool:
         return best, (_instead(wanted, why, best),)
 
     def available(self, task: str) -> Iterator[catalog.Model]:
-        """The models of a task that can be used, best first: a server's before those on this machine."""
+        """Yield the usable models of a task, best first; a language model server's comes before installed ones."""
         server = chat_api.offered(self._settings)
         if server is not None and server.task == task:
             yield server
         yield from (model for model in catalog.models(task) if catalog.available(model, self._settings))
 
     def best(self, task: str) -> catalog.Model:
-        """The best model of a task that is on this machine."""
+        """Return the best installed model of a task. Raises ModelMissing."""
         model = catalog.best(task, self._settings)
         if model is None:
             raise _none(task)
         return model
 
     def translator(self, source: str | None, target: str, wanted: str) -> tuple[catalog.Model, tuple[str, ...]]:
-        """The model that translates texts between two languages: the wanted one or, for AUTO, the best that is here.
+        """Return the model that translates a pair of languages: the requested one or, for AUTO, the best installed one.
 
-        Raises BadInput where the wanted one cannot, ModelMissing where none that can is here.
+        Raises BadInput if the requested one cannot, ModelMissing if none that can is installed.
         """
         work = f"translate from {source or 'any language'} into {target}"
         able = [
@@ -231,9 +233,9 @@ class Pool:
         goal: Goal = "transcribe",
         session: float | None = None,
     ) -> Recognition:
-        """The text of a sound. With a `session`, the time at which it began, the call is urgent.
+        """Recognise the speech of a sound. With a `session`, the time at which it began, the call is urgent.
 
-        An urgent call needs no place of `slot`: it goes before all others, and the oldest session before the others.
+        An urgent call needs no place in `slot`. It goes before all others; of urgent ones the oldest session is first.
         """
         arguments: dict[str, object] = {"audio": audio, "language": language, "goal": goal}
         recognition: Recognition = self._run(model, "transcribe", arguments, report, session)
@@ -244,7 +246,7 @@ class Pool:
         return diarization
 
     def work(self, model: catalog.Model, method: str, report: Report, **arguments: object) -> Any:
-        """What a method of a text engine returns (protocols.py), when its turn has come; a server has no turns."""
+        """Call a method of a text engine (protocols.py) when the device is free. Calls to a server do not wait."""
         if model.engine == chat_api.ENGINE:
             return getattr(self._elsewhere, method)(**arguments, report=report)
         with self._text.slot.hold(report, self._settings.queue_timeout_s):
@@ -264,7 +266,7 @@ class Pool:
         extra = catalog.extra(model, self._settings)
         spec = EngineSpec(folder, model.id, self.device, self._settings.threads, extra)
         lane = self._speech if model.lane == "speech" else self._text
-        interleaved = model.lane == "speech"  # a language model has one memory, in which two calls would mix
+        interleaved = model.lane == "speech"  # two calls would mix in the one context of a language model
         call = EngineCall(ENGINES[model.engine], spec, method, arguments, session, interleaved)
         return lane.host.run(call, report)
 

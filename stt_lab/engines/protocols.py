@@ -1,9 +1,9 @@
-"""What an engine is: a few attributes and one method. See DESIGN in docs/architecture.md.
+"""The protocols of engines: a few attributes and one method each. See docs/architecture.md.
 
-A constructor only stores its arguments; `load()` reads weights; `unload()` frees them and may be called
-at any time; a call after it loads again. `report` takes progress and raises `Cancelled` when the caller
-has given up, so an engine reports at least every few seconds of work and needs no other means of cancel. A report is
-also where other calls may take their turn: it returns when this one may go on (hosts/turns.py).
+A constructor only stores its arguments; `load()` reads weights; `unload()` frees them and may be called at any time;
+the next call loads again. `report` receives progress and raises `Cancelled` when the caller has given up, so an engine
+reports at least every few seconds and needs no other way to cancel. Other calls may take their turn during a report:
+it returns when this call may go on (hosts/turns.py).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]  # (texts, dimensions), each of unit length
 
-Goal = Literal["transcribe", "translate"]  # what is written: what was said, or that in English
+Goal = Literal["transcribe", "translate"]  # output: the spoken words, or their English translation
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """What an engine is made from: weights, device and threads."""
+    """Arguments of an engine's constructor: weights, device and threads."""
 
     folder: Path  # of the weights
     model: str  # id in the catalog
@@ -36,7 +36,7 @@ class EngineSpec:
 
 
 class Engine(Protocol):
-    """Common to all engines."""
+    """Methods of all engines."""
 
     spec: EngineSpec
 
@@ -47,22 +47,22 @@ class Engine(Protocol):
 
 @runtime_checkable
 class Transcriber(Engine, Protocol):
-    """Sound to text."""
+    """Recognises speech."""
 
     languages: tuple[str, ...]  # ISO 639-1 codes
     supports_words: bool
 
     def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
-        """Segments with word times, monotone and inside the audio; `language` is the spoken one, None detects it."""
+        """Return segments with monotonic word times inside the audio. `language` is the spoken one; None detects it."""
         ...
 
 
 @runtime_checkable
 class Diarizer(Engine, Protocol):
-    """Who speaks when."""
+    """Finds who speaks when."""
 
     def diarize(self, audio: Audio, speakers: int, report: Report) -> Diarization:
-        """Turns of `speakers` speakers; 0 finds the number out."""
+        """Return the turns of `speakers` speakers; 0 detects their number."""
         ...
 
 
@@ -71,23 +71,23 @@ class Diarizer(Engine, Protocol):
 
 @runtime_checkable
 class Embedder(Engine, Protocol):
-    """Texts to vectors whose scalar product tells how near their meanings are."""
+    """Turns texts into vectors whose scalar product measures the similarity of their meanings."""
 
     dimensions: int
 
     def embed(self, texts: tuple[str, ...], report: Report) -> Vectors:
-        """A vector of unit length for each text, in order; shape (texts, dimensions)."""
+        """Return a vector of unit length per text, in order; shape (texts, dimensions)."""
         ...
 
 
 @runtime_checkable
 class Parser(Engine, Protocol):
-    """Sentences, words with their grammar, and named entities."""
+    """Finds sentences, words with their grammar, and named entities."""
 
     languages: tuple[str, ...]  # ISO 639-1 codes
 
     def parse(self, text: str, report: Report) -> Parsed:
-        """The text, which is in one of `languages`, taken apart; every span lies inside it, in order."""
+        """Parse a text in one of `languages`. Every span lies inside the text, in order."""
         ...
 
 
@@ -95,28 +95,33 @@ PiiKind = Literal[
     "PERSON", "ADDRESS", "DATE_OF_BIRTH", "PHONE_NUMBER", "EMAIL_ADDRESS", "CREDIT_CARD", "IBAN_CODE", "IP_ADDRESS",
 ]  # fmt: skip
 PII: tuple[PiiKind, ...] = get_args(PiiKind)
-BY_FORM: tuple[PiiKind, ...] = ("EMAIL_ADDRESS", "CREDIT_CARD", "IBAN_CODE", "IP_ADDRESS")  # the same in all languages
+BY_FORM: tuple[PiiKind, ...] = (
+    "EMAIL_ADDRESS",
+    "CREDIT_CARD",
+    "IBAN_CODE",
+    "IP_ADDRESS",
+)  # kinds with the same form in all languages
 
 
 @runtime_checkable
 class PiiFinder(Engine, Protocol):
-    """Personal data in a text."""
+    """Finds personal data in a text."""
 
-    languages: tuple[str, ...]  # in which names are found
+    languages: tuple[str, ...]  # languages in which names are found
 
     def find_pii(
         self, text: str, language: str | None, kinds: tuple[PiiKind, ...], names: tuple[str, ...], report: Report
     ) -> tuple[Entity, ...]:
-        """What identifies a person, in order and without overlap; `names` are known to be of people.
+        """Return personal data, in order and without overlap. `names` are known names of people.
 
-        Raises rather than pass a text unread: ModelMissing in a language that only BY_FORM can be found in.
+        Raises ModelMissing in a language in which only BY_FORM can be found, rather than miss names silently.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Message:
-    """A turn of a conversation with a language model."""
+    """A message in a conversation with a language model."""
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -124,31 +129,31 @@ class Message:
 
 @runtime_checkable
 class LanguageModel(Engine, Protocol):
-    """Writes what follows a conversation."""
+    """Continues a conversation."""
 
-    context: int  # tokens that conversation and answer may have together, known once it is loaded
+    context: int  # tokens of conversation and answer together; known once the model is loaded
 
     def count(self, texts: tuple[str, ...], report: Report) -> tuple[int, ...]:
-        """Tokens of each text."""
+        """Return the number of tokens of each text."""
         ...
 
     def complete(
         self, messages: tuple[Message, ...], schema: Mapping[str, Any] | None, most: int, report: Report
     ) -> str:
-        """The answer, of at most so many tokens; JSON of that JSON schema where there is one."""
+        """Return the answer, limited in tokens; JSON if a JSON schema is given."""
         ...
 
 
 @runtime_checkable
 class Translator(Engine, Protocol):
-    """A language into another."""
+    """Translates texts."""
 
     def translate(
         self, texts: tuple[str, ...], source: str | None, target: str, report: Report, again: bool = False
     ) -> tuple[str, ...]:
-        """A translation for each text of at most a few sentences, in order. Languages by their codes in BCP-47; a
-        `source` of None is not known.
+        """Translate texts of a few sentences each, in order.
 
-        `again`: they came out wrong the first time, so search otherwise if there is another way.
+        Languages are BCP-47 codes; a `source` of None is unknown. `again` asks for another decoding method, because the
+        first result was wrong.
         """
         ...

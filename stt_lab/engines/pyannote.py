@@ -1,4 +1,4 @@
-"""Who speaks when, by pyannote.audio's own pipeline: community-1, or segmentation-3.0 with CAM++."""
+"""Diarize with pyannote.audio's own pipeline: community-1, or segmentation-3.0 with CAM++."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 Turns = tuple[Turn, ...]
 
-STEP = 0.25  # of a window of 10 s between windows; finer ones cost more and find the same (eval/diarization.py)
-SHARES = {"segmentation": (0.0, 0.25), "embeddings": (0.25, 0.98)}  # of the time, measured with CAM++
+STEP = 0.25  # step as a fraction of a window of 10 s; smaller ones cost more and find the same (eval/diarization.py)
+SHARES = {"segmentation": (0.0, 0.25), "embeddings": (0.25, 0.98)}  # shares of the time, measured with CAM++
 ENVIRONMENT = {
-    "PYANNOTE_METRICS_ENABLED": "0",  # read when pyannote.audio is imported
+    "PYANNOTE_METRICS_ENABLED": "0",  # pyannote.audio reads it on import
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32",  # read at the first convolution; 1024 hold 5 MB for each length of voice
 }
-SHORTEST = SAMPLE_RATE // 50  # samples (20 ms): a shorter sound has not one frame
+SHORTEST = SAMPLE_RATE // 50  # samples (20 ms); shorter sound has no frame
 
 
 class PyannoteDiarizer:
@@ -40,7 +40,7 @@ class PyannoteDiarizer:
         self._pipeline: WindowedDiarization | None = None
 
     def load(self) -> None:
-        """Read the weights. Raises ModelMissing where files are absent or not what their names say."""
+        """Read the weights. Raises ModelMissing if files are missing or invalid."""
         if self._pipeline is None:
             for name, value in ENVIRONMENT.items():
                 os.environ.setdefault(name, value)
@@ -49,14 +49,14 @@ class PyannoteDiarizer:
                     self._pipeline = self._build()
                 except (OSError, RuntimeError, ValueError, KeyError) as problem:
                     raise ModelMissing(
-                        f"The weights of {self.spec.model} are missing or damaged: pull the model again."
+                        f"The weights of {self.spec.model} are missing or damaged. Pull the model again."
                     ) from problem
 
     def unload(self) -> None:
         self._pipeline = None
 
     def diarize(self, audio: Audio, speakers: int, report: Report) -> Diarization:
-        """Turns of `speakers` speakers, 0 for as many as are heard; fewer where fewer can be told apart."""
+        """Return the turns of `speakers` speakers, 0 to detect their number; fewer if fewer can be distinguished."""
         began = time.monotonic()
         if audio.samples < SHORTEST:
             return Diarization((), (), self._provenance(speakers, began))
@@ -88,7 +88,7 @@ class PyannoteDiarizer:
 
         _present(self.spec.folder / "config.yaml")
         pipeline: Any = Pipeline.from_pretrained(str(self.spec.folder))
-        pipeline.__class__ = WindowedDiarization  # the configuration names pyannote's class; ours adds no state
+        pipeline.__class__ = WindowedDiarization  # the configuration names pyannote's class; our subclass adds no state
         pipeline.clustering.__class__ = BoundedVBxClustering
         if self.spec.device == "cpu":
             pipeline._segmentation.step = STEP * pipeline._segmentation.duration
@@ -103,7 +103,7 @@ class PyannoteDiarizer:
 
         segmentation = Model.from_pretrained(str(_present(self.spec.folder / "pytorch_model.bin")))
         embedding = load_campplus(dict(self.spec.extra)["campplus"])
-        no_plda = PLDA.__new__(PLDA)  # the pipeline asks the hub for one unless it is given, and then never uses it
+        no_plda = PLDA.__new__(PLDA)  # without it the pipeline asks the hub, although it never uses it
         return CampplusDiarization(segmentation, embedding, no_plda, STEP)
 
     def _provenance(self, speakers: int, began: float) -> Provenance:
@@ -116,7 +116,7 @@ class PyannoteDiarizer:
 
 
 def _present(path: Path) -> Path:
-    """The path of a file that is there: pyannote takes any other for a name on the hub and asks the network."""
+    """Return the path of an existing file. pyannote would treat any other as a name on the hub and use the network."""
     if not path.is_file():
         raise FileNotFoundError(path.name)
     return path
@@ -124,14 +124,14 @@ def _present(path: Path) -> Path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings of pyannote.audio that are about decoders we do not use and files too short for a count."""
+    """Silence warnings of pyannote.audio about decoders that we do not use and files too short to count."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(pyannote|lightning|numpy|torch|torchaudio|speechbrain)\b.*")
         yield
 
 
 def _progress(report: Report) -> Any:
-    """pyannote's hook: it is called at every batch, and what `report` raises ends the pipeline."""
+    """Make pyannote's hook, which is called at every batch. An exception that `report` raises ends the pipeline."""
 
     def hook(step: str, _: Any, *, completed: int = 0, total: int = 0, **others: Any) -> None:
         if total and step in SHARES:
@@ -142,7 +142,7 @@ def _progress(report: Report) -> Any:
 
 
 def _turns(annotation: Annotation, duration: float) -> Turns:
-    """Turns in order of time, cut at the end of the sound: the last window reaches beyond it."""
+    """Return turns in order of time, cut at the end of the sound because the last window extends beyond it."""
     found = []
     for stretch, _, speaker in annotation.itertracks(yield_label=True):
         start, end = max(0.0, stretch.start), min(duration, stretch.end)
@@ -152,9 +152,9 @@ def _turns(annotation: Annotation, duration: float) -> Turns:
 
 
 def _as_many(turns: Turns, exclusive: Turns, speakers: int) -> tuple[Turns, Turns]:
-    """Where fewer voices were told apart than asked for, the shortest turns go to the missing speakers.
+    """Give the shortest turns to the missing speakers if fewer voices were found than requested.
 
-    They are the likeliest to be somebody else's: a "mm-hm" is too short to be known by its voice.
+    Short turns are the most likely to be another speaker's: a "mm-hm" is too short to recognise a voice.
     """
     while turns and len({turn.speaker for turn in turns}) < speakers:
         several = Counter(turn.speaker for turn in turns)

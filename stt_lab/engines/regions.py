@@ -1,4 +1,4 @@
-"""Where somebody speaks, and the sound of those regions as one time line without the silences between them."""
+"""Find speech regions, and read their sound as one timeline without the silences between them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stt_lab.types import SAMPLE_RATE, Audio, Event, Report
 if TYPE_CHECKING:
     from stt_lab.types import Samples
 
-VAD_BLOCK = 600 * SAMPLE_RATE  # samples that voice activity detection holds at once
+VAD_BLOCK = 600 * SAMPLE_RATE  # samples per block of voice activity detection
 KEPT_SILENCE = 2 * SAMPLE_RATE  # samples; faster-whisper's own limit between regions
 
 
@@ -25,7 +25,7 @@ class Region:
 
 
 class Speech:
-    """The speech regions of a sound as if they stood end to end: windows are cut from this packed time line."""
+    """The speech regions of a sound joined end to end. Windows are cut from this packed timeline."""
 
     def __init__(self, audio: Audio, regions: Sequence[Region]) -> None:
         self.audio, self.regions = audio, tuple(regions)
@@ -38,7 +38,7 @@ class Speech:
         return self._offsets[-1]
 
     def read(self, start: int, stop: int) -> Samples:
-        """Packed samples `start` to `stop`, float32, shape (stop - start,)."""
+        """Return packed samples `start` to `stop`, float32, shape (stop - start,)."""
         import numpy as np
 
         parts = []
@@ -49,14 +49,14 @@ class Speech:
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def region_at(self, seconds: float) -> int:
-        """Index of the region that holds a packed time."""
+        """Return the index of the region that contains a packed time."""
         import bisect
 
         index = bisect.bisect_right(self._offsets, int(seconds * SAMPLE_RATE)) - 1
         return min(max(index, 0), len(self.regions) - 1)
 
     def original(self, seconds: float, region: int) -> float:
-        """A packed time as seconds of the file, kept inside `region`."""
+        """Convert a packed time to seconds of the file, inside `region`."""
         bounds = self.regions[region]
         shift = bounds.start - self._offsets[region]
         sample = min(max(seconds * SAMPLE_RATE + shift, bounds.start), bounds.stop)
@@ -64,10 +64,10 @@ class Speech:
 
 
 def find_speech(audio: Audio, report: Report) -> list[Region]:
-    """Where somebody speaks, by Silero's voice activity detection, block by block.
+    """Find speech with Silero's voice activity detection, block by block.
 
-    A silence is left out only where it is longer than KEPT_SILENCE, at the ends of the sound as between words: the
-    recogniser uses short ones, and a clip that is mostly speech is decoded as it is.
+    Only silences longer than KEPT_SILENCE are removed, at the ends of the sound as between words: the recogniser uses
+    short ones, and a clip that is mostly speech is decoded unchanged.
     """
     from faster_whisper.vad import get_speech_timestamps
 

@@ -1,9 +1,8 @@
-"""Whisper on CTranslate2, by faster-whisper's parts: its features, search with fallback, and word alignment.
+"""Run Whisper on CTranslate2 with faster-whisper's features, search with fallback, and word alignment.
 
-The loop over windows is ours, because four things depend on it: memory that does not grow with the file
-(features are made window by window), a language that is detected on the encoder's output of the first window
-instead of encoding it twice, a prompt that is forgotten where silence was cut out, and a list of what the
-checks suppressed.
+The loop over windows is our own, for four reasons: memory does not grow with the file (features are computed window by
+window); the language is detected from the encoder's output of the first window, which is encoded only once; the prompt
+is cleared where silence was removed; and suppressed text is listed with its reason.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ if TYPE_CHECKING:
     from ctranslate2.models import Whisper
     from faster_whisper import WhisperModel
 
-SEED = 0  # of the samples that the search falls back to
-HOP = 160  # samples of a feature frame (10 ms)
-WINDOW = 3000  # frames that the encoder sees (30 s)
-SHORTEST_STEP = 20  # frames from window to window, however early the text of one ends
-NEIGHBOURS = 2  # frames on either side that a frame's analysis (25 ms, centred) reaches into
-DETECTED = 750  # positions of the encoder (15 s) that the language is looked for in, where the rest is padding
-DETECTION_WINDOWS = 3  # windows that may vote on the language while none is sure
+SEED = 0  # of sampling, the fallback of the search
+HOP = 160  # samples per feature frame (10 ms)
+WINDOW = 3000  # frames per encoder window (30 s)
+SHORTEST_STEP = 20  # minimal frames between starts of windows, however early the text of one ends
+NEIGHBOURS = 2  # neighbouring frames on either side that a frame's analysis (25 ms, centred) covers
+DETECTED = 750  # encoder positions (15 s) for detecting the language of short sound, whose rest is padding
+DETECTION_WINDOWS = 3  # windows tried for detecting the language while none is certain
 UNLIKELY = 0.1  # mean probability of words below which a segment is noise; real speech had 0.24 and more (eval/LOG.md)
-SURE = 0.5  # probability at which a language is believed at once
+SURE = 0.5  # probability at which a language is accepted at once
 
-OPTIONS: dict[str, Any] = {  # of the search; values as in the Whisper paper (Radford et al. 2022, section 4.5)
+OPTIONS: dict[str, Any] = {  # values of the Whisper paper (Radford et al. 2022, section 4.5)
     "beam_size": 5,
     "best_of": 5,
     "patience": 1,
@@ -49,11 +48,14 @@ OPTIONS: dict[str, Any] = {  # of the search; values as in the Whisper paper (Ra
     "suppress_blank": True,
     "max_initial_timestamp": 1.0,
 }
-PREPEND, APPEND = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # punctuation that belongs to the next, the previous word
+PREPEND, APPEND = (
+    "\"'“¿([{-",
+    "\"'.。,，!！?？:：”)]}、",
+)  # punctuation that belongs to the next word, and to the previous word
 
 
 class WhisperTranscriber:
-    """A `Transcriber` over a folder of CTranslate2 weights."""
+    """A `Transcriber` for a folder of CTranslate2 weights."""
 
     supports_words = True
 
@@ -71,7 +73,7 @@ class WhisperTranscriber:
         import ctranslate2
         from faster_whisper import WhisperModel
 
-        ctranslate2.set_random_seed(SEED)  # read by each model's own thread when it draws its first sample
+        ctranslate2.set_random_seed(SEED)  # each model's thread reads the seed at its first sample
         self._model = WhisperModel(
             str(self.spec.folder),
             device=self.spec.device,
@@ -87,12 +89,12 @@ class WhisperTranscriber:
         self._model = None
 
     def draws(self) -> Whisper:
-        """The model, from which no recording has drawn samples yet; so each recording gets the same ones.
+        """Return a model that has not drawn random samples yet, so that each recording gets the same ones.
 
-        CTranslate2 has a generator of random numbers in each model's thread. The seed starts it at the first sample and
-        never again (its random.cc), so the text of a recording would depend on the recordings before and beside it.
-        Every recording that falls back to sampling therefore has a model for itself: the first one has the loaded one,
-        and for the next one it is loaded anew, when nothing else holds the old one.
+        CTranslate2 seeds the random number generator of a model's thread only at its first sample (its random.cc), so
+        the text of a recording would depend on earlier and concurrent recordings. Every recording that falls back to
+        sampling therefore has its own model: the first takes the loaded one, and for the next one it is loaded again,
+        after the old one is freed unless another recording still uses it.
         """
         import ctranslate2
 
@@ -113,7 +115,7 @@ class WhisperTranscriber:
             return self._model.model
 
     def _view(self) -> WhisperModel:
-        """The model for one recording."""
+        """Return the model for one recording."""
         with self._drawing:
             if self._model is None:
                 self.load()
@@ -123,9 +125,8 @@ class WhisperTranscriber:
             return view
 
     def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
-        """Recognise the speech of a sound. Words carry times in seconds of the file and a probability.
-
-        Of a translation too: they are where the decoder looked when it wrote them.
+        """Recognise the speech of a sound. Words have times in seconds of the file and a probability.
+        In a translation, a word's time is where the decoder attended when it wrote the word.
         """
         began = time.perf_counter()
         model = self._view()
@@ -154,7 +155,7 @@ class WhisperTranscriber:
 
 
 class _Run:
-    """One recording on its way through the windows."""
+    """The state of one recording while its windows are decoded."""
 
     def __init__(self, model: WhisperModel, speech: Speech, language: str | None, goal: Goal, report: Report) -> None:
         self.model, self.speech, self.progress = model, speech, _Progress(report)
@@ -162,8 +163,8 @@ class _Run:
         self.suppressed: list[Suppressed] = []
         self._options: Any = None
         self._tokenizer: Any = None
-        self._whole: Any = None  # features of a sound that fits into one window
-        self._last_speech = 0.0  # packed seconds, where the last word ended
+        self._whole: Any = None  # features of sound that fits into one window
+        self._last_speech = 0.0  # packed seconds at which the last word ended
 
     def segments(self) -> Iterator[Segment]:
         frames = self.speech.samples // HOP
@@ -184,24 +185,25 @@ class _Run:
             seek = max(seek_next, seek + SHORTEST_STEP)
 
     def _encode(self, seek: int, size: int) -> Any:
-        """Encoder output of `size` frames from `seek`."""
+        """Encode `size` frames from `seek`."""
         from faster_whisper.audio import pad_or_trim
 
         return self.model.encode(pad_or_trim(self._features(seek, size)))
 
     def _features(self, seek: int, size: int) -> Any:
-        """Log-mel features, shape (mels, size). Their scale hangs on the loudest frame that is looked at: sound of one
-        window is looked at once and whole, as the library does, and longer sound window by window."""
+        """Compute log-mel features, shape (mels, size).
+        The loudest frame of the passed sound scales them. Sound of one window is passed whole, as in faster-whisper.
+        """
         if self._whole is None and self.speech.samples <= WINDOW * HOP:
             self._whole = self.model.feature_extractor(self.speech.read(0, self.speech.samples))
         if self._whole is not None:
             return self._whole[:, seek : seek + size]
-        lead = min(NEIGHBOURS, seek)  # the analysis of the outer frames reaches into their neighbours
+        lead = min(NEIGHBOURS, seek)  # the analysis of the outer frames covers neighbouring frames
         samples = self.speech.read((seek - lead) * HOP, (seek + size + NEIGHBOURS) * HOP)
         return self.model.feature_extractor(samples)[:, lead : lead + size]
 
     def _prepare(self, encoded: Any, frames: int) -> None:
-        """What depends on the language, once it is known."""
+        """Set what depends on the language, once it is known."""
         from faster_whisper.tokenizer import Tokenizer
         from faster_whisper.transcribe import TranscriptionOptions, get_suppressed_tokens
 
@@ -214,7 +216,7 @@ class _Run:
         self._options = TranscriptionOptions(**unused | OPTIONS | {"suppress_tokens": suppressed})
 
     def _detect(self, encoded: Any, frames: int) -> str:
-        """The language of the first window; where that is not sure, of the window that is surest."""
+        """Detect the language of the first window; if that is uncertain, use the most certain window."""
         best, probability = self._top_language(encoded, frames)
         for window in range(1, DETECTION_WINDOWS):
             seek = window * WINDOW
@@ -226,7 +228,7 @@ class _Run:
         return best
 
     def _top_language(self, encoded: Any, frames: int) -> tuple[str, float]:
-        if frames <= 2 * DETECTED:  # else half of the time goes into padding
+        if frames <= 2 * DETECTED:  # padding would take half of the time
             encoded = _first(encoded, DETECTED)
         token, probability = self.model.model.detect_language(encoded)[0][0]
         return token[2:-2], probability
@@ -234,13 +236,13 @@ class _Run:
     def _decode(
         self, encoded: Any, seek: int, size: int, previous: list[int]
     ) -> tuple[list[dict[str, Any]], int, bool]:
-        """One window: segments with words, the frame where the next one starts, and whether to go on from its text."""
+        """Decode a window. Return its segments, the next window's start frame, and whether its text may be a prompt."""
         model, tokenizer = self.model, self._tokenizer
         prompt = model.get_prompt(tokenizer, previous)
         result, log_prob, temperature, ratio = model.generate_with_fallback(encoded, prompt, tokenizer, self._options)
         tokens = result.sequences_ids[0]
         offset, end = seek * HOP / SAMPLE_RATE, (seek + size) * HOP / SAMPLE_RATE
-        if reason := _doubt(result.no_speech_prob, log_prob):
+        if reason := _suppression_reason(result.no_speech_prob, log_prob):
             self._suppress(offset, end, tokenizer.decode(tokens), reason)
             return [], seek + size, False
         found, seek_next, _ = model._split_segments_by_timestamps(
@@ -248,7 +250,7 @@ class _Run:
         )
         model.add_word_timestamps([found], tokenizer, encoded, size, PREPEND, APPEND, self._last_speech)
         words = [word for segment in found for word in segment["words"]]
-        for word in words:  # what lies behind this belongs to the next window
+        for word in words:  # later text belongs to the next window
             word["start"], word["end"] = (min(word[edge], seek_next * HOP / SAMPLE_RATE) for edge in ("start", "end"))
         if words:
             self._last_speech = words[-1]["end"]
@@ -257,18 +259,18 @@ class _Run:
         return self._believed(found), seek_next, temperature <= OPTIONS["prompt_reset_on_temperature"]
 
     def _without_loops(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Drop segments that only say the segment before them once more, in a window whose text compresses too well."""
+        """Drop segments that repeat the previous one, in a window whose text compresses too well."""
         kept: list[dict[str, Any]] = []
         for segment in found:
             text = self._tokenizer.decode(segment["tokens"]).strip()
             if kept and text == self._tokenizer.decode(kept[-1]["tokens"]).strip():
-                self._suppress(segment["start"], segment["end"], text, "repetition of the segment before it")
+                self._suppress(segment["start"], segment["end"], text, "repeats the previous segment")
             else:
                 kept.append(segment)
         return kept
 
     def _believed(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Segments whose words have times, and of which at least one is likely; the others are told."""
+        """Keep segments whose words have times and at least one likely word; list the others as suppressed."""
         kept: list[dict[str, Any]] = []
         for segment in found:
             text = self._tokenizer.decode(segment["tokens"])
@@ -297,7 +299,7 @@ class _Run:
 
 
 class _Progress:
-    """How far a recording is, and where others may go first: between its windows, and between searches inside one."""
+    """How much of a recording is done. Its reports are safe points, between windows and between searches inside one."""
 
     def __init__(self, report: Report) -> None:
         self._report, self._event = report, Event("transcribing", 0.0)
@@ -311,7 +313,7 @@ class _Progress:
 
 
 class _Prompt:
-    """Tokens that the next window continues: none after a silence, nor after text that the search was unsure of."""
+    """Return the tokens that the next window continues: none after a silence or after uncertain text."""
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
@@ -324,12 +326,12 @@ class _Prompt:
 
     def leave(self, region: int, tokens: list[int], sure: bool) -> None:
         kept = self.tokens if region == self._region else []
-        self.tokens = [*kept, *tokens][-224:] if sure else []  # half of the decoder's context
+        self.tokens = [*kept, *tokens][-224:] if sure else []  # half of the decoder's context length
         self._region = region
 
 
 def _first(encoded: Any, positions: int) -> Any:
-    """The first positions of an encoder's output, shape (1, positions, width)."""
+    """Return the first positions of an encoder's output, shape (1, positions, width)."""
     import ctranslate2
     import numpy as np
 
@@ -338,8 +340,8 @@ def _first(encoded: Any, positions: int) -> Any:
     return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.asarray(encoded)[:, :positions]))
 
 
-def _doubt(no_speech: float, log_prob: float) -> str:
-    """Why a window is not believed, or ""."""
+def _suppression_reason(no_speech: float, log_prob: float) -> str:
+    """Return the reason to suppress a window, or ""."""
     if no_speech > OPTIONS["no_speech_threshold"] and log_prob < OPTIONS["log_prob_threshold"]:
         return f"no speech (probability {no_speech:.2f}) and unlikely text (log probability {log_prob:.2f})"
     return ""

@@ -1,13 +1,13 @@
-"""Jobs: long operations wait in the store's queue, run when their turn comes, and survive whoever asked for them.
+"""Jobs: long operations that wait in the store's queue and go on when their client disconnects.
 
-queue.py      what a request meets: admission, waiting, Idempotency-Key, the answer
-workers.py    threads that take jobs from the queue, renew their leases, and notice who has gone
+queue.py      the gate of a server: admission, waiting, Idempotency-Key, the answer
+workers.py    threads that claim and run jobs, renew their leases, and release jobs of lost servers
 lifecycle.py  each step of a job as one transaction over queue, credits, library and files
-files.py      files on disk: recordings of jobs, artifacts that jobs made, recordings that the library keeps
-progress.py   events of stages as percent and remaining time
+files.py      files on disk: recordings of jobs, artifacts, and recordings that the library keeps
+progress.py   percent and remaining time from the events of stages
 webhooks.py   signed messages about jobs that ended
 
-Nothing here knows one operation from another: what a job needs stands in its declaration (stt_lab.registry).
+This package knows no single operation: declarations say what their jobs need (stt_lab.registry).
 """
 
 from stt_lab.jobs.queue import JobQueue

@@ -1,4 +1,4 @@
-"""Files on disk: a folder for each job until it ends, the artifacts that jobs made, and recordings of the library."""
+"""Keep files on disk: a folder for each job until it ends, artifacts of jobs, and recordings of the library."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FULL = "The server's disk is full. Try again later, or ask the administrator to 
 
 
 class JobFiles:
-    """Folders of the data directory that only its owner can enter."""
+    """Folders in the data directory that only its owner can enter."""
 
     def __init__(self, data_dir: Path) -> None:
         self._jobs, self._audio, self._artifacts = data_dir / "jobs", data_dir / "audio", data_dir / "artifacts"
@@ -28,7 +28,7 @@ class JobFiles:
     # Recordings of jobs
 
     def take(self, job_id: str, media: Mapping[str, Path]) -> None:
-        """Keep uploads as a job's own, on disk for good; whoever received them removes theirs."""
+        """Copy or link uploads into a job's folder, flushed to disk. The receiver still deletes its own files."""
         folder = self._jobs / job_id
         try:
             folder.mkdir(mode=0o700)
@@ -49,7 +49,7 @@ class JobFiles:
     # Recordings of the library
 
     def keep(self, job_id: str, name: str) -> str:
-        """Keep a job's recording for the library too; returns its name there."""
+        """Keep a job's recording for the library. Return its name there."""
         kept = secrets.token_hex(16)
         _copy(self._jobs / job_id / name, self._audio / kept)
         _sync(self._audio)
@@ -62,7 +62,7 @@ class JobFiles:
     # Artifacts
 
     def keep_artifact(self, job_id: str, file: File) -> File:
-        """Write what a job made beside the job, and return it as a file on disk. Raises what making it raises."""
+        """Write the artifact of a job to disk and return it. Raises what reading the artifact raises."""
         path = self._artifacts / job_id
         try:
             with path.open("wb") as target:
@@ -86,23 +86,23 @@ class JobFiles:
     # Housekeeping
 
     def sweep(self, active: Collection[str], with_result: Collection[str], older_than_s: float) -> None:
-        """Remove what interrupted steps left: recordings of jobs that ended, artifacts of jobs without a result."""
+        """Remove leftovers of interrupted steps: recordings of ended jobs, artifacts of jobs without a result."""
         latest = time.time() - older_than_s
         for folder, needed in ((self._jobs, active), (self._artifacts, with_result)):
             for path in folder.iterdir():
-                with contextlib.suppress(OSError):  # another server was quicker
+                with contextlib.suppress(OSError):  # another server removed it first
                     if path.name not in needed and path.stat().st_mtime <= latest:
                         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
+    """Return the SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A link where that is possible: then it takes no room and no time."""
+    """Link a file where possible, which takes neither space nor time; else copy it."""
     try:
         os.link(source.resolve(), target)
     except OSError:
@@ -111,7 +111,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """What is written there survives a power failure from here on."""
+    """Flush a file or folder to disk, so that it survives a power failure."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

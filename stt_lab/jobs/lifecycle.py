@@ -1,4 +1,4 @@
-"""Each step of a job as one transaction over the queue, credits, the library and files: all of a step, or nothing."""
+"""Run each step of a job as one transaction over the queue, credits, the library and files."""
 
 from __future__ import annotations
 
@@ -29,40 +29,40 @@ from stt_lab.types import File
 
 RETRY_AFTER_S = 30
 KEPT = {"results": timedelta(days=1), "keys": timedelta(days=1), "rows": timedelta(days=30)}  # after a job's end
-STRAY_S = 3600.0  # age at which a file without a job is nobody's, where several servers share the folder
+STRAY_S = 3600.0  # age of a file without a job at which it is deleted, if several servers share the folder
 CANCELLED = "The job was cancelled."
 GONE = "The result of this job is no longer kept. Send the recording again."
-JOB, CALL = "job_", "call_"  # ids of long and of short operations
+JOB, CALL = "job_", "call_"  # prefixes of ids of jobs, and of short operations with an Idempotency-Key
 
 
 class LostClaim(Exception):
-    """A claim that is no longer this server's: somebody else has the job, or it has ended."""
+    """This server no longer owns the job: another one claimed it, or it has ended."""
 
 
 def options_of(row: JobRow) -> JobOptions:
-    """What the caller of a job asked of the server."""
-    op = OPERATIONS.get(row.operation)  # None: of another version
+    """Return the job options of a job's request."""
+    op = OPERATIONS.get(row.operation)  # None for an operation of another version
     return op.options(row.parameters) if op else JobOptions()
 
 
 def unattended(row: JobRow) -> bool:
-    """Whether nobody can find a job again once its request is gone: without account, key, or its id."""
+    """Return whether a job is lost with its request: it has no account, no Idempotency-Key, and its id was not sent."""
     return row.account_id == ANONYMOUS_ID and not row.idempotency_key and not options_of(row).background
 
 
 class JobLifecycle:
-    """The steps. Whatever a step needs beside the database is done before it, or undone when it fails."""
+    """The steps of jobs. Work outside of the database precedes each transaction, or is undone if that fails."""
 
     def __init__(self, database: Database, accounts: Accounts, library: Library, settings: Settings) -> None:
         self.database, self.accounts, self.library, self.settings = database, accounts, library, settings
         self.files = JobFiles(settings.data_dir)
         self.worker = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
-        self.alone = database.dialect == "sqlite"  # no other server is on this data directory
+        self.alone = database.dialect == "sqlite"  # only one server uses this data directory
 
-    # -- in
+    # -- submission and claims
 
     def submit(self, row: JobRow, media: Mapping[str, Path], places: int) -> JobRow | None:
-        """Put a job into the queue, which has this many places; or the earlier job of the same Idempotency-Key."""
+        """Put a job into the queue, which holds `places` jobs. Return the earlier job with the same Idempotency-Key."""
         self.files.take(row.id, media)
         try:
             with self.database.write() as session:
@@ -77,11 +77,11 @@ class JobLifecycle:
         return earlier
 
     def claimed(self, row: JobRow) -> JobRow:
-        """What this server begins at once, without the queue."""
+        """Return a row as claimed by this server, for work that does not wait in the queue."""
         return replace(row, state="running", worker=self.worker, lease_until=now() + queue.LEASE, attempts=1)
 
     def begin(self, row: JobRow) -> JobRow | None:
-        """Note that a short operation with an Idempotency-Key is under way; or the earlier one with that key."""
+        """Store a running short operation with an Idempotency-Key. Return the earlier one with the same key."""
         with self.database.write() as session:
             earlier = self._earlier(session, row)
             if earlier is None:
@@ -89,7 +89,7 @@ class JobLifecycle:
         return earlier
 
     def _earlier(self, session: Session, row: JobRow) -> JobRow | None:
-        """The job that this caller got for the same key. One that failed for a reason that passes is forgotten."""
+        """Find the caller's earlier job with the same key. Forget it if it failed for a temporary reason."""
         if row.idempotency_key is None:
             return None
         found = queue.with_key(session, row.account_id, row.client, row.idempotency_key)
@@ -109,7 +109,7 @@ class JobLifecycle:
         queue.insert(session, replace(row, transcript_id=transcript_id))
 
     def claim(self) -> JobRow | None:
-        """The next job to work on."""
+        """Claim the next job, if one waits."""
         with self.database.read() as session:
             if not queue.waiting(session):
                 return None
@@ -117,16 +117,16 @@ class JobLifecycle:
             return queue.claim(session, self.worker)
 
     def reserve(self, row: JobRow, credits: int) -> None:
-        """Reserve what a job costs, before its work."""
+        """Reserve the credits of a job before its work."""
         self.accounts.reserve(row.id, row.account_id, row.client, row.operation, credits)
 
-    # -- out
+    # -- ends of jobs
 
     def done(self, row: JobRow, result: Any, handed_over: bool, credits: int | None = None) -> Any:
-        """End a job with what it made, and charge for it; the result as it is kept.
+        """End a successful job, charge for it, and return the result as it is stored.
 
-        A result outside of the library is kept, unless it is a value that was `handed_over` to the only one who can
-        know of it. `credits` is what the work cost in the end, where that differs from what was reserved.
+        A result outside of the library is stored, unless it was `handed_over` to the only client that can ask for it.
+        `credits` is the actual cost, if it differs from the reservation.
         """
         recording = self._keep_recording(row)
         known = not handed_over or bool(row.idempotency_key) or options_of(row).background
@@ -162,7 +162,7 @@ class JobLifecycle:
         return result
 
     def failed(self, row: JobRow, problem: SttError) -> None:
-        """End a job without a result, and without a charge. Raises LostClaim when it is no longer the caller's."""
+        """End a job without a result and without a charge. Raises LostClaim if this server no longer owns it."""
         state: Literal["cancelled", "failed"] = "cancelled" if isinstance(problem, Cancelled) else "failed"
         error = {"error": str(problem), "code": problem.code, "status": problem.status}
         with self.database.write() as session:
@@ -176,23 +176,23 @@ class JobLifecycle:
         self.files.remove(row.id)
 
     def _announce(self, session: Session, row: JobRow) -> None:
-        """Have the job's webhook called."""
+        """Schedule the call of the job's webhook."""
         if row.webhook_url:
             deliveries.add(session, row.id)
 
     def answered(self, row: JobRow, result: dict[str, Any]) -> None:
-        """Keep the answer of a short operation for whoever sends its Idempotency-Key again."""
+        """Store the answer of a short operation for requests that repeat its Idempotency-Key."""
         with self.database.write() as session:
             queue.end(session, row, "done")
             queue.keep_result(session, row.id, result)
 
     def forget(self, row: JobRow) -> None:
-        """A short operation that failed may be sent again under its key."""
+        """Forget a failed short operation, so that its Idempotency-Key can be used again."""
         with self.database.write() as session:
             queue.remove(session, row.id)
 
     def cancel(self, row: JobRow) -> None:
-        """Cancel a job that waits, or ask the server that works on it; nothing when it has ended."""
+        """Cancel a waiting job, or ask the server that runs it to cancel. Does nothing to a job that has ended."""
         while row.state in queue.ACTIVE:
             if row.state == "running":
                 with self.database.write() as session:
@@ -202,23 +202,28 @@ class JobLifecycle:
             except LostClaim:  # it has just been claimed
                 row = self.find(row.id) or replace(row, state="cancelled")
 
-    # -- what crashes and restarts leave
+    # -- recovery from crashes and restarts
 
     def release(self, row: JobRow, *, on_purpose: bool = False) -> None:
-        """Nobody works on a claimed job any more: it runs again, here or elsewhere, or ends clearly."""
-        with suppress(LostClaim):  # another server was quicker, or its worker is back
+        """Release a claimed job that no server works on: put it back into the queue, or end it."""
+        with suppress(LostClaim):  # another server released it first, or its own one is back
             if not row.id.startswith(JOB):
                 self.forget(row)
             elif row.cancel_requested or unattended(row):
                 self.failed(row, Cancelled(CANCELLED))
             elif row.attempts >= queue.ATTEMPTS and not on_purpose:
-                self.failed(row, EngineCrashed(f"The server stopped {row.attempts} times while it worked on this job."))
+                self.failed(
+                    row,
+                    EngineCrashed(
+                        f"The server stopped {row.attempts} times during this job. Send a shorter recording."
+                    ),
+                )
             else:
                 with self.database.write() as session:
                     queue.put_back(session, row, counted=not on_purpose)
 
     def recover(self) -> None:
-        """At the start, before anything is claimed: what an earlier life of this server had, and its stray files."""
+        """Release jobs and remove files that a previous run left. Call it at start, before any claim."""
         with self.database.read() as session:
             rows = queue.unfinished(session) if self.alone else queue.overdue(session)
         for row in rows:
@@ -229,27 +234,27 @@ class JobLifecycle:
         self.sweep(0.0 if self.alone else STRAY_S)
 
     def sweep(self, age: float = STRAY_S) -> None:
-        """Remove files that an interrupted step left, and those whose results are forgotten."""
+        """Remove files that interrupted steps left, and those of forgotten results."""
         with self.database.read() as session:
             active, kept = queue.active(session), queue.with_result(session)
         self.files.sweep(active, active | kept, age)
         self.library.sweep(age)
 
     def tidy(self) -> None:
-        """Forget what is old; with a retention, also transcripts."""
+        """Delete old jobs and results; with a retention period, also old transcripts."""
         with self.database.write() as session:
             queue.tidy(session, **KEPT)
         if self.settings.retention_days:
             self.library.expire(now() - timedelta(days=self.settings.retention_days))
 
-    # -- looks
+    # -- queries
 
     def find(self, job_id: str) -> JobRow | None:
         with self.database.read() as session:
             return queue.get(session, job_id)
 
     def held(self) -> list[JobRow]:
-        """What this server works on."""
+        """Return the jobs that this server works on."""
         with self.database.read() as session:
             return queue.unfinished(session, self.worker)
 
@@ -258,12 +263,12 @@ class JobLifecycle:
             return deliveries.log(session, row.id)
 
     def stored(self, row: JobRow) -> dict[str, Any] | None:
-        """The packed result of a job or the answer of a short operation."""
+        """Return the packed result of a job, or the answer of a short operation."""
         with self.database.read() as session:
             return queue.result(session, row.id)
 
     def result(self, row: JobRow) -> Any:
-        """What a job made that is done. Raises NotFound when that is no longer kept."""
+        """Return the result of a finished job. Raises NotFound if it was deleted."""
         if row.transcript_id is not None:
             return self.library.result(row.account_id, row.transcript_id)
         packed = self.stored(row)
@@ -278,7 +283,7 @@ class JobLifecycle:
 
 
 def _may_pass(row: JobRow) -> bool:
-    """Whether the same request may have another answer now: it was cancelled, refused for the moment, or a crash."""
+    """Return whether repeating the request may succeed: it was cancelled, refused temporarily, or it crashed."""
     status = (row.error or {}).get("status", 200)
     return row.state in ("failed", "cancelled") and (status in (402, 429, 499) or status >= 500)
 
@@ -288,7 +293,7 @@ def _is_old(row: JobRow) -> bool:
 
 
 def pack(operation: str, result: Any) -> dict[str, Any]:
-    """A result as JSON, from which `JobLifecycle.result` makes it again; of an artifact what is not in its file."""
+    """Pack a result as JSON, which `JobLifecycle.result` unpacks; for an artifact, all but the file's content."""
     if isinstance(result, File):
         about = {"name": result.name, "media_type": result.media_type}
         return {"file": about | {"warnings": list(result.warnings), "headers": dict(result.headers)}}

@@ -1,4 +1,4 @@
-"""Events of stages as the percent of a whole job, and the seconds that the rest will take."""
+"""Compute the percent and the remaining seconds of a job from the events of its stages."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ MIN_SHARE = 0.1  # of the whole: the speed of a shorter stage says nothing about
 
 
 class Progress:
-    """How far a job is. The percent never falls; waiting and loading do not count as speed.
+    """The progress of a job. The percent never falls; waiting and loading do not count as speed.
 
-    `stages` are those of the job in order, each with its share of the time.
+    `stages` holds the stages of the job in order, each with its share of the time.
     """
 
     def __init__(self, stages: Mapping[str, float], clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,12 +36,12 @@ class Progress:
         self.eta_s = self._eta(event, self._total - done)
 
     def _before(self, stage: str) -> float:
-        """Share of the stages before this one."""
+        """Return the share of the stages before this one."""
         stages = list(self._shares)
         return sum(self._shares[earlier] for earlier in stages[: stages.index(stage)])
 
     def _eta(self, event: Event, left: float) -> float | None:
-        """Seconds for the rest, at the speed of this stage."""
+        """Return the remaining seconds at the speed of this stage."""
         share = self._shares[event.stage]
         if share < MIN_SHARE * self._total or event.fraction < MIN_FRACTION:
             return None

@@ -1,4 +1,4 @@
-"""What a request meets on a server: it is admitted, waits for its job, and gets the answer, or an earlier one again."""
+"""The gate of a server: admit a request, wait for its job, and return the answer, or an earlier one again."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from stt_lab.store.models import DeliveryRow, now
 from stt_lab.store.queue import ACTIVE, JobRow
 from stt_lab.types import Event, JobInfo
 
-POLL_S = 0.25  # how soon a caller who has gone is noticed
-LOOK_S = 1.0  # how often the row of a job is read that another server has
+POLL_S = 0.25  # between checks whether the client has disconnected
+LOOK_S = 1.0  # between reads of a job that another server runs
 SECRET = ("key",)  # members of an answer that are never stored
 
 
 @dataclass(frozen=True)
 class FinishedJob:
-    """What a job made, with what it was asked for."""
+    """The result of a job, with its operation and parameters."""
 
     operation: Operation
     parameters: Mapping[str, Any]
@@ -58,29 +58,29 @@ class JobQueue:
 
     @property
     def worker(self) -> str:
-        """Who this server is in the queue."""
+        """Return the name of this server in the queue."""
         return self._lifecycle.worker
 
     def start(self) -> None:
-        """Take up what an earlier life of this server left, and work."""
-        self._runtime.pool.patience_s = math.inf  # jobs have waited in the queue already, or decode ahead
+        """Recover what a previous run left, then work on jobs."""
+        self._runtime.pool.patience_s = math.inf  # jobs wait in the queue instead, or decode ahead
         self._lifecycle.recover()
         self._workers.start()
         self._webhooks.start()
 
     def close(self) -> None:
-        """Give up what runs: the next start runs it. Call it before the runtime is closed."""
+        """Release running jobs, which the next start runs again. Call it before the runtime is closed."""
         self._webhooks.close()
         self._workers.close()
 
     def webhook_secret(self, account_id: int) -> str:
-        """With which an account checks the signatures of its webhooks."""
+        """Return the secret with which an account checks the signatures of its webhooks."""
         return self._webhooks.secret(account_id)
 
     # -- requests
 
     def run(self, request: Request, context: Context) -> Any:
-        """The result of an operation: at once, or when its job has ended; or the job, when it is wanted so."""
+        """Run an operation and return its result, or its job if the request asks for that."""
         key, op = _checked_key(context.idempotency_key), request.op
         if op.job is None:
             keeps = key and op.replayable and op.method == "POST"
@@ -101,7 +101,7 @@ class JobQueue:
         return outcome.value
 
     def _submit(self, row: JobRow, request: Request, context: Context) -> JobRow | None:
-        """Put a job into the queue; or the earlier job with its Idempotency-Key."""
+        """Put a job into the queue. Return the earlier job with the same Idempotency-Key."""
         media = {name: request.values[name] for name in request.op.file_params}
         places = self._runtime.pool.capacity + self._settings.queue_size
         self._workers.expect(row.id, request, context.caller)
@@ -109,12 +109,12 @@ class JobQueue:
         try:
             earlier = self._lifecycle.submit(row, media, places)
         finally:
-            if earlier is not None:  # also when it was refused
+            if earlier is not None:  # also when the submission raised
                 self._workers.forget(row.id)
         return earlier
 
     def _run_short(self, request: Request, context: Context) -> Any:
-        """A short operation under an Idempotency-Key: done once, and its answer kept."""
+        """Run a short operation with an Idempotency-Key once, and store its answer."""
         row = self._lifecycle.claimed(replace(_row(CALL, request, context), parameters={}))
         earlier = self._lifecycle.begin(row)
         if earlier is not None:
@@ -129,9 +129,9 @@ class JobQueue:
         return result
 
     def _repeat(self, request: Request, row: JobRow, earlier: JobRow) -> Any:
-        """The answer to a request whose Idempotency-Key has come before."""
+        """Answer a request whose Idempotency-Key was used before."""
         if earlier.fingerprint != row.fingerprint:
-            raise IdempotencyMismatch("This Idempotency-Key came with another request before. Use a new key.")
+            raise IdempotencyMismatch("This Idempotency-Key was used for a different request. Use a new key.")
         if earlier.state in ACTIVE:
             where = f" It is {earlier.info.url}." if request.op.job else ""
             raise Conflict(
@@ -143,7 +143,7 @@ class JobQueue:
         return earlier.info if request.options.background else self._result(earlier)
 
     def _wait(self, row: JobRow, updates: Updates, context: Context) -> Outcome:
-        """Wait until a job has ended. A caller who goes away leaves it to its fate, or takes it along."""
+        """Wait until a job has ended. If the client disconnects, cancel the job only if nobody can find it again."""
         event, since, looked = Event("queued"), time.monotonic(), time.monotonic()
         try:
             while True:
@@ -168,10 +168,10 @@ class JobQueue:
             return None
 
     def _look(self, row: JobRow) -> Event | Outcome | None:
-        """What has become of a job that this server does not work on."""
+        """Return the state or the outcome of a job that another server runs."""
         found = self._lifecycle.find(row.id)
         if found is None:
-            return Outcome(problem=NotFound(f"Job '{row.id}' was not found: it was removed."))
+            return Outcome(problem=NotFound(f"Job '{row.id}' was deleted. Send the request again."))
         if found.state in ACTIVE:
             return Event(found.stage)
         return Outcome(problem=_error(found)) if found.error else Outcome(self._result(found))
@@ -183,7 +183,7 @@ class JobQueue:
             raise Busy("This machine is busy with earlier recordings. Try again later.", retry_after=RETRY_AFTER_S)
 
     def _result(self, row: JobRow) -> Any:
-        """What a job made that has ended; raises its error when it failed."""
+        """Return the result of an ended job, or raise its error."""
         if row.error:
             raise _error(row)
         return self._lifecycle.result(row)
@@ -194,20 +194,20 @@ class JobQueue:
         return self._own(caller, job_id).info
 
     def result(self, caller: Caller, job_id: str) -> FinishedJob:
-        """What a job made. Raises its error when it failed, and Conflict while it is not done."""
+        """Return the result of a job. Raises its error if it failed, and Conflict while it is not done."""
         row = self._own(caller, job_id)
         if row.state in ACTIVE:
             raise Conflict(f"Job '{row.id}' is not done yet. Ask again later.", retry_after=5)
         return FinishedJob(OPERATIONS[row.operation], row.parameters, self._result(row))
 
     def cancel(self, caller: Caller, job_id: str) -> JobInfo:
-        """Stop a job; nothing is charged for it. One that has ended stays as it is."""
+        """Cancel a job without charge. A job that has ended stays unchanged."""
         self._own(caller, job_id)
         self._cancel(job_id)
         return self._own(caller, job_id).info
 
     def deliveries(self, caller: Caller, job_id: str) -> list[DeliveryRow]:
-        """The attempts to call the job's webhook."""
+        """Return the attempts to call the job's webhook."""
         return self._lifecycle.deliveries(self._own(caller, job_id))
 
     def _own(self, caller: Caller, job_id: str) -> JobRow:
@@ -225,7 +225,7 @@ class JobQueue:
 
 
 def _row(prefix: str, request: Request, context: Context) -> JobRow:
-    """A new job for a request."""
+    """Make the job of a request."""
     parameters = to_jsonable_python(request.parameters)
     account_id, client = _owner(context.caller)
     return JobRow(
@@ -244,31 +244,31 @@ def _row(prefix: str, request: Request, context: Context) -> JobRow:
 
 
 def _owner(caller: Caller) -> tuple[int, str]:
-    """Whose a caller's jobs are; anonymous callers are told apart by their address."""
+    """Return the account that owns a caller's jobs and, for anonymous callers, their hashed address."""
     return caller.account_id, caller.client if caller.anonymous else ""
 
 
 def _checked_key(key: str | None) -> str | None:
     if key is None or (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
         return key
-    raise BadInput("An Idempotency-Key has 1 to 255 printable ASCII characters. Send another one.")
+    raise BadInput("This Idempotency-Key is not valid. Use 1 to 255 printable ASCII characters.")
 
 
 def _fingerprint(request: Request, parameters: dict[str, Any]) -> str:
-    """SHA-256 over what was asked for, the content of files included."""
+    """Return the SHA-256 of operation, parameters and content of files."""
     media = {name: digest(request.values[name]) for name in request.op.file_params}
     asked = {"operation": request.op.name, "parameters": parameters, "media": media}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def _public(result: Any) -> Any:
-    """An answer as JSON, without what is shown only once."""
+    """Return an answer as JSON, without secrets that are shown only once."""
     made = to_json(result)
     return {name: value for name, value in made.items() if name not in SECRET} if isinstance(made, dict) else made
 
 
 def _error(row: JobRow) -> SttError:
-    """The error of a job as it was raised."""
+    """Return the error of a job as it was raised."""
     error = row.error or {}
     kinds = {kind.code: kind for kind in _kinds(SttError)}
     return kinds.get(error.get("code", ""), SttError)(error.get("error", ""))

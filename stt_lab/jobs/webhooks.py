@@ -1,4 +1,4 @@
-"""Webhooks: a signed POST says how a job ended, tried again until the receiver takes it.
+"""Call webhooks: send a signed POST when a job ends, and repeat it until the receiver accepts it.
 
 The address comes from a stranger, so nothing inside this network may be reached through it: a name is resolved once,
 every address that it has must be public, and the connection goes to the address that was checked. Redirects are not
@@ -36,23 +36,23 @@ from stt_lab.types import JobInfo
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_S = 10.0  # for all of a delivery after the name is resolved
+TIMEOUT_S = 10.0  # for the whole attempt after the name is resolved
 PORTS = {"http": 80, "https": 443}
-THREADS = 2  # so that one slow receiver does not hold up the others
+THREADS = 2  # two, so that one slow receiver does not delay the others
 MESSAGE = TypeAdapter(JobInfo)
-STOP_S = 1.0  # for attempts under way when the server ends
-POLL_S = 1.0  # how soon a retry, or a job of another server, is noticed
+STOP_S = 1.0  # for running attempts when the server ends
+POLL_S = 1.0  # between checks for due retries and jobs of other servers
 
 
-class Refused(Exception):
-    """A webhook's address that must not be reached."""
+class AddressRefused(Exception):
+    """The address of a webhook must not be contacted."""
 
 
 def check_url(url: str, settings: Settings) -> None:
-    """Raises BadInput for an address that can never be delivered to. Names are resolved when it comes to that."""
+    """Raise BadInput for a URL that can never be called. Its host is resolved only at delivery."""
     if settings.offline:
         raise BadInput(
-            f"This installation is offline and reaches no webhook: leave '{WEBHOOK}' out and ask for the job."
+            f"This server is offline and cannot call webhooks. Remove '{WEBHOOK}' and ask for the job instead."
         )
     try:
         parts = urlsplit(url)
@@ -63,12 +63,12 @@ def check_url(url: str, settings: Settings) -> None:
         host, port, plain = None, 0, False
     if not (plain and host and parts.scheme in PORTS and parts.username is None):
         raise BadInput(
-            f"The parameter '{WEBHOOK}' cannot be used: write it like https://host/path, without a password."
+            f"The parameter '{WEBHOOK}' is not a valid URL. Write it like https://host/path, without a password."
         )
     if not (port in PORTS.values() or 1024 <= port < 65536):
-        raise BadInput(f"The port of '{WEBHOOK}' cannot be used: choose 80, 443, or one from 1024 on.")
+        raise BadInput(f"The port {port} of '{WEBHOOK}' is not allowed. Use 80, 443 or 1024 to 65535.")
     if is_address(host) and not (settings.webhook_allow_private or is_public(host)):
-        raise BadInput(f"The address of '{WEBHOOK}' is private: give one that can be reached from everywhere.")
+        raise BadInput(f"The address of '{WEBHOOK}' is private. Use a public one.")
 
 
 def is_address(host: str) -> bool:
@@ -80,7 +80,7 @@ def is_address(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address may be reached: neither private, loopback, link-local, reserved nor multicast."""
+    """Return whether an IP address is public: not private, loopback, link-local, reserved or multicast."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.scope_id:
@@ -94,13 +94,13 @@ def is_public(address: str) -> bool:
 
 
 def _nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that a translator (RFC 6052) would reach for this one."""
+    """Return the IPv4 address that NAT64 (RFC 6052) maps this address to."""
     known = ipaddress.IPv6Network("64:ff9b::/96")
     return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in known else None
 
 
 class CheckedNetwork(httpcore.NetworkBackend):
-    """Connects to the address that was checked, and gives up when the time for all is over."""
+    """Connects to the address that was checked, within one deadline for the whole exchange."""
 
     def __init__(self, allow_private: bool, timeout_s: float) -> None:
         self._allow_private = allow_private
@@ -119,18 +119,18 @@ class CheckedNetwork(httpcore.NetworkBackend):
         return _Timed(self._sockets.connect_tcp(address, port, timeout, local_address), self._deadline)
 
     def _resolve(self, host: str, port: int) -> str:
-        """The first address of a host, when all of them may be reached."""
+        """Return the first address of a host if all of its addresses are allowed."""
         try:
             found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
         except (OSError, UnicodeError):
-            raise Refused("the host is not known") from None
+            raise AddressRefused("the host is not known") from None
         if not self._allow_private and not all(is_public(address) for address in found):
-            raise Refused("the host has a private address")
+            raise AddressRefused("the host has a private address")
         return found[0]
 
 
 class _Timed(httpcore.NetworkStream):
-    """A connection on which everything together ends at the deadline."""
+    """A connection whose reads and writes share one deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
         self._stream, self._deadline = stream, deadline
@@ -138,7 +138,7 @@ class _Timed(httpcore.NetworkStream):
     def _left(self) -> float:
         left = self._deadline - time.monotonic()
         if left <= 0:
-            self.close()  # before TLS nobody else does
+            self.close()  # before TLS, nothing else closes it
             raise httpcore.ReadTimeout("the receiver took too long")
         return left
 
@@ -161,7 +161,7 @@ class _Timed(httpcore.NetworkStream):
 
 
 def post(url: str, headers: dict[str, str], body: bytes, allow_private: bool, timeout_s: float = TIMEOUT_S) -> Attempt:
-    """Send once; what went wrong is part of the answer, in words that show nothing of this network."""
+    """Send a request once. Failures are reported in the attempt, without details of this network."""
     timeouts = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)}
     try:
         with (
@@ -169,7 +169,7 @@ def post(url: str, headers: dict[str, str], body: bytes, allow_private: bool, ti
             pool.stream("POST", url, headers=list(headers.items()), content=body, extensions=timeouts) as answer,
         ):
             return Attempt(answer.status, "" if 200 <= answer.status < 300 else "the receiver refused it")
-    except Refused as problem:
+    except AddressRefused as problem:
         return Attempt(None, str(problem))
     except httpcore.TimeoutException:
         return Attempt(None, "the receiver took too long")
@@ -178,13 +178,13 @@ def post(url: str, headers: dict[str, str], body: bytes, allow_private: bool, ti
 
 
 def sign(secret: str, timestamp: str, delivery: str, body: bytes) -> str:
-    """What a receiver computes again: HMAC-SHA256 of "timestamp.delivery.body"."""
+    """Return the signature: HMAC-SHA256 of "timestamp.delivery.body"."""
     signed = f"{timestamp}.{delivery}.".encode() + body
     return "sha256=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 
 
 class Webhooks:
-    """Tells receivers how jobs ended, in threads of its own."""
+    """Calls the webhooks of ended jobs in its own threads."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database, self._settings = database, settings
@@ -193,7 +193,7 @@ class Webhooks:
         self._threads: list[threading.Thread] = []
 
     def secret(self, account_id: int) -> str:
-        """With which an account checks signatures."""
+        """Return the secret with which an account checks signatures."""
         return "whsec_" + hmac.new(self._secret, f"webhook {account_id}".encode(), hashlib.sha256).hexdigest()
 
     def start(self) -> None:
@@ -202,11 +202,11 @@ class Webhooks:
             thread.start()
 
     def wake(self) -> None:
-        """A job with a webhook has just ended here."""
+        """Check for due deliveries now: a job with a webhook has ended."""
         self._wake.set()
 
     def close(self) -> None:
-        """An attempt that takes longer is not waited for: it counts as none, and is made again after a minute."""
+        """Stop within STOP_S. Unfinished attempts do not count and are repeated after a minute."""
         self._ending.set()
         self._wake.set()
         deadline = time.monotonic() + STOP_S
@@ -222,15 +222,15 @@ class Webhooks:
                 log.warning("webhooks wait: %s", problem)
                 worked = False
             except Exception:
-                log.exception("a webhook could not be told")
+                log.exception("a webhook could not be called")
                 worked = False
             if not worked:
                 self._wake.wait(POLL_S)
-                if not self._ending.is_set():  # else the other threads sleep on
+                if not self._ending.is_set():  # kept set while ending, to wake the other threads
                     self._wake.clear()
 
     def deliver_next(self) -> bool:
-        """Make the attempt that is due; False when none is."""
+        """Make the next due attempt. Return False if none is due."""
         with self._database.read() as session:
             if not deliveries.due(session):
                 return False
@@ -260,7 +260,7 @@ class Webhooks:
 
 
 def installation_secret(data_dir: Path) -> bytes:
-    """256 random bits of this installation, made on first use and shared by all servers of the data directory."""
+    """Return 256 random bits, created on first use and shared by all servers on the data directory."""
     path = data_dir / "webhooks.key"
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = data_dir / f".webhooks-{secrets.token_hex(8)}"
@@ -269,7 +269,7 @@ def installation_secret(data_dir: Path) -> bytes:
             file.write(secrets.token_bytes(32))
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):  # another server was quicker
-            os.link(draft, path)  # whole or not at all
+        with contextlib.suppress(FileExistsError):  # another server created it first
+            os.link(draft, path)  # atomic
         draft.unlink()
     return path.read_bytes()

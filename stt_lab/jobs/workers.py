@@ -1,4 +1,4 @@
-"""Threads that take jobs from the queue and work on them, and one that renews their leases and notices who has gone."""
+"""Run jobs in threads; another thread renews their leases and releases the jobs of lost servers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from stt_lab.types import Event
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 0.5  # how soon jobs, and cancels, that came by other servers are noticed
+LOOK_S = 0.5  # between checks for jobs and cancellations from other servers
 RENEW_S = 5.0  # a sixth of a lease
 TIDY_S = 3600.0
 WRITE_S = 1.0  # progress reaches the store at most this often
-PATIENCE_S = 20.0  # for a database that is away when a job has ended; then its lease ends too
-STOP_S = 4.0  # for engines to notice that the server ends
-MAX_PREPARED = 10_000  # requests that are remembered until their job begins; others are prepared again
+PATIENCE_S = 20.0  # retry writes for so long while the database is unreachable; then the lease ends anyway
+STOP_S = 4.0  # for engines to stop when the server ends
+MAX_PREPARED = 10_000  # requests kept until their job begins; older ones are prepared again
 CRASHED = "Something went wrong in the server. Send the request again; the server's log has the details."
 ENDING = "The server is shutting down. The job continues when it is back; without a key, send the request again then."
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended, for who waits for it in this process."""
+    """How a job ended, for a request that waits in this process."""
 
     value: Any = None
     problem: SttError | None = None
@@ -55,18 +55,18 @@ class RunningJob:
     row: JobRow
     progress: Progress
     stop: Literal["", "cancelled", "lost", "ending"] = ""
-    written: float = field(default_factory=time.monotonic)  # when progress last was
-    credits: int | None = None  # what its output costs, once that is known
+    written: float = field(default_factory=time.monotonic)  # time of the last written progress
+    credits: int | None = None  # cost of the output, once known
 
 
 class JobWorkers:
-    """Runners, one for each recording that the devices take and one that decodes ahead, and a keeper."""
+    """Runner threads, one per recording that the devices process plus one that decodes ahead, and a keeper thread."""
 
     def __init__(self, lifecycle: JobLifecycle, runtime: Runtime, ended: Callable[[], None]) -> None:
         self.ending = threading.Event()
         self._lifecycle, self._runtime, self._ended = lifecycle, runtime, ended
-        self._running: dict[tuple[str, int], RunningJob] = {}  # by claim: a job may be lost, and claimed here again
-        self._prepared: OrderedDict[str, tuple[Request, Caller]] = OrderedDict()  # what was submitted in this process
+        self._running: dict[tuple[str, int], RunningJob] = {}  # by id and attempt: a lost job may be claimed here again
+        self._prepared: OrderedDict[str, tuple[Request, Caller]] = OrderedDict()  # requests submitted in this process
         self._updates: dict[str, Updates] = {}
         self._arrival, self._arrived = threading.Condition(), 0
         self._runners: list[threading.Thread] = []
@@ -77,7 +77,7 @@ class JobWorkers:
         self._keeper.start()
 
     def close(self) -> None:
-        """Give up every claim, so that the next start runs those jobs. Harmless when repeated."""
+        """Release every claim, so that the next start runs those jobs. Harmless when repeated."""
         self.ending.set()
         self.notify()
         for job in list(self._running.values()):
@@ -90,24 +90,24 @@ class JobWorkers:
             self._give_up(row)
 
     def notify(self) -> None:
-        """A job has come: a runner that rests looks for it at once."""
+        """Wake the idle runners: a job has arrived."""
         with self._arrival:
             self._arrived += 1
             self._arrival.notify_all()
 
     def expect(self, job_id: str, request: Request, caller: Caller) -> None:
-        """Remember the request of a job that is submitted now, so that it is not prepared again."""
+        """Keep the request of a job that is being submitted, so that it is not prepared again."""
         self._prepared[job_id] = request, caller
         if len(self._prepared) > MAX_PREPARED:
             self._prepared.popitem(last=False)
 
     def forget(self, job_id: str) -> None:
-        """A job that was expected does not come."""
+        """Drop the request of a job that was not submitted or was cancelled."""
         self._prepared.pop(job_id, None)
 
     @contextmanager
     def listening(self, job_id: str) -> Iterator[Updates]:
-        """What happens to a job while it is worked on in this process."""
+        """Receive the updates of a job while it runs in this process."""
         self._updates[job_id] = SimpleQueue()
         try:
             yield self._updates[job_id]
@@ -116,7 +116,7 @@ class JobWorkers:
 
     @contextmanager
     def holding(self, row: JobRow) -> Iterator[RunningJob]:
-        """Work on what was claimed: its lease is renewed meanwhile."""
+        """Renew the lease of a claimed job within the block."""
         job = self._running[row.id, row.attempts] = RunningJob(row, Progress(_stages(row)))
         if self.ending.is_set():
             job.stop = "ending"
@@ -126,7 +126,7 @@ class JobWorkers:
             del self._running[row.id, row.attempts]
 
     def cancel(self, job_id: str) -> None:
-        """Stop a job at once, if it is worked on in this process."""
+        """Stop a job at once if it runs in this process."""
         self.forget(job_id)
         for job in list(self._running.values()):
             if job.row.id == job_id:
@@ -138,7 +138,7 @@ class JobWorkers:
     # -- runners
 
     def _scale(self) -> None:
-        """Start as many runners as there is work for by now: devices of a cluster come and go."""
+        """Start runners for new devices: those of a cluster come and go."""
         while len(self._runners) <= self._runtime.pool.capacity:
             number = len(self._runners)
             self._runners.append(threading.Thread(target=self._run, args=[number], name=f"job-{number}", daemon=True))
@@ -147,7 +147,7 @@ class JobWorkers:
     def _run(self, number: int) -> None:
         while not self.ending.is_set():
             arrived = self._arrived
-            needed = number <= self._runtime.pool.capacity  # else its device has gone
+            needed = number <= self._runtime.pool.capacity  # False when devices have left
             row = self._log_errors(self._lifecycle.claim) if needed else None
             if row is not None:
                 self._take(row)
@@ -160,14 +160,14 @@ class JobWorkers:
             self._arrival.wait_for(lambda: self._arrived != arrived or self.ending.is_set())
 
     def _take(self, row: JobRow) -> None:
-        """Work on a claimed job, end it, and hand its outcome to who waits for it."""
+        """Run a claimed job, end it, and pass its outcome to the waiting request."""
         try:
             with self.holding(row) as job:
                 outcome = self._finish(job)
         except LostClaim:
             log.warning("job %s is no longer this server's", row.id)
             return
-        except Exception:  # the lease ends, and somebody takes the job over
+        except Exception:  # the lease will end, and another server takes the job over
             log.exception("the end of job %s could not be written", row.id)
             return
         self._send(row.id, outcome)
@@ -179,7 +179,7 @@ class JobWorkers:
             listener.put(update)
 
     def _finish(self, job: RunningJob) -> Outcome:
-        """Do the work and write how it ended."""
+        """Run a job and write how it ended."""
         row = job.row
         try:
             value = self._perform(job)
@@ -200,14 +200,14 @@ class JobWorkers:
         return Outcome(problem=problem)
 
     def _perform(self, job: RunningJob) -> Any:
-        """The work, as the caller that submitted it."""
+        """Run the operation as the caller that submitted the job."""
         row, op = job.row, _operation(job.row)
         prepared, caller = self._prepared.pop(row.id, (None, _caller(row)))
         context = Context(
             caller, self._runtime, lambda event: self._report(job, event), meter=lambda s: self._meter(job, op, s)
         )
         files = self._lifecycle.files.of(row.id, op.file_params)
-        if prepared is None:  # it was submitted in another process, or in an earlier life of this one
+        if prepared is None:  # submitted by another process or a previous run
             request = prepare(op, row.parameters | files, context)
         else:
             request = replace(prepared, values={**prepared.values, **files})
@@ -216,7 +216,7 @@ class JobWorkers:
         return perform(request, context)
 
     def _meter(self, job: RunningJob, op: Operation, seconds: float) -> None:
-        """Charge for seconds of sound: those of the input before the work, those of the output when it ends."""
+        """Charge for seconds of sound: input before the work, output when it ends."""
         if op.charge is None:
             return
         if op.charge.sound == "output":
@@ -228,7 +228,7 @@ class JobWorkers:
         self._retry(lambda: self._lifecycle.reserve(row, credits))
 
     def _report(self, job: RunningJob, event: Event) -> None:
-        """Progress, to who waits in this process and to the store. Raises Cancelled when the work is to stop."""
+        """Pass progress to the waiting request and to the store. Raises Cancelled if the job is to stop."""
         if job.stop:
             raise Cancelled(CANCELLED)
         job.progress.see(event)
@@ -243,14 +243,14 @@ class JobWorkers:
             queue.advance(session, job.row, seen.stage, seen.percent, seen.eta_s)
 
     def _give_up(self, row: JobRow) -> None:
-        """The server ends before the job does."""
+        """Release a job because the server ends."""
         try:
             self._lifecycle.release(row, on_purpose=True)
         except SttError:
-            log.warning("job %s could not be put back: its lease ends by itself", row.id)
+            log.warning("job %s could not be put back; its lease will end", row.id)
 
     def _retry(self, step: Callable[[], T]) -> T:
-        """A step on the database, tried again while that is away."""
+        """Run a step on the database; retry while that is unreachable."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -260,7 +260,7 @@ class JobWorkers:
                     raise
 
     def _log_errors(self, step: Callable[[], T]) -> T | None:
-        """A step that may fail: it is done again soon in any case."""
+        """Run a periodic step; log its errors, because it is repeated anyway."""
         try:
             return step()
         except SttError as problem:
@@ -286,7 +286,7 @@ class JobWorkers:
                 self._log_errors(self._lifecycle.sweep)
 
     def _look(self) -> None:
-        """What other servers' callers want, and what the devices can do."""
+        """Check for new devices, waiting jobs and cancellations from other servers."""
         self._scale()
         with self._lifecycle.database.read() as session:
             waiting = queue.waiting(session)
@@ -297,7 +297,7 @@ class JobWorkers:
             self.cancel(job_id)
 
     def _renew(self) -> None:
-        """Prolong the leases of what is worked on here, and release what nobody renews."""
+        """Renew the leases of running jobs, and release jobs whose lease has ended."""
         if held := list(self._running.values()):
             with self._lifecycle.database.write() as session:
                 claims = queue.renew(session, self._lifecycle.worker, [job.row.id for job in held])
@@ -312,13 +312,13 @@ class JobWorkers:
 
 def _operation(row: JobRow) -> Operation:
     op = OPERATIONS.get(row.operation)
-    if op is None:  # a row of another version of this program
+    if op is None:  # a job of another version of this program
         raise SttError(f"This version of the server has no operation '{row.operation}'. Send the request again.")
     return op
 
 
 def _stages(row: JobRow) -> dict[str, float]:
-    """The stages of a job and their shares of its time; none of a short operation."""
+    """Return the stages of a job and their shares of its time; empty for a short operation."""
     op = OPERATIONS.get(row.operation)
     if op is None or op.job is None or not row.parameters:
         return {}
@@ -326,19 +326,19 @@ def _stages(row: JobRow) -> dict[str, float]:
 
 
 def to_row(caller: Caller) -> dict[str, Any]:
-    """A caller as a job's row keeps it."""
+    """Convert a caller for the job's row."""
     return asdict(caller) | {"scopes": sorted(caller.scopes)}
 
 
 def _caller(row: JobRow) -> Caller:
-    """Who submitted a job; of a row from before callers were kept, the account alone."""
+    """Return the caller who submitted a job; for rows of older versions, only its account."""
     if row.caller is None:
         return Caller(f"account {row.account_id}", account_id=row.account_id, client=row.client)
     return Caller(**row.caller | {"scopes": frozenset(row.caller["scopes"])})
 
 
 def _clear(raised: Exception, row: JobRow) -> SttError:
-    """What its owner reads of an error; what nobody foresaw goes to the log."""
+    """Return the error that the owner of the job sees. Unforeseen errors go to the log."""
     if isinstance(raised, SttError):
         return raised
     log.error("%s failed", row.operation, exc_info=raised)

@@ -107,7 +107,7 @@ class Library:
         return packing.transcript(row, details, (packing.segment(each, row.names) for each in found))
 
     def result(self, account_id: int, transcript_id: int) -> Transcript:
-        """What `complete` stored, with its id."""
+        """Return the transcript that `complete` stored, with its id."""
         return replace(self.transcript(account_id, transcript_id), id=transcript_id)
 
     def segment_ids(self, transcript_id: int, positions: Sequence[int]) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Operations of administrators: the accounts of this installation, their keys and their credits."""
+"""Operations for administrators: accounts, keys, credits and sessions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stt_lab.operations.account import (
 from stt_lab.operations.values import as_list
 from stt_lab.registry import operation
 
-Id = Annotated[int, Field(description="number of the account", ge=1)]
+Id = Annotated[int, Field(description="Number of the account", ge=1)]
 
 
 @dataclass(frozen=True)
@@ -45,30 +45,30 @@ class EndedSessions:
 
 @operation("GET", f"{API}/accounts/", scope="admin")
 def list_accounts() -> AccountList:
-    """List all accounts: for administrators."""
+    """List all accounts (administrators only)."""
     found = tuple(map(shown_account, the_store().list()))
     return AccountList(len(found), found)
 
 
 @operation("POST", f"{API}/accounts/", scope="admin")
 def create_account(
-    name: Annotated[str, Field(description="unique in this installation")],
-    email: Annotated[str | None, Field(description="e-mail address")] = None,
-    tier: Annotated[str, Field(description="free, paid, unlimited, or another that was made")] = "free",
+    name: Annotated[str, Field(description="Name of the account, unique in this installation")],
+    email: Annotated[str | None, Field(description="E-mail address")] = None,
+    tier: Annotated[str, Field(description="Name of a tier: free, paid, unlimited, or your own")] = "free",
 ) -> AccountInfo:
-    """Make an account: for administrators. Its first key comes from `create_account_key`."""
+    """Create an account (administrators only). Create its first key with `create_account_key`."""
     return shown_account(the_store().create(name, email, tier))
 
 
 @operation("POST", f"{API}/accounts/{{id}}/keys/", scope="admin")
 def create_account_key(
     id: Id,
-    name: Annotated[str, Field(description="to tell it from others")],
+    name: Annotated[str, Field(description="Name of the key, such as the device that uses it")],
     scopes: Annotated[
-        list[str] | None, BeforeValidator(as_list), Field(description="without any: all but admin")
+        list[str] | None, BeforeValidator(as_list), Field(description="Scopes of the key (default: all except `admin`)")
     ] = None,
 ) -> NewKey:
-    """Make a key for any account: for administrators."""
+    """Create a key for an account (administrators only)."""
     owner = the_store().get(id)
     wanted = [scope for scope in SCOPES if scope != "admin"] if scopes is None else scopes
     check_scopes(wanted, Caller("owner", frozenset(SCOPES), owner.admin))
@@ -81,26 +81,28 @@ def change_account(
     id: Id,
     name: NewName = None,
     email: NewEmail = None,
-    tier: Annotated[str | None, Field(description="another plan")] = None,
-    disabled: Annotated[bool | None, Field(description="switch the account and its keys off, or on again")] = None,
+    tier: Annotated[str | None, Field(description="Name of the new tier")] = None,
+    disabled: Annotated[
+        bool | None, Field(description="Disable the account and its keys, or enable them again")
+    ] = None,
 ) -> AccountInfo:
-    """Change any account: for administrators."""
+    """Change an account (administrators only)."""
     return shown_account(the_store().update(id, **given(name=name, email=email, tier=tier, disabled=disabled)))
 
 
 @operation("POST", f"{API}/accounts/{{id}}/credits/", scope="admin")
 def grant_credits(
     id: Id,
-    credits: Annotated[int, Field(description="how many; negative takes back")],
-    note: Annotated[str, Field(description="why")] = "",
+    credits: Annotated[int, Field(description="Number of credits; a negative number takes credits back")],
+    note: Annotated[str, Field(description="Reason, for the ledger")] = "",
 ) -> Granted:
-    """Give credits to an account: for administrators."""
+    """Grant credits to an account (administrators only)."""
     return Granted(id, the_store().grant(id, credits, note))
 
 
 @operation("DELETE", f"{API}/sessions/", scope="admin")
 def end_sessions(
-    account: Annotated[int | None, Field(description="Number of the account; without it, all accounts", ge=1)] = None,
+    account: Annotated[int | None, Field(description="Number of the account (default: all accounts)", ge=1)] = None,
 ) -> EndedSessions:
-    """End the sessions of the page, of one account or of all: for administrators. Keys stay valid."""
+    """End the page's sessions of an account, or of all accounts (administrators only). Keys stay valid."""
     return EndedSessions(the_store().end_sessions(account))

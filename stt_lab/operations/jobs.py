@@ -1,4 +1,4 @@
-"""Operations on jobs: long work that was sent into the background, or whose client has gone."""
+"""Operations on jobs: work in the background, and work whose client has disconnected."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WebhookDelivery:
-    """A call of a job's webhook, with its attempts."""
+    """The call of a job's webhook, with its attempts."""
 
-    id: str  # as its header X-STT-Delivery says
+    id: str  # value of the header X-STT-Delivery
     attempts: int
-    status: int | None  # of HTTP, which the last attempt got
-    error: str  # why the last attempt failed; "" when it did not
+    status: int | None  # HTTP status of the last attempt
+    error: str  # of the last attempt; "" if it succeeded
     created: datetime
     delivered: datetime | None
-    next_attempt: datetime | None  # None: delivered, or given up
+    next_attempt: datetime | None  # time of the next attempt; None if delivered or given up
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ Id = Annotated[str, Field(description="Id of the job, from the answer to its req
 
 @operation("GET", "/v1/jobs/{id}", scope="speech", anonymous=True)
 def job(id: Id) -> JobInfo:
-    """Show the progress of a job: status, stage, percent, and the seconds that the rest is expected to take."""
+    """Show the progress of a job: status, stage, percent and estimated remaining seconds."""
     return jobs().get(current().caller, id)
 
 
 def _as_asked(finished: FinishedJob, parameters: Mapping[str, Any]) -> Any:
-    """The result of a job in the form that its own request asked for."""
+    """Present the result of a job in the format of its own request."""
     return present(finished.operation, finished.value, finished.parameters)
 
 
@@ -59,19 +59,19 @@ def _as_asked(finished: FinishedJob, parameters: Mapping[str, Any]) -> Any:
     presentation=Presentation(_as_asked, TEXTS, Transcript),
 )
 def job_result(id: Id) -> Any:
-    """Get the result of a finished job, as its request would have had it. The server keeps it for a day."""
+    """Get the result of a finished job, in the format of its request. The server keeps it for a day."""
     return jobs().result(current().caller, id)
 
 
 @operation("DELETE", "/v1/jobs/{id}", scope="speech", anonymous=True)
 def cancel_job(id: Id) -> JobInfo:
-    """Cancel a job. Nothing is charged for it; a job that has ended stays as it is."""
+    """Cancel a job without charge. A job that has ended stays unchanged."""
     return jobs().cancel(current().caller, id)
 
 
 @operation("GET", "/v1/jobs/{id}/deliveries", scope="speech")
 def job_deliveries(id: Id) -> DeliveryList:
-    """List the attempts to call a job's webhook, and how the receiver answered."""
+    """List the attempts to call a job's webhook, and the receiver's answers."""
     found = jobs().deliveries(current().caller, id)
     names = [field.name for field in fields(WebhookDelivery)]
     made = tuple(WebhookDelivery(**{name: getattr(one, name) for name in names}) for one in found)
@@ -79,7 +79,7 @@ def job_deliveries(id: Id) -> DeliveryList:
 
 
 def jobs() -> JobQueue:
-    """The jobs of this server; on the command line and in Python those of the store, which a server works on."""
+    """Return the jobs of this server; in Python and on the command line, those in the store."""
     from stt_lab.jobs import JobQueue  # slow to import
 
     context = current()

@@ -1,4 +1,4 @@
-"""Operations on sound."""
+"""Operations on recordings."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ TEXTS = ("application/x-subrip", "text/vtt", "text/plain")
 
 
 def choose(model: str, language: str, diarize: bool, task: Goal, **others: object) -> Models:
-    """The models for a request. Raises BadInput or ModelMissing, before anything is spent on it."""
+    """Choose the models of a request. Raises BadInput or ModelMissing before any work begins."""
     return choose_models(current().runtime.pool, model, language, diarize, task)
 
 
 def stages(diarize: bool, **others: object) -> dict[str, float]:
-    """The stages of a transcription, with their shares of the time of a usual recording."""
+    """Return the stages of a transcription, with their usual shares of the time."""
     shares = {"decoding": 5.0, "transcribing": 60.0, "diarizing": 32.0, "joining": 3.0}
     return {stage: share for stage, share in shares.items() if diarize or stage != "diarizing"}
 
 
 def formatted(transcript: Transcript, parameters: Mapping[str, Any]) -> Transcript | Rendering:
-    """A transcript in the format that its request asked for; JSON is the transcript itself."""
+    """Render a transcript in the requested format; JSON keeps the transcript itself."""
     wanted = parameters.get("response_format", "json")
     return transcript if wanted == "json" else render(transcript, wanted)
 
@@ -58,10 +58,10 @@ def transcribe(
         Goal, Field(description="`transcribe` writes what is said, `translate` writes it in English")
     ] = "transcribe",
 ) -> Transcript:
-    """Transcribe a recording: text with word times and speakers.
+    """Transcribe a recording to text with word times and speakers.
 
-    With a key, the server stores the transcript in the account's library, and the answer carries its `id`. With
-    `background`, the answer is a job; ask for its result with the job's id.
+    With a key, the server stores the transcript in the account's library, and the result has its `id`. With
+    `background`, the answer is a job; get its result with `job_result`.
     """
     context = current()
     models: Models = context.plan

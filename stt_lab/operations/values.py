@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Removed:
-    """What was deleted or revoked."""
+    """The id of a deleted or revoked object."""
 
     id: int
     status: str

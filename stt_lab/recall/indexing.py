@@ -60,7 +60,7 @@ class Indexer:
         self._library, self._pool = library, pool
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="indexer", daemon=True)
-        self._said = ""  # last problem, logged once
+        self._logged = ""  # last problem, logged once
 
     def start(self) -> None:
         self._thread.start()
@@ -80,7 +80,7 @@ class Indexer:
                     recovered = True
                 pause = self._step()
             except SttError as problem:
-                pause = self._tell(str(problem))
+                pause = self._log_problem(str(problem))
             except Exception:
                 if not self._ending.is_set():  # otherwise the database may already be closed
                     log.exception("the search index failed")
@@ -102,7 +102,7 @@ class Indexer:
         except Exception:
             self._library.passages.postpone(waiting)
             raise
-        self._said = ""
+        self._logged = ""
         return 0.0
 
     def make(self, waiting: PendingTranscript) -> None:
@@ -116,8 +116,8 @@ class Indexer:
         if self._ending.is_set():
             raise Cancelled("The server is shutting down.")
 
-    def _tell(self, problem: str) -> float:
-        if problem != self._said and not self._ending.is_set():
+    def _log_problem(self, problem: str) -> float:
+        if problem != self._logged and not self._ending.is_set():
             log.warning("the search index waits: %s", problem)
-        self._said = problem
+        self._logged = problem
         return REST_S

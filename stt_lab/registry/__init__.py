@@ -1,11 +1,11 @@
-"""Operations: what a user can ask for, declared once and printed to every surface.
+"""Operations: declared once as functions, and offered on every surface.
 
-`@operation` turns a typed function into an `Operation`; HTTP, Gradio, the command line and the Python API
-are printed from it. `call` is the one way in for all of them: authorize -> parse -> gate -> present. The gate admits,
-queues, charges and stores (stt_lab.jobs on a server; nothing of that in plain Python).
+`@operation` turns a typed function into an `Operation`, from which HTTP, Gradio, the command line and the Python API
+are generated. All of them run it by `call`: authorize -> parse -> gate -> present. The gate admits, queues, charges and
+stores (stt_lab.jobs on a server; the gate of plain Python only runs the work).
 
-declaration.py  operations, their parameters, and what they say about jobs, charges and the form of the answer
-context.py      what a running operation finds with `current`
+declaration.py  operations and their parameters, jobs, charges and presentations
+context.py      the context of a running operation, which `current` returns
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def operation(
     presentation: Presentation | None = None,
     replayable: bool = True,
 ) -> Callable[..., Any]:
-    """Declare a function as an operation. What remains under its name validates like every surface does."""
+    """Declare a function as an operation. The decorated function validates its arguments like every surface."""
 
     def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
         if not fn.__doc__:
@@ -120,7 +120,7 @@ def operation(
         @functools.wraps(fn)
         def validated(*args: Any, **kwargs: Any) -> Any:
             given = op.signature.bind(*args, **kwargs).arguments
-            around = running()  # an operation that calls another one stays with its caller
+            around = running()  # an operation that calls another one keeps its caller
             context = replace(around, gate=OpenGate()) if around else Context(LOCAL, local_runtime())
             request = prepare(op, given, context)
             return present(op, context.gate.run(request, context), request.values)
@@ -136,7 +136,7 @@ def operation(
 
 @dataclass(frozen=True)
 class Permit:
-    """That a caller may use an operation. `authorize` makes it, before anything else of a request is looked at."""
+    """Proof that a caller may use an operation. `authorize` makes it before any other part of a request is read."""
 
     op: Operation
     caller: Caller
@@ -144,7 +144,7 @@ class Permit:
     def call(
         self, values: Mapping[str, Any], context: Context, make: Callable[[Any, Mapping[str, Any]], Any] | None = None
     ) -> Any:
-        """Run the operation; `make` presents its result in the place of the operation's own presentation."""
+        """Run the operation. `make` presents its result instead of the operation's own presentation."""
         context = replace(context, caller=self.caller)
         request = prepare(self.op, values, context)
         result = context.gate.run(request, context)
@@ -152,12 +152,12 @@ class Permit:
 
 
 def call(op: Operation, values: Mapping[str, Any], context: Context) -> Any:
-    """Run an operation for a caller: the only way in, for every surface."""
+    """Run an operation for a caller. Every surface calls this."""
     return authorize(op, context.caller).call(values, context)
 
 
 def authorize(op: Operation, caller: Caller) -> Permit:
-    """Raises Unauthorized or Forbidden unless the caller may use the operation."""
+    """Check that a caller may use an operation. Raises Unauthorized or Forbidden."""
     if caller.anonymous and not op.anonymous:
         raise Unauthorized(f"{op.name} needs a key. Send it as 'Authorization: Bearer KEY'.")
     if not caller.anonymous and not caller.may(op.scope):
@@ -166,7 +166,7 @@ def authorize(op: Operation, caller: Caller) -> Permit:
 
 
 def prepare(op: Operation, values: Mapping[str, Any], context: Context) -> Request:
-    """Check the parameters of a request and plan its work, once on its way. Raises BadInput and its kin."""
+    """Check the parameters of a request and plan its work. Raises BadInput and its subclasses."""
     request = op.parse(values)
     return request if op.plan is None else replace(request, plan=within(context, op.plan, request.values))
 
@@ -177,7 +177,7 @@ def present(
     values: Mapping[str, Any],
     make: Callable[[Any, Mapping[str, Any]], Any] | None = None,
 ) -> Any:
-    """Give a result the form that its request asked for; a job that goes on in the background has none."""
+    """Present a result in the requested form. A job that goes on in the background stays a JobInfo."""
     if make is None and op.presentation is not None:
         make = op.presentation.make
     in_background = op.job is not None and isinstance(result, JobInfo)

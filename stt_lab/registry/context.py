@@ -1,4 +1,4 @@
-"""The context of a running operation: its caller, what it works with, and where its progress goes."""
+"""The context of a running operation: its caller, runtime and receiver of progress."""
 
 from __future__ import annotations
 
@@ -13,65 +13,65 @@ from stt_lab.registry.declaration import SERVER_OPTIONS, Request
 from stt_lab.runtime import Runtime
 from stt_lab.types import File, Report, silent
 
-Meter = Callable[[float], None]  # takes the seconds of sound that the running operation is charged for
+Meter = Callable[[float], None]  # receives the seconds of sound to charge for
 
 
 class Gate(Protocol):
-    """What stands between a request and its work."""
+    """Admits requests and runs their work, at once or as jobs."""
 
     def run(self, request: Request, context: Context) -> Any:
-        """The result of the request, now or when its turn comes; or a JobInfo, when its options ask for that."""
+        """Run a request. Return its result, or a JobInfo if its options ask for that."""
         ...
 
 
 class OpenGate:
-    """Works at once, and takes and keeps nothing: for plain Python and the command line."""
+    """Runs the work at once, without charge or storage: for plain Python and the command line."""
 
     def run(self, request: Request, context: Context) -> Any:
         for name, unset in SERVER_OPTIONS.items():
             if getattr(request.options, name) != unset:
                 raise BadInput(
-                    f"The parameter '{name}' needs a server. Start one with `stt-lab serve` and send it there."
+                    f"The parameter '{name}' needs a server. Start one with `stt-lab serve` and send the request there."
                 )
         return perform(request, context)
 
 
 def unmetered(seconds: float) -> None:
-    """A meter that charges nothing."""
+    """Charge nothing."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a surface and the gate supply to an operation beside its parameters."""
+    """What a surface and the gate supply to an operation besides its parameters."""
 
     caller: Caller
     runtime: Runtime
-    report: Report = silent  # takes progress; raises Cancelled when the caller has gone
+    report: Report = silent  # receives progress; raises Cancelled if the client has disconnected
     gate: Gate = field(default_factory=OpenGate)
     meter: Meter = unmetered
     idempotency_key: str | None = None
-    filename: str = ""  # of the upload, as the client named it; to show, never to open
-    plan: Any = None  # what the operation's `plan` returned for this request
+    filename: str = ""  # the client's name of the upload, for display only
+    plan: Any = None  # return value of the operation's `plan` for this request
 
 
 _context: ContextVar[Context | None] = ContextVar("context", default=None)
 
 
 def current() -> Context:
-    """The context of the running operation. Raises RuntimeError outside of one: nobody is the caller by accident."""
+    """Return the context of the running operation. Raises RuntimeError outside of one."""
     context = _context.get()
     if context is None:
-        raise RuntimeError("no operation is running in this thread: call operations through stt_lab.registry")
+        raise RuntimeError("No operation is running in this thread. Call operations through stt_lab.registry.")
     return context
 
 
 def running() -> Context | None:
-    """The context of the running operation, or None."""
+    """Return the context of the running operation, or None."""
     return _context.get()
 
 
 def perform(request: Request, context: Context) -> Any:
-    """Do the work itself, with checked parameters: what a gate calls when it has admitted a request."""
+    """Do the work of an admitted request. Gates call this."""
     result = within(replace(context, plan=request.plan), request.op.fn, request.values)
     if isinstance(result, Generator):
         return _steps(context, result)
@@ -81,7 +81,7 @@ def perform(request: Request, context: Context) -> Any:
 
 
 def within(context: Context, fn: Callable[..., Any], values: Any) -> Any:
-    """Call a function that may ask for the `current` context."""
+    """Call a function with `context` as the `current` one."""
     token = _context.set(context)
     try:
         return fn(**values)
@@ -90,7 +90,7 @@ def within(context: Context, fn: Callable[..., Any], values: Any) -> Any:
 
 
 def _steps(context: Context, items: Iterator[Any]) -> Iterator[Any]:
-    """The items of a lazy result, each of which is made in its context, in whatever thread asks for it."""
+    """Yield the items of a lazy result. Each is computed in the given context, in the thread that asks for it."""
     try:
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Declarations: what a user can ask for, as a typed function with its route, scope, charge and form of the answer."""
+"""Declare operations: a typed function with its route, scope, charge, job and presentation."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from pydantic.fields import FieldInfo
 from stt_lab.errors import BadInput, MissingFile
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
-MEDIA = "media"  # marks a parameter that is a file: an upload on the network, a path in Python and on the command line
-PROSE = "prose"  # marks a parameter that is a text of any length: on the command line also of a file
+MEDIA = "media"  # marks a file parameter: an upload on HTTP, a path in Python and on the command line
+PROSE = "prose"  # marks a long text: the command line also reads it from a file
 Media = Annotated[Path, Field(description="Audio or video file", json_schema_extra={MEDIA: True})]
 
 
 def per_minute(seconds: float) -> int:
-    """A credit for each minute, rounded up."""
+    """Return the credits for seconds of sound: one per minute, rounded up."""
     return math.ceil(seconds / 60)
 
 
 @dataclass(frozen=True)
 class Charge:
-    """What an operation costs: credits for seconds of sound that go in, or that come out.
+    """The charge of an operation: credits for seconds of input or output sound.
 
-    `estimate` gives the seconds that are expected to come out, of the operation's parameters. They are reserved before
-    the work; what is taken in the end are the seconds that the operation reports with `Context.meter`.
+    `estimate` computes the expected seconds of output from the operation's parameters. They are reserved before the
+    work; in the end the seconds are charged that the operation passes to `Context.meter`.
     """
 
     sound: Literal["input", "output"] = "input"
@@ -41,23 +41,23 @@ class Charge:
 
     def __post_init__(self) -> None:
         if (self.sound == "output") != (self.estimate is not None):
-            raise TypeError("a charge by output needs an estimate, and a charge by input has none")
+            raise TypeError("A charge for output needs an estimate; a charge for input must have none.")
 
 
 @dataclass(frozen=True)
 class JobSpec:
     """How an operation runs as a job.
 
-    `stages` gives the stages of the work in order, each with its share of the time, of the operation's parameters.
+    `stages` computes the stages in order, each with its share of the time, from the operation's parameters.
     """
 
     stages: Callable[..., Mapping[str, float]]
-    library: bool = False  # its result is kept as a transcript of the account's library
+    library: bool = False  # store the result as a transcript in the account's library
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """What a caller asks of the server beside the work; the same parameters for each operation that runs as a job."""
+    """Parameters that every operation with a job has besides its own."""
 
     background: Annotated[
         bool,
@@ -73,16 +73,16 @@ class JobOptions:
 
 
 OPTION_NAMES = tuple(option.name for option in fields(JobOptions))
-SERVER_OPTIONS = {"background": False, "webhook_url": ""}  # those that only a server can serve, when they are unset
-WEBHOOK = "webhook_url"  # the parameter that errors about webhooks name
+SERVER_OPTIONS = {"background": False, "webhook_url": ""}  # options that need a server, with their unset values
+WEBHOOK = "webhook_url"  # parameter name for errors about webhooks
 
 
 @dataclass(frozen=True)
 class Presentation:
-    """The form that a result gets after the gate: `make(result, parameters)`.
+    """How a result is presented after the gate: `make(result, parameters)`.
 
-    `media_types` are those of its texts, beside JSON; `result` is the type before it, where it is not the function's.
-    `chosen_by` names the parameter that chooses the form, and its value that leaves the result as it is.
+    `media_types` lists its text formats besides JSON. `result` is the type before presentation, if it differs from the
+    function's. `chosen_by` is the parameter that selects the format, and its value that keeps the result unchanged.
     """
 
     make: Callable[[Any, Mapping[str, Any]], Any]
@@ -93,36 +93,35 @@ class Presentation:
 
 @dataclass(frozen=True)
 class Request:
-    """Checked parameters of one call, with the plan that was made for them."""
+    """Checked parameters of one call, and the plan for them."""
 
     op: Operation
-    values: Mapping[str, Any]  # of the function
+    values: Mapping[str, Any]  # arguments of the function
     options: JobOptions = field(default_factory=JobOptions)
-    plan: Any = None  # what `Operation.plan` returned
+    plan: Any = None  # return value of `Operation.plan`
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All of them as they are sent, without files."""
+        """Return all parameters except files."""
         options = {name: getattr(self.options, name) for name in OPTION_NAMES} if self.op.job else {}
         return {name: value for name, value in self.values.items() if name not in self.op.file_params} | options
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """A declared function with its route, scope and price."""
+    """A declared function with its route, scope and charge."""
 
     fn: Callable[..., Any]
     method: Method
     path: str
-    scope: str | None = None  # None: any key
+    scope: str | None = None  # None: any scope
     anonymous: bool = False  # whether callers without a key may use it
     charge: Charge | None = None
-    job: JobSpec | None = None  # it waits for its turn, can be cancelled, and survives a restart
-    plan: Callable[..., Any] | None = (
-        None  # the choice of models, before a job is accepted; raises BadInput and its kin
-    )
+    job: JobSpec | None = None  # None: runs at once, and is not resumed after a restart
+    plan: Callable[..., Any] | None = None  # chooses models before a job is accepted; raises BadInput
+
     presentation: Presentation | None = None
-    replayable: bool = True  # whether the answer to an Idempotency-Key is kept; a file is made anew
+    replayable: bool = True  # whether the answer to an Idempotency-Key is stored; files are computed again
     signature: inspect.Signature = field(init=False)
     params: type[BaseModel] = field(init=False)
 
@@ -154,30 +153,30 @@ class Operation:
 
     @property
     def result(self) -> Any:
-        """The type of its result, before the presentation."""
+        """Return the type of its result before presentation."""
         declared = self.presentation.result if self.presentation else None
         return declared or self.signature.return_annotation
 
     @property
     def file_params(self) -> tuple[str, ...]:
-        """Names of the parameters that are files."""
+        """Return the names of the file parameters."""
         return tuple(name for name, info in self.fields.items() if is_media(info))
 
     @property
     def path_params(self) -> tuple[str, ...]:
-        """Names of the parameters that are part of the path."""
+        """Return the names of the parameters in the path."""
         return tuple(re.findall(r"{(\w+)}", self.path))
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Media types of the texts that it may answer with instead of JSON."""
+        """Return the media types of its text formats besides JSON."""
         return self.presentation.media_types if self.presentation else ()
 
     def parse(self, values: Mapping[str, Any]) -> Request:
-        """Check and convert parameters. Raises BadInput, which names the first that is wrong."""
+        """Check and convert parameters. Raises BadInput for the first invalid one."""
         missing = [name for name in self.file_params if values.get(name) in (None, "")]
         if missing:
-            raise MissingFile(f"No recording was sent: put the audio or video into the field '{missing[0]}'.")
+            raise MissingFile(f"No recording was sent. Send an audio or video file in the field '{missing[0]}'.")
         try:
             params = self.params(**values)
         except ValidationError as problem:
@@ -187,12 +186,12 @@ class Operation:
         return Request(self, checked, JobOptions(**options))
 
     def options(self, parameters: Mapping[str, Any]) -> JobOptions:
-        """The job options among parameters that were checked before."""
+        """Return the job options among checked parameters."""
         return JobOptions(**{name: parameters[name] for name in OPTION_NAMES if name in parameters and self.job})
 
 
 def _options() -> list[inspect.Parameter]:
-    """The job options as parameters behind those of a function."""
+    """Append the job options to the parameters of a function."""
     hints = typing.get_type_hints(JobOptions, include_extras=True)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return [
@@ -212,7 +211,7 @@ def is_prose(info: FieldInfo) -> bool:
 
 
 def plain_type(info: FieldInfo) -> Any:
-    """The type of a parameter, without the None that stands for "not given"."""
+    """Return the type of a parameter without None, the value for "not given"."""
     members = [member for member in typing.get_args(info.annotation) if member is not type(None)]
     optional = type(None) in typing.get_args(info.annotation)
     return members[0] if optional and len(members) == 1 else info.annotation
@@ -223,7 +222,7 @@ def _sentence(op: Operation, problem: ValidationError) -> str:
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         return f"Unknown parameter '{name[:80]}'. {op.name} takes {', '.join(op.fields) or 'no parameters'}."
-    meaning = op.fields[name].description if name in op.fields else ""  # an alias has none
+    meaning = op.fields[name].description if name in op.fields else ""  # aliases have none
     about = f" ({meaning})" if meaning else ""
     reason = first["msg"].removeprefix("Value error, ")
     sent = str(first["input"])[:80]

@@ -1,4 +1,4 @@
-"""Docstrings of the Python functions, printed from the declarations: parameters, units, result and errors."""
+"""Generate docstrings of the Python functions from the declarations: parameters, units, result and errors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from stt_lab.registry.declaration import Operation
 
 WIDTH = 100
 FILE_ERRORS = {
-    "MissingFile": "the file cannot be read",
-    "UnsupportedMedia": "the file holds no sound that can be decoded",
+    "MissingFile": "The file cannot be read.",
+    "UnsupportedMedia": "The file has no sound that can be decoded.",
 }
 
 
 def docstring(op: Operation) -> str:
-    """The docstring of an operation's function: what it does, its parameters, its result and its errors."""
+    """Return the docstring of an operation's function: summary, parameters, result and errors."""
     parts = [op.description]
     if op.fields:
         listed = (_entry(name, _about(info)) for name, info in op.fields.items())
@@ -30,12 +30,12 @@ def docstring(op: Operation) -> str:
 
 
 def errors(op: Operation) -> dict[str, str]:
-    """The errors of `stt_lab.errors` that an operation may raise, and when."""
-    found = {"BadInput": "a parameter is not allowed"}
+    """Return the errors that an operation may raise, by class name, and their reasons."""
+    found = {"BadInput": "A parameter is not valid."}
     found |= FILE_ERRORS if op.file_params else {}
-    found |= {"NotFound": "nothing has this id"} if op.path_params else {}
-    found["Unavailable"] = "a model or its device is not available now"
-    return found | ({"Cancelled": "the work was cancelled"} if op.job else {})
+    found |= {"NotFound": "Nothing has this id."} if op.path_params else {}
+    found["Unavailable"] = "A model or its device is not available now."
+    return found | ({"Cancelled": "The work was cancelled."} if op.job else {})
 
 
 def _entry(name: str, text: str) -> str:
@@ -56,7 +56,7 @@ def _shape(op: Operation) -> str:
     kind = op.result
     about = (inspect.getdoc(kind) or "").splitlines()[:1] if is_dataclass(kind) else []
     members = f" Members: {', '.join(one.name for one in fields(kind))}." if is_dataclass(kind) else ""
-    generated = about and about[0].startswith(f"{_name(kind)}(")  # the signature, which dataclasses put there
+    generated = about and about[0].startswith(f"{_name(kind)}(")  # dataclasses use the signature as docstring
     text = " ".join(about) if about and not generated else "The result."
-    texts = f" Another format ({', '.join(op.texts)}) is a Rendering with its `text`." if op.texts else ""
+    texts = f" In another format ({', '.join(op.texts)}): a Rendering with the `text`." if op.texts else ""
     return text + members + texts + (" With `background`: a JobInfo." if op.job else "")

@@ -53,7 +53,7 @@ class JobRow:
 
     @property
     def info(self) -> JobInfo:
-        """The job as its owner sees it."""
+        """Return the job as its owner sees it."""
         return JobInfo(
             id=self.id,
             status=self.state,

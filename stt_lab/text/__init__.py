@@ -198,7 +198,7 @@ class Table:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        """One group per entry, so that a match identifies its replacement."""
+        """Compile a pattern with one group per entry, so that a match identifies its replacement."""
         return re.compile("|".join(_entry(source) for source, _ in self._longest_first), re.IGNORECASE)
 
     def replaced(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Gradio's API printed from the operations: an endpoint each, with the operation's name, parameters and defaults."""
+"""Generate Gradio's API from the operations: an endpoint each, with the operation's name, parameters and defaults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stt_lab.ui.work import BackgroundCall, ReportProgress, handed_out, named, s
 
 def caller_of(installation: Installation, request: gr.Request) -> Caller:
     """Identify the caller of a request of the page or of Gradio's clients."""
-    return installation.access.identify(request.request)  # Starlette's, which Gradio's own wraps
+    return installation.access.identify(request.request)  # Gradio's request wraps Starlette's
 
 
 def run_operation(

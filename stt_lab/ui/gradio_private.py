@@ -1,4 +1,4 @@
-"""Everything of Gradio that is not its documented interface: one file to check when Gradio is upgraded.
+"""Use Gradio's undocumented interfaces, all in this file: check it when Gradio is upgraded.
 
 `tests/test_gradio_private.py` names the version that this was checked with, and looks for every attribute used here.
 """
@@ -31,7 +31,7 @@ def set_queue_poll(blocks: gr.Blocks, seconds: float) -> None:
 
 
 def mark_as_launched(blocks: gr.Blocks) -> None:
-    """Tell a mounted Blocks that it is being served, as `launch()` would.
+    """Mark a mounted Blocks as running, as `launch()` would.
 
     Otherwise clients may name any file of this machine, and uploaded SVG is served as if it were part of the page.
     """
@@ -55,7 +55,7 @@ def harden() -> None:
 
 
 async def refuse_address(*args: Any, **kwargs: Any) -> Any:
-    """Refuse to fetch a URL: a FileData with an address would make this server read other servers."""
+    """Refuse to fetch a URL. A FileData with a URL would make this server request other servers."""
     raise gr.Error("Addresses are not fetched. Send the file itself.", print_exception=False)
 
 

@@ -33,7 +33,7 @@ WRITES = re.compile(rf"{API}/(queue/join|cancel|reset/?|upload|call/(v2/)?\w+/?)
 BODY_LIMIT = MB  # bytes of a body, except uploads
 FORM_SLACK = 64 * 1024  # bytes of a form besides its files
 PART_SLACK = 1024  # bytes of a form per file
-DATASET_FILES = 1000  # of one upload by an administrator, the maximum of Gradio's page
+DATASET_FILES = 1000  # files per upload of an administrator; Gradio's page sends at most this many
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",

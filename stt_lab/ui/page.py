@@ -43,7 +43,7 @@ class WebPage:
         root_blocks().load(self.greet, None, title, **PRIVATE)
 
     def greet(self, request: gr.Request) -> str:
-        """Show who has signed in."""
+        """Show the signed-in account."""
         caller = caller_of(self.installation, request)
         badge = "" if caller.anonymous else f'<span class="stt-badge">Signed in as {escape(caller.name)}</span>'
         return f"{TITLE}{badge}</header>"

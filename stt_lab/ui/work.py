@@ -30,7 +30,7 @@ DIGEST = re.compile("[0-9a-f]{64}")  # folder name of an upload
 
 
 class BackgroundCall(Generic[T]):
-    """Runs `job(report)` in a thread; leaving the block makes `report` raise Cancelled."""
+    """Runs `job(report)` in a thread. Leaving the block makes `report` raise Cancelled."""
 
     def __init__(self, job: Callable[[ReportProgress], T]) -> None:
         self._job = job

@@ -1,1 +1,1 @@
-"""HTTP: routes printed from the operations, uploads, downloads, sign-in, OpenAPI and the reference page."""
+"""HTTP: routes generated from the operations, uploads, downloads, sign-in, OpenAPI and the reference page."""

@@ -1,4 +1,4 @@
-"""Files as answers of HTTP: sent while they are made, or in the parts that were asked for."""
+"""Send files over HTTP: streamed while they are made, or in the byte ranges that the client requested."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXTS = ("text/plain", "text/vtt", "text/csv", "application/x-subrip")
 
 
 def download(file: File) -> Response:
-    """A file for a client that saves or plays it; no browser shows it as a page of this server."""
+    """Answer with a file to save or play. Its headers keep browsers from showing it as a page of this server."""
     plain = "".join(char if char.isascii() and (char.isalnum() or char in " ._-") else "_" for char in file.name)
     headers = {
         "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file.name, safe='')}",
@@ -28,25 +28,25 @@ def download(file: File) -> Response:
     if file.warnings:
         headers["X-STT-Warning"] = " ".join(" ".join(file.warnings).split()).encode("ascii", "replace").decode()
     if file.path is not None:
-        return _Parts(file.path, headers=headers, media_type=file.media_type)
-    return _made(file, headers)
+        return _RangeResponse(file.path, headers=headers, media_type=file.media_type)
+    return _streamed(file, headers)
 
 
-def _made(file: File, headers: dict[str, str]) -> Response:
-    """Sent while it is made; its first bytes are made here, so that an error is still an answer."""
+def _streamed(file: File, headers: dict[str, str]) -> Response:
+    """Stream a file while it is made. Making its first bytes here turns an early error into an error answer."""
     chunks = iter(file.chunks)
     first = next(chunks, b"")
     kind = f"{file.media_type}; charset=utf-8" if file.media_type in TEXTS else file.media_type
     return StreamingResponse(iterate_in_threadpool(chain([first], chunks)), 200, headers, kind)
 
 
-class _Parts(FileResponse):
-    """Answers `Range`. A part that is not there is refused as everything is: Starlette's own refusals are bare text."""
+class _RangeResponse(FileResponse):
+    """Answers `Range` requests. Refuses invalid ranges in JSON; Starlette would refuse them in plain text."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = False
 
-        async def told(message: Message) -> None:
+        async def send_or_refuse(message: Message) -> None:
             nonlocal refused
             if message.get("status", 200) >= 400:
                 refused = True
@@ -54,10 +54,10 @@ class _Parts(FileResponse):
             elif not refused:
                 await send(message)
 
-        await super().__call__(scope, receive, told)
+        await super().__call__(scope, receive, send_or_refuse)
 
 
 def _refusal(message: Message) -> Response:
-    problem = BadInput("This part of the file cannot be given: ask for bytes that it has, such as 'Range: bytes=0-'.")
+    problem = BadInput("This range is outside of the file. Request bytes that it has, such as 'Range: bytes=0-'.")
     size = Headers(raw=message["headers"]).get("content-range")
     return JSONResponse(problem.as_dict(), message["status"], {"Content-Range": size} if size else None)

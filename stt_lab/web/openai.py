@@ -1,7 +1,7 @@
-"""OpenAI's audio API in terms of ours: its requests become requests to `transcribe`, transcripts become its answers.
+"""Translate OpenAI's audio API: its requests become requests to `transcribe`, transcripts become its answers.
 
-Pure: `stt_lab.web.routes` serves the ROUTES, and the work goes through the same gate as every other request. What
-OpenAI's parameters ask for and no engine here can do is reported in `warnings`; what is not known is null.
+Pure: `stt_lab.web.routes` serves the ROUTES, and the work passes the same gate as every other request. Parameters of
+OpenAI that no engine here supports are reported in `warnings`; unknown values are null.
 """
 
 from __future__ import annotations
@@ -24,23 +24,27 @@ from stt_lab.text import LANGUAGES
 from stt_lab.transcription.render import render
 from stt_lab.types import Segment, Transcript
 
-THEIRS = re.compile(r"whisper-1|gpt-[\w.-]*transcribe[\w.-]*")  # models of OpenAI: each means our default
-CLIENT = "openai/"  # in the User-Agent of OpenAI's packages for Python and JavaScript, and of others for its API
-FRAMES = 100  # a second; what `seek` counts
-SILENT = "no effect"  # how the descriptions of parameters begin that are accepted and ignored
+OPENAI_MODELS = re.compile(r"whisper-1|gpt-[\w.-]*transcribe[\w.-]*")  # OpenAI's models, which select the default one
+CLIENT = "openai/"  # in the User-Agent of OpenAI's packages for Python and JavaScript, and of other clients of its API
+FRAMES = 100  # frames per second, the unit of `seek`
+NO_EFFECT = "No effect"  # descriptions of accepted but ignored parameters begin so
 
-Model = Annotated[str, Field(description="a transcriber of /v1/models; OpenAI's own names mean the default")]
-Prompt = Annotated[str, Field(description=f"{SILENT} here")]
-Temperature = Annotated[float, Field(ge=0, le=1, description=f"{SILENT}: it is 0, and rises where decoding fails")]
-Ignored = Annotated[tuple[str, ...], Field(description=f"{SILENT} here")]
+Model = Annotated[
+    str, Field(description="Speech model id, as /v1/models lists them; OpenAI's names select the default")
+]
+Prompt = Annotated[str, Field(description=f"{NO_EFFECT}")]
+Temperature = Annotated[
+    float, Field(ge=0, le=1, description=f"{NO_EFFECT}: decoding starts at 0 and raises it only where that fails")
+]
+Ignored = Annotated[tuple[str, ...], Field(description=NO_EFFECT)]
 TextFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Format = Literal[TextFormat, "diarized_json"]
-About = Field(description="form of the answer")
+About = Field(description="Format of the answer")
 
 
 @dataclass(frozen=True)
 class OpenAiRequest:
-    """A request: parameters of `transcribe`, and the form of its answer."""
+    """A request of OpenAI's API: parameters of `transcribe`, and the format of its answer."""
 
     values: dict[str, Any]
     format: str
@@ -49,7 +53,7 @@ class OpenAiRequest:
     ignored: tuple[str, ...] = ()
 
     def present(self, transcript: Transcript, parameters: Mapping[str, Any]) -> Body:
-        """The answer as OpenAI's API has it."""
+        """Return the answer in OpenAI's format."""
         if self.format in ("text", "srt", "vtt"):
             rendering = render(transcript, self.format)
             return Body(rendering.text, rendering.media_type)
@@ -62,7 +66,7 @@ class OpenAiRequest:
 
     def _warnings(self) -> Iterator[str]:
         if self.ignored:
-            yield f"What has no effect here was ignored: {', '.join(self.ignored)}."
+            yield f"These parameters have no effect and were ignored: {', '.join(self.ignored)}."
 
     def _json(self, transcript: Transcript) -> dict[str, Any]:
         usage = {"usage": {"type": "duration", "seconds": math.ceil(transcript.duration)}}
@@ -82,12 +86,12 @@ class OpenAiRequest:
 def transcriptions(
     file: Media,
     model: Model = "whisper-1",
-    language: Annotated[str, Field(description="ISO 639-1 code; found out when there is none")] = "",
+    language: Annotated[str, Field(description="ISO 639-1 code; detected if empty")] = "",
     response_format: Annotated[Format, About] = "json",
     timestamp_granularities: Annotated[
-        tuple[Literal["word", "segment"], ...], Field(description="what verbose_json tells times of")
+        tuple[Literal["word", "segment"], ...], Field(description="What gets times in verbose_json")
     ] = ("segment",),
-    stream: Annotated[bool, Field(description="answer with events: of json and diarized_json")] = False,
+    stream: Annotated[bool, Field(description="Answer with server-sent events (json and diarized_json)")] = False,
     temperature: Temperature = 0.0,
     prompt: Prompt = "",
     chunking_strategy: Prompt = "auto",
@@ -97,11 +101,13 @@ def transcriptions(
     known_speaker_names: Ignored = (),
     known_speaker_references: Ignored = (),
 ) -> OpenAiRequest:
-    """Turn speech into text, as OpenAI's API does it."""
+    """Transcribe a recording, compatible with OpenAI's API."""
     if stream and response_format not in ("json", "diarized_json"):
-        raise BadInput("Only json and diarized_json can be streamed: choose one as response_format, or stream=false.")
+        raise BadInput(
+            f"The format {response_format} cannot be streamed. Choose json or diarized_json, or send stream=false."
+        )
     if "word" in timestamp_granularities and response_format != "verbose_json":
-        raise BadInput("Times of words are part of verbose_json: choose it as response_format.")
+        raise BadInput(f"The format {response_format} has no word times. Choose response_format=verbose_json.")
     diarize = response_format == "diarized_json"
     values = {"file": file, "model": _model(model), "language": language, "diarize": diarize, "task": "transcribe"}
     return OpenAiRequest(values, response_format, stream, timestamp_granularities)
@@ -114,16 +120,16 @@ def translations(
     temperature: Temperature = 0.0,
     prompt: Prompt = "",
 ) -> OpenAiRequest:
-    """Turn speech of any language into English text, as OpenAI's API does it."""
+    """Translate speech of any language into English text, compatible with OpenAI's API."""
     return OpenAiRequest({"file": file, "model": _model(model), "diarize": False, "task": "translate"}, response_format)
 
 
-# Requests only: the operation `transcribe` does the work, so no other surface shows them
+# These exist only on HTTP: the operation `transcribe` does the work
 ROUTES = (
     Operation(fn=transcriptions, method="POST", path="/v1/audio/transcriptions", scope="speech", anonymous=True),
     Operation(fn=translations, method="POST", path="/v1/audio/translations", scope="speech", anonymous=True),
 )
-ANSWERS: dict[str, Any] = {  # of both, for OpenAPI
+ANSWERS: dict[str, Any] = {  # answers of both routes, for OpenAPI
     "application/json": {"schema": {"type": "object", "required": ["text"]}},
     **{kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/x-subrip", "text/vtt")},
     "text/event-stream": {"schema": {"type": "string"}},
@@ -131,19 +137,19 @@ ANSWERS: dict[str, Any] = {  # of both, for OpenAPI
 
 
 def read(route: Operation, form: Mapping[str, object]) -> OpenAiRequest:
-    """Read a form as a request. Raises BadInput and MissingFile."""
+    """Parse a form. Raises BadInput and MissingFile."""
     values = route.parse(_plain(route, form)).values
     ignored = [
         name
         for name, info in route.fields.items()
-        if (info.description or "").startswith(SILENT) and values[name] != info.default
+        if (info.description or "").startswith(NO_EFFECT) and values[name] != info.default
     ]
     made: OpenAiRequest = route.fn(**values)
     return replace(made, ignored=tuple(ignored))
 
 
 def _plain(route: Operation, form: Mapping[str, object]) -> dict[str, object]:
-    """The form with plain names: OpenAI's packages write lists as `name[]` and objects as `name[member]`."""
+    """Return the form with plain names: OpenAI's packages write lists as `name[]` and objects as `name[member]`."""
     made: dict[str, object] = {}
     for name, value in form.items():
         name = name.partition("[")[0]
@@ -153,16 +159,16 @@ def _plain(route: Operation, form: Mapping[str, object]) -> dict[str, object]:
 
 
 def _model(name: str) -> str:
-    return DEFAULT_MODEL if THEIRS.fullmatch(name) else name
+    return DEFAULT_MODEL if OPENAI_MODELS.fullmatch(name) else name
 
 
-def asks(user_agent: str) -> bool:
-    """True for clients that read errors only in OpenAI's shape."""
+def is_openai_client(user_agent: str) -> bool:
+    """Return whether a client reads errors only in OpenAI's format."""
     return CLIENT in user_agent.lower()
 
 
 def error_body(problem: SttError) -> dict[str, Any]:
-    """An error in the shape whose message OpenAI's packages show."""
+    """Return an error in the format that OpenAI's packages read."""
     kind = "server_error" if problem.status >= 500 else "invalid_request_error"
     return {"error": {"message": str(problem), "type": kind, "param": None, "code": problem.code}}
 
@@ -175,7 +181,7 @@ def _dump(value: object) -> str:
 
 
 def _language(transcript: Transcript) -> str | None:
-    """The English name of the language; None where nobody speaks."""
+    """Return the English name of the language; None without speech."""
     return LANGUAGES.get(transcript.language or "", transcript.language)
 
 
@@ -184,18 +190,21 @@ def _times(segment: Segment) -> dict[str, float]:
 
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
-    """Of verbose_json. Segments here are cut anew where the speaker changes: of temperature and no_speech_prob, which
-    belong to the recogniser's own, nothing is known."""
+    """Return a segment for verbose_json.
+
+    `temperature` and `no_speech_prob` are null: they belong to the recogniser's segments, and those of a transcript are
+    cut where the speaker changes.
+    """
     text = segment.text.encode("utf-8")
     likely = [math.log(word.confidence) for word in segment.words if word.confidence]
     return {
         "id": number,
         "seek": round(segment.start * FRAMES),
         **_times(segment),
-        "text": f" {segment.text}",  # with the space that joins it to the others
+        "text": f" {segment.text}",  # with a leading space, as OpenAI's segments have
         "tokens": [],
         "temperature": None,
-        "avg_logprob": round(sum(likely) / len(likely), 4) if likely else None,  # of words instead of tokens
+        "avg_logprob": round(sum(likely) / len(likely), 4) if likely else None,  # over words; OpenAI's is over tokens
         "compression_ratio": round(len(text) / len(zlib.compress(text)), 4),
         "no_speech_prob": None,
     }
@@ -209,14 +218,14 @@ def _words(transcript: Transcript) -> Iterator[dict[str, Any]]:
 
 
 def _spoken(transcript: Transcript) -> Iterator[dict[str, Any]]:
-    """Segments with their speakers; "" where nobody could be told."""
+    """Yield segments with their speakers; "" where the speaker is unknown."""
     for number, segment in enumerate(transcript.segments):
         kind = {"type": "transcript.text.segment", "id": f"seg_{number:03}"}
         yield kind | _times(segment) | {"text": segment.text, "speaker": segment.speaker or ""}
 
 
 def _events(transcript: Transcript, diarized: bool, extra: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A delta for each segment, whose texts join to the whole; nothing is final before the recording was heard."""
+    """Yield the events of a streamed answer: a delta per segment, then the whole text."""
     for number, spoken in enumerate(_spoken(transcript)):
         delta = {"type": "transcript.text.delta", "delta": " " * bool(number) + spoken["text"]}
         if diarized:

@@ -1,4 +1,4 @@
-"""OpenAPI printed from the operations: parameters, bodies, answers, and every status that may come."""
+"""Generate the OpenAPI document from the operations: parameters, bodies, answers and all possible statuses."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from stt_lab.types import File, Transcript
 
 REFS = "#/components/schemas/{model}"
 SECURITY = {
-    "key": {"type": "http", "scheme": "bearer", "description": "a key of an account, or the administrator's"},
-    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "session of the page, after sign-in"},
+    "key": {"type": "http", "scheme": "bearer", "description": "Key of an account, or the administrator's key"},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "Session of the page, after sign-in"},
 }
 MEANINGS = {
-    "400": "a parameter or the recording cannot be used",
-    "401": "no key, or one that is not valid",
-    "402": "no credits are left",
-    "403": "the key does not have the scope, or a page of another site used the session",
-    "404": "there is no such thing, or it is somebody else's",
-    "409": "the request with this Idempotency-Key is still in flight",
-    "413": "larger than the tier allows",
-    "416": "the file has not these bytes",
-    "422": "another request came with this Idempotency-Key",
-    "429": "beyond a quota or a rate; Retry-After says when to come back",
-    "499": "the work was cancelled",
-    "500": "a fault of the server, whose log says more",
-    "503": "not available now; Retry-After says when to come back",
+    "400": "A parameter or the recording is not valid",
+    "401": "The key is missing or not valid",
+    "402": "The account has too few credits",
+    "403": "The key lacks the scope, or a page of another site used the session",
+    "404": "Not found, or it belongs to another account",
+    "409": "The first request with this Idempotency-Key is still in progress",
+    "413": "The request exceeds the limit of the tier",
+    "416": "The requested range is outside of the file",
+    "422": "The Idempotency-Key was used for a different request",
+    "429": "A quota or rate limit is exceeded; retry after Retry-After seconds",
+    "499": "The work was cancelled",
+    "500": "Internal error; the server's log has the details",
+    "503": "Temporarily unavailable; retry after Retry-After seconds",
 }
 ERROR = {
     "type": "object",
@@ -39,7 +39,7 @@ IDEMPOTENCY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "a random text: the same request with it again gets the first answer",
+    "description": "A random string; repeating the same request with it returns the first answer",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
 JOB = {
@@ -70,14 +70,14 @@ RANGE = {
     "name": "Range",
     "in": "header",
     "required": False,
-    "description": "a part of the file, as bytes",
+    "description": "Byte range of the file",
     "schema": {"type": "string", "pattern": "^bytes=[0-9]{1,18}-$"},
 }
-EVENTS = {"text/event-stream": {"schema": {"type": "string", "description": "the job, each time that it has changed"}}}
+EVENTS = {"text/event-stream": {"schema": {"type": "string", "description": "The job, each time it changes"}}}
 
 
 def describe(op: Operation, contents: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What an operation takes and answers; `contents` stand for its own result."""
+    """Describe an operation's parameters and answers. `contents` replaces the description of its result."""
     schema = op.params.model_json_schema(ref_template=REFS)
     schema.pop("$defs", None)
     fields, needed = schema["properties"], set(schema.get("required", ()))
@@ -91,21 +91,21 @@ def describe(op: Operation, contents: dict[str, Any] | None = None) -> dict[str,
         "security": [{}] * op.anonymous + [{"key": []}, {"session": []}],
     }
     if op.job:
-        made["responses"]["202"] = _json("the job, for `background`", JOB)
+        made["responses"]["202"] = _json("The job, with `background`", JOB)
     if _in_parts(op):
-        made["responses"]["206"] = {"description": "the part", "content": SOUNDS}
+        made["responses"]["206"] = {"description": "The requested range", "content": SOUNDS}
     if op.method in ("POST", "PATCH"):
         made["requestBody"] = _body(op, schema)
     return made
 
 
 def _in_parts(op: Operation) -> bool:
-    """Whether the answer is a recording, of which parts can be asked for; other files are exports, in a format."""
+    """Return whether the answer is a recording, which supports `Range`. Other files are exports in a format."""
     return op.result is File and "format" not in op.fields
 
 
 def components(operations: list[Operation]) -> dict[str, Any]:
-    """The schemas to which those of the operations refer."""
+    """Return the schemas that the operations' schemas refer to."""
     found: dict[str, Any] = {}
     for op in operations:
         found |= op.params.model_json_schema(ref_template=REFS).get("$defs", {})
@@ -122,10 +122,10 @@ def _parameter(name: str, schema: dict[str, Any], place: str, required: bool) ->
 
 
 def _errors(op: Operation) -> dict[str, Any]:
-    """The statuses that an operation of this kind may answer."""
+    """Describe the error statuses that an operation may return."""
     kinds = {
         "400 401 403 500 503": True,
-        "404": bool(op.path_params) or op.method == "DELETE",  # of sessions: the account
+        "404": bool(op.path_params) or op.method == "DELETE",  # DELETE of sessions names an account
         "409 422": op.method == "POST",
         "413": op.method in ("POST", "PATCH"),
         "416": _in_parts(op),
@@ -154,7 +154,7 @@ def _result(op: Operation, contents: dict[str, Any] | None) -> dict[str, Any]:
         schema.pop("$defs", None)
         contents = {"application/json": {"schema": schema}}
         contents |= {kind: {} for kind in op.texts}
-    return {"description": "the result", "content": contents}
+    return {"description": "The result", "content": contents}
 
 
 def _result_schema(op: Operation) -> dict[str, Any]:

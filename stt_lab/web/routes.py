@@ -1,4 +1,4 @@
-"""HTTP printed from the operations: routes, answers, and the progress of jobs as events."""
+"""Serve the operations over HTTP: routes, answers, and the progress of jobs as events."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from stt_lab.web.service import CRASHED, DEVICES, SPARE_THREADS, Service, error_
 SDK = "stt-ai-python/"  # the official SDK parses every answer as JSON
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 EVENTS_PATH = "/v1/jobs/{id}/events"
-EVENTS_S = 0.5  # how often a job is looked at for those who follow it
-QUIET_S = 15.0  # after which a comment keeps the connection of a follower open
+EVENTS_S = 0.5  # seconds between two looks at a job whose events a client follows
+QUIET_S = 15.0  # seconds without an event until a comment keeps the connection open
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def add_routes(app: FastAPI, installation: Installation) -> None:
-    """Put every operation, what stands beside them and the error handlers on an application."""
+    """Add routes for all operations, OpenAI's API, events and sign-in to an application, and its error handlers."""
     threads = ThreadPoolExecutor(DEVICES + installation.settings.queue_size + SPARE_THREADS, "operation")
     service = Service(installation, threads)
     router = app.router
@@ -57,7 +57,7 @@ def add_routes(app: FastAPI, installation: Installation) -> None:
 def _add(
     router: APIRouter, op: Operation, endpoint: Endpoint, described: dict[str, Any], path: str = "", name: str = ""
 ) -> None:
-    """A route, which answers with and without the slash at its end."""
+    """Add a route that answers with and without a trailing slash."""
     path = path or op.path
     twin = path.removesuffix("/") if path.endswith("/") else f"{path}/"
     names: dict[str, Any] = {"operation_id": name or op.name, "summary": op.summary, "description": op.description}
@@ -67,7 +67,7 @@ def _add(
 
 
 def _add_refusals(router: APIRouter) -> None:
-    """What nobody answers, or the page at "/" would."""
+    """Answer unknown paths and methods in JSON; otherwise the page mounted at "/" would answer them."""
     allowed: dict[str, set[str]] = {}
     for route in router.routes:
         if isinstance(route, APIRoute):
@@ -102,7 +102,7 @@ def _endpoint(op: Operation, service: Service) -> Endpoint:
 async def _values(
     op: Operation, request: Request, caller: Caller, service: Service
 ) -> AsyncIterator[tuple[dict[str, Any], str]]:
-    """Parameters from the address and the body, and what the client called its file."""
+    """Read parameters from the URL and the body, and the client's name of its file."""
     if op.file_params:
         async with service.upload(request, caller, op.file_params) as form:
             yield _placed(op, form, request), form.filename
@@ -113,7 +113,7 @@ async def _values(
 
 def _placed(op: Operation, values: dict[str, Any], request: Request) -> dict[str, Any]:
     if twice := values.keys() & set(op.path_params):
-        raise BadInput(f"The parameter '{twice.pop()}' is part of the address: leave it out elsewhere.")
+        raise BadInput(f"The parameter '{twice.pop()}' is part of the URL. Remove it from the query or the body.")
     return values | request.path_params
 
 
@@ -133,7 +133,7 @@ def _response(op: Operation, result: Any, request: Request) -> Response:
 
 
 def _openai(route: Operation, service: Service) -> Endpoint:
-    """A route of OpenAI's, whose work is `transcribe`."""
+    """Make the endpoint of an OpenAI route, which runs `transcribe`."""
     op = OPERATIONS["transcribe"]
 
     async def endpoint(request: Request) -> Response:
@@ -157,7 +157,7 @@ def _openai(route: Operation, service: Service) -> Endpoint:
 
 def _openai_error(problem: SttError, request: Request) -> Response:
     answer = error_response(problem)
-    if not openai.asks(request.headers.get("user-agent", "")):
+    if not openai.is_openai_client(request.headers.get("user-agent", "")):
         return answer
     del answer.headers["content-length"]
     return JSONResponse(openai.error_body(problem), problem.status, dict(answer.headers))
@@ -167,20 +167,20 @@ def _openai_error(problem: SttError, request: Request) -> Response:
 
 
 def _events(service: Service) -> Endpoint:
-    """A job each time that it has changed, until it has ended; as server-sent events."""
+    """Make the endpoint that sends a job as a server-sent event each time it changes, until it ends."""
     op = OPERATIONS["job"]
 
     async def look(request: Request) -> JobInfo:
-        caller = await service.caller(request)  # anew each time: a key that is revoked sees no more
+        caller = await service.caller(request)  # on each look, so that a revoked key sees nothing further
         context = Context(caller, service.installation.runtime, gate=service.installation.jobs)
         info: JobInfo = await service.thread(call, op, dict(request.path_params), context)
         return info
 
     async def events(request: Request) -> Response:
         if request.query_params:
-            raise BadInput("Events take no parameters: leave out what follows the question mark.")
+            raise BadInput("Events take no parameters. Remove the query string.")
         first = await look(request)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter for nginx
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # X-Accel-Buffering is for nginx
         return StreamingResponse(_followed(first, lambda: look(request)), 200, headers, "text/event-stream")
 
     return events
@@ -212,13 +212,13 @@ def _event(info: JobInfo) -> str:
 def _not_allowed(methods: set[str]) -> Endpoint:
     async def refuse(request: Request) -> Response:
         allowed = ", ".join(sorted(methods))
-        raise HTTPException(405, f"{request.method} is not possible here: send {allowed}", {"Allow": allowed})
+        raise HTTPException(405, f"{request.method} is not allowed here. Use {allowed}", {"Allow": allowed})
 
     return refuse
 
 
 async def _unknown(request: Request) -> Response:
-    raise NotFound(f"There is no {request.method} {request.url.path[:80]} here: /docs lists what there is.")
+    raise NotFound(f"{request.method} {request.url.path[:80]} was not found. See /docs for the API.")
 
 
 async def _on_error(request: Request, problem: Exception) -> Response:
@@ -228,21 +228,21 @@ async def _on_error(request: Request, problem: Exception) -> Response:
 
 async def _on_http_error(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)
-    advice = "" if ":" in problem.detail else ": /docs lists what there is"  # Starlette's own are bare phrases
-    return JSONResponse({"error": f"{problem.detail}{advice}.", "code": "http"}, problem.status_code, problem.headers)
+    advice = "" if ". " in problem.detail else " See /docs for the API."  # Starlette's own details are bare phrases
+    return JSONResponse({"error": f"{problem.detail}.{advice}", "code": "http"}, problem.status_code, problem.headers)
 
 
 async def _on_disconnect(request: Request, problem: Exception) -> Response:
-    return error_response(Cancelled("The client has gone."))  # nobody reads it
+    return error_response(Cancelled("The client disconnected."))  # never received
 
 
 async def _on_crash(request: Request, problem: Exception) -> Response:
-    """The answer only: Starlette raises the problem again, and uvicorn logs it."""
+    """Answer an unforeseen error. Starlette raises it again, and uvicorn logs it."""
     return error_response(SttError(CRASHED))
 
 
 def _document(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """FastAPI's own document, with the schemas and the kind of key that the routes refer to."""
+    """Add the schemas and security schemes that the routes refer to, to FastAPI's document."""
     plain = app.openapi
 
     def document() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What every HTTP route shares: who asks, the body to disk or memory, an operation in a thread, one shape of error."""
+"""Steps that HTTP routes share: identify the caller, read the body, run an operation in a thread, answer errors."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ from stt_lab.types import Event
 from stt_lab.web.uploads import Form, receive
 
 log = logging.getLogger(__name__)
-CRASHED = "Something went wrong here: send the request again; the server's log says what it was."
-JSON_LIMIT = 8 * MB  # of a body that is held in memory
-DEVICES = 64  # of a cluster, whose recordings are waited for; threads are made when they are needed
-SPARE_THREADS = 16  # beside those that wait for a device: for what answers at once
+CRASHED = "Something went wrong in the server. Send the request again; the server's log has the details."
+JSON_LIMIT = 8 * MB  # largest JSON body, which is held in memory
+DEVICES = 64  # most devices of a cluster; each may have a request that waits. Threads start when needed
+SPARE_THREADS = 16  # threads for quick requests, besides those that wait for a device
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Service:
-    """What answers requests."""
+    """An installation as HTTP serves it."""
 
     installation: Installation
-    threads: ThreadPoolExecutor  # of our own: with the event loop's few, recordings that wait would block /health
+    threads: ThreadPoolExecutor  # the event loop's default pool is small: waiting recordings would block /health
 
     @property
     def access(self) -> Access:
         return self.installation.access
 
     async def thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        """The result of what may block; what nobody foresaw goes to the log."""
+        """Run blocking work in a thread and return its result. Unforeseen errors go to the log."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, _logged, work, *arguments)
 
     async def caller(self, request: Request) -> Caller:
-        """Identify the caller. Raises Unauthorized for a wrong key, Forbidden for a session used by another site."""
+        """Identify the caller. Raises Unauthorized for a wrong key, Forbidden if another site uses the session."""
         return await self.thread(self.access.identify, request)
 
     @asynccontextmanager
     async def upload(self, request: Request, caller: Caller, files: tuple[str, ...]) -> AsyncIterator[Form]:
-        """A multipart body on disk, within what the caller's tier allows; gone after the block."""
+        """Store a multipart body on disk, within the limit of the caller's tier; delete its files after the block."""
         limit = await self.thread(self.access.upload_limit, caller)
         kind = request.headers.get("content-type", "")
         async with receive(body(request, limit), kind, self.installation.runtime.uploads_dir, files) as form:
@@ -68,15 +68,15 @@ class Service:
         filename: str = "",
         make: Callable[[Any, Mapping[str, Any]], Any] | None = None,
     ) -> Any:
-        """Run an operation in a thread; `make` presents its result in the place of its own presentation.
+        """Run an operation in a thread. `make` presents its result instead of the operation's own presentation.
 
-        When the client goes away, `report` raises Cancelled: the gate decides what that means for the work.
+        When the client disconnects, `report` raises Cancelled; the gate decides whether the work goes on.
         """
         gone = threading.Event()
 
         def report(event: Event) -> None:
             if gone.is_set():
-                raise Cancelled("The client has gone; the work was stopped.")
+                raise Cancelled("The client disconnected. The work was stopped.")
 
         context = Context(
             permit.caller,
@@ -96,7 +96,7 @@ class Service:
             watcher.cancel()
 
     async def limits(self, caller: Caller) -> dict[str, str]:
-        """The headers that say what is left of the caller's quota; none where nothing is limited."""
+        """Return the headers with the caller's quota; none without a quota."""
         limits = await self.thread(self.installation.runtime.accounts.limits, caller.account_id, caller.client)
         if limits is None:
             return {}
@@ -115,22 +115,22 @@ def _logged(work: Callable[..., T], *arguments: Any) -> T:
 
 
 async def _watch(request: Request, gone: threading.Event) -> None:
-    """Set `gone` when the client has closed its connection."""
+    """Set `gone` when the client closes its connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
     gone.set()
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The header of a POST, which the gate checks."""
+    """Return the Idempotency-Key of a POST; the gate checks it."""
     return request.headers.get("idempotency-key") if request.method == "POST" else None
 
 
 async def body(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises TooLarge beyond `limit` bytes, at once when the header announces them."""
+    """Yield the body as it arrives. Raises TooLarge beyond `limit` bytes, at once if Content-Length exceeds it."""
     declared = request.headers.get("content-length", "")
     received = 0
-    too_large = TooLarge(f"The request is larger than {limit // MB} MB: send a shorter recording, or a text in parts.")
+    too_large = TooLarge(f"The request is larger than {limit // MB} MB. Send a shorter recording, or split the text.")
     if declared.isdecimal() and int(declared) > limit:
         raise too_large
     async for chunk in request.stream():
@@ -147,12 +147,12 @@ async def json_body(request: Request) -> dict[str, Any]:
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise BadInput("Send a JSON object as the body, with the content type application/json.")
+        raise BadInput("The body is not a JSON object. Send one with the content type application/json.")
     return values
 
 
 def error_response(problem: SttError, headers: dict[str, str] | None = None) -> JSONResponse:
-    """The one shape of an error."""
+    """Answer an error in the format that all errors share."""
     made = dict(headers or {})
     if problem.retry_after is not None:
         made["Retry-After"] = str(problem.retry_after)

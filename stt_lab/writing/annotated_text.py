@@ -32,12 +32,12 @@ class Sentence(TextSpan):
 
     @property
     def cited(self) -> tuple[Sentence, ...]:
-        """The sentences of the text that it rests on: itself."""
+        """Return the supporting sentences: the sentence itself."""
         return (self,)
 
     @property
     def spans(self) -> tuple[TextSpan, ...]:
-        """The spans of the cited sentences."""
+        """Return the spans of the cited sentences."""
         return tuple(TextSpan(one.start, one.end) for one in self.cited)
 
 

@@ -42,7 +42,7 @@ class LlmReader:
 
     @property
     def failing(self) -> bool:
-        """Whether the model answered, and none of its statements holds."""
+        """Return whether the model answered without any supported statement."""
         return self.dropped + self.failed > 0 and self.kept == 0
 
     def warnings(self) -> tuple[str, ...]:
@@ -181,10 +181,10 @@ def _cut(line: Sentence, share: float) -> Sentence:
 def part_of(report: Report, done: float, share: float) -> Report:
     """Return a progress report for one of several steps: half of a step is reading, half is writing."""
 
-    def tell(event: Event) -> None:
+    def report_step(event: Event) -> None:
         if event.stage in ("reading", "writing"):
             half = event.fraction / 2 + (event.stage == "writing") / 2
             event = Event("writing", min(1.0, done + share * half))
         report(event)
 
-    return tell
+    return report_step

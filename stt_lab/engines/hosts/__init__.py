@@ -1,8 +1,8 @@
-"""Where engines run: in this process, in a worker process per device, or as actors on the nodes of a Ray cluster.
+"""Hosts run engines: in this process, in a worker process per device, or as actors on the nodes of a Ray cluster.
 
-A call names an engine's class, what it is made from, and one method; its arguments and result are frozen dataclasses,
-sound crosses as a file, progress as events. Several calls may be under way: they take turns between windows (turns.py).
-`report` may raise `Cancelled` at any time: the host then stops the call. The Ray host is imported where it is used.
+A call names an engine's class, its specification and one method. Arguments and results are frozen dataclasses; sound is
+passed as a file, progress as events. Several calls may be in progress; they take turns between windows (turns.py). If
+`report` raises `Cancelled`, the host stops the call. The Ray host is imported only where it is used.
 """
 
 from stt_lab.engines.hosts.calls import ABANDONED_S, CANCEL_GRACE_S, POLL_S, EngineCall, Host

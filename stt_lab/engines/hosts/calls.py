@@ -1,4 +1,4 @@
-"""What crosses between a host and where its engines work: a call, its progress, and its outcome."""
+"""Calls of engines, with their progress and outcome, as hosts pass them to engines."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import EngineCrashed, Unavailable
 from stt_lab.types import Report
 
-POLL_S = 0.2  # how often somebody who waits looks whether the caller has cancelled
-CANCEL_GRACE_S = 1.0  # a cancelled call that is alone in its process and has not ended by then is killed with it
-ABANDONED_S = 30.0  # the same for one that is not alone: killing it makes the others start again
+POLL_S = 0.2  # between checks of a waiting call for cancellation
+CANCEL_GRACE_S = 1.0  # grace for a cancelled call that is alone in its process, before the process is killed
+ABANDONED_S = 30.0  # the same if other calls run in the process, which have to start again after the kill
 
 
 @dataclass(frozen=True)
 class EngineCall:
     """One call of one engine."""
 
-    engine: str  # "module:Class", imported where it works
+    engine: str  # "module:Class", imported by the host
     spec: EngineSpec
     method: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    session: float | None = None  # of an urgent call: when its session began, in any clock; the oldest goes first
+    session: float | None = None  # start time of an urgent call's session, in any clock; the oldest goes first
     interleaved: bool = False  # whether other calls of the same engine may run between its windows
 
     @property
@@ -32,33 +32,33 @@ class EngineCall:
 
 
 class Host(Protocol):
-    """Where engines run."""
+    """Runs engines."""
 
     @property
     def devices(self) -> int:
-        """How many calls compute at the same time; others take turns with them."""
+        """Return how many calls compute at the same time; others take turns with them."""
         ...
 
     @property
     def capacity(self) -> int:
-        """How many calls that are not urgent should be under way; more wait in the pool."""
+        """Return how many non-urgent calls should be in progress; more wait in the pool."""
         ...
 
     @property
     def pid(self) -> int | None:
-        """The process of the engines, if they have one on this machine and it runs."""
+        """Return the id of the engines' process, if one runs on this machine."""
         ...
 
     def run(self, call: EngineCall, report: Report) -> Any:
-        """The result of a call. Raises what the engine or `report` raised, EngineCrashed, or Unavailable."""
+        """Run a call and return its result. Raises errors of the engine or `report`, EngineCrashed, or Unavailable."""
         ...
 
     def close(self) -> None: ...
 
 
 def ending() -> Unavailable:
-    return Unavailable("The program is shutting down. Retry in a few seconds.")
+    return Unavailable("The server is shutting down. Retry in a few seconds.")
 
 
 def crashed() -> EngineCrashed:
-    return EngineCrashed("The engine stopped unexpectedly. Send the request again, or a shorter file if it recurs.")
+    return EngineCrashed("The engine stopped unexpectedly. Send the request again, or a shorter file if this recurs.")

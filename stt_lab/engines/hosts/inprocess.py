@@ -1,4 +1,4 @@
-"""Engines in this process: the inside of a worker, and a setting for whoever wants no worker."""
+"""Run engines in this process: inside workers, or everywhere by a setting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stt_lab.types import Event, Report
 
 
 class InProcessHost:
-    """Engines that are loaded on first use and stay until `close`. Calls come from several threads and take turns."""
+    """Engines in this process. They are loaded on first use and stay until `close`; calls of threads take turns."""
 
     devices = 1
     pid = None
@@ -26,7 +26,7 @@ class InProcessHost:
         self._loading = threading.Lock()
 
     def run(self, call: EngineCall, report: Report, number: int = 0) -> Any:
-        """The result of a call. `number` is what this call is called in messages of its turns."""
+        """Run a call and return its result. `number` identifies the call in messages about turns."""
         last = Event("queued")
 
         def step(event: Event) -> None:
@@ -41,10 +41,10 @@ class InProcessHost:
             return getattr(self.engine(call, step), call.method)(**call.arguments, report=step)
 
     def engine(self, call: EngineCall, report: Report) -> Any:
-        """The engine of a call, loaded."""
+        """Return the loaded engine of a call."""
         key = call.engine, call.spec
         if key not in self._engines:
-            report(Event("loading"))  # others may have a turn here, and load it
+            report(Event("loading"))  # other calls may have a turn here and load it
         with self._loading:
             if key not in self._engines:
                 module, _, name = call.engine.partition(":")

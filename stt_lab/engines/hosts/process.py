@@ -1,8 +1,8 @@
-"""Engines in another process: numbered calls go there, several at once, and their progress and outcomes come back.
+"""Run engines in another process: send numbered calls, several at once, and receive their progress and outcomes.
 
 The worker (`worker`) and the driver of a Ray cluster (`ray_driver`) speak this protocol, as pickles over stdin and
 stdout. In: ("run", (number, EngineCall)), ("cancel", number). Out: ("event" | "done" | "failed", (number, value)), and
-what concerns no single call, such as ("working", numbers).
+messages about no single call, such as ("working", numbers).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from stt_lab.types import Event, Report
 log = logging.getLogger(__name__)
 
 WORKER = "stt_lab.engines.hosts.worker"
-RUNS = 3  # of a call whose process others have brought down
+RUNS = 3  # runs of a call whose process other calls crash
 ENDED = ("ended", None)
 
 Message = tuple[str, Any]
@@ -34,11 +34,11 @@ Inbox = queue.SimpleQueue[Message]
 
 
 class RunAgain(Exception):
-    """A call's process has ended, which is not the call's fault."""
+    """The process of a call ended through no fault of the call."""
 
 
 class EngineProcess(Child):
-    """A running program that works on numbered calls."""
+    """A running program that serves numbered calls."""
 
     def __init__(self, program: str, environ: Mapping[str, str], folder: Path | None = None) -> None:
         self._inboxes: dict[int, Inbox] = {}
@@ -49,12 +49,12 @@ class EngineProcess(Child):
         log.info("started %s as process %d", program, self.process.pid)
 
     def run(self, call: EngineCall, report: Report) -> Any:
-        """The result of a call. Raises what the engine or `report` raised, or what `blame` says."""
+        """Run a call and return its result. Raises errors of the engine, of `report`, or from `blame`."""
         number, inbox = self._open()
         try:
             self.send(("run", (number, call)))
             kind, value = self._follow(inbox, report)
-        except BaseException:  # cancelled, or nobody reads the progress any more
+        except BaseException:  # cancelled, or the receiver of progress disconnected
             self.stop(number, inbox)
             raise
         self._forget(number)
@@ -67,11 +67,11 @@ class EngineProcess(Child):
         return value
 
     def blame(self, number: int) -> Exception:
-        """What to raise for a call when the program has ended."""
+        """Return the error for a call when the program has ended."""
         return RunAgain()
 
     def notice(self, kind: str, value: Any) -> None:
-        """Called for messages that concern no single call."""
+        """Handle a message about no single call."""
 
     def take(self, message: Any) -> None:
         with self._sorting:
@@ -107,10 +107,10 @@ class EngineProcess(Child):
             if kind != "event":
                 return kind, value
             event = value
-            report(event)  # also when nothing came: that lets a cancel through
+            report(event)  # also without a message, so that a cancellation is noticed
 
     def stop(self, number: int, inbox: Inbox) -> None:
-        """Cancel a call that nobody waits for any more."""
+        """Cancel a call whose caller has gone."""
         self.send(("cancel", number))
         self._forget(number)
 
@@ -123,11 +123,11 @@ def _next(inbox: Inbox, patience_s: float) -> Message | None:
 
 
 class Worker(EngineProcess):
-    """A running `worker`, which says which calls work: when it crashes, these are to blame, and others run again."""
+    """A running `worker`. If it crashes, the calls that held a turn fail, and the others run again."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._working: tuple[int, ...] = ()
-        self._abandoned = set[int]()  # cancelled, and not yet ended
+        self._abandoned = set[int]()  # cancelled but not yet ended
         self._killed = False
         super().__init__(WORKER, environ)
 
@@ -143,12 +143,12 @@ class Worker(EngineProcess):
         super().end()
 
     def stop(self, number: int, inbox: Inbox) -> None:
-        """Cancel a call. Where it does not end soon, the process is killed unless others wait for calls in it."""
+        """Cancel a call. If it does not end soon, kill the process unless other calls run in it."""
         ended = False
         try:
             self.send(("cancel", number))
             ended = self._ends(inbox, CANCEL_GRACE_S)
-        finally:  # also when Ctrl-C is pressed once more
+        finally:  # also after a second Ctrl-C
             with self._sorting:
                 self._abandoned.add(number)
                 alone = set(self._inboxes) <= self._abandoned
@@ -173,9 +173,9 @@ class Worker(EngineProcess):
         return False
 
     def _supervise(self, number: int, inbox: Inbox) -> None:
-        """Wait for a cancelled call that nobody else waits for; kill the process if it does not end."""
+        """Wait for a cancelled call whose caller has gone. Kill the process if it does not end."""
         if not self._ends(inbox, ABANDONED_S):
-            log.warning("a cancelled call did not end in %g s: its process ends, other calls run again", ABANDONED_S)
+            log.warning("a cancelled call did not end in %g s; killing its process, other calls run again", ABANDONED_S)
             self.end()
         self._forget(number)
 
@@ -184,7 +184,7 @@ P = TypeVar("P", bound=EngineProcess)
 
 
 class ProcessHost(Generic[P]):
-    """Engines in a process that is started on first use, ended when idle, and replaced when it has ended."""
+    """Engines in a process that starts on first use, ends when idle, and is replaced after a crash."""
 
     def __init__(self, start: Callable[[], P], idle_s: float) -> None:
         self._start, self._idle_s = start, idle_s
@@ -192,19 +192,19 @@ class ProcessHost(Generic[P]):
         self._process: P | None = None
         self._running = 0
         self._closed = False
-        self._state = threading.Lock()  # so that nothing starts after `close`
+        self._state = threading.Lock()  # set by `close`; nothing starts after it
 
     def run(self, call: EngineCall, report: Report) -> Any:
-        """The result of a call. Raises what the engine or `report` raised, EngineCrashed, or Unavailable after `close`.
+        """Run a call and return its result. Raises errors of the engine or `report`, EngineCrashed, or Unavailable.
 
-        When another call brings the process down, or is killed with it, this one runs again in the next process.
+        If another call ends the process, this one runs again in the next process.
         """
         for _ in range(RUNS):
             with self._used() as process:
                 try:
                     return process.run(call, report)
                 except RunAgain:
-                    log.info("a call runs again: its process has ended")
+                    log.info("a call runs again because its process has ended")
                 except SttError:
                     if self._closed:
                         raise ending() from None
@@ -213,7 +213,7 @@ class ProcessHost(Generic[P]):
 
     @contextmanager
     def _used(self) -> Iterator[P]:
-        """The process, which is not idle meanwhile."""
+        """Lend the process, which does not count as idle within the block."""
         with self._state:
             process = self._ready()
             self._running += 1
@@ -248,11 +248,11 @@ class ProcessHost(Generic[P]):
 
     @property
     def pid(self) -> int | None:
-        """The process, while it runs."""
+        """Return the id of the process if it runs."""
         return self._process.process.pid if self._process is not None and self._process.alive else None
 
     def close(self) -> None:
-        """Kill the process, also in the middle of calls; no other is started."""
+        """Kill the process, even during calls. No other is started."""
         with self._state:
             self._closed = True
             if self._idle is not None:
@@ -264,7 +264,7 @@ class ProcessHost(Generic[P]):
 class WorkerHost(ProcessHost[Worker]):
     """Engines in a worker process on this machine.
 
-    The server stays light, a crash of native code fails one call, and memory comes back with the process.
+    The server stays small, a crash of native code fails one call, and ending the process frees all memory.
     """
 
     devices = 1

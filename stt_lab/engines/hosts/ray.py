@@ -1,4 +1,4 @@
-"""Engines on the nodes of a Ray cluster that is there already. Imports no Ray: `ray_driver`, a child process, does.
+"""Run engines on the nodes of an existing Ray cluster. Only the child process `ray_driver` imports Ray.
 
 server (RayHost) -- pipes --> driver process (ray_driver) -- Ray --> an actor per device (ray_actor.NodeEngines)
 """
@@ -20,35 +20,35 @@ from stt_lab.settings import Settings
 
 PROGRAM = "stt_lab.engines.hosts.ray_driver"
 FOLDERS = ("models_dir", "model_paths")
-DRIVER_ENVIRON = {  # the operator's own variables of Ray go before these
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "15",  # then the cluster counts as lost
-    "RAY_COLOR_PREFIX": "0",  # what nodes log comes out in the server's log
+DRIVER_ENVIRON = {  # defaults; the operator's own variables of Ray override them
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "15",  # seconds without an answer until the cluster counts as lost
+    "RAY_COLOR_PREFIX": "0",  # show logs of nodes in the server's log
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # would send the working folder to the nodes
 }
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the driver has to know of the settings."""
+    """The settings that the driver needs."""
 
     address: str
     device: str  # "auto", "cpu" or "cuda"
     profile: str
-    folders: Mapping[str, Any]  # where weights lie, as far as it is set
-    places: int  # calls under way on a device, besides urgent ones
+    folders: Mapping[str, Any]  # folders of weights that are set
+    places: int  # calls in progress per device, besides urgent ones
 
 
 def lost() -> Unavailable:
-    return Unavailable("The Ray cluster does not answer. Retry later, or check with `ray status` whether it runs.")
+    return Unavailable("The Ray cluster does not answer. Try again later, or check it with `ray status`.")
 
 
 class Driver(EngineProcess):
-    """A running `ray_driver`, which itself runs a call again when a node dies. It ends when the cluster is lost."""
+    """A running `ray_driver`. It repeats calls of nodes that died, and ends when the cluster is lost."""
 
     def __init__(self, plan: Plan) -> None:
         self.devices = 1
         self._why: SttError = lost()
-        super().__init__(PROGRAM, driver_environ(), PACKAGES)  # Ray tells the nodes where it runs
+        super().__init__(PROGRAM, driver_environ(), PACKAGES)  # Ray passes the working folder to the nodes
         self.send(("connect", plan))
 
     def notice(self, kind: str, value: Any) -> None:
@@ -62,9 +62,9 @@ class Driver(EngineProcess):
 
 
 class RayHost(ProcessHost[Driver]):
-    """Engines as Ray actors, one per device. The driver starts on first use and ends when idle, its actors with it."""
+    """Engines as Ray actors, one per device. The driver starts on first use; it ends when idle, with its actors."""
 
-    pid = None  # the engines' processes are the nodes'
+    pid = None  # the engines' processes are on the nodes
 
     def __init__(self, settings: Settings) -> None:
         _check(settings)
@@ -75,7 +75,7 @@ class RayHost(ProcessHost[Driver]):
 
     @property
     def devices(self) -> int:
-        """The devices of the cluster; 1 before the first call has connected."""
+        """Return the number of devices in the cluster; 1 before the first call has connected."""
         return max(1, self._process.devices) if self._process is not None else 1
 
     @property
@@ -84,22 +84,20 @@ class RayHost(ProcessHost[Driver]):
 
 
 def driver_environ() -> dict[str, str]:
-    """Environment of the driver: a worker's, and what the operator says to Ray."""
+    """Return the environment of the driver: a worker's, plus the operator's variables of Ray."""
     own = {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
     return worker_environ("cpu", 1, "off") | DRIVER_ENVIRON | own
 
 
 def _check(settings: Settings) -> None:
     if importlib.util.find_spec("ray") is None:
-        raise BadInput(
-            "STT_LAB_ENGINE_HOST is ray, but Ray is not installed. Install it with `pip install 'stt_lab[ray]'`."
-        )
+        raise BadInput("STT_LAB_ENGINE_HOST is ray, but Ray is not installed. Run `pip install 'stt_lab[ray]'`.")
     if settings.ray_address == "local":
-        raise BadInput("STT_LAB_RAY_ADDRESS must name a running cluster: auto, or host:port.")
+        raise BadInput("STT_LAB_RAY_ADDRESS does not name a running cluster. Set auto, or host:port.")
 
 
 def _folders(settings: Settings) -> dict[str, Any]:
-    """The settings of where weights lie that somebody set, with absolute paths: other nodes have other folders."""
+    """Return the explicitly set folders of weights as absolute paths, because nodes have other working folders."""
     given = settings.model_dump(include=settings.model_fields_set & set(FOLDERS))
     return {name: _absolute(value) for name, value in given.items()}
 

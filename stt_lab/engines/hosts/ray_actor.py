@@ -1,6 +1,6 @@
-"""What runs on a node of a Ray cluster: the engines of one device, as an actor that `ray_driver` makes and asks.
+"""Run the engines of one device on a node of a Ray cluster, as an actor that `ray_driver` creates and calls.
 
-Ray calls the methods in threads; each call has a thread of its own, so that progress and a cancel get through.
+Ray calls the methods in threads. Each call has its own thread, so that progress and cancellations are not blocked.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from stt_lab.weights import catalog
 
 
 @dataclass(frozen=True)
-class Equipment:
-    """What an actor works with; travels to the node."""
+class ActorSpec:
+    """Arguments of an actor, sent to its node."""
 
     device: str  # "cpu" or "cuda"
     threads: int
     profile: str
-    folders: Mapping[str, Any]  # the server's settings of where weights lie, for a node that has none of its own
+    folders: Mapping[str, Any]  # the server's folders of weights, for nodes without their own settings
 
 
 class NodeEngines:
-    """Calls by their numbers: their sound is written, they are started, their messages received, or they are cancelled.
+    """Serves numbered calls: receives their sound, starts them, returns their messages, and cancels them.
 
-    They take turns as in a worker process.
+    Calls take turns as in a worker process.
     """
 
-    def __init__(self, equipment: Equipment) -> None:
-        settings = node_settings(equipment.folders)
-        clean_environ(equipment)
-        self._host = _NodeHost(equipment, settings)
+    def __init__(self, spec: ActorSpec) -> None:
+        settings = node_settings(spec.folders)
+        clean_environ(spec)
+        self._host = _NodeHost(spec, settings)
         self._calls: dict[int, _Call] = {}
 
     def ready(self) -> None:
-        """Answered once the constructor has ended."""
+        """Return once the constructor has ended."""
 
     def write(self, number: int, name: str, start: int, chunk: bytes) -> None:
-        """Part of the sound that is argument `name` of a call, from byte `start`; 0 begins a new one."""
+        """Receive a part of the sound for argument `name` of a call, from byte `start`; 0 begins a new file."""
         call = self._calls.setdefault(number, _Call())
         if start == 0:
             call.sounds[name] = tempfile.TemporaryFile()  # noqa: SIM115  has no name: it goes with the process
@@ -60,13 +60,13 @@ class NodeEngines:
             start, view = start + written, view[written:]
 
     def start(self, number: int, call: EngineCall) -> None:
-        """Begin a call, whose sounds have been written."""
+        """Begin a call whose sound has been received."""
         begun = self._calls.setdefault(number, _Call())
         begun.thread = threading.Thread(target=self._work, args=(number, call, begun), daemon=True)
         begun.thread.start()
 
     def receive(self, number: int, patience_s: float) -> tuple[str, Any] | None:
-        """A call's next message, as of a worker process; None if none comes in time."""
+        """Return the next message of a call, like those of a worker process; None if none comes in time."""
         try:
             kind, value = self._calls[number].messages.get(timeout=patience_s)
         except queue.Empty:
@@ -76,7 +76,7 @@ class NodeEngines:
         return kind, value
 
     def cancel(self, number: int, patience_s: float) -> bool:
-        """Stop a call; True when it has ended in time, and nothing is left of it."""
+        """Cancel a call. Return whether it ended in time; then nothing is left of it."""
         call = self._calls.get(number)
         if call is None:
             return True
@@ -111,11 +111,11 @@ class _Call:
 
 
 class _NodeHost(InProcessHost):
-    """Engines with the weights, device and threads of this node."""
+    """Runs engines with the weights, device and threads of this node."""
 
-    def __init__(self, equipment: Equipment, settings: Settings) -> None:
+    def __init__(self, spec: ActorSpec, settings: Settings) -> None:
         super().__init__()
-        self._equipment, self._settings = equipment, settings
+        self._actor_spec, self._settings = spec, settings
 
     def run(self, call: EngineCall, report: Report, number: int = 0) -> Any:
         return super().run(replace(call, spec=self._spec(call.spec.model)), report, number)
@@ -128,18 +128,18 @@ class _NodeHost(InProcessHost):
                 f"The model '{model_id}' is missing on a node of the cluster. "
                 f"Install it on every node with `stt-lab models pull {model_id}`."
             )
-        return EngineSpec(folder, model_id, self._equipment.device, self._equipment.threads, extra)
+        return EngineSpec(folder, model_id, self._actor_spec.device, self._actor_spec.threads, extra)
 
 
 def node_settings(folders: Mapping[str, Any]) -> Settings:
-    """The settings of this node; the server's folders where the node has no setting of its own."""
+    """Return the settings of this node, with the server's folders where the node has none."""
     own = get_settings()
     return own.model_copy(update={name: path for name, path in folders.items() if name not in own.model_fields_set})
 
 
-def clean_environ(equipment: Equipment) -> None:
-    """The environment of a worker process, and Ray's: whoever started the node may have had secrets in theirs."""
-    kept = worker_environ(equipment.device, equipment.threads, equipment.profile)
+def clean_environ(spec: ActorSpec) -> None:
+    """Return the environment of a worker plus Ray's variables, without secrets of the user who started the node."""
+    kept = worker_environ(spec.device, spec.threads, spec.profile)
     for name in set(os.environ) - set(kept):
         if not name.startswith("RAY_"):
             del os.environ[name]
@@ -147,7 +147,7 @@ def clean_environ(equipment: Equipment) -> None:
 
 
 def _with_sounds(call: EngineCall, sounds: Mapping[str, IO[bytes]]) -> EngineCall:
-    """The call over this node's files. They have no names; Linux, which Ray's nodes run, opens them by number."""
+    """Return the call with this node's files. They are unnamed; Linux, which Ray's nodes run, opens them by number."""
     paths = {name: Path(f"/proc/self/fd/{file.fileno()}") for name, file in sounds.items()}
     local = {name: replace(call.arguments[name], path=path) for name, path in paths.items()}
     return replace(call, arguments={**call.arguments, **local})

@@ -1,7 +1,7 @@
-"""The process that speaks with a Ray cluster for a server: `python -m stt_lab.engines.hosts.ray_driver`.
+"""Connect a server to a Ray cluster from a separate process: `python -m stt_lab.engines.hosts.ray_driver`.
 
-Ray ends the process that it is used in when the cluster is lost, so that is not the server's. Its messages are those
-that `process` describes, and in, before any other, ("connect", Plan); out ("devices", number) and ("lost", SttError).
+Ray ends its process when the cluster is lost, so the server must be another one. The messages are those described in
+`process`; in addition, the first one in is ("connect", Plan), and ("devices", number) and ("lost", SttError) go out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from stt_lab.engines.hosts import ABANDONED_S, CANCEL_GRACE_S, POLL_S, EngineCall, tuning
 from stt_lab.engines.hosts.ray import Plan, lost
-from stt_lab.engines.hosts.ray_actor import Equipment, NodeEngines
+from stt_lab.engines.hosts.ray_actor import ActorSpec, NodeEngines
 from stt_lab.engines.hosts.worker import Replies, message_pipe, outcome
 from stt_lab.errors import Busy, Cancelled, EngineCrashed, SttError, Unavailable
 from stt_lab.settings import MB
@@ -31,25 +31,25 @@ from stt_lab.types import Audio
 
 log = logging.getLogger("stt_lab.ray")
 ATTEMPTS = 2
-START_S = 60.0  # until an actor answers; longer means that others use its node
-CHUNK = 8 * MB  # of a sound on its way; one is in the object store at a time
+START_S = 60.0  # for an actor to answer; longer means that other work uses its node
+CHUNK = 8 * MB  # bytes of sound per part; the object store holds one at a time
 CHUNK_S = 60.0
-RECEIVE_S = 10.0  # a question for news is asked anew after that
-URGENT = 16  # messages of urgent calls at once
-UNSET = {"OPENBLAS_CORETYPE": ""}  # of whoever started the node: other low bits, and other text
-DEAD_S = 20.0  # after that the cluster knows which nodes are dead
-WATCH_S = 2.0  # how soon nodes that come or go are noticed
+RECEIVE_S = 10.0  # wait of one request for messages, which is then repeated
+URGENT = 16  # urgent calls that get messages at once
+UNSET = {"OPENBLAS_CORETYPE": ""}  # the node's own value would change the lowest bits, and so the text
+DEAD_S = 20.0  # time in which the cluster notices dead nodes
+WATCH_S = 2.0  # between checks for new and lost nodes
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where one call computes at a time: a GPU, or all processors of a node."""
+    """A GPU, or all processors of a node. One call computes on it at a time."""
 
     node: str  # Ray's id
     host: str  # name of the machine, for the log
     kind: str  # "cuda" or "cpu"
     threads: int
-    number: int = 0  # among the node's own
+    number: int = 0  # index on its node
 
     @property
     def resources(self) -> dict[str, int]:
@@ -57,7 +57,7 @@ class Device:
 
 
 def find_devices(nodes: Iterable[Mapping[str, Any]], wanted: str) -> tuple[Device, ...]:
-    """The devices of a cluster (`ray.nodes()`): its GPUs; else, or where "cpu" is wanted, a node each."""
+    """List the devices of a cluster (`ray.nodes()`): its GPUs; without any, or for "cpu", one per node."""
     gpus, cpus = list[Device](), list[Device]()
     for node in nodes:
         if not node["Alive"]:
@@ -72,12 +72,12 @@ def find_devices(nodes: Iterable[Mapping[str, Any]], wanted: str) -> tuple[Devic
 
 
 class Call:
-    """A call that the server waits for."""
+    """A call from the server."""
 
     def __init__(self, number: int, call: EngineCall, replies: Replies) -> None:
         self.number, self.call = number, call
         self.cancelled = threading.Event()
-        self.actor: Any = None  # which works on it
+        self.actor: Any = None  # the device that works on it
         self._replies = replies
 
     def send(self, kind: str, value: Any) -> None:
@@ -88,10 +88,10 @@ class Call:
             raise Cancelled("The request was cancelled.")
 
     def answer(self, reference: Any, patience_s: float = float("inf")) -> Any:
-        """What an actor answers. Raises Cancelled, and RayError when it is gone or does not answer in time."""
+        """Wait for an actor's answer. Raises Cancelled, or RayError if the actor has gone or is too slow."""
         deadline = time.monotonic() + patience_s
         while True:
-            self.check()  # also when answers come fast
+            self.check()  # also if the answer is immediate
             if ray.wait([reference], timeout=POLL_S)[0]:
                 return ray.get(reference)
             if time.monotonic() > deadline:
@@ -99,25 +99,25 @@ class Call:
 
 
 class Cluster:
-    """The devices of a cluster and the actors on them, which are made on first use and end with this process."""
+    """The devices of a cluster and their actors, which are created on first use and end with this process."""
 
     def __init__(self, plan: Plan) -> None:
         ray.init(address=plan.address, namespace="stt_lab", logging_level=logging.WARNING)
         self._plan = plan
         self._actors: dict[Device, Any] = {}
-        self._calls: dict[Device, list[Call]] = {}  # under way
-        self._reserved: dict[Device, Call] = {}  # for a call that runs again, alone
+        self._calls: dict[Device, list[Call]] = {}  # in progress
+        self._reserved: dict[Device, Call] = {}  # devices reserved for calls that run again alone
         self._change = threading.Condition()
 
     def devices(self) -> tuple[Device, ...]:
-        nodes: Callable[[], list[dict[str, Any]]] = ray.nodes  # which has no types
+        nodes: Callable[[], list[dict[str, Any]]] = ray.nodes  # untyped
         return find_devices(nodes(), self._plan.device)
 
     def run(self, call: Call) -> tuple[str, Any]:
-        """A call's outcome. When its actor or node dies, it runs once more: elsewhere if possible, and alone.
+        """Run a call. If its actor or node dies, run it once more: alone, and on another device if possible.
 
-        Nobody knows which call an actor died of. Alone, the one that was to blame harms no other. An urgent call does
-        not run again: it would come too late.
+        It is unknown which call crashed an actor. Run alone, the faulty call harms no other. An urgent call does not
+        run again, because its result would be too late.
         """
         problem, device = RayError(), None
         for _ in range(1 if call.call.urgent else ATTEMPTS):
@@ -135,7 +135,7 @@ class Cluster:
 
     @contextmanager
     def _hold(self, call: Call, lost: Device | None) -> Iterator[Device]:
-        """A place on a device, when there is one; with a device that was `lost` before, a device for the call alone."""
+        """Wait for a place on a device. After a device was `lost`, wait for another one for the call alone."""
         known = time.monotonic() + DEAD_S
         try:
             with self._change:
@@ -153,19 +153,19 @@ class Cluster:
                 self._change.notify_all()
 
     def _reserve(self, call: Call, device: Device | None) -> None:
-        """Reserve a device for a call, and no other one."""
+        """Reserve a device for a call and drop its earlier reservation."""
         self._reserved = {one: other for one, other in self._reserved.items() if other is not call}
         if device is not None:
             self._reserved[device] = call
 
     def _choose(self, call: Call, lost: Device | None, avoid: bool) -> Device | None:
-        """A device with a place, with few calls if possible and with an actor; `avoid` the node of the lost one.
+        """Choose a device with a free place, preferably with few calls and an actor; `avoid` the lost one's node.
 
-        A call that is to be alone reserves a device until the calls on it have ended. Urgent calls need no place.
+        A call that must be alone reserves a device until the calls on it have ended. Urgent calls need no place.
         """
         devices = self.devices()
         if not devices:
-            raise Unavailable("No node of the cluster can run an engine. Add one, or check STT_LAB_DEVICE.")
+            raise Unavailable("No node of the cluster can run engines. Add a node, or change STT_LAB_DEVICE.")
         others = [one for one in devices if not (avoid and lost and one.node == lost.node)] or list(devices)
         open_ = [one for one in others if self._reserved.get(one, call) is call]
         if call.call.urgent:
@@ -210,16 +210,17 @@ class Cluster:
         plan = self._plan
         options: dict[str, Any] = {
             **device.resources,
-            "max_concurrency": 4 * plan.places + URGENT,  # a question for news and a cancel each, and some to spare
+            "max_concurrency": 4 * plan.places
+            + URGENT,  # up to four concurrent requests per call: messages, cancellation, spares
             "max_restarts": 0,
             "scheduling_strategy": NodeAffinitySchedulingStrategy(device.node, soft=False),
             "runtime_env": {"env_vars": tuning(device.kind, device.threads, plan.profile) | UNSET},
         }
-        equipment = Equipment(device.kind, device.threads, plan.profile, plan.folders)
-        return ray.remote(NodeEngines).options(**options).remote(equipment)
+        spec = ActorSpec(device.kind, device.threads, plan.profile, plan.folders)
+        return ray.remote(NodeEngines).options(**options).remote(spec)
 
     def _stop(self, device: Device, call: Call) -> None:
-        """Cancel a call on a device; kill its actor unless the call ends soon, or later if it has other calls too."""
+        """Cancel a call on a device. Kill the actor if it does not end soon; wait longer if it has other calls."""
         if self._ends(call, CANCEL_GRACE_S):
             return
         if self._load(device) == 1:
@@ -229,7 +230,7 @@ class Cluster:
 
     def _supervise(self, device: Device, call: Call) -> None:
         if not self._ends(call, ABANDONED_S):
-            log.warning("a cancelled call on %s has not ended: its actor ends, other calls run again", device.host)
+            log.warning("a cancelled call on %s has not ended; killing its actor, other calls run again", device.host)
             self._end(device, call.actor)
 
     @staticmethod
@@ -240,9 +241,9 @@ class Cluster:
         return False
 
     def _end(self, device: Device, actor: Any) -> None:
-        """Kill an actor of the device. What it has of a sound goes with it."""
+        """Kill the actor of a device, which also drops received sound."""
         with self._change:
-            if self._actors.get(device) is actor:  # else another call has noticed before
+            if self._actors.get(device) is actor:  # False if another call has done this
                 self._actors.pop(device, None)
         if actor is not None:
             with suppress(RayError):
@@ -250,7 +251,7 @@ class Cluster:
 
 
 def _ship(actor: Any, name: str, audio: Audio, call: Call) -> None:
-    """Send a sound to an actor, chunk by chunk through the object store; an empty one too."""
+    """Send sound to an actor, part by part through the object store; at least one part, even if empty."""
     with audio.path.open("rb") as file:
         start, chunk = 0, file.read(CHUNK)
         while chunk or not start:
@@ -263,24 +264,24 @@ def _ship(actor: Any, name: str, audio: Audio, call: Call) -> None:
 def _failure(problem: RayError) -> SttError:
     if isinstance(problem, GetTimeoutError):
         return Busy("The nodes of the cluster are busy with other work. Try again later.")
-    return EngineCrashed("The engine stopped unexpectedly. Send a shorter file; the server's log says more.")
+    return EngineCrashed("The engine stopped unexpectedly. Send a shorter file, or see the server's log.")
 
 
 def serve(cluster: Cluster, calls: dict[int, Call], call: Call) -> None:
-    """Do a call and tell its outcome."""
+    """Run a call and report its outcome."""
     found = outcome(lambda: cluster.run(call), call.call)
     del calls[call.number]
-    kind, value = found if found[0] == "failed" else found[1]  # of the cluster, or of the engine
+    kind, value = found if found[0] == "failed" else found[1]  # from the cluster or the engine
     call.send(kind, value)
 
 
 def watch(cluster: Cluster, replies: Replies) -> None:
-    """Tell how many devices there are, whenever that changes."""
-    told = 0
+    """Report the number of devices whenever it changes."""
+    reported = 0
     while True:
-        if (count := len(cluster.devices())) != told:
+        if (count := len(cluster.devices())) != reported:
             replies.send("devices", count)
-            told = count
+            reported = count
         time.sleep(WATCH_S)
 
 
@@ -302,8 +303,8 @@ def main() -> None:
     while True:
         try:
             kind, value = pickle.load(sys.stdin.buffer)
-        except Exception:  # the end, or half a message
-            os._exit(0)  # also in the middle of a call: nobody waits for it, and Ray ends the actors
+        except Exception:  # end of the stream, or half a message
+            os._exit(0)  # even during calls: the server has gone, and Ray ends the actors
         if kind == "run":
             number, given = value
             call = calls[number] = Call(number, given, replies)

@@ -1,9 +1,9 @@
-"""Who works on a device now. Calls take turns between their windows, where engines report progress.
+"""Schedule the calls on a device. They take turns between windows, when engines report progress.
 
-A call works while it holds a turn. One call at a time does, unless urgent ones wait: these go first, those of the
-oldest session before others, and two at once where there are two cores; all other calls pause until none is left. The
-others go round: each works for SLICE_S or a window, whichever is longer. A new one need not go to the end of the line,
-so that a short recording does not wait for every long one; every second turn is still an older call's.
+A call works while it holds a turn, usually one call at a time. Urgent calls go first, the oldest session before others,
+two at once with two cores; all other calls pause until none is left. The others rotate: each works for SLICE_S or one
+window, whichever is longer. New calls may go before older ones, so that a short recording does not wait for every long
+one; but every second turn goes to an older call.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from dataclasses import dataclass
 
 from stt_lab.engines.hosts.calls import POLL_S
 
-SLICE_S = 2.0  # about a window of 30 s with a small model: a short recording is done in one turn
+SLICE_S = 2.0  # about one window of 30 s with a small model, so that a short recording ends in one turn
 URGENT_AT_ONCE = min(2, os.cpu_count() or 1)
 
 
 @dataclass(eq=False)
 class CallTurn:
-    """A call's place among the others."""
+    """A call in the schedule."""
 
-    alive: Callable[[], None]  # called again and again while it waits; what it raises ends the wait
-    session: float | None = None  # of an urgent call
-    alone_in: object = None  # no two calls with the same value, other than None, are under way at once
+    alive: Callable[[], None]  # called repeatedly during a wait; an exception ends the wait
+    session: float | None = None  # set for urgent calls
+    alone_in: object = None  # two calls with equal values, except None, never alternate
     number: int = 0
     held: bool = False
     begun: bool = False
-    since: float = 0.0  # when it was last given
-    spent: float = 0.0  # seconds of this round before that
+    since: float = 0.0  # time at which its turn began
+    spent: float = 0.0  # seconds worked earlier in this round
 
     @property
     def urgent(self) -> bool:
@@ -40,19 +40,19 @@ class CallTurn:
 
 
 class Turns:
-    """The turns of one device; `changed` is told the numbers of the calls that work, before they do."""
+    """The schedule of one device. `changed` receives the numbers of the calls that hold turns, before they work."""
 
     def __init__(self, changed: Callable[[tuple[int, ...]], None] = lambda numbers: None) -> None:
         self._changed = changed
         self._change = threading.Condition()
-        self._waiting: list[CallTurn] = []  # in the order in which they go round
-        self._under_way: list[CallTurn] = []  # have begun and not ended
-        self._told: tuple[int, ...] = ()
-        self._newest = False  # whether the last turn went to a call that began with it
+        self._waiting: list[CallTurn] = []  # in order of rotation
+        self._under_way: list[CallTurn] = []  # calls that have begun but not ended
+        self._reported: tuple[int, ...] = ()
+        self._newest = False  # whether the last turn went to a new call
 
     @contextmanager
     def taking(self, turn: CallTurn) -> Iterator[None]:
-        """Wait for a turn, and hold it but for the pauses in `pause`."""
+        """Wait for a turn and hold it, except during `pause`."""
         with self._change:
             self._waiting.append(turn)
             self._grant()
@@ -63,18 +63,18 @@ class Turns:
             self._leave(turn)
 
     def pause(self, turn: CallTurn) -> None:
-        """A safe point: return at once, or when the calls that go first have had their turn."""
+        """Let calls that go first have their turn. Call it at safe points."""
         with self._change:
             if not self._must_yield(turn):
                 return
             interrupted = any(other.urgent for other in self._ready())
             turn.held, turn.spent = False, self._spent(turn) if interrupted else 0.0
-            self._waiting.insert(0 if interrupted else len(self._waiting), turn)  # it goes on with its round
+            self._waiting.insert(0 if interrupted else len(self._waiting), turn)  # continues its round
             self._grant(last=None if interrupted else turn)
         self._wait(turn)
 
     def wake(self) -> None:
-        """Have every call that waits look at once whether it is still wanted."""
+        """Wake all waiting calls, so that they check for cancellation."""
         with self._change:
             self._change.notify_all()
 
@@ -104,7 +104,7 @@ class Turns:
         return [turn for turn in self._under_way if turn.held]
 
     def _ready(self) -> list[CallTurn]:
-        """Who waits for nothing but a turn."""
+        """Return the calls that wait only for a turn."""
         taken = {turn.alone_in for turn in self._under_way} - {None}
         return [turn for turn in self._waiting if turn.begun or turn.alone_in not in taken]
 
@@ -122,7 +122,7 @@ class Turns:
         return turn.spent + time.monotonic() - turn.since
 
     def _grant(self, last: CallTurn | None = None) -> None:
-        """Give turns to whoever may have one, to the `last` only if nobody else wants it. Needs the lock."""
+        """Give out turns, to `last` only if no other call waits. Needs the lock."""
         while (turn := self._next(last)) is not None:
             self._waiting.remove(turn)
             if not turn.begun:
@@ -132,8 +132,8 @@ class Turns:
             turn.held = turn.begun = True
             turn.since = time.monotonic()
         numbers = tuple(turn.number for turn in self._working)
-        if numbers != self._told:
-            self._told = numbers
+        if numbers != self._reported:
+            self._reported = numbers
             self._changed(numbers)
         self._change.notify_all()
 

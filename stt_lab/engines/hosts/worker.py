@@ -1,7 +1,7 @@
-"""The worker process: `python -m stt_lab.engines.hosts.worker`. Its messages are described in `process`.
+"""Run the worker process: `python -m stt_lab.engines.hosts.worker`. Its messages are described in `process`.
 
-Each call has a thread; turns.py decides which of them work. The process ends when stdin closes: its server is gone, by
-whatever means.
+Each call has a thread; turns.py decides which of them work. The process ends when stdin closes, because its server has
+gone.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from stt_lab.types import Event
 
 log = logging.getLogger("stt_lab.worker")
 EVENT_INTERVAL_S = 0.1
-UNFORESEEN = "The engine could not finish this file; the server's log says why."
+UNFORESEEN = "The engine failed on this file. See the server's log for the reason."
 
 
 class Replies:
-    """The pipe to the server; safe to use from many threads."""
+    """The pipe to the server. Thread-safe."""
 
     def __init__(self, sink: BinaryIO) -> None:
         self._sink, self._lock = sink, threading.Lock()
@@ -39,7 +39,7 @@ class Replies:
 
 
 class Reporter:
-    """Sends progress, not more often than people can read it, and raises Cancelled when the call was cancelled."""
+    """Sends progress at a limited rate, and raises Cancelled if the call was cancelled."""
 
     def __init__(self, send: Callable[[Event], None], cancelled: threading.Event) -> None:
         self._send, self._cancelled = send, cancelled
@@ -56,7 +56,7 @@ class Reporter:
 
 
 def outcome(work: Callable[[], Any], call: EngineCall) -> tuple[str, Any]:
-    """The last message of a call: "done" with what `work` returns, or "failed" with an SttError."""
+    """Run `work` and return the last message of a call: "done" with its result, or "failed" with an SttError."""
     try:
         return "done", work()
     except SttError as problem:
@@ -67,7 +67,7 @@ def outcome(work: Callable[[], Any], call: EngineCall) -> tuple[str, Any]:
 
 
 class Calls:
-    """The calls under way in this process."""
+    """The calls in progress in this process."""
 
     def __init__(self, replies: Replies) -> None:
         self._replies = replies
@@ -89,13 +89,13 @@ class Calls:
         del self._cancelled[number]
         try:
             self._replies.send(kind, (number, value))
-        except (pickle.PicklingError, TypeError, AttributeError):  # a result that cannot be pickled
+        except (pickle.PicklingError, TypeError, AttributeError):  # the result cannot be pickled
             log.exception("the result of call %s of %s was lost", call.method, call.engine)
             self._replies.send("failed", (number, SttError(UNFORESEEN)))
 
 
 def message_pipe() -> BinaryIO:
-    """What was stdout. From now on stdout is stderr: what libraries print must not reach the messages."""
+    """Take over stdout for messages. Anything that libraries print goes to stderr."""
     sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return sink
@@ -107,8 +107,8 @@ def main() -> None:
     while True:
         try:
             kind, value = pickle.load(sys.stdin.buffer)
-        except Exception:  # the end, or half a message, which may raise anything
-            os._exit(0)  # also in the middle of a call: nobody waits for it
+        except Exception:  # end of the stream, or half a message, which may raise anything
+            os._exit(0)  # even during calls: the server has gone
         if kind == "run":
             calls.start(*value)
         else:

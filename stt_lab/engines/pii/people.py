@@ -125,7 +125,7 @@ class _Word:
 
     @property
     def named(self) -> bool:
-        """Whether it can be part of a name."""
+        """Return whether it can be part of a name."""
         if not self.text[0].isupper() or self.text.isupper() or self.key in NEVER:
             return False
         if self.token.is_stop and not self.given:

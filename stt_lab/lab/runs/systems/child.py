@@ -243,7 +243,7 @@ class DriverProcess(Child):
 
     def _crash(self) -> EngineCrashed:
         self.process.wait()
-        lines = [line.strip() for line in self.last_words().splitlines() if line.strip()]
+        lines = [line.strip() for line in self.stderr_tail().splitlines() if line.strip()]
         said = lines[-1] if lines else "no message."
         return EngineCrashed(f"The program ended without an answer (status {self.process.returncode}): {said}")
 
