@@ -93,8 +93,7 @@ class WhisperTranscriber:
 
         CTranslate2 seeds the random number generator of a model's thread only at its first sample (its random.cc), so
         the text of a recording would depend on earlier and concurrent recordings. Every recording that falls back to
-        sampling therefore has its own model: the first takes the loaded one, and for the next one it is loaded again,
-        after the old one is freed unless another recording still uses it.
+        sampling therefore has its own model: the first takes the loaded one, and for the next one it is loaded again.
         """
         import ctranslate2
 
@@ -299,7 +298,7 @@ class _Run:
 
 
 class _Progress:
-    """How much of a recording is done. Its reports are safe points, between windows and between searches inside one."""
+    """Reports the progress of a recording, between its windows and between the searches inside one."""
 
     def __init__(self, report: Report) -> None:
         self._report, self._event = report, Event("transcribing", 0.0)
