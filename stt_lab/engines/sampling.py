@@ -1,4 +1,4 @@
-"""Give each recording the same random samples, whatever is recognised before it or at the same time."""
+"""Random sampling that gives a recording the same text whatever is recognized before it or at the same time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class SamplingModel:
-    """A model that is replaced, before its first sample, by one that `draws` returns."""
+    """A model that is replaced by the one that `draws` returns before it draws the first sample."""
 
     def __init__(self, model: Whisper, draws: Callable[[], Whisper]) -> None:
         self._model: Any = model
