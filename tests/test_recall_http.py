@@ -165,7 +165,7 @@ def test_any_script_is_asked(client: httpx.Client, talk: int, question: str) -> 
 
 
 def test_what_is_not_done_is_not_asked(client: httpx.Client, folder: Path, served: Served) -> None:
-    with served.app.state.parts.runtime.database.write() as session:
+    with served.app.state.installation.runtime.database.write() as session:
         number = library(served).open(session, 1, "Talk")
     for what, body in (("chat", {"question": "What?"}), ("summarize", {})):
         answer = client.post(f"/api/v1/transcripts/{number}/{what}/", json=body)

@@ -157,6 +157,7 @@ def settings_for(folder: Path, **more: object) -> Settings:
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (place / name.replace("*", "json")).touch()
     plain: dict[str, object] = {"admin_key": KEY, "engine_host": "inprocess", "max_upload_mb": 2, "device": "cpu"}
+    plain["recordings_at_once"] = 1  # so that a queue is soon full
     return Settings(data_dir=folder / "data", models_dir=folder / "models", **(plain | more))  # type: ignore[arg-type]
 
 
