@@ -84,8 +84,14 @@ def through_page(service: Service, paths: list[Path], model: str) -> Texts:
     with sync_playwright() as playwright:
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        context = browser.new_context()
+        page = context.new_page()  # signed in, because callers without a key have few transcriptions a day
+        page.goto(f"{service.url}/sign-in")
+        page.fill("#key", service.key)
+        page.press("#key", "Enter")
+        page.wait_for_selector("#stt-go")
         for path in paths:
-            page = browser.new_page()
+            page = context.new_page()
             page.goto(service.url)
             page.wait_for_selector("#stt-go")
             page.set_input_files("#stt-file input[type=file]", str(path))
