@@ -854,7 +854,7 @@ def create_account_key(
     Parameters:
         id: Number of the account.
         name: Name of the key, such as the device that uses it.
-        scopes: Scopes of the key (default: all except `admin`).
+        scopes: Scopes of the key; without any, all except `admin`.
 
     Returns:
         NewKey: A new key, with its secret part. Members: id, name, prefix, scopes, created, last_used,
@@ -919,7 +919,7 @@ def end_sessions(
     """End the page's sessions of an account, or of all accounts (administrators only). Keys stay valid.
 
     Parameters:
-        account: Number of the account (default: all accounts).
+        account: Number of the account; without one, all accounts.
 
     Returns:
         EndedSessions: The result. Members: ended.

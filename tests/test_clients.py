@@ -245,7 +245,7 @@ def test_openai_shows_our_sentences(audio: Any, server: Server, clip: Clip) -> N
     assert (caught.value.code, caught.value.type) == ("bad_parameter", "invalid_request_error")
     with pytest.raises(openai.BadRequestError, match="verbose_json"):
         create(model="whisper-1", file=clip.path, timestamp_granularities=["word"])
-    with pytest.raises(openai.BadRequestError, match="no parameter 'volume'"):
+    with pytest.raises(openai.BadRequestError, match="Unknown parameter 'volume'"):
         create(model="whisper-1", file=clip.path, extra_body={"volume": "11"})
     with pytest.raises(openai.BadRequestError, match=r"400 - "):
         create(model="whisper-1", file=("letter.txt", b"Dear all, this is no sound."))

@@ -244,7 +244,7 @@ def test_a_server_ends_with_its_evaluation(tmp_path: Path) -> None:
     [
         ("run", [SECRET, [], [], "auto", False, 0, "none", "x"], "No system is selected"),
         ("run", [SECRET, ["nope"], [], "auto", False, 0, "none", "x"], "Unknown system"),
-        ("run", [SECRET, [], ["nope"], "auto", False, 0, "none", "x"], "Model 'nope'"),
+        ("run", [SECRET, [], ["nope"], "auto", False, 0, "none", "x"], "nope"),
         ("run", [SECRET, [], ["base"], "klingon", False, 0, "none", "x"], "klingon"),
         ("run", [SECRET, [], ["base"], "auto", False, "many", "none", "x"], "whole number"),
         ("run", [SECRET, [], ["base"], "auto", False, -1, "none", "x"], "cannot be -1"),

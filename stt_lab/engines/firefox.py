@@ -15,7 +15,6 @@ from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import BadInput
 from stt_lab.types import Event, Report
 
-OPENER = ThreadPoolExecutor(1)  # opening a model crashes when the thread that opened an earlier one has ended
 MODELS = Path("resources", "models")  # in the package: folders such as enpt-1693087644
 
 
@@ -65,5 +64,5 @@ class FirefoxTranslator:
             found = sorted((self.spec.folder / MODELS).glob(f"{pair[:8]}-*")) if pair.isalpha() else []
             if not found:
                 raise BadInput(f"The model {self.spec.model} does not translate {pair[:8]!r}. Use another model.")
-            self._directions[pair] = OPENER.submit(self._open, str(found[-1])).result()
+            self._directions[pair] = self._open(str(found[-1]))
         return self._directions[pair]

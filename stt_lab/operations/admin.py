@@ -65,7 +65,9 @@ def create_account_key(
     id: Id,
     name: Annotated[str, Field(description="Name of the key, such as the device that uses it")],
     scopes: Annotated[
-        list[str] | None, BeforeValidator(as_list), Field(description="Scopes of the key (default: all except `admin`)")
+        list[str] | None,
+        BeforeValidator(as_list),
+        Field(description="Scopes of the key; without any, all except `admin`"),
     ] = None,
 ) -> NewKey:
     """Create a key for an account (administrators only)."""
@@ -102,7 +104,7 @@ def grant_credits(
 
 @operation("DELETE", f"{API}/sessions/", scope="admin")
 def end_sessions(
-    account: Annotated[int | None, Field(description="Number of the account (default: all accounts)", ge=1)] = None,
+    account: Annotated[int | None, Field(description="Number of the account; without one, all accounts", ge=1)] = None,
 ) -> EndedSessions:
     """End the page's sessions of an account, or of all accounts (administrators only). Keys stay valid."""
     return EndedSessions(the_store().end_sessions(account))

@@ -1,7 +1,7 @@
 """Run the worker process: `python -m stt_lab.engines.hosts.worker`. Its messages are described in `process`.
 
-Each call has a thread; turns.py decides which of them work. The process ends when stdin closes, because its server has
-gone.
+Each call has a thread, but for those that need the main one; turns.py decides which of them work. The process ends when
+stdin closes, because its server has gone.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import queue
 import sys
 import threading
 import time
@@ -73,10 +74,19 @@ class Calls:
         self._replies = replies
         self._host = InProcessHost(changed=lambda numbers: replies.send("working", numbers))
         self._cancelled: dict[int, threading.Event] = {}
+        self._in_main = queue.SimpleQueue[tuple[int, EngineCall]]()
 
     def start(self, number: int, call: EngineCall) -> None:
         self._cancelled[number] = threading.Event()
-        threading.Thread(target=self._work, args=(number, call), daemon=True).start()
+        if call.main_thread:
+            self._in_main.put((number, call))
+        else:
+            threading.Thread(target=self._work, args=(number, call), daemon=True).start()
+
+    def serve_main(self) -> None:
+        """Run the calls that need the main thread, one after another, for ever."""
+        while True:
+            self._work(*self._in_main.get())
 
     def cancel(self, number: int) -> None:
         if cancelled := self._cancelled.get(number):
@@ -104,6 +114,11 @@ def message_pipe() -> BinaryIO:
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     calls = Calls(Replies(message_pipe()))
+    threading.Thread(target=_read, args=(calls,), daemon=True).start()
+    calls.serve_main()
+
+
+def _read(calls: Calls) -> None:
     while True:
         try:
             kind, value = pickle.load(sys.stdin.buffer)
