@@ -99,7 +99,8 @@ def through_page(service: Service, paths: list[Path], model: str) -> Texts:
                 "name => document.querySelector('#stt-file').innerText.includes(name)", arg=path.stem[:10]
             )
             page.click("#stt-go")
-            page.locator(".stt-result").or_(page.locator(".stt-notice")).first.wait_for(timeout=300_000)
+            ended = "() => [...document.querySelectorAll('.stt-result, .stt-notice')].some(one => one.offsetParent)"
+            page.wait_for_function(ended, timeout=300_000)
             made[path.name] = ""  # of a recording in which nobody is heard, there is nothing to save
             if page.locator("[data-save$='.json']").count():
                 with page.expect_download() as download:
