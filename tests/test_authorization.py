@@ -375,7 +375,7 @@ def test_signing_out_ends_the_session(world: World) -> None:
         assert client.get("/api/v1/account/").status_code == 200
         assert client.post("/sign-out", headers={"Origin": world.served.url}).status_code == 303
         assert not client.cookies
-        assert client.get("/api/v1/account/", headers=kept).status_code == 401  # for whoever has copied the cookie
+        assert client.get("/api/v1/account/", headers=kept).status_code == 401  # for anybody who copied the cookie
 
 
 def test_no_other_site_signs_a_visitor_in(world: World) -> None:
