@@ -132,8 +132,8 @@ class SessionRow(Base):
 class LedgerRow(Base):
     """A change of credits and of used minutes. Never changed, never deleted.
 
-    Kinds: grant (+credits), reserve (-credits, +minutes), settle (the work succeeded: 0 and 0, or the difference between
-    its actual and its reserved cost), release (returns what was reserved).
+    Kinds: grant (+credits), reserve (-credits, +minutes), settle (the work succeeded: 0 and 0, or the difference
+    between its actual and its reserved cost), release (returns what was reserved).
     """
 
     __tablename__ = "ledger"
