@@ -117,7 +117,8 @@ def cluster(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
     ray = str(Path(sys.executable).with_name("ray"))
     with tempfile.TemporaryDirectory() as folder:
         start = ["start", "--head", f"--port={PORT}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
-        subprocess.run([ray, *start, f"--temp-dir={folder}"], env=environ, check=True, stdout=subprocess.DEVNULL)
+        patient = {**environ, "RAY_raylet_start_wait_time_s": "300"}  # Ray's own limit is too short for a busy machine
+        subprocess.run([ray, *start, f"--temp-dir={folder}"], env=patient, check=True, stdout=subprocess.DEVNULL)
         try:
             yield {**environ, "STT_LAB_ENGINE_HOST": "ray", "STT_LAB_RAY_ADDRESS": f"127.0.0.1:{PORT}"}
         finally:
