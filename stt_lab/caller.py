@@ -8,6 +8,7 @@ ADMINISTRATOR_ID, ANONYMOUS_ID = (
     1,
     2,
 )  # accounts in every database; stt_lab.store.models, which uses them, is slow to import
+LOCAL_CLIENT = "local"  # client of anonymous callers on the server's own machine, whose transcriptions are not counted
 SCOPES = ("speech", "text", "library", "account", "admin")  # scopes of keys
 
 
@@ -20,7 +21,7 @@ class Caller:
     admin: bool = False
     account_id: int = ANONYMOUS_ID
     key_id: int | None = None
-    client: str = ""  # hashed address of an anonymous caller; "" for others
+    client: str = ""  # hashed address of an anonymous caller, or LOCAL_CLIENT; "" for others
 
     @property
     def anonymous(self) -> bool:

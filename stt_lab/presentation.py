@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
 from typing import Any
 
+from stt_lab.input_check import repaired
 from stt_lab.transcription import render
 from stt_lab.types import Rendering, Transcript
 
@@ -46,7 +48,10 @@ def body(result: Any) -> Body:
 
 
 def to_json(result: Any) -> Any:
-    """Convert any result to JSON values: objects by their fields, times in ISO 8601, transcripts as in the API."""
+    """Convert any result to JSON values: objects by their fields, times in ISO 8601, transcripts as in the API.
+
+    What JSON in UTF-8 cannot hold is repaired, so that one bad value in the store never breaks the answer around it.
+    """
     if isinstance(result, Transcript):
         return render.to_json(result)
     if isinstance(result, Rendering):
@@ -54,7 +59,18 @@ def to_json(result: Any) -> Any:
     if is_dataclass(result) and not isinstance(result, type):
         return {field.name: to_json(getattr(result, field.name)) for field in fields(result)}
     if isinstance(result, Mapping):
-        return {str(name): to_json(value) for name, value in result.items()}
+        return {repaired(str(name)): to_json(value) for name, value in result.items()}
     if isinstance(result, (list, tuple)):
         return [to_json(value) for value in result]
-    return result.isoformat() if isinstance(result, date) else result
+    return _plain(result)
+
+
+def _plain(value: Any) -> Any:
+    """Convert a value without parts."""
+    if isinstance(value, str):
+        return repaired(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, bytes):  # a damaged row of SQLite, which lets any type into any column
+        return value.decode("utf-8", "replace")
+    return value.isoformat() if isinstance(value, date) else value

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -27,9 +28,18 @@ from stt_lab.runtime import Runtime
 from stt_lab.scratch import prepare
 from stt_lab.settings import Settings, get_settings
 from stt_lab.web import reference
+from stt_lab.web.connections import (
+    ACCEPT_BATCH,
+    LimitedProtocol,
+    Listener,
+    limited,
+    limits_for,
+    raise_descriptor_limit,
+)
 from stt_lab.web.routes import add_routes
 from stt_lab.weights import catalog
 
+UMASK = 0o077  # everything that a server writes is private to its user
 GRACE_S = 5  # for requests in progress when the server stops; then workers are killed
 HOST, PORT = "127.0.0.1", 7860
 OPTIONS: dict[str, Any] = {
@@ -38,6 +48,10 @@ OPTIONS: dict[str, Any] = {
     "timeout_graceful_shutdown": GRACE_S,
     "server_header": False,
     "proxy_headers": False,  # stt_lab.accounts.access reads these headers, from trusted proxies only
+    "http": LimitedProtocol,
+    "loop": "asyncio",
+    "backlog": ACCEPT_BATCH,
+    "timeout_keep_alive": LimitedProtocol.limits.keep_alive_s,
 }
 
 
@@ -64,15 +78,15 @@ def create_app(installation: Installation) -> FastAPI:
     return ui.mount(app, installation)
 
 
-def compose(settings: Settings) -> Installation:
-    """Compose the installation that serves a data directory.
+def compose(settings: Settings, address: str = "") -> Installation:
+    """Compose the installation that serves a data directory. `address` is the IP address that the server listens on.
 
     Raises Busy if another server uses the directory, unless they share a database.
     """
     scratch = prepare(settings)
     try:
         runtime = Runtime(settings, scratch.folder)
-        access = Access(settings, runtime.accounts)
+        access = Access(settings, runtime.accounts, address)
         jobs = JobQueue(runtime, runtime.database, runtime.accounts, runtime.library, settings)
         indexer, lab = Indexer(runtime.library, runtime.pool), Evaluations(settings, runtime.pool)
         return Installation(settings, scratch, runtime, access, jobs, indexer, lab)
@@ -88,10 +102,13 @@ async def _reference() -> HTMLResponse:
 def serve(host: str | None = None, port: int | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     settings = get_settings()
+    os.umask(UMASK)
+    limits = limits_for(raise_descriptor_limit())
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel("WARNING")  # every new installation would log a page of migrations
     listening = _listen(host or os.environ.get("GRADIO_SERVER_NAME", HOST), _port() if port is None else port)
-    _Server(uvicorn.Config(create_app(compose(settings)), **OPTIONS)).run([listening])
+    app = create_app(compose(settings, listening.getsockname()[0]))
+    _Server(uvicorn.Config(app, **OPTIONS | {"http": limited(limits)})).run([listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -99,7 +116,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         if not 0 <= port < 65536:
             raise OSError(errno.EINVAL, "ports go up to 65535")
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        made = socket.create_server((host, port), family=family)
+        return Listener(family, made.type, made.proto, made.detach())
     except OSError as problem:
         why = problem.strerror
         raise BadInput(f"Port {port} of {host} cannot be used ({why}). Choose another one with --port.") from None
@@ -128,6 +147,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            self._installation.scratch.announce(address)
             print(_welcome(self._installation, address), flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -138,9 +158,20 @@ class _Server(uvicorn.Server):
 def _welcome(installation: Installation, address: str) -> str:
     lines = [f"stt_lab {__version__} is ready at {address}"]
     if installation.access.made_key:
-        lines.append(f"Sign in as administrator: {installation.access.sign_in_address(address)}")
+        lines.append(
+            f"Sign in as administrator, once, within 15 minutes: {installation.access.sign_in_address(address)}\n"
+            "(`stt-lab sign-in` prints a new address.)"
+        )
+    lines.append(_where(installation.settings.data_dir))
     model = catalog.best("transcribe", installation.settings)
     lines.append(
         f"Transcribes with {model.name}." if model else "No model is installed yet. Run `stt-lab models pull base`."
     )
     return "\n".join(lines)
+
+
+def _where(data_dir: Path) -> str:
+    """Say where the data lies. The default is a folder per user on purpose: whoever has two clones has one library."""
+    is_default = data_dir == Settings.model_fields["data_dir"].default
+    shared = ", for all clones and servers of this user" if is_default else ""
+    return f"Keeps its data in {data_dir}{shared} (STT_LAB_DATA_DIR)."

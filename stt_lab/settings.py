@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -67,6 +68,16 @@ class Settings(BaseSettings):
         (),
         description="Addresses or networks of reverse proxies, comma-separated; their X-Forwarded headers are trusted",
     )
+    hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names by which clients reach this server, comma-separated, such as stt.example.org. A server that "
+        "listens on loopback only accepts localhost, 127.0.0.1 and [::1] too; others accept any name if this is empty",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Origins whose pages may use the API with a key, comma-separated, such as https://app.example.org; "
+        "they can never use the session of a visitor",
+    )
     templates_dir: Path | None = Field(
         None, description="Folder with your own document templates (TOML, as in stt_lab/writing/templates)"
     )
@@ -85,10 +96,25 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level of log messages")
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "hosts", "cors_origins", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("hosts")
+    @classmethod
+    def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if any(re.search(r"[/@?#\s*]", name) for name in names):
+            raise ValueError("write names without scheme, path or wildcards, such as stt.example.org")
+        return names
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        made = tuple(origin.lower().rstrip("/") for origin in origins)
+        if not all(re.fullmatch(r"https?://[^/@?#\s*]+", origin) for origin in made):
+            raise ValueError("write origins with their scheme and without a path, such as https://app.example.org")
+        return made
 
     @field_validator("llm_url")
     @classmethod

@@ -150,9 +150,9 @@ def files(folder: Path) -> list[Path]:
 class Service:
     """The operations over HTTP on a real port, without the page."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, address: str = "", **options: Any) -> None:
         self.settings = settings
-        self.installation = compose(settings)
+        self.installation = compose(settings, address) if address else compose(settings)
         self.runtime, self.access, self.jobs = (
             self.installation.runtime,
             self.installation.access,
@@ -161,7 +161,7 @@ class Service:
         self.accounts, self.library = self.runtime.accounts, self.runtime.library
         self.app = app = FastAPI()
         add_routes(app, self.installation)
-        self.server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, **OPTIONS | {"log_level": "error"}))
+        self.server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, **OPTIONS | {"log_level": "error"} | options))
 
     @property
     def port(self) -> int:
@@ -173,8 +173,9 @@ class Service:
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[Service]:
-    service = Service(settings)
+def served(settings: Settings, address: str = "", **options: Any) -> Iterator[Service]:
+    """A service on loopback; one that knows it, with `address`. `options` are uvicorn's."""
+    service = Service(settings, address, **options)
     with started(service.server.run) as raised:
         try:
             service.jobs.start()

@@ -26,7 +26,7 @@ FITS = "document.documentElement.scrollWidth <= document.documentElement.clientW
 def served(tmp_path: Path) -> Iterator[Served]:
     here = get_settings()
     settings = Settings(
-        data_dir=tmp_path / "data", models_dir=here.models_dir, speech_dir=tmp_path / "none", admin_key="a key",
+        data_dir=tmp_path / "data", models_dir=here.models_dir, speech_dir=tmp_path / "none", admin_key="k" * 20,
         device="cpu", threads=1,
     )  # type: ignore[arg-type]  # fmt: skip
     with serve(settings, real=True) as running:

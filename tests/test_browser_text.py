@@ -66,7 +66,7 @@ def real(tmp_path: Path) -> Iterator[Served]:
         (tmp_path / "models").mkdir(exist_ok=True)
         (tmp_path / "models" / model).symlink_to(get_settings().models_dir / model)
     settings = Settings(
-        data_dir=tmp_path / "data", models_dir=tmp_path / "models", speech_dir=tmp_path / "none", admin_key="a key",
+        data_dir=tmp_path / "data", models_dir=tmp_path / "models", speech_dir=tmp_path / "none", admin_key="k" * 20,
         device="cpu", threads=1,
     )  # type: ignore[arg-type]  # fmt: skip
     with serve(settings, real=True) as running:

@@ -231,11 +231,12 @@ def test_scopes(client: httpx.Client, service: Service) -> None:
 
 
 def test_sign_in(client: httpx.Client, service: Service) -> None:
-    answer = client.get("/sign-in", params={"token": service.access.sign_in_token})
+    address = service.access.sign_in_address("")
+    answer = client.get(address)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cookie = answer.headers["set-cookie"]
     assert re.match(r"stt_lab_session=[\w-]{43}; ", cookie)
-    assert service.access.sign_in_token not in cookie
+    assert address.partition("=")[2] not in cookie
     assert "Max-Age=2592000" in cookie  # 30 days
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
@@ -245,8 +246,8 @@ def test_sign_in(client: httpx.Client, service: Service) -> None:
 
 def test_a_session_behind_a_proxy_is_sent_encrypted_only(fakes: Make) -> None:
     with served(fakes(trusted_proxies="127.0.0.0/8")) as behind:
-        address = f"http://127.0.0.1:{behind.port}/sign-in?token={behind.access.sign_in_token}"
         for proto, secure in (("https", True), ("http", False)):
+            address = behind.access.sign_in_address(f"http://127.0.0.1:{behind.port}")
             answer = httpx.get(address, headers={"X-Forwarded-Proto": proto})
             assert ("Secure" in answer.headers["set-cookie"]) is secure
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import re
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from stt_lab.settings import Settings, get_settings
 from stt_lab.types import silent
 from stt_lab.weights import catalog
 
-MINE = {"Authorization": "Bearer my-very-own-key"}
+MINE = {"Authorization": "Bearer my-very-own-key-of-26-chars"}
 
 
 def test_from_the_first_start_to_the_end(tmp_path: Path) -> None:
@@ -36,6 +37,7 @@ def test_from_the_first_start_to_the_end(tmp_path: Path) -> None:
         assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
         assert key not in welcome
         (address,) = re.findall(r"http://\S+/sign-in\?token=\w+", welcome)
+        assert f"Keeps its data in {tmp_path / 'data'} (STT_LAB_DATA_DIR)." in server.lines
         check_answers(server, address)
         check_a_second_server(server)
         check_a_port_that_is_taken(server)
@@ -109,7 +111,7 @@ def asking(server: Server, talk: Path, model: str, statuses: list[int], **more: 
 
 def test_sigterm_in_the_middle_of_work(tmp_path: Path) -> None:
     talk, statuses = tone(tmp_path / "talk.wav", 3), list[int]()
-    with serving(tmp_path, STT_LAB_ADMIN_KEY="my-very-own-key", STT_LAB_LOG_LEVEL="debug") as server:
+    with serving(tmp_path, STT_LAB_ADMIN_KEY="my-very-own-key-of-26-chars", STT_LAB_LOG_LEVEL="debug") as server:
         with_key = server.client.get("/v1/models", headers=MINE)
         assert with_key.status_code == 200
         assert not (tmp_path / "data" / "admin.key").exists()
@@ -129,7 +131,7 @@ def test_sigterm_in_the_middle_of_work(tmp_path: Path) -> None:
         printed = "\n".join(server.lines + server.errors)
         assert "Traceback" not in printed
         assert "sign-in" not in printed
-        assert "my-very-own-key" not in printed
+        assert "my-very-own-key-of-26-chars" not in printed
 
 
 @pytest.mark.truth
@@ -142,7 +144,10 @@ def test_sigterm_while_a_real_model_works(tmp_path: Path) -> None:
         for _ in range(20):  # ten minutes, no two windows of which are the same
             file.writeframes((speech * rng.uniform(0.5, 1.0)).astype("<i2").tobytes())
     with serving(
-        tmp_path, fakes=False, STT_LAB_ADMIN_KEY="my-very-own-key", STT_LAB_MODELS_DIR=str(get_settings().models_dir)
+        tmp_path,
+        fakes=False,
+        STT_LAB_ADMIN_KEY="my-very-own-key-of-26-chars",
+        STT_LAB_MODELS_DIR=str(get_settings().models_dir),
     ) as server:
         thread = asking(server, talk, "tiny.en", statuses, diarize="false")
         until(lambda: any("stt_lab.engines.hosts.worker" in child.cmdline() for child in server.children()), 30)
@@ -166,9 +171,25 @@ def shipped() -> Path:
     return next(path for path in places if path.exists())
 
 
+def test_what_a_server_writes_is_private_to_its_user(tmp_path: Path) -> None:
+    talk = tone(tmp_path / "talk.wav", 1)
+    before = os.umask(0o022)
+    try:
+        with serving(tmp_path, STT_LAB_ADMIN_KEY="my-very-own-key-of-26-chars") as server:
+            with talk.open("rb") as file:
+                assert server.client.post("/v1/transcribe", files={"file": file}, headers=MINE).status_code == 200
+            server.client.post("/gradio_api/upload", files={"files": ("a.wav", b"x")})
+            written = list((tmp_path / "data").rglob("*"))
+            assert [path for path in written if path.suffix == ".db"]
+            assert len(written) > 10
+            assert [path for path in written if path.stat().st_mode & 0o077] == []
+    finally:
+        os.umask(before)
+
+
 def test_kill_9_leaves_no_process_and_the_next_start_no_file(tmp_path: Path) -> None:
     talk, statuses = tone(tmp_path / "talk.wav", 3), list[int]()
-    with serving(tmp_path, STT_LAB_ADMIN_KEY="my-very-own-key") as server:
+    with serving(tmp_path, STT_LAB_ADMIN_KEY="my-very-own-key-of-26-chars") as server:
         thread = asking(server, talk, "deaf", statuses)
         until(lambda: any("stt_lab.engines.hosts.worker" in child.cmdline() for child in server.children()), 30)
         children = server.children()
@@ -183,12 +204,14 @@ def test_kill_9_leaves_no_process_and_the_next_start_no_file(tmp_path: Path) -> 
 
 
 def test_without_models(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, models_dir=tmp_path / "none", device="cpu", admin_key="mine")
+    settings = Settings(
+        data_dir=tmp_path, models_dir=tmp_path / "none", device="cpu", admin_key="mine-and-nobody-elses-key"
+    )
     installation = compose(settings)
     welcome = _welcome(installation, "http://host:1")
     installation.close()
     assert "stt-lab models pull" in welcome
-    assert "mine" not in welcome
+    assert "mine-and" not in welcome
 
 
 def test_the_application_over_one_data_directory(tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ def test_a_server_path_is_refused_by_every_function_with_a_file(served: Served, 
             for meta in (True, False):
                 data: list[Any] = [file_data(path, meta) if i in slots else None for i in range(counts[index])]
                 told = join(client, index, data)
-                assert '"success":false' in told or "Only uploaded files are accepted" in told
+                refusals = ('"success":false', "Only uploaded files are accepted", "NUL character")
+                assert any(word in told for word in refusals), told
                 assert not any(word in told for word in (SECRET, "root:x:", "Traceback"))
     assert served.uploads == before  # nor was one copied to where it could be fetched
     assert (served.settings.data_dir / "private.txt").read_text() == SECRET  # nor were they removed
@@ -100,7 +101,7 @@ def test_a_server_path_is_refused_by_the_simple_routes(served: Served, client: h
 def test_only_uploads_are_served(served: Served, client: httpx.Client) -> None:
     for path in hostile(served):
         answer = client.get(f"{API}/file={path.replace(chr(0), '%00')}")
-        assert answer.status_code == 404, path[:100]
+        assert answer.status_code == (400 if "\0" in path else 404), path[:100]
         assert set(answer.json()) == {"error", "code"}
     mine = upload(client, b"mine")
     assert client.get(f"{API}/file={mine}").content == b"mine"
@@ -290,6 +291,53 @@ def test_a_malformed_call_shows_no_trace(client: httpx.Client, content: bytes) -
     assert answer.status_code in (400, 404, 422, 500)
     assert "Traceback" not in answer.text
     assert "site-packages" not in answer.text
+
+
+HOSTILE = [
+    '{"data": ["\\ud800"], "fn_index": 0, "session_hash": "x"}',
+    '{"data": ["a\\u0000"], "fn_index": 0, "session_hash": "x"}',
+    '{"data": [], "fn_index": 0, "session_hash": "\\udfff"}',
+    '{"data": [{"\\ud800": 1}], "fn_index": 0, "session_hash": "x"}',
+    '{"data": [NaN], "fn_index": 0, "session_hash": "x"}',
+    '{"data": [1e999], "fn_index": 0, "session_hash": "x"}',
+    '{"data": [' + "[" * 900 + "]" * 900 + '], "fn_index": 0, "session_hash": "x"}',
+    '{"data": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    '{"data": [], "data": [], "fn_index": 0, "session_hash": "x"}',
+    "{",
+    "",
+]
+
+
+@pytest.mark.parametrize("content", HOSTILE, ids=range(len(HOSTILE)))
+def test_what_no_text_or_number_can_be_is_a_400(client: httpx.Client, content: str) -> None:
+    for path in ("queue/join", "call/models", "call/create_key", "call/v2/models", "cancel", "reset"):
+        answer = client.post(f"{API}/{path}", content=content, headers={"content-type": "application/json"})
+        assert answer.status_code == 400, (path, answer.text)
+        assert set(answer.json()) == {"error", "code"}
+
+
+def test_the_page_is_readable_from_no_other_origin(served: Served, client: httpx.Client) -> None:
+    ask = {"Access-Control-Request-Method": "POST"}
+    for host in ("named.example", served.url.removeprefix("http://")):
+        for origin in ("https://evil.example", "http://localhost:3000", "null"):
+            headers = {"Host": host, "Origin": origin}
+            for path in ("/", "/config", f"{API}/info", "/theme.css"):
+                answers = [client.get(path, headers=headers), client.options(path, headers=headers | ask)]
+                assert answers[1].status_code == 403
+                for answer in answers:
+                    assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+def test_headers_and_errors_of_the_page(client: httpx.Client) -> None:
+    for path in ("/", "/config", "/nothing", f"{API}/info", f"{API}/file=/etc/passwd", "/theme.css"):
+        answer = client.get(path)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        assert ("no-store" in answer.headers.get("cache-control", "")) == (path != "/theme.css"), path
+    for body in ('{"data": 1}', '{"data": [], "fn_index": 99999, "session_hash": "q"}', "[]"):
+        answer = client.post(f"{API}/queue/join", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code >= 400
+        assert set(answer.json()) == {"error", "code"}, answer.text
 
 
 # Who may

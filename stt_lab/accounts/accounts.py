@@ -20,6 +20,7 @@ from typing import Any
 
 from stt_lab.accounts.credits import Credits, LedgerEntry, Limits, Tier, UsageDay
 from stt_lab.errors import BadInput, NotFound, Unauthorized, Unavailable
+from stt_lab.input_check import check
 from stt_lab.store import models as rows
 from stt_lab.store import queries, sessions
 from stt_lab.store.database import Session
@@ -47,7 +48,11 @@ SESSION_AGE = timedelta(days=30)
 SESSION_UNUSED = timedelta(days=14)  # an unused session ends after this time
 SESSION_TOUCH = timedelta(hours=1)  # resolution of a session's last use
 MOST_SESSIONS = 100  # sessions of an account; a further one ends the oldest
-WRONG_KEY = "This key is not valid. Send 'Authorization: Bearer KEY' with a key of this installation."
+WRONG_KEY = (
+    "This key is not valid. Send 'Authorization: Bearer KEY' with a key of this installation "
+    "(`stt-lab keys create` makes one), or sign in (`stt-lab sign-in`)."
+)
+RESERVED = ("administrator", "anonymous")  # names of the accounts that every installation has
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,15 @@ class Accounts(Credits):
             return _account(row)
 
     def list(self) -> tuple[Account, ...]:
+        return self.list_all()[0]
+
+    def list_all(self) -> tuple[tuple[Account, ...], tuple[int, ...]]:
+        """Return all accounts that can be read, and the numbers of those with values that nobody could have sent."""
         with self._database.read() as session:
-            return tuple(_account(row) for row in queries.accounts(session))
+            found, damaged = queries.accounts(session)
+            accounts = tuple(_account(row) for row in found)
+        odd = [account.id for account in accounts if not _is_sound(account)]
+        return accounts, tuple(sorted([*damaged, *odd]))
 
     def update(self, account_id: int, **changes: Any) -> Account:
         """Change name, email, preferences, tier, admin or disabled."""
@@ -111,6 +123,8 @@ class Accounts(Credits):
 
     def _save(self, account: rows.AccountRow | int, changes: dict[str, Any]) -> Account:
         checked = {name: _checked(name, value) for name, value in changes.items()}
+        if account not in (ADMINISTRATOR_ID, ANONYMOUS_ID):
+            _refuse_reserved(checked.get("name", ""))
         with self._database.write() as session:
             row = queries.account(session, account, lock=True) if isinstance(account, int) else account
             _tier_exists(session, checked.get("tier", row.tier))
@@ -167,7 +181,9 @@ class Accounts(Credits):
                 raise Unauthorized(WRONG_KEY)
             account, key = _account(queries.account(session, found[0].account_id)), _key(found[0])
         if account.disabled:
-            raise Unauthorized("The account of this key is disabled. Ask the administrator.")
+            raise Unauthorized(
+                "The account of this key is disabled. Ask the administrator, or use the key of another account."
+            )
         self._touch(key)
         return account, key
 
@@ -222,6 +238,15 @@ def _account(row: rows.AccountRow) -> Account:
     return Account(**{field.name: getattr(row, field.name) for field in fields(Account)})
 
 
+def _is_sound(account: Account) -> bool:
+    """Return whether all values of an account are such as may be sent (stt_lab.input_check)."""
+    try:
+        check([vars(account)])
+    except BadInput:
+        return False
+    return isinstance(account.name, str) and isinstance(account.preferences, dict)
+
+
 def _key(row: rows.ApiKeyRow) -> Key:
     values = {field.name: getattr(row, field.name) for field in fields(Key)}
     return Key(**values | {"scopes": tuple(row.scopes)})
@@ -249,6 +274,13 @@ def _name(value: Any) -> str:
     if not (1 <= len(name) <= 120 and name.isprintable()):
         raise BadInput("This name is empty, too long or has several lines. Use 1 to 120 characters on one line.")
     return name
+
+
+def _refuse_reserved(name: str) -> None:
+    """Raise BadInput for a name that reads like that of an account which every installation has."""
+    plain = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+    if plain in RESERVED:
+        raise BadInput(f"The name {name[:40]!r} is reserved for the account '{plain}'. Choose another one.")
 
 
 def _email(value: Any) -> str | None:

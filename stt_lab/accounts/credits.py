@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
+from stt_lab.caller import LOCAL_CLIENT
 from stt_lab.errors import BadInput, Cancelled, NoCredits, RateLimited, Unauthorized
 from stt_lab.store import models as rows
 from stt_lab.store import queries
@@ -23,6 +24,7 @@ Clock = Callable[[], datetime]
 DAY_S = 86_400
 JOB_RETRY_S = 10  # Retry-After for an account that has its maximum of jobs
 LARGEST = 1_000_000_000  # largest grant and largest limit; the columns hold twice that
+WAY_IN = "send a key ('Authorization: Bearer KEY'), or sign in (`stt-lab sign-in`)"  # what most refusals advise
 PAGE = 1000  # most entries of one request for the ledger
 
 
@@ -54,10 +56,13 @@ class Limits:
             raise NoCredits(
                 f"The account has too few credits ({self.remaining} left, {need} needed). Ask for more credits."
             )
-        now, later = ("this month", "next month") if self.unit == "minutes" else ("today", "tomorrow")
+        now, instead = (
+            ("this month", "Try again next month, or ask the administrator for another tier.")
+            if self.unit == "minutes"
+            else ("today", f"Try again tomorrow, or use an account, whose tier has more: {WAY_IN}.")
+        )
         raise RateLimited(
-            f"{self.remaining} of {self.limit} {self.unit} are left for {now} (UTC), but this needs {need}. "
-            f"Try again {later}, or use an account with a higher limit.",
+            f"{self.remaining} of {self.limit} {self.unit} are left for {now} (UTC), but this needs {need}. {instead}",
             retry_after=min(max(self.reset, 1), DAY_S),
         )
 
@@ -154,16 +159,17 @@ class Credits:
     def admit(self, session: Session, account_id: int, client: str, now: datetime) -> None:
         """Raise an error if an account may not start a job now. The caller adds the job in the same transaction.
 
-        `client` is the hashed address of an anonymous caller, "" for accounts.
+        `client` names an anonymous caller (stt_lab.caller.Caller), "" for accounts.
         """
         account = queries.account(session, account_id, lock=True)
         if account.disabled:
-            raise Unauthorized("This account is disabled. Ask the administrator, or use the key of another account.")
+            raise Unauthorized(f"This account is disabled. Ask the administrator, or use another account: {WAY_IN}.")
         tier = _tier_of(session, account)
         active = queries.active_jobs(session, account_id, None if tier.per_day is None else client)
         if tier.concurrent_jobs is not None and active >= tier.concurrent_jobs:
             raise RateLimited(
-                f"The limit of {tier.concurrent_jobs} jobs at once is reached. Try again when one has ended.",
+                f"The limit of {tier.concurrent_jobs} jobs at once of the tier '{tier.name}' is reached. "
+                f"Try again when one has ended, or use an account of another tier: {WAY_IN}.",
                 retry_after=JOB_RETRY_S,
             )
         for quota in _quotas(session, account_id, tier, client, now):
@@ -243,7 +249,7 @@ def _quotas(session: Session, account_id: int, tier: Tier, client: str, now: dat
     quotas = []
     day = _midnight(now)
     month = day.replace(day=1)
-    if tier.per_day is not None:
+    if tier.per_day is not None and client != LOCAL_CLIENT:
         left = tier.per_day - queries.counted_jobs(session, account_id, client, day)
         quotas.append(Limits("transcriptions", tier.per_day, max(left, 0), _seconds(now, day + timedelta(days=1))))
     if tier.minutes_per_month is not None:

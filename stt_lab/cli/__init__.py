@@ -1,7 +1,7 @@
 """The command line, generated from the operations: required parameters are positional, the others are options.
 
-Besides the operations there are `serve`, the laboratory's commands (cli.lab), and three groups for the owner of the
-machine, which also work while a server runs: `models list | pull | doctor`, `accounts list | create | update | ...` and
+Besides the operations there are `serve`, `sign-in`, the laboratory's commands (cli.lab), and three groups for the owner
+of the machine, which also work while a server runs: `models list | pull | doctor`, `accounts list | create | ...` and
 `keys list | create | revoke`.
 """
 
@@ -24,7 +24,7 @@ from stt_lab.cli.arguments import add_argument
 from stt_lab.cli.groups import GROUPS, HELP
 from stt_lab.cli.lab import GROUPS as LAB_GROUPS
 from stt_lab.cli.lab import HELP as LAB_HELP
-from stt_lab.errors import SttError
+from stt_lab.errors import BadInput, SttError
 from stt_lab.presentation import body
 from stt_lab.registry import OPERATIONS, Context, Operation, call
 from stt_lab.runtime import Runtime, private_runtime
@@ -52,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     server.add_argument("--host", help="Address to listen on (default: GRADIO_SERVER_NAME or 127.0.0.1)")
     server.add_argument("--port", type=int, help="Port to listen on (default: GRADIO_SERVER_PORT or 7860)")
     server.set_defaults(run=_serve)
+    sign_in = commands.add_parser("sign-in", help="Print an address that signs the administrator in, once.")
+    sign_in.add_argument("--url", help="Address of the server (default: the one that runs on the data directory)")
+    sign_in.set_defaults(run=_sign_in)
     return top
 
 
@@ -164,4 +167,23 @@ def _serve(host: str | None, port: int | None) -> int:
     from stt_lab.server import serve
 
     serve(host, port)
+    return 0
+
+
+def _sign_in(url: str | None) -> int:
+    from stt_lab.accounts.access import sign_in_address
+    from stt_lab.accounts.sign_in_tokens import SignInTokens
+    from stt_lab.scratch import running_address
+
+    folder = get_settings().data_dir
+    base = url or running_address(folder)
+    if base is None:
+        raise BadInput(
+            f"No server runs on the data directory {folder}. Start one with `stt-lab serve`, or set STT_LAB_DATA_DIR "
+            "to that of your server."
+        )
+    print(
+        f"This address signs you in as the administrator, once, within 15 minutes:\n"
+        f"{sign_in_address(base, SignInTokens(folder))}"
+    )
     return 0

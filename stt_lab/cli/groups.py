@@ -161,6 +161,8 @@ def _shown_accounts(found: AccountList, _: str) -> str:
     for one in found.results:
         state = "  disabled" if one.disabled else ""
         lines.append(f"{one.id:5} {one.name:30} {one.plan:10} {one.credits:8}  {one.email or '-'}{state}")
+    if found.damaged:
+        lines.append(f"Accounts with values that cannot be read: {', '.join(map(str, found.damaged))}")
     return "\n".join(lines)
 
 

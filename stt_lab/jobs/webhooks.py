@@ -7,13 +7,10 @@ followed, and of the answer only the status is read.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import ipaddress
 import logging
-import os
-import secrets
 import socket
 import threading
 import time
@@ -26,6 +23,7 @@ import httpcore
 from pydantic import TypeAdapter
 
 from stt_lab import __version__
+from stt_lab.accounts.kept_secret import kept_secret
 from stt_lab.errors import BadInput, SttError
 from stt_lab.registry import WEBHOOK
 from stt_lab.settings import Settings
@@ -260,16 +258,5 @@ class Webhooks:
 
 
 def installation_secret(data_dir: Path) -> bytes:
-    """Return 256 random bits, created on first use and shared by all servers on the data directory."""
-    path = data_dir / "webhooks.key"
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = data_dir / f".webhooks-{secrets.token_hex(8)}"
-    if not path.exists():
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):  # another server created it first
-            os.link(draft, path)  # atomic
-        draft.unlink()
-    return path.read_bytes()
+    """Return the secret from which those of all accounts are derived."""
+    return kept_secret(data_dir / "webhooks.key")

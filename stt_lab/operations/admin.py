@@ -28,8 +28,11 @@ Id = Annotated[int, Field(description="Number of the account", ge=1)]
 
 @dataclass(frozen=True)
 class AccountList:
+    """All accounts. `damaged` has the numbers of accounts with values that cannot be read."""
+
     count: int
     results: tuple[AccountInfo, ...]
+    damaged: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ class EndedSessions:
 @operation("GET", f"{API}/accounts/", scope="admin")
 def list_accounts() -> AccountList:
     """List all accounts (administrators only)."""
-    found = tuple(map(shown_account, the_store().list()))
-    return AccountList(len(found), found)
+    found, damaged = the_store().list_all()
+    shown = tuple(map(shown_account, found))
+    return AccountList(len(shown), shown, damaged)
 
 
 @operation("POST", f"{API}/accounts/", scope="admin")

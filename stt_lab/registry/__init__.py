@@ -159,7 +159,10 @@ def call(op: Operation, values: Mapping[str, Any], context: Context) -> Any:
 def authorize(op: Operation, caller: Caller) -> Permit:
     """Check that a caller may use an operation. Raises Unauthorized or Forbidden."""
     if caller.anonymous and not op.anonymous:
-        raise Unauthorized(f"{op.name} needs a key. Send it as 'Authorization: Bearer KEY'.")
+        raise Unauthorized(
+            f"{op.name} needs a key. Send it as 'Authorization: Bearer KEY' (`stt-lab keys create` makes one), "
+            "or sign in (`stt-lab sign-in`)."
+        )
     if not caller.anonymous and not caller.may(op.scope):
         raise Forbidden(f"This key may not use {op.name}. Use a key with the scope '{op.scope}'.")
     return Permit(op, caller)

@@ -15,6 +15,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from stt_lab.errors import BadInput, MissingFile
+from stt_lab.input_check import check_parameters
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 MEDIA = "media"  # marks a file parameter: an upload on HTTP, a path in Python and on the command line
@@ -174,6 +175,7 @@ class Operation:
 
     def parse(self, values: Mapping[str, Any]) -> Request:
         """Check and convert parameters. Raises BadInput for the first invalid one."""
+        check_parameters(values)
         missing = [name for name in self.file_params if values.get(name) in (None, "")]
         if missing:
             raise MissingFile(f"No recording was sent. Send an audio or video file in the field '{missing[0]}'.")

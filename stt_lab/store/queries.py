@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from stt_lab.errors import BadInput, NotFound
@@ -38,8 +38,15 @@ def account_named(session: Session, name: str) -> AccountRow | None:
     return session.scalars(select(AccountRow).where(AccountRow.name == name)).one_or_none()
 
 
-def accounts(session: Session) -> Sequence[AccountRow]:
-    return session.scalars(select(AccountRow).order_by(AccountRow.id)).all()
+def accounts(session: Session) -> tuple[list[AccountRow], list[int]]:
+    """Return all accounts by number, and the numbers of those whose rows cannot be read."""
+    rows, damaged = [], []
+    for number in session.scalars(select(AccountRow.id).order_by(AccountRow.id)).all():
+        try:
+            rows.append(session.get_one(AccountRow, number))
+        except (ValueError, TypeError, DBAPIError):  # no JSON, no time, or no UTF-8 in one of its columns
+            damaged.append(number)
+    return rows, damaged
 
 
 def tiers(session: Session) -> Sequence[TierRow]:

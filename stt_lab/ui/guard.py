@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stt_lab.accounts.access import Access
 from stt_lab.errors import NotFound, SttError, TooLarge
+from stt_lab.input_check import checked_json
 from stt_lab.settings import MB
 from stt_lab.ui.gradio_private import upload_files
 from stt_lab.ui.work import is_upload
@@ -36,8 +37,6 @@ PART_SLACK = 1024  # bytes of a form per file
 DATASET_FILES = 1000  # files per upload of an administrator; Gradio's page sends at most this many
 
 HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
     # Gradio's page needs inline and evaluated scripts, but must not contact other hosts.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
@@ -68,7 +67,9 @@ class Guard:
         limit, request = BODY_LIMIT, Request(scope)
         try:
             self.access.check_origin(request)
-            if path == UPLOAD:
+            if path != UPLOAD and scope["method"] == "POST":
+                receive = await checked_json(receive, limit)
+            elif path == UPLOAD:
                 limit, files = await asyncio.to_thread(self._upload_limits, request)
                 upload_files.set(files)  # only for this request, which is a task with its own context
         except SttError as problem:
@@ -99,7 +100,8 @@ def _is_upload(given: str) -> bool:
 
 
 async def _refuse(problem: SttError, scope: Scope, receive: Receive, send: Send) -> None:
-    await JSONResponse(problem.as_dict(), problem.status, HEADERS)(scope, receive, send)
+    retry = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
+    await JSONResponse(problem.as_dict(), problem.status, HEADERS | retry)(scope, receive, send)
 
 
 class _Overflow(Exception):

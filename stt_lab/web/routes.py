@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import ASGIApp
 
 import stt_lab.operations  # noqa: F401  declares the operations
 from stt_lab.caller import Caller
@@ -24,10 +25,11 @@ from stt_lab.registry import OPERATIONS, Context, Operation, authorize, call
 from stt_lab.types import File, JobInfo
 from stt_lab.web import openai, openapi, sign_in
 from stt_lab.web.downloads import download
+from stt_lab.web.security import SecurityMiddleware
 from stt_lab.web.service import CRASHED, DEVICES, SPARE_THREADS, Service, error_response, json_body
 
 SDK = "stt-ai-python/"  # the official SDK parses every answer as JSON
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 EVENTS_PATH = "/v1/jobs/{id}/events"
 EVENTS_S = 0.5  # seconds between two looks at a job whose events a client follows
 QUIET_S = 15.0  # seconds without an event until a comment keeps the connection open
@@ -48,10 +50,17 @@ def add_routes(app: FastAPI, installation: Installation) -> None:
     sign_in.add_routes(router, service)
     _add_refusals(router)
     app.openapi = _document(app)  # type: ignore[method-assign]
+    app.build_middleware_stack = _secured(app, installation)  # type: ignore[method-assign]
     app.add_exception_handler(SttError, _on_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_crash)
+
+
+def _secured(app: FastAPI, installation: Installation) -> Callable[[], ASGIApp]:
+    """Put the security middleware around all others; `add_middleware` would put it inside of the error handler."""
+    plain = app.build_middleware_stack
+    return lambda: SecurityMiddleware(plain(), installation.access)
 
 
 def _add(
@@ -108,7 +117,16 @@ async def _values(
             yield _placed(op, form, request), form.filename
     else:
         loose = op.method in ("GET", "DELETE")
-        yield _placed(op, dict(request.query_params) if loose else await json_body(request), request), ""
+        yield _placed(op, _query(request) if loose else await json_body(request), request), ""
+
+
+def _query(request: Request) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        if name in values:
+            raise BadInput(f"The parameter '{name[:80]}' was sent twice. Send it once.")
+        values[name] = value
+    return values
 
 
 def _placed(op: Operation, values: dict[str, Any], request: Request) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,6 +17,7 @@ from starlette.responses import JSONResponse
 from stt_lab.accounts.access import Access
 from stt_lab.caller import Caller
 from stt_lab.errors import BadInput, Cancelled, SttError, TooLarge, Unauthorized
+from stt_lab.input_check import parse_json
 from stt_lab.installation import Installation
 from stt_lab.registry import Context, Permit
 from stt_lab.settings import MB
@@ -141,11 +141,7 @@ async def body(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 
 async def json_body(request: Request) -> dict[str, Any]:
-    raw = b"".join([chunk async for chunk in body(request, JSON_LIMIT)])
-    try:
-        values = json.loads(raw)
-    except (ValueError, RecursionError):
-        values = None
+    values = parse_json(b"".join([chunk async for chunk in body(request, JSON_LIMIT)]))
     if not isinstance(values, dict):
         raise BadInput("The body is not a JSON object. Send one with the content type application/json.")
     return values

@@ -11,18 +11,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from stt_lab.accounts.access import COOKIE, SIGN_IN_PATH
 from stt_lab.accounts.accounts import SESSION_AGE
-from stt_lab.caller import ADMINISTRATOR, Caller
-from stt_lab.errors import Forbidden, Unauthorized
+from stt_lab.caller import Caller
+from stt_lab.errors import BadInput, Forbidden, Unauthorized
+from stt_lab.input_check import decode
 from stt_lab.web.service import Service, body
 
 SIGN_OUT_PATH = "/sign-out"
 FORM_LIMIT = 4096  # bytes
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send the form with the origin "null"
-    "Cache-Control": "no-store",
-}
+HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"}
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>stt_lab: sign in</title>
 <style>:root{{color-scheme:light dark}}
@@ -43,18 +39,20 @@ def add_routes(router: APIRouter, service: Service) -> None:
         token = request.query_params.get("token")
         if token is None:
             return _page("")
-        if not access.signs_in(token):
-            raise Unauthorized(
-                "This sign-in address is not valid. Copy the one that the server printed when it started."
-            )
-        return await begun(request, ADMINISTRATOR)  # redirects, which removes the token from the address bar
+        try:
+            caller = await service.thread(access.sign_in, token, access.address(request))
+        except Unauthorized:
+            if (await service.caller(request)).admin:  # opened again, by the browser that it has signed in
+                return RedirectResponse("/", status_code=303)
+            raise
+        return await begun(request, caller)  # redirects, which removes the token from the address bar
 
     async def enter(request: Request) -> Response:
         refuse_foreign(request)
         raw = b"".join([chunk async for chunk in body(request, FORM_LIMIT)])
-        (key,) = parse_qs(raw.decode("utf-8", "replace"), max_num_fields=4).get("key", [""])[:1]
+        key = _key(decode(raw, "The form"))
         try:
-            caller = await service.thread(access.identify_key, key.strip())
+            caller = await service.thread(access.identify_key, key, access.address(request))
         except Unauthorized:
             return _page("This key is not valid. Copy the whole key, or ask the administrator for a new one.", 401)
         return await begun(request, caller)
@@ -82,6 +80,15 @@ def add_routes(router: APIRouter, service: Service) -> None:
     router.add_api_route(SIGN_IN_PATH, show, methods=["GET"], include_in_schema=False)
     router.add_api_route(SIGN_IN_PATH, enter, methods=["POST"], include_in_schema=False)
     router.add_api_route(SIGN_OUT_PATH, leave, methods=["POST"], include_in_schema=False)
+
+
+def _key(form: str) -> str:
+    """Return the key in a form. Raises BadInput for one that is not the page's."""
+    try:
+        fields = parse_qs(form, max_num_fields=1, encoding="utf-8", errors="strict")
+    except ValueError:
+        raise BadInput("This form is not that of the sign-in page. Send one field, 'key'.") from None
+    return fields.get("key", [""])[0].strip()
 
 
 def _page(said: str, status: int = 200) -> Response:

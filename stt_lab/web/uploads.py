@@ -12,6 +12,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from stt_lab.errors import BadInput, MissingFile, Unavailable
+from stt_lab.input_check import decode
 
 FIELD_LIMIT = 64 * 1024  # bytes of a text field
 FIELDS_LIMIT = 100
@@ -71,7 +72,7 @@ def _boundary(content_type: str) -> bytes:
 
 def _shown(name: bytes) -> str:
     """Return the last part of a file name, without control characters."""
-    last = name.decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
+    last = decode(name, "The name of the file").replace("\\", "/").rpartition("/")[2]
     return "".join(char for char in last if char.isprintable()).strip()[:255]
 
 
@@ -121,7 +122,7 @@ class _Form:
 
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
-        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        self._name = decode(options.get(b"name", b""), "The name of a field")
         if self._name in self.values and not self._name.endswith("[]"):
             raise BadInput(f"The field '{self._name[:80]}' was sent twice. Send it once.")
         if self._name in self._files:
@@ -144,7 +145,7 @@ class _Form:
 
     def _part_end(self) -> None:
         if self._sink is None:
-            self._keep(self._text.decode("utf-8", "replace"))
+            self._keep(decode(bytes(self._text), f"The field '{self._name[:80]}'"))
             return
         self._sink.close()
         self._sink = None
