@@ -13,6 +13,7 @@ SttError                  500  internal
 ├── IdempotencyMismatch   422  idempotency_mismatch
 ├── RateLimited           429  rate_limited       with retry_after
 ├── Cancelled             499  cancelled
+│   └── Disconnected      499  cancelled
 └── Unavailable           503  unavailable        with retry_after
     ├── ModelMissing      503  model_missing
     ├── Busy              503  busy
@@ -116,9 +117,13 @@ class RateLimited(SttError):
 
 
 class Cancelled(SttError):
-    """The caller cancelled the work or closed the connection."""
+    """The caller cancelled the work."""
 
     status, code = 499, "cancelled"
+
+
+class Disconnected(Cancelled):
+    """The caller closed the connection. A job that can be found again goes on."""
 
 
 class Unavailable(SttError):

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from stt_lab.audio import DecodeLimits, Decoder
 from stt_lab.engines.pool import Pool
 from stt_lab.settings import Settings, get_settings
+from stt_lab.shared_files import SharedFiles
+from stt_lab.uploads import UploadRoom
 
 if TYPE_CHECKING:
     from stt_lab.accounts.accounts import Accounts
@@ -36,6 +38,16 @@ class Runtime:
     def uploads_dir(self) -> Path:
         """Return the folder of uploads while they are received and read."""
         return self.scratch / "uploads"
+
+    @cached_property
+    def uploads(self) -> UploadRoom:
+        """Return the limits of uploads."""
+        return UploadRoom(self.scratch, self.settings)
+
+    @cached_property
+    def shared_files(self) -> SharedFiles:
+        """Return the files of the page and of Gradio's clients."""
+        return SharedFiles(self.gradio_dir, self.uploads, lambda ids: self.library.existing(list(ids)))
 
     @property
     def work_dir(self) -> Path:

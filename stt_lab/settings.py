@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     queue_size: int = Field(8, ge=0, description="Requests that may wait for a device; further ones get 503")
     queue_timeout_s: float = Field(600, gt=0, description="Seconds that a request may wait for a device")
     max_upload_mb: int = Field(2048, ge=1, description="Largest upload in MB")
+    max_uploads_gb: float = Field(20, gt=0, description="Size of all uploads in progress in GB; further ones get 503")
+    disk_reserve_gb: float = Field(1, ge=0, description="Free space on disk in GB below which uploads get 503")
     max_audio_hours: float = Field(8, gt=0, description="Longest recording in hours")
     keep_audio: bool = Field(True, description="Keep the recordings of stored transcripts")
     retention_days: int = Field(0, ge=0, description="Days until transcripts are deleted (0 = never)")

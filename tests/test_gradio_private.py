@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from gradio import context, processing_utils, route_utils
+from gradio import context, processing_utils, queueing, route_utils, routes, state_holder
 from starlette.datastructures import Headers
 
 import stt_lab
@@ -21,14 +21,27 @@ from stt_lab.ui import gradio_private
 HERE = "gradio_private.py"
 ATTRIBUTES = {  # what gradio_private reads or replaces
     context: ("Context.root_block", "LocalContext.blocks", "LocalContext.event_id"),
-    processing_utils: ("async_ssrf_protected_get", "async_ssrf_protected_download"),
-    route_utils: ("GradioUploadFile", "GradioMultiPartParser", "GradioMultiPartParser.parse"),
+    processing_utils: (
+        *("async_ssrf_protected_get", "async_ssrf_protected_download"),
+        *("async_move_files_to_cache", "client_utils.traverse", "client_utils.is_file_obj_with_meta"),
+    ),
+    queueing: ("traceback.print_exc",),
+    route_utils: (
+        *("GradioUploadFile", "GradioMultiPartParser", "GradioMultiPartParser.parse", "CustomCORSMiddleware"),
+        *("GradioMultiPartParser.on_part_data", "get_fn", "upload_fn"),
+    ),
+    routes: ("traceback.print_exc", "upload_fn", "file_upload_statuses._statuses", "file_upload_statuses._signals"),
+    state_holder: ("StateHolder.set_blocks", "StateHolder.__contains__", "SessionState.get"),
 }
-BLOCKS = ("_queue.sleep_when_free", "_queue.event_ids_to_events", "has_launched", "is_running")
+BLOCKS = (
+    *("_queue.sleep_when_free", "_queue.event_ids_to_events", "has_launched", "is_running", "default_config.blocks"),
+    *("_queue.pending_messages_per_session", "_queue.pending_event_ids_session", "upload_file_set", "temp_file_sets"),
+)
 ONLY_THERE = {
     *("Context", "LocalContext", "_queue", "sleep_when_free", "event_ids_to_events", "has_launched", "is_running"),
     *("async_ssrf_protected_get", "async_ssrf_protected_download", "GradioUploadFile", "GradioMultiPartParser"),
-    *("processing_utils", "route_utils", "_files_to_close_on_error"),
+    *("processing_utils", "route_utils", "_files_to_close_on_error", "queueing", "file_upload_statuses"),
+    *("pending_messages_per_session", "pending_event_ids_session", "state_holder", "StateHolder", "SessionState"),
 }
 
 

@@ -593,7 +593,8 @@ def test_a_redacted_recording_goes_with_the_visitor(
         client, redact, ["library", transcript, "", "auto", "pdf", "mark", "silence", []], "mine", **keys["ada"]
     )
     (made,) = set(served.uploads) - before
-    assert f"gradio_api/file={made}" in told
-    assert client.get(f"{API}/file={made}").content.startswith(b"%PDF")
+    address = f"{made.parent.name}/{made.name}"
+    assert f"gradio_api/file={address}" in told
+    assert client.get(f"{API}/file={address}").content.startswith(b"%PDF")
     join(client, handler(client, "end"), [], "mine")
     assert set(served.uploads) == before

@@ -22,6 +22,7 @@ from stt_lab.engines.conversation import (
 )
 from stt_lab.engines.protocols import EngineSpec, Message
 from stt_lab.errors import ModelMissing, SttError, Unavailable
+from stt_lab.extras import command
 from stt_lab.types import Event, Report
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ class GgufModel:
         try:
             import xllamacpp
         except ImportError:
-            raise ModelMissing(
-                "GGUF models need llama.cpp. Run `pip install 'stt_lab[llm]'` and restart the program."
-            ) from None
+            raise ModelMissing(f"GGUF models need llama.cpp. Run {command('llm')}, then restart the program.") from None
         import httpx
 
         logging.getLogger("httpx").setLevel(logging.WARNING)  # otherwise it logs a line per request

@@ -46,8 +46,17 @@ def options_of(row: JobRow) -> JobOptions:
 
 
 def unattended(row: JobRow) -> bool:
-    """Return whether a job is lost with its request: it has no account, no Idempotency-Key, and its id was not sent."""
-    return row.account_id == ANONYMOUS_ID and not row.idempotency_key and not options_of(row).background
+    """Return whether nobody can find a job again without its request.
+
+    Its id was not sent, it has no Idempotency-Key, and its result goes neither to a library nor to a webhook.
+    """
+    op, options = OPERATIONS.get(row.operation), options_of(row)
+    if row.idempotency_key or options.background:
+        return False
+    if row.account_id == ANONYMOUS_ID:
+        return True
+    kept = op is None or (op.job is not None and op.job.library and options.store)
+    return not (kept or row.webhook_url)
 
 
 class JobLifecycle:
@@ -153,7 +162,7 @@ class JobLifecycle:
     def _complete(self, session: Session, row: JobRow, result: Any, recording: str | None) -> Any:
         ended = queue.end(session, row, "done")
         if ended is None:
-            raise LostClaim
+            raise Cancelled(CANCELLED) if queue.is_cancelled(session, row) else LostClaim
         if ended.transcript_id is not None:
             result = self.library.complete(session, ended.transcript_id, result, recording)
         elif row.transcript_id is not None:

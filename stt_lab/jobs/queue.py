@@ -16,9 +16,19 @@ from pydantic_core import to_jsonable_python
 
 from stt_lab.accounts.accounts import Accounts
 from stt_lab.caller import Caller
-from stt_lab.errors import BadInput, Busy, Conflict, IdempotencyMismatch, NotFound, SttError, Unavailable
+from stt_lab.errors import (
+    BadInput,
+    Busy,
+    Cancelled,
+    Conflict,
+    Disconnected,
+    IdempotencyMismatch,
+    NotFound,
+    SttError,
+    Unavailable,
+)
 from stt_lab.jobs.files import digest
-from stt_lab.jobs.lifecycle import CALL, JOB, RETRY_AFTER_S, JobLifecycle, unattended
+from stt_lab.jobs.lifecycle import CALL, CANCELLED, JOB, RETRY_AFTER_S, JobLifecycle, unattended
 from stt_lab.jobs.webhooks import Webhooks, check_url
 from stt_lab.jobs.workers import ENDING, JobWorkers, Outcome, Updates, to_row
 from stt_lab.library import Library
@@ -33,6 +43,7 @@ from stt_lab.types import Event, JobInfo
 
 POLL_S = 0.25  # between checks whether the client has disconnected
 LOOK_S = 1.0  # between reads of a job that another server runs
+CANCEL_S = 40.0  # for a cancelled job to end; a window of a large model on a slow machine takes long
 SECRET = ("key",)  # members of an answer that are never stored
 
 
@@ -143,23 +154,49 @@ class JobQueue:
         return earlier.info if request.options.background else self._result(earlier)
 
     def _wait(self, row: JobRow, updates: Updates, context: Context) -> Outcome:
-        """Wait until a job has ended. If the client disconnects, cancel the job only if nobody can find it again."""
-        event, since, looked = Event("queued"), time.monotonic(), time.monotonic()
+        """Wait until a job has ended.
+
+        If the caller cancels, so is the job; if the client only disconnects, only a job that nobody can find again.
+        """
+        since = time.monotonic()
         try:
-            while True:
-                update = self._next(updates)
-                if update is None and time.monotonic() - looked >= LOOK_S and not self._workers.works_on(row.id):
-                    update, looked = self._look(row), time.monotonic()
+            for update in self._updates(row, updates):
                 if isinstance(update, Outcome):
                     return update
-                event = update or event
-                since = since if event.stage == "queued" else time.monotonic()
+                since = since if update.stage == "queued" else time.monotonic()
                 self._check_patience(row, since)
-                context.report(event)
-        except BaseException:
-            if unattended(row):
-                self._cancel(row.id)
-            raise
+                context.report(update)
+        except BaseException as problem:
+            on_purpose = isinstance(problem, Cancelled) and not isinstance(problem, Disconnected)
+            if self._workers.ending.is_set() or not (on_purpose or unattended(row)):
+                raise
+            self._cancel(row.id)
+            if not on_purpose:
+                raise
+        return self._cancelled(row, updates)
+
+    def _cancelled(self, row: JobRow, updates: Updates) -> Outcome:
+        """Wait until a cancelled job has ended. Its result, if it was done before, is its outcome."""
+        deadline = time.monotonic() + CANCEL_S
+        for update in self._updates(row, updates):
+            if isinstance(update, Outcome):
+                return update
+            if time.monotonic() > deadline or self._workers.ending.is_set():
+                break
+        return Outcome(problem=Cancelled(CANCELLED))  # it ends at its next safe point, without a charge
+
+    def _updates(self, row: JobRow, updates: Updates) -> Iterator[Event | Outcome]:
+        """Yield the progress of a job, at least every POLL_S, and at last its outcome."""
+        event, looked = Event(row.stage), time.monotonic()
+        while True:
+            update = self._next(updates)
+            if update is None and time.monotonic() - looked >= LOOK_S and not self._workers.works_on(row.id):
+                update, looked = self._look(row), time.monotonic()
+            if isinstance(update, Outcome):
+                yield update
+                return
+            event = update or event
+            yield event
 
     def _next(self, updates: Updates) -> Event | Outcome | None:
         try:
@@ -217,9 +254,9 @@ class JobQueue:
         return row
 
     def _cancel(self, job_id: str) -> None:
+        self._workers.cancel(job_id)  # first, because the database may be busy
         if row := self._lifecycle.find(job_id):
             self._lifecycle.cancel(row)
-            self._workers.cancel(job_id)
             if row.webhook_url:
                 self._webhooks.wake()
 

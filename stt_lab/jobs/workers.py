@@ -183,6 +183,8 @@ class JobWorkers:
         row = job.row
         try:
             value = self._perform(job)
+            if job.stop == "cancelled":
+                raise Cancelled(CANCELLED)
             handed_over = row.id in self._updates
             return Outcome(self._retry(lambda: self._lifecycle.done(row, value, handed_over, job.credits)))
         except LostClaim:

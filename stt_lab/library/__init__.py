@@ -110,6 +110,11 @@ class Library:
         """Return the transcript that `complete` stored, with its id."""
         return replace(self.transcript(account_id, transcript_id), id=transcript_id)
 
+    def existing(self, ids: Sequence[int]) -> set[int]:
+        """Return those of the ids whose transcript still exists, in whatever account."""
+        with self._database.read() as session:
+            return transcripts.existing(session, ids)
+
     def segment_ids(self, transcript_id: int, positions: Sequence[int]) -> dict[int, int]:
         """Return the ids of segments by position."""
         with self._database.read() as session:

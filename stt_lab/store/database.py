@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from stt_lab import extras
 from stt_lab.errors import BadInput, Unavailable
 from stt_lab.settings import Settings
 
@@ -120,7 +121,7 @@ def _engine(url: URL, foreign_keys: bool = True) -> Engine:
         except ModuleNotFoundError:
             raise BadInput(
                 "STT_LAB_DATABASE_URL names PostgreSQL, but its driver is not installed. "
-                "Run `pip install 'stt_lab[postgres]'`."
+                f"Run {extras.command('postgres')}."
             ) from None
     engine = create_engine(url, connect_args={"timeout": BUSY_S}, **POOL)
     _prepare_sqlite(engine, foreign_keys)

@@ -182,11 +182,21 @@ def advance(session: Session, row: JobRow, stage: str, percent: float, eta_s: fl
 
 
 def end(session: Session, row: JobRow, state: str, error: dict[str, Any] | None = None) -> JobRow | None:
-    """End a claimed or queued job. Return the new row, or None if the claim no longer holds."""
+    """End a claimed or queued job. Return the new row, or None if the claim no longer holds.
+
+    A job that was asked to cancel does not become done.
+    """
     held = _claimed(row) if row.state == "running" else and_(Job.id == row.id, Job.state == "queued")
+    if state == "done":
+        held = and_(held, Job.cancel_requested.is_(False))
     done = {"percent": 100.0, "stage": "done"} if state == "done" else {}
     values = {"state": state, "error": error, "eta_s": None, "lease_until": None, "finished": now(), **done}
     return _one(session, Job.id == row.id) if _changed(session, update(Job).where(held).values(**values)) else None
+
+
+def is_cancelled(session: Session, row: JobRow) -> bool:
+    """Return whether a claimed job was asked to cancel."""
+    return session.scalar(select(Job.cancel_requested).where(_claimed(row))) or False
 
 
 def _changed(session: Session, statement: Any) -> bool:

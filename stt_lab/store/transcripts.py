@@ -95,6 +95,11 @@ def some(session: Session, account_id: int, ids: Sequence[int]) -> list[Transcri
     return [rows[number] for number in ids if number in rows]
 
 
+def existing(session: Session, ids: Sequence[int]) -> set[int]:
+    """Return those of the ids that belong to a transcript."""
+    return set(session.scalars(select(TranscriptRow.id).where(TranscriptRow.id.in_(ids))))
+
+
 def page(
     session: Session, account_id: int, chosen: Filters, limit: int, offset: int
 ) -> tuple[int, list[TranscriptHeader]]:

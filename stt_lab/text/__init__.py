@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 from stt_lab.errors import BadInput, Unavailable
+from stt_lab.extras import command
 
 # Languages of Whisper's tokenizer, by its own codes: ISO 639-1 where one exists, jw for Javanese.
 # fmt: off
@@ -140,7 +141,7 @@ def _whisper() -> ModuleType:
         name, folder / "__init__.py", submodule_search_locations=[str(folder)]
     )
     if folder.name != "normalizers" or not folder.is_dir() or spec is None or spec.loader is None:
-        raise Unavailable('The whisper normalisers need openai-whisper. Run pip install "stt_lab[lab]".')
+        raise Unavailable(f"The whisper normalisers need openai-whisper. Run {command('lab')}.")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

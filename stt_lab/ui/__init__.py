@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,14 +17,19 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from stt_lab.installation import Installation
+    from stt_lab.shared_files import SharedFiles
+    from stt_lab.ui.gradio_private import Mail
 
+log = logging.getLogger(__name__)
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 T = TypeVar("T")
 
 __all__ = ["build", "mount"]
 
 HERE = Path(__file__).parent
-SWEEP_S = 300  # between sweeps for stale uploads
-STALE_S = 12 * 3600  # age of a stale upload; long enough to correct a long transcript on the page
+SWEEP_S = 5.0  # between sweeps for unused files, those of deleted transcripts, and messages that nobody reads
+MOST_EVENTS = 100  # events that may wait; further ones get 503
 QUEUE_POLL_S = 0.05  # Gradio's default polls 1,000 times a second: 6 to 10 % of a core on an idle server
 SPARE_THREADS = 40  # concurrent events besides those that wait for the device, which the pool limits
 
@@ -47,11 +54,11 @@ def _build(installation: Installation) -> gr.Blocks:
     from stt_lab.ui.gradio_private import set_queue_poll
     from stt_lab.ui.page import WebPage
 
-    with gr.Blocks(title="stt_lab", analytics_enabled=False, delete_cache=(SWEEP_S, STALE_S), fill_width=True) as demo:
+    with gr.Blocks(title="stt_lab", analytics_enabled=False, fill_width=True) as demo:
         add_endpoints(installation)
         WebPage(installation).draw()
     demo.max_threads = SPARE_THREADS + installation.settings.queue_size
-    demo.queue(api_open=False, default_concurrency_limit=None)
+    demo.queue(api_open=False, default_concurrency_limit=None, max_size=MOST_EVENTS)
     set_queue_poll(demo, QUEUE_POLL_S)
     return demo
 
@@ -60,7 +67,7 @@ def _mount(app: FastAPI, installation: Installation) -> None:
     demo = _build(installation)
     import gradio as gr
 
-    from stt_lab.ui.gradio_private import harden, mark_as_launched
+    from stt_lab.ui.gradio_private import bound, harden, mark_as_launched
     from stt_lab.ui.guard import Guard
     from stt_lab.ui.theme import theme
 
@@ -84,7 +91,34 @@ def _mount(app: FastAPI, installation: Installation) -> None:
     gr.mount_gradio_app(app, demo, path="/", **options, **look)
     mark_as_launched(demo)
     route: Any = app.router.routes[-1]
-    route.app = Guard(route.app, installation.access)
+    mail, files = bound(route.app, demo), installation.runtime.shared_files
+    route.app = Guard(route.app, installation.access, files, mail)
+    app.router.lifespan_context = _sweeping(app.router.lifespan_context, mail, files)
+
+
+def _sweeping(lifespan: Lifespan, mail: Mail, files: SharedFiles) -> Lifespan:
+    """Sweep while the application runs, and delete all files when it ends."""
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                mail.sweep()
+                await asyncio.to_thread(files.sweep)
+            except Exception:
+                log.exception("a sweep of the page failed; it is repeated")
+
+    @asynccontextmanager
+    async def around(app: FastAPI) -> AsyncIterator[Any]:
+        async with lifespan(app) as state:
+            task = asyncio.create_task(sweep())
+            try:
+                yield state
+            finally:
+                task.cancel()
+                files.clear()
+
+    return around
 
 
 def _in_loop(make: Callable[[], T]) -> T:

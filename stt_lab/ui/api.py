@@ -10,10 +10,11 @@ import gradio as gr
 
 from stt_lab.caller import Caller
 from stt_lab.installation import Installation
+from stt_lab.operations.library import PATH
 from stt_lab.presentation import body
 from stt_lab.registry import OPERATIONS, Context, Operation, call
 from stt_lab.types import Event, File
-from stt_lab.ui.work import BackgroundCall, ReportProgress, handed_out, named, sentence, taken
+from stt_lab.ui.work import BackgroundCall, ReportProgress, file_data, named, sentence
 
 
 def caller_of(installation: Installation, request: gr.Request) -> Caller:
@@ -47,8 +48,12 @@ def _endpoint(op: Operation, installation: Installation) -> Callable[..., Corout
 
         def job(report: ReportProgress) -> Any:
             name = next((named(values.get(media)) for media in op.file_params), "")
-            with taken(values, op.file_params) as parsed:
-                return plain(run_operation(installation, op.name, parsed, request, report, name))
+            with installation.runtime.shared_files.taken(values, op.file_params) as parsed:
+                result = run_operation(installation, op.name, parsed, request, report, name)
+            if not isinstance(result, File):
+                return body(result).content
+            transcript = _transcript_of(installation, op, values, request)
+            return file_data(hand_out(installation, result, request, transcript), result.name)
 
         try:
             return await _follow(job)
@@ -73,6 +78,16 @@ async def _follow(job: Callable[[ReportProgress], Any]) -> Any:
         return work.result()
 
 
+def _transcript_of(
+    installation: Installation, op: Operation, values: dict[str, Any], request: gr.Request
+) -> int | None:
+    """Return the transcript that an operation is about. Raises NotFound if it was deleted meanwhile."""
+    if not op.path.startswith(f"{PATH}/{{id}}"):
+        return None
+    account = caller_of(installation, request).account_id
+    return installation.runtime.library.get(account, values["id"]).id
+
+
 def _signature(op: Operation) -> inspect.Signature:
     """Return the operation's parameters after Gradio's request, with annotations that Gradio can read."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -89,6 +104,8 @@ def _bare(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
-def plain(result: Any) -> Any:
-    """Convert a result to JSON values or text, and a file to one that the client can fetch."""
-    return handed_out(result.name, result.chunks) if isinstance(result, File) else body(result).content
+def hand_out(installation: Installation, file: File, request: gr.Request, transcript: int | None) -> str:
+    """Offer a file to a client, as long as the transcript that it was made of exists; return its address."""
+    caller = caller_of(installation, request)
+    largest = installation.access.upload_limit(caller)
+    return installation.runtime.shared_files.hand_out(file, caller, largest, transcript)

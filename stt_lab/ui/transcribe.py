@@ -5,23 +5,24 @@ from __future__ import annotations
 import mimetypes
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 import gradio as gr
 
 from stt_lab.errors import Cancelled, Forbidden
 from stt_lab.installation import Installation
+from stt_lab.shared_files import link
 from stt_lab.text import LANGUAGES
 from stt_lab.types import Event, Transcript
 from stt_lab.ui import html, parts
 from stt_lab.ui.api import caller_of, run_operation
 from stt_lab.ui.gradio_private import root_blocks
-from stt_lab.ui.work import BackgroundCall, ReportProgress, named, received, sentence
+from stt_lab.ui.work import BackgroundCall, ReportProgress, named, sentence
 from stt_lab.weights import catalog
 from stt_lab.weights.pull import pull
 
+SENT, SHOWN = "sent", "shown"  # places of recordings: chosen for the next run, and beside its result
 EMPTY = (
     '<div class="stt-empty"><p>The transcript appears here.</p>'
     "<p>Upload a file or record with the microphone, then press Transcribe.</p></div>"
@@ -35,7 +36,7 @@ class TranscribeTab:
 
     def __init__(self, installation: Installation) -> None:
         self.installation, self.settings = installation, installation.settings
-        self.uploads = parts.Uploads()
+        self.files = installation.runtime.shared_files
         self.working: dict[str, BackgroundCall[Transcript]] = {}  # by session
 
     def draw(self, tab: gr.Tab) -> None:
@@ -112,17 +113,17 @@ class TranscribeTab:
 
     def leave(self, request: gr.Request) -> None:
         """Delete the uploads of a closed page session."""
-        self.uploads.end(str(request.session_hash))
+        self.files.end(str(request.session_hash))
 
     def arrived(self, value: Any, request: gr.Request) -> None:
         """Remember an upload, and clear the other input."""
         try:
-            self.uploads.add(str(request.session_hash), received(value))
+            self.files.keep(self.files.sent(value), str(request.session_hash), SENT, alone=True)
         except Exception as problem:
             raise gr.Error(sentence(problem), print_exception=False) from None
 
     def cancel(self, request: gr.Request) -> None:
-        """Cancel the session's job; `run` reports it. After Gradio's own cancel, late progress could show up."""
+        """Cancel the session's job; `run` says when it has ended. After Gradio's own cancel, it could not."""
         work = self.working.get(str(request.session_hash))
         if work:
             work.cancel()
@@ -132,32 +133,33 @@ class TranscribeTab:
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Transcribe, and show progress and result."""
         began, session = time.monotonic(), str(request.session_hash)
-        yield html.stages([], Event("queued"), 0, diarize), "", *_buttons(busy=True)
         values = {"model": model, "language": language, "diarize": diarize, "speakers": speakers or 0}
+        recording = file or spoken
+
+        def job(report: ReportProgress) -> Transcript:
+            given = values | {"file": self.files.path(self.files.sent(recording))}
+            made: Transcript = run_operation(self.installation, "transcribe", given, request, report, named(recording))
+            return made
+
+        work = self.working[session] = BackgroundCall(job)  # before the page can cancel it
         try:
-            path = received(file or spoken)
-            self.uploads.add(session, path)
-
-            def job(report: ReportProgress) -> Transcript:
-                name = named(file or spoken)
-                made: Transcript = run_operation(
-                    self.installation, "transcribe", values | {"file": path}, request, report, name
-                )
-                return made
-
-            async with BackgroundCall(job) as work:
-                self.working[session] = work
+            yield html.stages([], Event("queued"), 0, diarize), "", *_buttons(busy=True)
+            address = self.files.sent(recording)
+            self.files.keep(address, session, SHOWN, alone=True)
+            async with work:
                 async for shown in _watch(work, began, bool(diarize)):
                     yield shown, gr.skip(), gr.skip(), gr.skip()
                 transcript = work.result()
-            recording = _recording(path, file or spoken)
-            yield "", html.result(transcript, recording, time.monotonic() - began), *_buttons(busy=False)
+            self.files.belongs(address, transcript.id)
+            shown = html.result(transcript, _recording(address, recording), time.monotonic() - began)
+            yield "", shown, *_buttons(busy=False)
         except Cancelled:
             yield html.notice("Cancelled."), EMPTY, *_buttons(busy=False)
         except Exception as problem:
             yield html.notice(sentence(problem), "error"), EMPTY, *_buttons(busy=False)
         finally:
-            self.working.pop(session, None)
+            if self.working.get(session) is work:
+                del self.working[session]
 
     async def pull(self, model: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """Download a model. Authorises by itself, because the endpoint is reachable by raw HTTP."""
@@ -189,20 +191,21 @@ class TranscribeTab:
 
 
 async def _watch(work: BackgroundCall[Any], began: float, diarize: bool) -> AsyncIterator[str]:
-    """Render the progress bar whenever the stage or fraction changes."""
+    """Render the progress bar, or that the job is being cancelled."""
     seen: dict[str, None] = {}
     event = Event("queued")
     async for updates in work.updates():
         for event in updates:
             seen[event.stage] = None
-        yield html.stages(list(seen), event, time.monotonic() - began, diarize)
+        stopping = html.notice("Cancelling …")
+        yield stopping if work.cancelling else html.stages(list(seen), event, time.monotonic() - began, diarize)
 
 
 def _buttons(busy: bool) -> tuple[Any, Any]:
     return gr.update(interactive=not busy), gr.update(interactive=busy)
 
 
-def _recording(path: Path, value: dict[str, Any]) -> html.Recording:
-    kind = mimetypes.guess_type(path.name)[0] or ""
-    address = f"gradio_api/file={quote(str(path))}"
-    return html.Recording(str(value.get("orig_name") or path.name), address, kind.startswith("video/"))
+def _recording(address: str, value: dict[str, Any]) -> html.Recording:
+    name = PurePosixPath(address).name
+    kind = mimetypes.guess_type(name)[0] or ""
+    return html.Recording(named(value) or name, link(address), kind.startswith("video/"))

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 import stt_lab.operations  # noqa: F401  declares the operations
 from stt_lab.caller import Caller
-from stt_lab.errors import BadInput, Cancelled, NotFound, SttError
+from stt_lab.errors import BadInput, Disconnected, NotFound, SttError
 from stt_lab.installation import Installation
 from stt_lab.presentation import JSON, body, to_json
 from stt_lab.registry import OPERATIONS, Context, Operation, authorize, call
@@ -251,7 +251,7 @@ async def _on_http_error(request: Request, problem: Exception) -> Response:
 
 
 async def _on_disconnect(request: Request, problem: Exception) -> Response:
-    return error_response(Cancelled("The client disconnected."))  # never received
+    return error_response(Disconnected("The client disconnected."))  # never received
 
 
 async def _on_crash(request: Request, problem: Exception) -> Response:

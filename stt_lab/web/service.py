@@ -16,12 +16,13 @@ from starlette.responses import JSONResponse
 
 from stt_lab.accounts.access import Access
 from stt_lab.caller import Caller
-from stt_lab.errors import BadInput, Cancelled, SttError, TooLarge, Unauthorized
+from stt_lab.errors import BadInput, Disconnected, SttError, TooLarge, Unauthorized
 from stt_lab.input_check import parse_json
 from stt_lab.installation import Installation
 from stt_lab.registry import Context, Permit
 from stt_lab.settings import MB
 from stt_lab.types import Event
+from stt_lab.uploads import Upload
 from stt_lab.web.uploads import Form, receive
 
 log = logging.getLogger(__name__)
@@ -57,8 +58,14 @@ class Service:
         """Store a multipart body on disk, within the limit of the caller's tier; delete its files after the block."""
         limit = await self.thread(self.access.upload_limit, caller)
         kind = request.headers.get("content-type", "")
-        async with receive(body(request, limit), kind, self.installation.runtime.uploads_dir, files) as form:
-            yield form
+        runtime = self.installation.runtime
+        upload = await self.thread(runtime.uploads.enter, caller, limit)
+        try:
+            async with receive(_counted(body(request, limit), upload), kind, runtime.uploads_dir, files) as form:
+                upload.end()  # from here on, the places of the queue are the limit
+                yield form
+        finally:
+            upload.end()
 
     async def run(
         self,
@@ -70,13 +77,13 @@ class Service:
     ) -> Any:
         """Run an operation in a thread. `make` presents its result instead of the operation's own presentation.
 
-        When the client disconnects, `report` raises Cancelled; the gate decides whether the work goes on.
+        When the client disconnects, `report` raises Disconnected; the gate decides whether the work goes on.
         """
         gone = threading.Event()
 
         def report(event: Event) -> None:
             if gone.is_set():
-                raise Cancelled("The client disconnected. The work was stopped.")
+                raise Disconnected("The client disconnected. The work was stopped.")
 
         context = Context(
             permit.caller,
@@ -137,6 +144,12 @@ async def body(request: Request, limit: int) -> AsyncIterator[bytes]:
         received += len(chunk)
         if received > limit:
             raise too_large
+        yield chunk
+
+
+async def _counted(chunks: AsyncIterator[bytes], upload: Upload) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        upload.grow(len(chunk))
         yield chunk
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from stt_lab.engines.pool import AUTO
 from stt_lab.errors import BadInput, ModelMissing
+from stt_lab.extras import command
 from stt_lab.weights import catalog
 from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import Template
@@ -51,5 +52,5 @@ def writer(tools: Tools, model: str) -> Writer:
 def _absent(model: catalog.Model) -> ModelMissing:
     how = f"`stt-lab models pull {model.id}`"
     if catalog.uninstalled(model):
-        how = f"`pip install 'stt_lab[llm]'` and {how}"
+        how = f"{command('llm')} and {how}"
     return ModelMissing(f"The model '{model.id}' is not installed. Install it on the server with {how}.")

@@ -16,6 +16,7 @@ from stt_lab.child import PACKAGES
 from stt_lab.engines.hosts.environment import worker_environ
 from stt_lab.engines.hosts.process import EngineProcess, ProcessHost
 from stt_lab.errors import BadInput, SttError, Unavailable
+from stt_lab.extras import command
 from stt_lab.settings import Settings
 
 PROGRAM = "stt_lab.engines.hosts.ray_driver"
@@ -91,7 +92,7 @@ def driver_environ() -> dict[str, str]:
 
 def _check(settings: Settings) -> None:
     if importlib.util.find_spec("ray") is None:
-        raise BadInput("STT_LAB_ENGINE_HOST is ray, but Ray is not installed. Run `pip install 'stt_lab[ray]'`.")
+        raise BadInput(f"STT_LAB_ENGINE_HOST is ray, but Ray is not installed. Run {command('ray')}.")
     if settings.ray_address == "local":
         raise BadInput("STT_LAB_RAY_ADDRESS does not name a running cluster. Set auto, or host:port.")
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from stt_lab.errors import Unavailable
+from stt_lab.extras import command
 from stt_lab.lab.noise.levels import active_level
 from stt_lab.types import SAMPLE_RATE
 
@@ -34,9 +35,7 @@ def _made(name: str, sound: Sound, seed: int, **strength: Any) -> Sound:
     try:
         import audiomentations
     except ImportError:
-        raise Unavailable(
-            'Robustness tests need the package audiomentations. Run pip install "stt_lab[lab]".'
-        ) from None
+        raise Unavailable(f"Robustness tests need the package audiomentations. Run {command('lab')}.") from None
     transform = getattr(audiomentations, name)(p=1.0, **strength)
     with _seeded(seed):
         return np.asarray(transform(sound, SAMPLE_RATE), np.float32)
@@ -102,7 +101,7 @@ def impulse_response(t60_s: float) -> Sound:
     try:
         import pyroomacoustics
     except ImportError:
-        raise Unavailable('Reverberation needs the package pyroomacoustics. Run pip install "stt_lab[lab]".') from None
+        raise Unavailable(f"Reverberation needs the package pyroomacoustics. Run {command('lab')}.") from None
     absorption, reflections = pyroomacoustics.inverse_sabine(t60_s, ROOM_M)
     walls = pyroomacoustics.Material(absorption)
     made = pyroomacoustics.ShoeBox(ROOM_M, fs=SAMPLE_RATE, materials=walls, max_order=reflections)

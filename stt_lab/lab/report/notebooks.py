@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stt_lab.errors import BadInput, MissingFile, Unavailable
+from stt_lab.extras import command
 
 REPORT = "00-report"  # made for every run
 PLACES = (
@@ -106,7 +107,7 @@ def execute(notebook: Path, parameters: Mapping[str, Any], output: Path) -> Path
         from papermill.exceptions import PapermillExecutionError
         from traitlets.config import Config
     except ImportError:
-        raise Unavailable('Reports need the package papermill. Run pip install "stt_lab[lab]".') from None
+        raise Unavailable(f"Reports need the package papermill. Run {command('lab')}.") from None
     output = output.absolute()
     output.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stt_lab.errors import Unavailable
+from stt_lab.extras import command
 
 POWERCAP = Path("/sys/class/powercap")
 SAMPLE_S = 0.1  # between samples of memory
@@ -44,7 +45,7 @@ def _psutil() -> Any:
     try:
         import psutil
     except ImportError:
-        raise Unavailable('Measuring needs the package psutil. Run pip install "stt_lab[lab]".') from None
+        raise Unavailable(f"Measuring needs the package psutil. Run {command('lab')}.") from None
     return psutil
 
 

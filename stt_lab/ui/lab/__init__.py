@@ -69,7 +69,7 @@ class LabTab:
 
     def leave(self, request: gr.Request) -> None:
         """Delete the uploads and shared files of a closed page session."""
-        self.context.uploads.end(text(request.session_hash))
+        self.context.files.end(text(request.session_hash))
 
     @property
     def status(self) -> gr.HTML:

@@ -24,7 +24,7 @@ from stt_lab.ui.html import bar, notice
 from stt_lab.ui.lab import html
 from stt_lab.ui.lab.gate import LabContext, Updates, administrator, done, languages, text, texts, whole
 from stt_lab.ui.lab.results import ResultsPanel
-from stt_lab.ui.work import discard, named, received
+from stt_lab.ui.work import named
 
 POLL_S = 0.5  # between looks at a run
 UNPACKED = 10  # unpacked size of a dataset, as a multiple of the upload limit
@@ -142,16 +142,18 @@ class EvaluatePanel:
     async def take(self, files: Any, title: Any, spoken: Any, request: gr.Request) -> AsyncIterator[Updates]:
         """Create a dataset from the uploaded files."""
         keep = self.context.keep(request)
-        given = [(named(file), received(file)) for file in (files if isinstance(files, list) else [files])]
-        for _, path in given:
-            keep(path)
+        shared, listed = self.context.files, files if isinstance(files, list) else [files]
+        addresses = [shared.sent(file) for file in listed]
+        for address in addresses:
+            keep(address)
+        given = [(named(file), shared.path(address)) for file, address in zip(listed, addresses, strict=True)]
         name = choices.checked_name(text(title), "the dataset")
         options = ImportOptions(language=language_code(text(spoken)), source=name)
         limits = UploadLimits(self.lab.settings.max_upload_mb * MB * UNPACKED)
         yield {self.added: bar("Reading the uploaded files …", 0, 0)}
         made = await done(lambda report: add_dataset(self.lab.datasets, name, given, options, limits))
-        for _, path in given:
-            discard(path)
+        for address in addresses:
+            shared.discard(address)
         updates = await asyncio.to_thread(self._datasets, made.name)
         message = notice(f"Added {made.name} with {html.counted(len(made.items), 'recording')}.", "done")
         yield updates | {self.added: message, self.files: None, self.title: ""}

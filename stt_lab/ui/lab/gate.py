@@ -6,18 +6,23 @@ import functools
 import importlib.util
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import gradio as gr
 
+from stt_lab.caller import ADMINISTRATOR
 from stt_lab.errors import BadInput, Cancelled, Forbidden, SttError, Unavailable
+from stt_lab.extras import command
 from stt_lab.installation import Installation
 from stt_lab.lab.runs.evaluations import Evaluations
+from stt_lab.settings import MB
+from stt_lab.shared_files import SharedFiles, link
 from stt_lab.text import LANGUAGES
+from stt_lab.types import File
 from stt_lab.ui.api import caller_of
 from stt_lab.ui.html import notice
-from stt_lab.ui.parts import Uploads
 from stt_lab.ui.work import BackgroundCall, ReportProgress, sentence
 
 T = TypeVar("T")
@@ -33,16 +38,42 @@ class LabContext:
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
         self.lab: Evaluations = installation.lab
-        self.uploads = Uploads()
+        self.files = installation.runtime.shared_files
 
     def sentence(self, problem: Exception) -> str:
         """Return the message of an error, without the laboratory's path."""
         return sentence(problem).replace(f"{self.lab.folder}{os.sep}", "")
 
-    def keep(self, request: gr.Request) -> Callable[[Path], None]:
-        """Return a function that registers files to be deleted with the page session."""
+    def keep(self, request: gr.Request) -> Callable[[str], None]:
+        """Return a function that keeps the file at an address as long as the page is open."""
         session = str(request.session_hash)
-        return lambda path: self.uploads.add(session, path)
+        return lambda address: self.files.keep(address, session)
+
+    def shelf(self, request: gr.Request) -> PageShelf:
+        """Return where handlers put files for a page."""
+        return PageShelf(self.files, self.keep(request), self.lab.settings.max_upload_mb * MB)
+
+
+@dataclass(frozen=True)
+class PageShelf:
+    """Files that a page of the administrator can fetch while it is open."""
+
+    files: SharedFiles
+    keep: Callable[[str], None]
+    largest: int  # bytes
+
+    def put(self, name: str, content: bytes) -> str:
+        """Offer bytes as a file; return its URL."""
+        return self._kept(self.files.hand_out(File(name, "", iter([content])), ADMINISTRATOR, self.largest))
+
+    def lend(self, recording: Path) -> str:
+        """Offer a recording; return its URL, "" if it cannot be shared."""
+        address = self.files.lend(recording)
+        return self._kept(address) if address else ""
+
+    def _kept(self, address: str) -> str:
+        self.keep(address)
+        return link(address)
 
 
 class LabPanel(Protocol):
@@ -102,7 +133,7 @@ def missing_extra() -> str:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if not missing:
         return ""
-    return f'The laboratory needs {", ".join(missing)}. Run pip install "stt_lab[lab]", then restart the server.'
+    return f"The laboratory needs {', '.join(missing)}. Run {command('lab')}, then restart the server."
 
 
 async def done(job: Callable[[ReportProgress], T]) -> T:

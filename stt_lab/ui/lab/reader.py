@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 from stt_lab.errors import BadInput
 from stt_lab.lab.report import report_process
@@ -16,14 +15,12 @@ from stt_lab.lab.runs import runner
 from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.ui.html import notice
 from stt_lab.ui.lab import html
-from stt_lab.ui.work import handed_out, lent
+from stt_lab.ui.lab.gate import PageShelf
 
 if TYPE_CHECKING:
     from stt_lab.lab.scoring.results import Results
 
 MOST = 20  # maximum recordings with word errors on the page
-
-Keep = Callable[[Path], None]  # registers a file to be deleted with the page session
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class RunReader:
         self._lock = threading.Lock()
         self._kept: tuple[tuple[str, int], Results, str] | None = None  # name and modification time, results, HTML
 
-    def show(self, name: str, keep: Keep) -> RunView:
+    def show(self, name: str, shelf: PageShelf) -> RunView:
         """Open a run. Raises BadInput if it is in progress or its recordings have changed."""
         self._check(name)
         run = self._lab.resume(name)
@@ -57,7 +54,7 @@ class RunReader:
         writers = {row.system for row in results.predictions if row.text is not None}
         systems = tuple(system for system in results.systems if system in writers)
         plain = json.dumps(results.scores, ensure_ascii=False, indent=1).encode()
-        links = html.links([_link("Scores (JSON)", f"{name}.json", plain, keep)])
+        links = html.links([_link("Scores (JSON)", f"{name}.json", plain, shelf)])
         return RunView(links + body, systems, left)
 
     def _check(self, name: str) -> None:
@@ -77,20 +74,21 @@ class RunReader:
                 self._kept = (name, modified), results, _body(results)
             return self._kept[1:]
 
-    def mistakes(self, name: str, system: str, most: int, keep: Keep) -> str:
+    def mistakes(self, name: str, system: str, most: int, shelf: PageShelf) -> str:
         """Render the recordings with the highest WER of a system, with audio."""
         from stt_lab.lab.scoring.mistakes import LEGEND, worst
 
         results, _ = self._open(name)
         found = list(worst(results, system, max(1, min(most, MOST))))
-        return html.mistakes([(one, _heard(one.item.audio, keep)) for one in found], LEGEND)
+        return html.mistakes([(one, shelf.lend(one.item.audio)) for one in found], LEGEND)
 
-    def report(self, name: str, keep: Keep, alive: Callable[[], None]) -> str:
+    def report(self, name: str, shelf: PageShelf, alive: Callable[[], None]) -> str:
         """Make the report of a run; return links to notebook and page."""
         made = report_process.report(self._lab.stored(name), self._lab.settings, alive)
         whats = ("Report (notebook)", "Report (HTML)")
         files = [
-            _link(what, f"{name}{path.suffix}", path.read_bytes(), keep) for what, path in zip(whats, made, strict=True)
+            _link(what, f"{name}{path.suffix}", path.read_bytes(), shelf)
+            for what, path in zip(whats, made, strict=True)
         ]
         return html.links(files)
 
@@ -119,21 +117,5 @@ def _body(results: Results) -> str:
     return shown + html.failures(failed) + html.figures(pictures(results))
 
 
-def _link(what: str, name: str, content: bytes, keep: Keep) -> tuple[str, str, str]:
-    file = handed_out(name, [content])
-    keep(Path(file["path"]))
-    return what, address(file["path"]), name
-
-
-def _heard(audio: Path, keep: Keep) -> str:
-    """Return the address of a recording; "" if it cannot be shared."""
-    path = lent(audio)
-    if path is None:
-        return ""
-    keep(path)
-    return address(path)
-
-
-def address(path: Any) -> str:
-    """Return the address of an upload on the page."""
-    return f"gradio_api/file={quote(str(path))}"
+def _link(what: str, name: str, content: bytes, shelf: PageShelf) -> tuple[str, str, str]:
+    return what, shelf.put(name, content), name

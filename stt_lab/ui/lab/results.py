@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
@@ -12,7 +11,7 @@ from stt_lab.errors import BadInput
 from stt_lab.ui import parts
 from stt_lab.ui.html import bar, notice
 from stt_lab.ui.lab import html
-from stt_lab.ui.lab.gate import LabContext, Updates, administrator, done, text, whole
+from stt_lab.ui.lab.gate import LabContext, PageShelf, Updates, administrator, done, text, whole
 from stt_lab.ui.lab.reader import RunReader
 
 FIRST = 5  # recordings with word errors shown at first
@@ -67,9 +66,9 @@ class ResultsPanel:
         if not stored:
             yield hidden | {self.result: html.EMPTY}
             return
-        name, keep = text(stored), self.context.keep(request)
+        name, shelf = text(stored), self.context.shelf(request)
         yield hidden | {self.result: bar(f"Reading {name} …", 0, 0)}
-        found = await done(lambda report: self.reader.show(name, keep))
+        found = await done(lambda report: self.reader.show(name, shelf))
         first = next(iter(found.systems), None)
         yield {
             self.result: found.body,
@@ -78,24 +77,24 @@ class ResultsPanel:
             self.details: gr.update(visible=bool(found.systems)),
             self.system: gr.update(choices=list(found.systems), value=first),
             self.most: FIRST,
-            self.mistakes: "" if first is None else await self._mistakes(name, first, FIRST, keep),
+            self.mistakes: "" if first is None else await self._mistakes(name, first, FIRST, shelf),
         }
 
     @administrator("mistakes")
     async def look(self, stored: Any, system: Any, most: Any, request: gr.Request) -> AsyncIterator[Updates]:
         """Show the word errors of another system."""
-        keep = self.context.keep(request)
-        yield {self.mistakes: await self._mistakes(text(stored), text(system), whole(most), keep)}
+        shelf = self.context.shelf(request)
+        yield {self.mistakes: await self._mistakes(text(stored), text(system), whole(most), shelf)}
 
-    async def _mistakes(self, name: str, system: str, most: int, keep: Callable[[Path], None]) -> str:
+    async def _mistakes(self, name: str, system: str, most: int, shelf: PageShelf) -> str:
         try:
-            return await done(lambda report: self.reader.mistakes(name, system, most, keep))
+            return await done(lambda report: self.reader.mistakes(name, system, most, shelf))
         except BadInput as problem:  # it has no reference texts
             return notice(str(problem))
 
     @administrator("reported")
     async def make_report(self, stored: Any, request: gr.Request) -> AsyncIterator[Updates]:
         """Make the report of a run and show its links."""
-        name, keep = text(stored), self.context.keep(request)
+        name, shelf = text(stored), self.context.shelf(request)
         yield {self.reported: bar("Making the report. This takes about half a minute …", 0, 0)}
-        yield {self.reported: await done(lambda report: self.reader.report(name, keep, lambda: report(None)))}
+        yield {self.reported: await done(lambda report: self.reader.report(name, shelf, lambda: report(None)))}

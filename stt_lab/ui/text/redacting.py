@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from html import escape
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
 
 from stt_lab.engines.protocols import PII
 from stt_lab.errors import BadInput
+from stt_lab.shared_files import link
 from stt_lab.types import File
 from stt_lab.ui.html import Saved
 from stt_lab.ui.text import html
@@ -51,7 +51,9 @@ class RedactionTask(TextTask):
         made = page.call(*self.asked(source, values | {"type": "pii_redact"}))
         if not isinstance(made, File):
             return analysis(made, source)
-        return _read(made) if values["format"] in READABLE else _shared(page, made)
+        if values["format"] in READABLE:
+            return _read(made)
+        return _shared(page, made, source.detail.id if source.detail else None)
 
 
 def _read(file: File) -> str:
@@ -60,15 +62,15 @@ def _read(file: File) -> str:
     return _shown(file, shown, [Saved(file.name, file.media_type, text)])
 
 
-def _shared(page: PageRequest, file: File) -> str:
+def _shared(page: PageRequest, file: File, transcript: int | None) -> str:
     """Share a file under an unguessable address until the page session ends; a recording gets a player."""
-    address, name = escape(f"gradio_api/file={quote(page.share(file))}"), escape(file.name)
+    address, name = escape(link(page.share(file, transcript))), escape(file.name)
     heard = (
         f'<div class="stt-heard"><audio controls preload="metadata" src="{address}" aria-label="Redacted">'
         '</audio><p class="stt-silent" hidden>This browser cannot play the recording.</p></div>'
     )
-    link = f'<p><a class="stt-button" href="{address}" download="{name}">Download {name}</a></p>'
-    return _shown(file, (heard if file.media_type.startswith("audio/") else "") + link, [])
+    download = f'<p><a class="stt-button" href="{address}" download="{name}">Download {name}</a></p>'
+    return _shown(file, (heard if file.media_type.startswith("audio/") else "") + download, [])
 
 
 def _shown(file: File, shown: str, files: list[Saved]) -> str:

@@ -56,7 +56,6 @@ class TextTab:
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
         self.tasks = [task(installation) for task in TASKS]
-        self.uploads = parts.Uploads()
         self.working: dict[str, BackgroundCall[ResultView]] = {}  # by session
 
     def draw(self, tab: gr.Tab) -> None:
@@ -150,7 +149,7 @@ class TextTab:
     def end(self, request: gr.Request) -> None:
         """Delete uploads and conversations of a closed page session."""
         session = str(request.session_hash)
-        self.uploads.end(session)
+        self.installation.runtime.shared_files.end(session)
         for task in self.tasks:
             task.end(session)
 
@@ -183,25 +182,28 @@ class TextTab:
         return [("Automatic (best installed)", AUTO), ("None (sentences of the text)", EXTRACTIVE), *models]
 
     def _page_request(self, request: gr.Request, report: ReportProgress = lambda event: None) -> PageRequest:
-        return PageRequest(self.installation, request, self.uploads, report)
+        return PageRequest(self.installation, request, report)
 
     async def _run(self, job: Callable[[ReportProgress], ResultView], session: str) -> AsyncIterator[Updates]:
         """Run a task and show progress; a result replaces the previous one, an error keeps it."""
         began = time.monotonic()
-        yield self._updates(working(Event("queued"), 0), busy=True)
+        work = self.working[session] = BackgroundCall(job)  # before the page can cancel it
         try:
-            async with BackgroundCall(job) as work:
-                self.working[session] = work
+            yield self._updates(working(Event("queued"), 0), busy=True)
+            async with work:
                 async for events in work.updates():
                     for event in events[-1:]:
                         yield self._updates(working(event, time.monotonic() - began), busy=True)
+                    if work.cancelling:
+                        yield self._updates(notice("Cancelling …"), busy=True)
                 yield self._updates("", busy=False, shown=work.result())
         except Cancelled:
             yield self._updates(notice("Cancelled."), busy=False)
         except Exception as problem:
             yield self._updates(_message(problem), busy=False)
         finally:
-            self.working.pop(session, None)
+            if self.working.get(session) is work:
+                del self.working[session]
 
     def _updates(self, status: str, busy: bool, shown: ResultView | None = None) -> Updates:
         parts = (shown.made, shown.panel) if shown else (gr.skip(), gr.skip())

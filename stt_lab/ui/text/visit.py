@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from stt_lab.installation import Installation
 from stt_lab.types import File
-from stt_lab.ui.api import caller_of, run_operation
-from stt_lab.ui.parts import Uploads
+from stt_lab.ui.api import caller_of, hand_out, run_operation
 from stt_lab.ui.text.source import TextSource
-from stt_lab.ui.work import ReportProgress, handed_out
+from stt_lab.ui.work import ReportProgress
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,6 @@ class PageRequest:
 
     installation: Installation
     request: gr.Request
-    uploads: Uploads
     report: ReportProgress
 
     @property
@@ -46,8 +43,8 @@ class PageRequest:
         """Open a transcript of the caller's library."""
         return TextSource.stored(self.call("transcript", {"id": str(id or "")}))
 
-    def share(self, file: File) -> str:
-        """Store a file until the page session ends, and return its path."""
-        path: str = handed_out(file.name, file.chunks)["path"]
-        self.uploads.add(self.session, Path(path))
-        return path
+    def share(self, file: File, transcript: int | None) -> str:
+        """Offer a file of a transcript until the page session ends; return its address."""
+        address = hand_out(self.installation, file, self.request, transcript)
+        self.installation.runtime.shared_files.keep(address, self.session)
+        return address

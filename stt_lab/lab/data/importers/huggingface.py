@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stt_lab.errors import NotFound, Unavailable
+from stt_lab.extras import command
 from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, ImportOptions, files
 from stt_lab.lab.data.importers.table import mapped, to_item
 from stt_lab.lab.data.items import Flaw, Item
@@ -30,7 +31,7 @@ def read(source: str, options: ImportOptions) -> Iterator[Item]:
     try:
         from datasets.exceptions import DatasetsError
     except ImportError:
-        raise Unavailable('This layout needs the package datasets. Run pip install "stt_lab[lab]".') from None
+        raise Unavailable(f"This layout needs the package datasets. Run {command('lab')}.") from None
     try:
         yield from _items(_split(_opened(source, path), options, source), options)
     except (OSError, ValueError, DatasetsError) as problem:  # of files, the network, pyarrow
