@@ -56,9 +56,16 @@ class Settings(BaseSettings):
         3, ge=1, description="Recordings that a device processes in turns, so that short ones do not wait for long ones"
     )
     idle_unload_s: float = Field(900, gt=0, description="Seconds until an unused model is unloaded")
+    engine_patience: float = Field(
+        1,
+        gt=0,
+        description="Factor of the time limits of engine calls, which grow with the input, for slow machines",
+    )
     queue_size: int = Field(8, ge=0, description="Requests that may wait for a device; further ones get 503")
     queue_timeout_s: float = Field(600, gt=0, description="Seconds that a request may wait for a device")
     max_upload_mb: int = Field(2048, ge=1, description="Largest upload in MB")
+    max_uploads_gb: float = Field(20, gt=0, description="Size of all uploads in progress in GB; further ones get 503")
+    disk_reserve_gb: float = Field(1, ge=0, description="Free space on disk in GB below which uploads get 503")
     max_audio_hours: float = Field(8, gt=0, description="Longest recording in hours")
     keep_audio: bool = Field(True, description="Keep the recordings of stored transcripts")
     retention_days: int = Field(0, ge=0, description="Days until transcripts are deleted (0 = never)")
