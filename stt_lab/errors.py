@@ -16,9 +16,11 @@ SttError                  500  internal
 │   └── Disconnected      499  cancelled
 └── Unavailable           503  unavailable        with retry_after
     ├── ModelMissing      503  model_missing
+    ├── ModelBroken       503  model_broken
     ├── Busy              503  busy
     ├── BadAnswer         503  bad_answer
-    └── EngineCrashed     503  engine_crashed
+    ├── EngineCrashed     503  engine_crashed
+    └── EngineTimedOut    503  engine_timed_out
 """
 
 from __future__ import annotations
@@ -138,6 +140,12 @@ class ModelMissing(Unavailable):
     code, retry_after = "model_missing", 300
 
 
+class ModelBroken(Unavailable):
+    """The files of the model cannot be loaded."""
+
+    code, retry_after = "model_broken", 300
+
+
 class Busy(Unavailable):
     """The queue is full, or the request waited too long."""
 
@@ -154,3 +162,9 @@ class EngineCrashed(Unavailable):
     """A worker process or an engine failed."""
 
     code, retry_after = "engine_crashed", 5
+
+
+class EngineTimedOut(Unavailable):
+    """An engine worked longer than its input justifies."""
+
+    code, retry_after = "engine_timed_out", 60

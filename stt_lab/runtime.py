@@ -15,12 +15,17 @@ from stt_lab.audio import DecodeLimits, Decoder
 from stt_lab.engines.pool import Pool
 from stt_lab.settings import Settings, get_settings
 from stt_lab.shared_files import SharedFiles
+from stt_lab.slots import Slot, Waiting
 from stt_lab.uploads import UploadRoom
+
+EXPORTS_AT_ONCE = 2  # documents that are made at the same time: each needs a process, and up to 1 GB
+EXPORTS = Waiting("export", each=4, all=16)
 
 if TYPE_CHECKING:
     from stt_lab.accounts.accounts import Accounts
     from stt_lab.library import Library
     from stt_lab.store.database import Database
+    from stt_lab.store.probe import Probe
 
 
 class Runtime:
@@ -32,6 +37,7 @@ class Runtime:
         limits = DecodeLimits(settings.max_samples, settings.decode_timeout_s)
         self.decoder = Decoder(self.work_dir, limits)
         self.pool = Pool(settings)
+        self.exports = Slot(lambda: EXPORTS_AT_ONCE, EXPORTS)
         self._opening = threading.Lock()
 
     @property
@@ -69,6 +75,16 @@ class Runtime:
         from stt_lab.store.database import open_database
 
         return open_database(self.settings)
+
+    def database_problem(self) -> str:
+        """Return what is wrong with the database, if this process uses it; "" if nothing is. Takes less than 1 s."""
+        return self._probe.problem() if "_database" in vars(self) else ""
+
+    @cached_property
+    def _probe(self) -> Probe:
+        from stt_lab.store.probe import Probe
+
+        return Probe(self._database.check)
 
     @cached_property
     def accounts(self) -> Accounts:

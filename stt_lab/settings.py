@@ -57,6 +57,11 @@ class Settings(BaseSettings):
         3, ge=1, description="Recordings that a device processes in turns, so that short ones do not wait for long ones"
     )
     idle_unload_s: float = Field(900, gt=0, description="Seconds until an unused model is unloaded")
+    engine_patience: float = Field(
+        1,
+        gt=0,
+        description="Factor of the time limits of engine calls, which grow with the input, for slow machines",
+    )
     queue_size: int = Field(8, ge=0, description="Requests that may wait for a device; further ones get 503")
     queue_timeout_s: float = Field(600, gt=0, description="Seconds that a request may wait for a device")
     max_upload_mb: int = Field(2048, ge=1, description="Largest upload in MB")

@@ -91,6 +91,14 @@ class Broken(Fake):
         raise RuntimeError("a secret in /etc/passwd")
 
 
+class Corrupt(Fake):
+    """Cannot read its weights until a file called "mended" is beside them."""
+
+    def load(self) -> None:
+        if not (self.spec.folder / "mended").exists():
+            raise RuntimeError("a secret in /etc/passwd")
+
+
 class Refusing(Fake):
     def work(self, audio: Audio, report: Report) -> str:
         raise RateLimited("Wait a little.", retry_after=7)
@@ -172,7 +180,7 @@ class Halves(Fake):
 
 TRANSCRIBERS: tuple[type[Fake], ...] = (
     *(Echo, Mute, Endless, Deaf, Crash, Broken, Refusing, Chatty, Reveal, Gated),
-    *(Steps, Meeting),
+    *(Steps, Meeting, Corrupt),
 )
 ENGINES = {kind.__name__.lower(): f"fake_engines:{kind.__name__}" for kind in (*TRANSCRIBERS, Halves)}
 

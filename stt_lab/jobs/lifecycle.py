@@ -7,7 +7,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,8 @@ from pydantic import TypeAdapter
 
 from stt_lab.accounts.accounts import Accounts
 from stt_lab.caller import ANONYMOUS_ID
-from stt_lab.errors import Busy, Cancelled, EngineCrashed, NotFound, SttError
+from stt_lab.errors import Busy, Cancelled, EngineCrashed, NotFound, RateLimited, SttError
+from stt_lab.jobs.clocks import SteadyClock
 from stt_lab.jobs.files import JobFiles
 from stt_lab.library import Library
 from stt_lab.registry import OPERATIONS, JobOptions
@@ -35,6 +36,18 @@ GONE = "The result of this job is no longer kept. Send the recording again."
 JOB, CALL = "job_", "call_"  # prefixes of ids of jobs, and of short operations with an Idempotency-Key
 
 
+@dataclass(frozen=True)
+class Places:
+    """The jobs that may wait and run on a server; one caller leaves some of the places to others."""
+
+    all: int
+    kept_free: int = 0
+
+    @property
+    def of_one(self) -> int:
+        return max(1, self.all - self.kept_free)
+
+
 class LostClaim(Exception):
     """This server no longer owns the job: another one claimed it, or it has ended."""
 
@@ -42,7 +55,7 @@ class LostClaim(Exception):
 def options_of(row: JobRow) -> JobOptions:
     """Return the job options of a job's request."""
     op = OPERATIONS.get(row.operation)  # None for an operation of another version
-    return op.options(row.parameters) if op else JobOptions()
+    return op.options(row.parameters or {}) if op else JobOptions()
 
 
 def unattended(row: JobRow) -> bool:
@@ -67,11 +80,12 @@ class JobLifecycle:
         self.files = JobFiles(settings.data_dir)
         self.worker = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
         self.alone = database.dialect == "sqlite"  # only one server uses this data directory
+        self.clock = SteadyClock()
 
     # -- submission and claims
 
-    def submit(self, row: JobRow, media: Mapping[str, Path], places: int) -> JobRow | None:
-        """Put a job into the queue, which holds `places` jobs. Return the earlier job with the same Idempotency-Key."""
+    def submit(self, row: JobRow, media: Mapping[str, Path], places: Places) -> JobRow | None:
+        """Put a job into the queue, if it has a place. Return the earlier job with the same Idempotency-Key."""
         self.files.take(row.id, media)
         try:
             with self.database.write() as session:
@@ -102,14 +116,28 @@ class JobLifecycle:
         if row.idempotency_key is None:
             return None
         found = queue.with_key(session, row.account_id, row.client, row.idempotency_key)
-        if found is not None and (_may_pass(found) or _is_old(found)):
+        if found is not None and (_may_pass(found) or self._is_old(found)):
             queue.forget_key(session, found.id)
             return None
         return found
 
-    def _admit(self, session: Session, row: JobRow, places: int) -> None:
-        if queue.load(session, self.worker) >= places:
+    def _is_old(self, row: JobRow) -> bool:
+        return row.finished is not None and row.finished < self.clock.now() - KEPT["keys"]
+
+    def _admit(self, session: Session, row: JobRow, places: Places) -> None:
+        if queue.load(session, self.worker) >= places.all:
             raise Busy("Too many recordings are waiting on this machine. Try again later.", retry_after=RETRY_AFTER_S)
+        if queue.load(session, self.worker, row.account_id, row.client) >= places.of_one:
+            raise RateLimited(
+                f"{places.of_one} recordings of yours are waiting or in progress. The other places of the queue are "
+                "kept for others. Try again when one has ended.",
+                retry_after=RETRY_AFTER_S,
+            )
+        if row.account_id == ANONYMOUS_ID and queue.load(session, self.worker, ANONYMOUS_ID) >= places.of_one:
+            raise Busy(
+                "Too many recordings of callers without a key are waiting. Try again later, or send a key.",
+                retry_after=RETRY_AFTER_S,
+            )
         self.accounts.admit(session, row.account_id, row.client, row.created)
         transcript_id = None
         spec = OPERATIONS[row.operation].job
@@ -145,7 +173,7 @@ class JobLifecycle:
             with self.database.write() as session:
                 kept = self._complete(session, row, result, recording)
                 if row.transcript_id is None and known:
-                    queue.keep_result(session, row.id, pack(row.operation, result))
+                    queue.keep_result(session, row, pack(row.operation, result))
                 self.accounts.settle(session, row.id, credits)
         except BaseException:
             self.files.discard(recording)
@@ -193,7 +221,7 @@ class JobLifecycle:
         """Store the answer of a short operation for requests that repeat its Idempotency-Key."""
         with self.database.write() as session:
             queue.end(session, row, "done")
-            queue.keep_result(session, row.id, result)
+            queue.keep_result(session, row, result)
 
     def forget(self, row: JobRow) -> None:
         """Forget a failed short operation, so that its Idempotency-Key can be used again."""
@@ -234,27 +262,29 @@ class JobLifecycle:
     def recover(self) -> None:
         """Release jobs and remove files that a previous run left. Call it at start, before any claim."""
         with self.database.read() as session:
-            rows = queue.unfinished(session) if self.alone else queue.overdue(session)
+            rows = queue.unfinished(session) if self.alone else []  # else the keeper finds those of lost servers
         for row in rows:
             if row.state == "running":
                 self.release(row)
             elif unattended(row):
                 self.cancel(row)
         self.sweep(0.0 if self.alone else STRAY_S)
+        self.library.scrub_soon()  # the previous run may have ended after a deletion
 
     def sweep(self, age: float = STRAY_S) -> None:
         """Remove files that interrupted steps left, and those of forgotten results."""
+        old = self.files.older(age)  # before the jobs are read: a job that arrives meanwhile keeps its files
         with self.database.read() as session:
             active, kept = queue.active(session), queue.with_result(session)
-        self.files.sweep(active, active | kept, age)
+        self.files.sweep(old, active, active | kept)
         self.library.sweep(age)
 
     def tidy(self) -> None:
         """Delete old jobs and results; with a retention period, also old transcripts."""
         with self.database.write() as session:
-            queue.tidy(session, **KEPT)
+            queue.tidy(session, self.clock.now(), **KEPT)
         if self.settings.retention_days:
-            self.library.expire(now() - timedelta(days=self.settings.retention_days))
+            self.library.expire(self.clock.now() - timedelta(days=self.settings.retention_days))
 
     # -- queries
 
@@ -295,10 +325,6 @@ def _may_pass(row: JobRow) -> bool:
     """Return whether repeating the request may succeed: it was cancelled, refused temporarily, or it crashed."""
     status = (row.error or {}).get("status", 200)
     return row.state in ("failed", "cancelled") and (status in (402, 429, 499) or status >= 500)
-
-
-def _is_old(row: JobRow) -> bool:
-    return row.finished is not None and row.finished < now() - KEPT["keys"]
 
 
 def pack(operation: str, result: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from stt_lab.accounts.accounts import Accounts
-from stt_lab.caller import Caller
+from stt_lab.caller import Caller, errand_of
 from stt_lab.errors import (
     BadInput,
     Busy,
@@ -28,7 +28,7 @@ from stt_lab.errors import (
     Unavailable,
 )
 from stt_lab.jobs.files import digest
-from stt_lab.jobs.lifecycle import CALL, CANCELLED, JOB, RETRY_AFTER_S, JobLifecycle, unattended
+from stt_lab.jobs.lifecycle import CALL, CANCELLED, JOB, RETRY_AFTER_S, JobLifecycle, Places, unattended
 from stt_lab.jobs.webhooks import Webhooks, check_url
 from stt_lab.jobs.workers import ENDING, JobWorkers, Outcome, Updates, to_row
 from stt_lab.library import Library
@@ -42,8 +42,10 @@ from stt_lab.store.queue import ACTIVE, JobRow
 from stt_lab.types import Event, JobInfo
 
 POLL_S = 0.25  # between checks whether the client has disconnected
+GONE = "The answer to the first request with this Idempotency-Key is no longer kept. Use a new key."
 LOOK_S = 1.0  # between reads of a job that another server runs
 CANCEL_S = 40.0  # for a cancelled job to end; a window of a large model on a slow machine takes long
+KEPT_FREE = 0.25  # share of the queue that no single caller can take
 SECRET = ("key",)  # members of an answer that are never stored
 
 
@@ -95,7 +97,8 @@ class JobQueue:
         key, op = _checked_key(context.idempotency_key), request.op
         if op.job is None:
             keeps = key and op.replayable and op.method == "POST"
-            return self._run_short(request, context) if keeps else perform(request, context)
+            with errand_of(context.caller, refusable=True):
+                return self._run_short(request, context) if keeps else perform(request, context)
         if url := request.options.webhook_url:
             check_url(url, self._settings)
         row = _row(JOB, request, context)
@@ -114,7 +117,8 @@ class JobQueue:
     def _submit(self, row: JobRow, request: Request, context: Context) -> JobRow | None:
         """Put a job into the queue. Return the earlier job with the same Idempotency-Key."""
         media = {name: request.values[name] for name in request.op.file_params}
-        places = self._runtime.pool.capacity + self._settings.queue_size
+        size = self._settings.queue_size
+        places = Places(self._runtime.pool.capacity + size, kept_free=int(size * KEPT_FREE))
         self._workers.expect(row.id, request, context.caller)
         earlier: JobRow | None = row
         try:
@@ -126,7 +130,8 @@ class JobQueue:
 
     def _run_short(self, request: Request, context: Context) -> Any:
         """Run a short operation with an Idempotency-Key once, and store its answer."""
-        row = self._lifecycle.claimed(replace(_row(CALL, request, context), parameters={}))
+        about = self._transcript(request, context.caller)
+        row = self._lifecycle.claimed(replace(_row(CALL, request, context), parameters={}, transcript_id=about))
         earlier = self._lifecycle.begin(row)
         if earlier is not None:
             return self._repeat(request, row, earlier)
@@ -139,6 +144,12 @@ class JobQueue:
         self._lifecycle.answered(row, {"value": _public(result)})
         return result
 
+    def _transcript(self, request: Request, caller: Caller) -> int | None:
+        """Return the transcript that a request is about, with which its stored answer is deleted."""
+        if not request.op.on_transcript:
+            return None
+        return self._lifecycle.library.get(caller.account_id, request.values["id"]).id
+
     def _repeat(self, request: Request, row: JobRow, earlier: JobRow) -> Any:
         """Answer a request whose Idempotency-Key was used before."""
         if earlier.fingerprint != row.fingerprint:
@@ -150,7 +161,10 @@ class JobQueue:
                 retry_after=5,
             )
         if request.op.job is None:
-            return (self._lifecycle.stored(earlier) or {}).get("value")
+            stored = self._lifecycle.stored(earlier)
+            if stored is None:
+                raise NotFound(GONE)
+            return stored["value"]
         return earlier.info if request.options.background else self._result(earlier)
 
     def _wait(self, row: JobRow, updates: Updates, context: Context) -> Outcome:

@@ -1,15 +1,15 @@
 """Call webhooks: send a signed POST when a job ends, and repeat it until the receiver accepts it.
 
 The address comes from a stranger, so nothing inside this network may be reached through it: a name is resolved once,
-every address that it has must be public, and the connection goes to the address that was checked. Redirects are not
-followed, and of the answer only the status is read.
+every address that it has must be public (networks.py), and the connection goes to the address that was checked; where
+it ended is checked again before anything is sent. Redirects are not followed, and of the answer only the status is
+read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import logging
 import socket
 import threading
@@ -25,6 +25,7 @@ from pydantic import TypeAdapter
 from stt_lab import __version__
 from stt_lab.accounts.kept_secret import kept_secret
 from stt_lab.errors import BadInput, SttError
+from stt_lab.jobs.networks import is_address, is_public
 from stt_lab.registry import WEBHOOK
 from stt_lab.settings import Settings
 from stt_lab.store import deliveries
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 10.0  # for the whole attempt after the name is resolved
 PORTS = {"http": 80, "https": 443}
 THREADS = 2  # two, so that one slow receiver does not delay the others
+PRIVATE = "the host has a private address"
 MESSAGE = TypeAdapter(JobInfo)
 STOP_S = 1.0  # for running attempts when the server ends
 POLL_S = 1.0  # between checks for due retries and jobs of other servers
@@ -69,41 +71,13 @@ def check_url(url: str, settings: Settings) -> None:
         raise BadInput(f"The address of '{WEBHOOK}' is private. Use a public one.")
 
 
-def is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def is_public(address: str) -> bool:
-    """Return whether an IP address is public: not private, loopback, link-local, reserved or multicast."""
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.scope_id:
-            return False
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1]) or _nat64(ip)
-        if inner:
-            return is_public(str(inner))
-        if ip.is_site_local:
-            return False
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
-
-
-def _nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that NAT64 (RFC 6052) maps this address to."""
-    known = ipaddress.IPv6Network("64:ff9b::/96")
-    return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in known else None
-
-
 class CheckedNetwork(httpcore.NetworkBackend):
     """Connects to the address that was checked, within one deadline for the whole exchange."""
 
-    def __init__(self, allow_private: bool, timeout_s: float) -> None:
+    def __init__(self, allow_private: bool, timeout_s: float, sockets: httpcore.NetworkBackend | None = None) -> None:
         self._allow_private = allow_private
         self._deadline = time.monotonic() + timeout_s
-        self._sockets = httpcore.SyncBackend()
+        self._sockets = sockets or httpcore.SyncBackend()
 
     def connect_tcp(
         self,
@@ -114,7 +88,11 @@ class CheckedNetwork(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         address = self._resolve(host, port)
-        return _Timed(self._sockets.connect_tcp(address, port, timeout, local_address), self._deadline)
+        stream = self._sockets.connect_tcp(address, port, timeout, local_address)
+        if not self._allow_private and not _is_connected_to_public(stream):
+            stream.close()
+            raise AddressRefused(PRIVATE)
+        return _Timed(stream, self._deadline)
 
     def _resolve(self, host: str, port: int) -> str:
         """Return the first address of a host if all of its addresses are allowed."""
@@ -123,8 +101,14 @@ class CheckedNetwork(httpcore.NetworkBackend):
         except (OSError, UnicodeError):
             raise AddressRefused("the host is not known") from None
         if not self._allow_private and not all(is_public(address) for address in found):
-            raise AddressRefused("the host has a private address")
+            raise AddressRefused(PRIVATE)
         return found[0]
+
+
+def _is_connected_to_public(stream: httpcore.NetworkStream) -> bool:
+    """Return whether the other end of a connection is public (getpeername)."""
+    peer = stream.get_extra_info("server_addr")
+    return peer is not None and is_public(str(peer[0]))
 
 
 class _Timed(httpcore.NetworkStream):

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
-from stt_lab.caller import Caller
+from stt_lab.caller import Caller, errand_of
 from stt_lab.errors import Cancelled, SttError, Unavailable
+from stt_lab.jobs.clocks import LeaseWatch
 from stt_lab.jobs.lifecycle import CANCELLED, JobLifecycle, LostClaim
 from stt_lab.jobs.progress import Progress
 from stt_lab.registry import OPERATIONS, Context, Operation, Request, perform, prepare
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 0.5  # between checks for jobs and cancellations from other servers
 RENEW_S = 5.0  # a sixth of a lease
+CONFIRM = 1.5  # times RENEW_S, for which a lease that has ended must not change until its job is released
 TIDY_S = 3600.0
 WRITE_S = 1.0  # progress reaches the store at most this often
 PATIENCE_S = 20.0  # retry writes for so long while the database is unreachable; then the lease ends anyway
@@ -65,6 +67,7 @@ class JobWorkers:
     def __init__(self, lifecycle: JobLifecycle, runtime: Runtime, ended: Callable[[], None]) -> None:
         self.ending = threading.Event()
         self._lifecycle, self._runtime, self._ended = lifecycle, runtime, ended
+        self._leases = LeaseWatch()
         self._running: dict[tuple[str, int], RunningJob] = {}  # by id and attempt: a lost job may be claimed here again
         self._prepared: OrderedDict[str, tuple[Request, Caller]] = OrderedDict()  # requests submitted in this process
         self._updates: dict[str, Updates] = {}
@@ -215,7 +218,8 @@ class JobWorkers:
             request = replace(prepared, values={**prepared.values, **files})
         if op.charge and op.charge.estimate:
             self._reserve(row, op.charge.credits(op.charge.estimate(**request.values)))
-        return perform(request, context)
+        with errand_of(caller, refusable=False):
+            return perform(request, context)
 
     def _meter(self, job: RunningJob, op: Operation, seconds: float) -> None:
         """Charge for seconds of sound: input before the work, output when it ends."""
@@ -288,28 +292,28 @@ class JobWorkers:
                 self._log_errors(self._lifecycle.sweep)
 
     def _look(self) -> None:
-        """Check for new devices, waiting jobs and cancellations from other servers."""
+        """Check for new devices, waiting jobs, cancellations from other servers, and jobs of lost servers."""
         self._scale()
         with self._lifecycle.database.read() as session:
             waiting = queue.waiting(session)
             cancelled = queue.to_cancel(session, self._lifecycle.worker) if self._running else []
+            running = queue.running(session)
         if waiting:
             self.notify()
         for job_id in cancelled:
             self.cancel(job_id)
+        for row in self._leases.lost(running, CONFIRM * RENEW_S):
+            if (row.id, row.attempts) not in self._running:
+                self._lifecycle.release(row)
 
     def _renew(self) -> None:
-        """Renew the leases of running jobs, and release jobs whose lease has ended."""
+        """Renew the leases of running jobs."""
         if held := list(self._running.values()):
             with self._lifecycle.database.write() as session:
                 claims = queue.renew(session, self._lifecycle.worker, [job.row.id for job in held])
             for job in held:
                 if claims.get(job.row.id) != job.row.attempts:
                     job.stop = job.stop or "lost"
-        with self._lifecycle.database.read() as session:
-            overdue = queue.overdue(session)
-        for row in overdue:
-            self._lifecycle.release(row)
 
 
 def _operation(row: JobRow) -> Operation:

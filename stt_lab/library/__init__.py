@@ -31,6 +31,7 @@ from stt_lab.store import packing, transcripts
 from stt_lab.store.database import Database, Session
 from stt_lab.store.models import now
 from stt_lab.store.passages import await_vectors, counts
+from stt_lab.store.scrub import Scrubber
 from stt_lab.store.search import INDEXES, Term, best_segment, document, loose, parse
 from stt_lab.store.transcripts import Filters, TranscriptHeader
 from stt_lab.text.words import rarity
@@ -53,6 +54,7 @@ class Library:
         self._index = INDEXES[database.dialect]
         self.audio_dir = data_dir / "audio"
         self._recordings = Recordings(self.audio_dir)
+        self._scrubber = Scrubber(database)
         self.passages, self.results, self.chats = PassageIndex(database), KeptResults(database), Chats(database)
 
     # For jobs: inside the transaction that changes the job
@@ -258,6 +260,7 @@ class Library:
         self._recordings.remove(
             recordings
         )  # last: a crash before it leaves a file for `sweep`, never a row without its recording
+        self._scrubber.soon()
 
     # Housekeeping
 
@@ -270,7 +273,18 @@ class Library:
             self._recordings.remove(recordings)
             count += len(recordings)
             if len(recordings) < DELETED_AT_ONCE:
-                return count
+                break
+        if count:
+            self._scrubber.soon()
+        return count
+
+    def scrub_soon(self) -> None:
+        self._scrubber.soon()
+
+    def scrub(self) -> bool:
+        """Remove the traces of deleted transcripts now, which otherwise happens soon. Return False if a reader prevents
+        it."""
+        return self._scrubber.scrub()
 
     def sweep(self, older_than_s: float = YOUNG_S) -> int:
         """Remove recordings without a transcript, such as after a crash; return how many."""

@@ -64,18 +64,23 @@ def stored(row: TranscriptHeader) -> StoredTranscript:
     return StoredTranscript(
         id=row.id,
         slug=row.slug,
-        title=row.title,
+        title=packing.storable(row.title),
         status=row.status,
-        error=row.error,
+        error=None if row.error is None else packing.storable(row.error),
         language=row.language,
         duration=row.duration,
         model=row.model,
         words=row.words,
-        speakers=tuple(row.speakers),
+        speakers=tuple(packing.storable(str(name)) for name in _listed(row.speakers)),
         has_audio=row.audio is not None,
         created=row.created,
         finished=row.finished,
     )
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return a stored list; an empty one for a damaged value."""
+    return value if isinstance(value, list) else []
 
 
 def hit(

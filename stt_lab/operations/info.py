@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from typing import Literal
 
 from stt_lab.registry import current, operation
+from stt_lab.settings import MB, Settings
 from stt_lab.text import LANGUAGES
 from stt_lab.weights import catalog, devices
 
+GB = 1024 * MB
 TASKS = ("transcribe", "diarize", "embed", "parse", "translate")  # each needs an installed model
 
 
@@ -57,6 +60,7 @@ class Health:
     gpu_name: str | None
     gpu_memory_mb: int
     missing: tuple[str, ...] = ()  # what is missing, and the command that fixes it
+    problems: tuple[str, ...] = ()  # what else keeps the server from its work: disk, database, models, crashes
 
 
 @operation("GET", "/v1/models", anonymous=True)
@@ -80,8 +84,12 @@ def languages() -> LanguageList:
 
 @operation("GET", "/health", anonymous=True)
 def health() -> Health:
-    """Report whether the server can transcribe: models, device, database."""
-    settings = current().runtime.settings
+    """Report whether the server can transcribe: models, device, database, free disk, and engines that crash.
+
+    It answers within a second, with HTTP 200, also where `status` is `degraded`.
+    """
+    runtime = current().runtime
+    settings = runtime.settings
     missing = tuple(
         f"No model to {task} is installed. Run `stt-lab models pull {surest.id}`."
         for task in TASKS
@@ -89,4 +97,21 @@ def health() -> Health:
     )
     gpu = devices.gpu()
     name, memory = (gpu.name, gpu.memory_mb) if gpu else (None, 0)
-    return Health("degraded" if missing else "ok", gpu is not None, name, memory, missing)
+    problems = tuple(filter(None, (_disk(settings), runtime.database_problem(), *runtime.pool.troubles())))
+    return Health("degraded" if missing or problems else "ok", gpu is not None, name, memory, missing, problems)
+
+
+def _disk(settings: Settings) -> str:
+    """Return what is wrong with the disk of the data directory; "" if it has room."""
+    try:
+        free = shutil.disk_usage(settings.data_dir).free
+    except FileNotFoundError:  # nothing was stored yet
+        return ""
+    except OSError:
+        return "The disk of the data directory cannot be read."
+    if free >= settings.disk_reserve_gb * GB:
+        return ""
+    return (
+        f"The disk of the data directory has {free // MB} MB of free space, less than the reserve of "
+        f"{settings.disk_reserve_gb:g} GB. Uploads are refused until space is freed."
+    )

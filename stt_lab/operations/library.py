@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from stt_lab.documents import ExportFormat, export
+from stt_lab.documents import HEAVY, Export, ExportFormat, export
 from stt_lab.errors import BadInput
 from stt_lab.operations.text import tools
 from stt_lab.operations.values import Removed, as_mapping, as_text
 from stt_lab.registry import current, operation
 from stt_lab.transcription.render import to_json
-from stt_lab.types import File
+from stt_lab.types import File, Transcript
 
 if TYPE_CHECKING:
     from stt_lab.library import Library, SearchHit, StoredTranscript
@@ -153,14 +153,14 @@ def delete_transcript(id: Id) -> Removed:
     return Removed(number, "deleted")
 
 
-@operation("GET", f"{PATH}/{{id}}/export/{{format}}/", scope="library")
+@operation("GET", f"{PATH}/{{id}}/export/{{format}}/", scope="library", heavy=True)
 def export_transcript(
     id: Id,
     format: Annotated[ExportFormat, Field(description="File format")],
 ) -> File:
     """Download a transcript as a file."""
     stored = _library().get(_account(), id)
-    made = export(_library().transcript(_account(), stored.id), format, stored.title, stored.created)
+    made = exported(_library().transcript(_account(), stored.id), format, stored.title, stored.created)
     return File(_file_name(stored.title) + made.suffix, made.media_type, made.chunks, made.warnings)
 
 
@@ -177,7 +177,7 @@ def transcript_audio(id: Id) -> File:
     return File.on_disk(path, _file_name(stored.title) + suffix, media_type)
 
 
-@operation("GET", "/api/v1/search/", scope="library")
+@operation("GET", "/api/v1/search/", scope="library", heavy=True)
 def search_transcripts(
     query: Annotated[
         str,
@@ -214,6 +214,15 @@ def _by_meaning(query: str, limit: int, offset: int) -> SearchResultPage:
 
 def _found(hit: SearchHit, score: float | None = None) -> SearchResult:
     return SearchResult(hit.id, hit.slug, hit.title, hit.created, hit.snippet, hit.position, hit.start, score)
+
+
+def exported(transcript: Transcript, format: str, title: str, created: datetime) -> Export:
+    """Export a transcript; documents take turns in a lane of their own. Raises Busy if too many wait."""
+    if format not in HEAVY:
+        return export(transcript, format, title, created)
+    runtime, report = current().runtime, current().report
+    with runtime.exports.hold(report, runtime.settings.queue_timeout_s):
+        return export(transcript, format, title, created)
 
 
 def _library() -> Library:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import AfterValidator, AliasChoices, Field
 
-from stt_lab.documents import ExportFormat, export
+from stt_lab.documents import ExportFormat
 from stt_lab.engines.pool import AUTO
-from stt_lab.operations.library import PATH, Id
+from stt_lab.operations.library import PATH, Id, exported
 from stt_lab.operations.text import (
     AnalysisChoice,
     DocumentPrompt,
@@ -53,7 +53,7 @@ ChatQuestion = Annotated[
 ]
 
 
-@operation("POST", f"{PATH}/{{id}}/summarize/", scope="library")
+@operation("POST", f"{PATH}/{{id}}/summarize/", scope="library", heavy=True)
 def summarize_transcript(
     id: Id,
     style: Annotated[StyleName, Field(description="Style of the summary; `bullets` means `bullet_points`")] = "brief",
@@ -70,7 +70,7 @@ def summarize_transcript(
     return _made(id, wanted, Summary, lambda who, source: who.summarize(source, chosen), force)
 
 
-@operation("POST", f"{PATH}/{{id}}/analyze/", scope="library")
+@operation("POST", f"{PATH}/{{id}}/analyze/", scope="library", heavy=True)
 def analyze_transcript(
     id: Id, type: AnalysisChoice, mode: RedactionMode = "mark", model: WriterModel = AUTO, force: Force = False
 ) -> Analysis:
@@ -87,7 +87,7 @@ def analyze_transcript(
     return _made(id, wanted, Analysis, lambda who, source: _located(who.analyze(source, type), source), force)
 
 
-@operation("POST", f"{PATH}/{{id}}/generate/", scope="library")
+@operation("POST", f"{PATH}/{{id}}/generate/", scope="library", heavy=True)
 def generate_transcript(
     id: Id, type: DocumentType, prompt: DocumentPrompt = "", model: WriterModel = AUTO, force: Force = False
 ) -> Generated:
@@ -101,7 +101,7 @@ def generate_transcript(
     return _made(id, wanted, Generated, lambda who, source: _document(who, source, kind, prompt), force)
 
 
-@operation("POST", f"{PATH}/{{id}}/chat/", scope="library")
+@operation("POST", f"{PATH}/{{id}}/chat/", scope="library", heavy=True)
 def chat_transcript(
     id: Id,
     question: ChatQuestion,
@@ -121,7 +121,7 @@ def chat_transcript(
     return ask(_library(), tools(), _account(), number, question, session_id, model)
 
 
-@operation("POST", f"{PATH}/{{id}}/translate/", scope="library", replayable=False)
+@operation("POST", f"{PATH}/{{id}}/translate/", scope="library", replayable=False, heavy=True)
 def translate_transcript(
     id: Id,
     target: TargetLanguage,
@@ -138,7 +138,7 @@ def translate_transcript(
     spoken = transcript.language or AUTO if source == AUTO else source
     made = translate_all([segment.text for segment in transcript.segments], spoken, target, model)
     translated = translated_transcript(transcript, [one.translated_text for one in made], language(target).code)
-    file = export(translated, format, stored.title, stored.created)
+    file = exported(translated, format, stored.title, stored.created)
     name = f"transcript-{stored.id}-{translated.language}{file.suffix}"
     warnings = dict.fromkeys(warning for one in made for warning in one.warnings)
     return File(name, file.media_type, file.chunks, (*warnings, *file.warnings))

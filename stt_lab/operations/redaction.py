@@ -7,10 +7,9 @@ from typing import IO, Annotated, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from stt_lab.documents import export
 from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import PII, PiiKind
-from stt_lab.operations.library import PATH, Id
+from stt_lab.operations.library import PATH, Id, exported
 from stt_lab.operations.text import tools
 from stt_lab.operations.values import as_list
 from stt_lab.privacy.mask import Sound, write
@@ -47,7 +46,7 @@ def chosen(kinds: list[str] | None) -> tuple[PiiKind, ...]:
     return cast(tuple[PiiKind, ...], tuple(kinds)) if kinds else PII
 
 
-@operation("POST", f"{PATH}/{{id}}/redact/", scope="library", replayable=False)
+@operation("POST", f"{PATH}/{{id}}/redact/", scope="library", replayable=False, heavy=True)
 def redact_transcript(
     id: Id,
     format: Annotated[Format, Field(description="File format; `wav` is the redacted recording, 16 kHz mono")] = "txt",
@@ -71,7 +70,7 @@ def redact_transcript(
     if format == "wav":
         return File(f"{name}.wav", "audio/wav", _recording(stored.id, transcript, kinds, sound), warnings)
     made = without(transcript, find_in_transcript(tools(), transcript, kinds), written(mode), kinds)
-    file = export(made, format, TITLE, stored.created)
+    file = exported(made, format, TITLE, stored.created)
     return File(name + file.suffix, file.media_type, file.chunks, warnings + file.warnings)
 
 

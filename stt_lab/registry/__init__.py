@@ -95,6 +95,7 @@ def operation(
     plan: Callable[..., Any] | None = None,
     presentation: Presentation | None = None,
     replayable: bool = True,
+    heavy: bool = False,
 ) -> Callable[..., Any]:
     """Declare a function as an operation. The decorated function validates its arguments like every surface."""
 
@@ -114,6 +115,7 @@ def operation(
             plan=plan,
             presentation=presentation,
             replayable=replayable,
+            heavy=heavy,
         )
         OPERATIONS[op.name] = op
 

@@ -123,6 +123,7 @@ class Operation:
 
     presentation: Presentation | None = None
     replayable: bool = True  # whether the answer to an Idempotency-Key is stored; files are computed again
+    heavy: bool = False  # whether it computes for seconds or waits for engines; so do all with a job or the scope text
     signature: inspect.Signature = field(init=False)
     params: type[BaseModel] = field(init=False)
 
@@ -151,6 +152,18 @@ class Operation:
     @property
     def fields(self) -> dict[str, FieldInfo]:
         return self.params.model_fields
+
+    @property
+    def threads(self) -> Literal["read", "write", "work"]:
+        """Return which threads of a server run it, so that none waits for work of another kind."""
+        if self.heavy or self.job is not None or self.scope == "text":
+            return "work"
+        return "read" if self.method == "GET" else "write"
+
+    @property
+    def on_transcript(self) -> bool:
+        """Return whether its `id` is that of a stored transcript, with which its stored answers are deleted."""
+        return "/transcripts/{id}/" in self.path
 
     @property
     def result(self) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -22,11 +24,15 @@ from sqlalchemy.orm import Session, sessionmaker
 from stt_lab import extras
 from stt_lab.errors import BadInput, Unavailable
 from stt_lab.settings import Settings
+from stt_lab.store.notes import Notes, Write
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Database", "Session", "named_database", "open_database", "sqlite_file"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_S = 15  # seconds that a writer waits for its predecessor
+CHECK_S = 0.5  # the same for a check of the database
 POSTGRESQL = "postgresql+psycopg"
 DRIVERS = {"sqlite": "sqlite", "postgres": POSTGRESQL, "postgresql": POSTGRESQL, POSTGRESQL: POSTGRESQL}
 POOL = {"pool_size": 8, "max_overflow": 16, "pool_timeout": BUSY_S}
@@ -39,10 +45,13 @@ class Database:
 
     def __init__(self, url: str | URL) -> None:
         self._url = _checked(url)
-        self._engine = _engine(self._url)
+        self._engine, self._write_engine = _engine(self._url), _engine(self._url)  # readers never wait for connections
         self.dialect = self._engine.dialect.name  # "sqlite" or "postgresql"
         self._readers = sessionmaker(self._engine, expire_on_commit=False)
-        self._writers = sessionmaker(self._engine.execution_options(write=True), expire_on_commit=False)
+        self._writers = sessionmaker(self._write_engine.execution_options(write=True), expire_on_commit=False)
+        self._check_engine: Engine | None = None
+        self._notes = Notes(self.write)
+        self.closing: list[Callable[[], None]] = []  # called before the connections close
 
     def migrate(self) -> None:
         """Upgrade the tables to this version. Several servers may start at once: one upgrades, the others wait."""
@@ -72,8 +81,44 @@ class Database:
         with _clear_errors(), self._readers() as session:
             yield session
 
+    def note(self, key: object, write: Write) -> None:
+        """Write something that nobody waits for, such as a time of last use: soon, or not at all.
+
+        A later note with an equal key replaces an earlier one.
+        """
+        self._notes.add(key, write)
+
+    def flush(self) -> None:
+        """Write all notes now. Raises Unavailable."""
+        self._notes.flush()
+
+    def check(self) -> None:
+        """Raise Unavailable if nothing can be written now: after CHECK_S where the database is locked, and later where
+        it does not answer at all."""
+        if self._check_engine is None:
+            self._check_engine = _engine(self._url, busy_s=CHECK_S)
+        with _clear_errors(), self._check_engine.execution_options(write=True).begin() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def scrub(self) -> bool:
+        """Remove the traces of deleted rows from SQLite's journal. Return False if a reader prevents it now."""
+        if self.dialect != "sqlite":
+            return True
+        with _clear_errors(), self._write_engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            connection.rollback()  # outside of a transaction
+            busy: int = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return busy == 0
+
     def close(self) -> None:
-        self._engine.dispose()
+        """Close all connections. Harmless when repeated."""
+        self._notes.close()
+        while self.closing:
+            self.closing.pop()()
+        for engine in (self._engine, self._write_engine, self._check_engine):
+            if engine is not None:
+                engine.dispose()
 
 
 def open_database(settings: Settings) -> Database:
@@ -114,18 +159,29 @@ def _checked(given: str | URL) -> URL:
     return url.set(drivername=driver)
 
 
-def _engine(url: URL, foreign_keys: bool = True) -> Engine:
+def _engine(url: URL, foreign_keys: bool = True, busy_s: float = BUSY_S) -> Engine:
     if url.drivername == POSTGRESQL:
         try:
-            return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10}, **POOL)
+            return create_engine(
+                url, pool_pre_ping=True, connect_args={"connect_timeout": 10}, json_deserializer=read_json, **POOL
+            )
         except ModuleNotFoundError:
             raise BadInput(
                 "STT_LAB_DATABASE_URL names PostgreSQL, but its driver is not installed. "
                 f"Run {extras.command('postgres')}."
             ) from None
-    engine = create_engine(url, connect_args={"timeout": BUSY_S}, **POOL)
+    engine = create_engine(url, connect_args={"timeout": busy_s}, json_deserializer=read_json, **POOL)
     _prepare_sqlite(engine, foreign_keys)
     return engine
+
+
+def read_json(value: str) -> Any:
+    """Decode a column; None for one that is damaged, so that it does not hide other rows."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        log.error("a value in the database is not JSON; it counts as missing")
+        return None
 
 
 def _prepare_sqlite(engine: Engine, foreign_keys: bool) -> None:
@@ -143,6 +199,8 @@ def _prepare_sqlite(engine: Engine, foreign_keys: bool) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, record: object) -> None:
         connection.isolation_level = None  # the driver must not begin transactions itself
+        connection.text_factory = _text
+        connection.execute("PRAGMA secure_delete = ON")  # deleted rows are overwritten, not only unlinked
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
@@ -151,6 +209,11 @@ def _prepare_sqlite(engine: Engine, foreign_keys: bool) -> None:
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _text(raw: bytes) -> str:
+    """Decode a text; what is not UTF-8 in it is replaced, so that it does not hide other rows."""
+    return raw.decode("utf-8", "replace")
 
 
 def upgrade(connection: Connection) -> None:

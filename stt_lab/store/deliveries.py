@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from stt_lab.store.models import DeliveryRow, now
@@ -47,7 +47,7 @@ def claim(session: Session) -> Due | None:
     """Claim the delivery that has been due longest; other servers skip it for a minute. None if none is due."""
     found = session.scalar(
         select(DeliveryRow)
-        .where(DeliveryRow.next_attempt <= now())
+        .where(_is_due())
         .order_by(DeliveryRow.next_attempt)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -83,4 +83,9 @@ def log(session: Session, job_id: str) -> list[DeliveryRow]:
 
 def due(session: Session) -> bool:
     """Return whether any delivery is due."""
-    return session.scalar(select(DeliveryRow.id).where(DeliveryRow.next_attempt <= now()).limit(1)) is not None
+    return session.scalar(select(DeliveryRow.id).where(_is_due()).limit(1)) is not None
+
+
+def _is_due() -> ColumnElement[bool]:
+    """Return the condition that an attempt is due. One that is further away than any wait was set by another clock."""
+    return or_(DeliveryRow.next_attempt <= now(), DeliveryRow.next_attempt > now() + 2 * LONGEST_WAIT)

@@ -54,8 +54,13 @@ class Utc(TypeDecorator[datetime]):
         )  # PostgreSQL uses its own time zone
 
 
-def now() -> datetime:
+def wall_clock() -> datetime:
     return datetime.now(UTC)
+
+
+def now() -> datetime:
+    """Return the time of the wall clock. Tests set the clock by replacing `wall_clock`."""
+    return wall_clock()
 
 
 NAMES = {  # of constraints, so that migrations can refer to them

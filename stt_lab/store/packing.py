@@ -97,4 +97,4 @@ def _word(
 
 def shown(label: str | None, names: Names) -> str | None:
     """Return the displayed name of a speaker label."""
-    return None if label is None else names[label]
+    return None if label is None else storable(str(names.get(label, label) if isinstance(names, Mapping) else label))

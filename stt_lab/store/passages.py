@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, insert, null, select, update
+from sqlalchemy import ColumnElement, func, insert, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from stt_lab.store.models import PassagesRow, now
@@ -45,13 +45,19 @@ def await_vectors(session: Session, transcript_id: int, account_id: int, *, same
 
 def waits(session: Session) -> bool:
     """Return whether a transcript is pending."""
-    return session.scalar(select(PassagesRow.transcript_id).where(PassagesRow.due <= now()).limit(1)) is not None
+    return session.scalar(select(PassagesRow.transcript_id).where(_is_due()).limit(1)) is not None
+
+
+def _is_due() -> ColumnElement[bool]:
+    """Return the condition that a transcript is due. One that is further away than any pause was set by another
+    clock."""
+    return or_(PassagesRow.due <= now(), PassagesRow.due > now() + 2 * PAUSES[-1])
 
 
 def claim(session: Session) -> PendingTranscript | None:
     """Claim the transcript that has been pending longest; other servers skip it for a while."""
     columns = (PassagesRow.transcript_id, PassagesRow.account_id, PassagesRow.revision)
-    wanted = select(*columns).where(PassagesRow.due <= now()).order_by(PassagesRow.due).limit(1)
+    wanted = select(*columns).where(_is_due()).order_by(PassagesRow.due).limit(1)
     found = session.execute(wanted.with_for_update(skip_locked=True)).one_or_none()
     if found is None:
         return None

@@ -7,7 +7,7 @@ its lease loses the job: every change by a worker requires that its claim still 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, func, null, or_, select, update
@@ -16,11 +16,13 @@ from sqlalchemy.orm import Session, aliased
 
 from stt_lab.errors import Conflict
 from stt_lab.store.models import Job, TranscriptRow, now
+from stt_lab.store.reading import readable
 from stt_lab.types import JobInfo
 
 LEASE = timedelta(seconds=30)  # much longer than the servers' clocks may differ
 ATTEMPTS = 3  # then a job that crashes its workers is given up
 ACTIVE = ("queued", "running")
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # before all jobs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,18 +115,25 @@ def waiting(session: Session) -> int:
     return session.scalar(select(func.count(Job.id)).where(Job.state == "queued")) or 0
 
 
-def load(session: Session, worker: str) -> int:
-    """Count the jobs that wait or that a worker runs: in one statement, because one may be claimed between two."""
-    counted = or_(Job.state == "queued", and_(*_held_by(worker)))
-    return session.scalar(select(func.count(Job.id)).where(counted)) or 0
+def load(session: Session, worker: str, account_id: int | None = None, client: str | None = None) -> int:
+    """Count the jobs that wait or that a worker runs, of all or of an account: in one statement, because one may be
+    claimed between two."""
+    counted = [or_(Job.state == "queued", and_(*_held_by(worker)))]
+    counted += [Job.account_id == account_id] if account_id is not None else []
+    counted += [Job.client == client] if client is not None else []
+    return session.scalar(select(func.count(Job.id)).where(*counted)) or 0
 
 
 def claim(session: Session, worker: str) -> JobRow | None:
-    """Claim the oldest job of the owners with the fewest running jobs; None if none waits."""
+    """Claim the next job; None if none waits.
+
+    Owners with the fewest running jobs come first; of them, those whose last job began longest ago. So owners take
+    turns, and jobs of one owner run in the order in which they came.
+    """
     job_id = session.scalar(
         select(Job.id)
         .where(Job.state == "queued")
-        .order_by(_at_work(), Job.created, Job.id)
+        .order_by(*_turn(), Job.created, Job.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -139,11 +148,13 @@ def claim(session: Session, worker: str) -> JobRow | None:
     return row
 
 
-def _at_work() -> ColumnElement[int]:
-    """Return the number of running jobs of a job's owner."""
+def _turn() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return the number of running jobs of a job's owner, and when its last job began."""
     other = aliased(Job)
-    same = and_(other.account_id == Job.account_id, other.client == Job.client, other.state == "running")
-    return select(func.count()).where(same).correlate(Job).scalar_subquery()
+    same = and_(other.account_id == Job.account_id, other.client == Job.client)
+    running = select(func.count()).where(same, other.state == "running").correlate(Job).scalar_subquery()
+    began = select(func.coalesce(func.max(other.started), BEGINNING)).where(same).correlate(Job).scalar_subquery()
+    return running, began
 
 
 def _show(session: Session, transcript_id: int | None, status: str) -> None:
@@ -204,8 +215,10 @@ def _changed(session: Session, statement: Any) -> bool:
     return changed > 0
 
 
-def keep_result(session: Session, job_id: str, result: dict[str, Any]) -> None:
-    session.execute(update(Job).where(Job.id == job_id).values(result=result))
+def keep_result(session: Session, row: JobRow, result: dict[str, Any]) -> None:
+    """Store a result, unless the transcript that it was made from has been deleted."""
+    same = Job.transcript_id.is_(None) if row.transcript_id is None else Job.transcript_id == row.transcript_id
+    session.execute(update(Job).where(Job.id == row.id, same).values(result=result))
 
 
 def put_back(session: Session, row: JobRow, *, counted: bool) -> bool:
@@ -219,9 +232,9 @@ def put_back(session: Session, row: JobRow, *, counted: bool) -> bool:
     return True
 
 
-def overdue(session: Session) -> list[JobRow]:
-    """Return running jobs whose lease has expired."""
-    return _all(session, Job.state == "running", Job.lease_until < now())
+def running(session: Session) -> list[JobRow]:
+    """Return the running jobs of all servers."""
+    return _all(session, Job.state == "running")
 
 
 def unfinished(session: Session, worker: str | None = None) -> list[JobRow]:
@@ -230,9 +243,8 @@ def unfinished(session: Session, worker: str | None = None) -> list[JobRow]:
 
 
 def _all(session: Session, *conditions: ColumnElement[bool]) -> list[JobRow]:
-    return [
-        JobRow(**row._mapping) for row in session.execute(select(*COLUMNS).where(*conditions).order_by(Job.created))
-    ]
+    wanted = select(*COLUMNS).where(*conditions).order_by(Job.created)
+    return [JobRow(**row._mapping) for row in readable(session, wanted, Job.id)]
 
 
 def ask_cancel(session: Session, job_id: str) -> None:
@@ -253,9 +265,9 @@ def with_result(session: Session) -> set[str]:
     return set(session.scalars(select(Job.id).where(Job.result.is_not(None))))
 
 
-def tidy(session: Session, *, results: timedelta, keys: timedelta, rows: timedelta) -> None:
-    """Delete results, Idempotency-Keys and rows of jobs that ended longer ago than that."""
-    moment, ended = now(), Job.state.not_in(ACTIVE)
+def tidy(session: Session, moment: datetime, *, results: timedelta, keys: timedelta, rows: timedelta) -> None:
+    """Delete results, Idempotency-Keys and rows of jobs that ended longer before a moment than that."""
+    ended = Job.state.not_in(ACTIVE)
     old = [and_(ended, Job.finished < moment - age) for age in (results, keys, rows)]
     session.execute(update(Job).where(old[0], Job.result.is_not(None)).values(result=null()))
     session.execute(update(Job).where(old[1], Job.idempotency_key.is_not(None)).values(idempotency_key=None))

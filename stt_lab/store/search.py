@@ -23,6 +23,7 @@ from stt_lab.text.words import COMMON, LETTERS, stem, words
 
 TABLE = "search_index"  # FTS5 names its other tables with this prefix
 LONGEST_QUERY = 500  # characters
+PAGES = 500  # of the index that one step of `forget` merges: a fraction of a second
 MOST_WORDS = 24  # of a query that is searched word by word
 LEXEMES = 1_000_000  # bytes of distinct words that a tsvector holds
 SNIPPET, LEAD = 200, 60  # characters of a snippet, and before the first match
@@ -163,6 +164,9 @@ class Index(Protocol):
 
     def bodies(self, session: Session, ids: Sequence[int]) -> dict[int, str]: ...
 
+    def forget(self, session: Session, first: bool) -> bool:
+        """Remove some words of deleted documents from the index, a part at a time; return whether more may be left."""
+
 
 class Fts5:
     """A word that names the account lets FTS5 read its documents alone, in order, without another table."""
@@ -172,6 +176,14 @@ class Fts5:
         f"SELECT group_concat(rowid) FROM (SELECT rowid FROM {TABLE} WHERE {TABLE} MATCH :query ORDER BY rowid DESC)"
     )
     BODIES = text(f"SELECT rowid, body FROM {TABLE} WHERE rowid IN :ids").bindparams(bindparam("ids", expanding=True))
+    MERGE = text(f"INSERT INTO {TABLE} ({TABLE}, rank) VALUES ('merge', :pages)")
+    CHANGES = text("SELECT total_changes()")
+
+    def forget(self, session: Session, first: bool) -> bool:
+        """FTS5 only marks the words of deleted documents, until it merges all parts of its index into one."""
+        before: int = session.scalar(self.CHANGES) or 0
+        session.execute(self.MERGE, {"pages": -PAGES if first else PAGES})  # negative: begin to merge all parts
+        return (session.scalar(self.CHANGES) or 0) - before >= 2  # what FTS5's documentation says of the end
 
     def put(self, session: Session, transcript_id: int, body: str) -> None:
         session.execute(self.PUT, {"id": transcript_id, "body": body})
@@ -202,6 +214,9 @@ class TsVector:
         " ARRAY(SELECT id FROM found ORDER BY id DESC LIMIT :limit OFFSET :offset)"
     )
     BODIES = text(f"SELECT id, body FROM {TABLE} WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
+
+    def forget(self, session: Session, first: bool) -> bool:
+        return False  # the row has them
 
     def put(self, session: Session, transcript_id: int, body: str) -> None:
         kept, size = [], 0

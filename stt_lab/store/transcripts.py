@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, column, delete, func, insert, select, update, values
+from sqlalchemy import ColumnElement, Integer, Select, and_, column, delete, func, insert, null, select, update, values
 from sqlalchemy.orm import Session
 
 from stt_lab.store.models import Job, SegmentRow, TranscriptRow, now
+from stt_lab.store.reading import readable
 
 BATCH = 500  # segments per query
 ENDED = ("done", "failed", "cancelled")
@@ -63,9 +64,12 @@ def change(session: Session, transcript_id: int, **values: Any) -> None:
 def remove(session: Session, ids: Sequence[int]) -> list[str | None]:
     """Delete transcripts; return the recording of each. The database deletes segments and index entries.
 
-    Their jobs are locked first, in the same order as by an ending job; otherwise PostgreSQL would detect a deadlock.
+    What jobs and stored answers say about them goes too. They are locked first, in the same order as by an ending job;
+    otherwise PostgreSQL would detect a deadlock.
     """
     session.execute(select(Job.id).where(Job.transcript_id.in_(ids)).order_by(Job.id).with_for_update()).all()
+    emptied = {"result": null(), "error": null(), "filename": ""}
+    session.execute(update(Job).where(Job.transcript_id.in_(ids), Job.state.in_(ENDED)).values(**emptied))
     gone = delete(TranscriptRow).where(TranscriptRow.id.in_(ids)).returning(TranscriptRow.audio)
     return list(session.scalars(gone, execution_options={"synchronize_session": False}))
 
@@ -89,7 +93,7 @@ def _one(session: Session, wanted: Select[Any]) -> TranscriptHeader | None:
 
 def some(session: Session, account_id: int, ids: Sequence[int]) -> list[TranscriptHeader]:
     """Return those of the given transcripts that belong to the account, in the given order."""
-    found = session.execute(WITHOUT_DETAILS.where(TranscriptRow.id.in_(ids)))
+    found = readable(session, WITHOUT_DETAILS.where(TranscriptRow.id.in_(ids)), TranscriptRow.id)
     # With the account in the statement, SQLite would read all its transcripts
     rows = {row.id: TranscriptHeader(**row._mapping) for row in found if row.account_id == account_id}
     return [rows[number] for number in ids if number in rows]
@@ -109,7 +113,7 @@ def page(
     count = session.scalar(select(func.count()).select_from(TranscriptRow).where(*conditions)) or 0
     ids = select(TranscriptRow.id).where(*conditions).order_by(*NEWEST).limit(limit).offset(offset)
     wanted = WITHOUT_DETAILS.where(TranscriptRow.id.in_(ids)).order_by(*NEWEST)
-    return count, [TranscriptHeader(**row._mapping) for row in session.execute(wanted)]
+    return count, [TranscriptHeader(**row._mapping) for row in readable(session, wanted, TranscriptRow.id)]
 
 
 def _conditions(account_id: int, chosen: Filters) -> list[ColumnElement[bool]]:

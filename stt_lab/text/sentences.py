@@ -15,7 +15,7 @@ LEAST = 3  # letters needed to detect a language
 _MARKS = "".join(map(re.escape, sorted(SENTENCE_ENDS)))
 _ITEM = r"[ \t]*(?:[-*•–]|\d{1,2}[.)])\s"  # start of a list item
 # A line that begins with an optional time and a name of up to 40 characters: "[00:12] Ada: ", "Speaker 1: "
-_TIME = r"[\[(]?\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?[\])]?[ \t]*[-–]?[ \t]*"
+_TIME = r"[\[(]?\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?[\])]?[ \t]*+(?:[-–][ \t]*+)?"
 _LABEL = rf"[ \t]*(?:{_TIME})?[^\W\d_a-z][^\n:.!?;]{{0,39}}:[ \t]+(?=\S)"
 _NUMBERED = re.compile(r"(?:\A|\n)[ \t]*\d{1,2}\.\Z")
 _LABELS = re.compile(rf"^{_LABEL}", re.MULTILINE)

@@ -218,7 +218,7 @@ def _spaced(cues: Sequence[Cue], duration: int) -> list[Cue]:
 def srt(cues: Iterable[Cue]) -> Iterator[str]:
     for number, cue in enumerate(cues, 1):
         text = (f"{cue.speaker}: " if cue.speaker else "") + "\n".join(cue.lines)
-        text = re.sub("-{2,}>", "->", text)  # SubRip has no escapes, and this would be a line of times
+        text = re.sub("(?<!-)-{2,}>", "->", text)  # SubRip has no escapes, and this would be a line of times
         text = text.replace("<", "‹").replace("{\\", "(\\")  # nor for its tags: <i>, and {\an8} of some players
         yield "\n" * (number > 1) + f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{text}\n"
 

@@ -23,7 +23,7 @@ ADDRESS = re.compile(
 )
 EMOJI = re.compile("[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe0f\u200d\u20e3]+")
 # At the start of a line: bullets, quote marks, headings, numbering
-LEAD = re.compile(r"(?:[\s\-*•·–—#>|▪◦]+|\d{1,3}[.)]\s+)+")
+LEAD = re.compile(r"(?:[\s\-*•·–—#>|▪◦]|\d{1,3}[.)]\s)+")
 _MARKS = "".join(map(re.escape, sorted(CLAUSE_ENDS | SENTENCE_ENDS)))
 _CLAUSE = re.compile(rf"[{_MARKS}]{{1,8}}[\"'”’»)\]}}]{{0,4}}\s+|[，、；：。！？]+")
 _SPACE = re.compile(r"\s+")

@@ -13,6 +13,7 @@ from stt_lab.errors import BadInput
 from stt_lab.text import ALIASES, LANGUAGES, SHOWN
 
 TABLE = Path(__file__).with_name("languages.toml")
+LONGEST = 80  # characters of a code or name that are looked at
 OTHERS = {  # codes of other standards and of Whisper
     "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "nob": "no", "tgl": "fil", "tl": "fil",
     "zh-hans": "zh", "zh-hk": "zh-hant", "zh-mo": "zh-hant", "zh-tw": "zh-hant",
@@ -51,7 +52,7 @@ def language(value: str) -> Language:
 
     Raises BadInput for another value, with a suggestion.
     """
-    wanted = " ".join(value.lower().replace("_", "-").split())
+    wanted = " ".join(value[:LONGEST].lower().replace("_", "-").split())
     code = _known().get(wanted)
     while code is None and (shorter := re.fullmatch(r"(.+)-(?:[a-z]{2}|\d{3})", wanted)):
         wanted = shorter[1]

@@ -24,7 +24,9 @@ from stt_lab.text import LANGUAGES
 from stt_lab.transcription.render import render
 from stt_lab.types import Segment, Transcript
 
-OPENAI_MODELS = re.compile(r"whisper-1|gpt-[\w.-]*transcribe[\w.-]*")  # OpenAI's models, which select the default one
+OPENAI_MODELS = re.compile(
+    r"whisper-1|gpt-(?>[\w.-]*?transcribe)[\w.-]*"
+)  # OpenAI's models, which select the default one
 CLIENT = "openai/"  # in the User-Agent of OpenAI's packages for Python and JavaScript, and of other clients of its API
 FRAMES = 100  # frames per second, the unit of `seek`
 NO_EFFECT = "No effect"  # descriptions of accepted but ignored parameters begin so

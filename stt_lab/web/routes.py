@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -26,7 +26,7 @@ from stt_lab.types import File, JobInfo
 from stt_lab.web import openai, openapi, sign_in
 from stt_lab.web.downloads import download
 from stt_lab.web.security import SecurityMiddleware
-from stt_lab.web.service import CRASHED, DEVICES, SPARE_THREADS, Service, error_response, json_body
+from stt_lab.web.service import CRASHED, DEVICES, TEXTS, Service, Threads, error_response, json_body
 
 SDK = "stt-ai-python/"  # the official SDK parses every answer as JSON
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -38,11 +38,11 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def add_routes(app: FastAPI, installation: Installation) -> None:
     """Add routes for all operations, OpenAI's API, events and sign-in to an application, and its error handlers."""
-    threads = ThreadPoolExecutor(DEVICES + installation.settings.queue_size + SPARE_THREADS, "operation")
-    service = Service(installation, threads)
+    service = Service(installation, Threads(DEVICES + installation.settings.queue_size + TEXTS))
+    health = replace(service, quick="health")  # answers whatever else waits
     router = app.router
     for op in OPERATIONS.values():
-        _add(router, op, _endpoint(op, service), openapi.describe(op))
+        _add(router, op, _endpoint(op, health if op.name == "health" else service), openapi.describe(op))
     for op in openai.ROUTES:
         _add(router, op, _openai(op, service), openapi.describe(op, openai.ANSWERS))
     job = OPERATIONS["job"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from starlette.responses import JSONResponse
 
 from stt_lab.accounts.access import Access
 from stt_lab.caller import Caller
-from stt_lab.errors import BadInput, Disconnected, SttError, TooLarge, Unauthorized
+from stt_lab.errors import BadInput, Busy, Disconnected, RateLimited, SttError, TooLarge, Unauthorized
 from stt_lab.input_check import parse_json
 from stt_lab.installation import Installation
 from stt_lab.registry import Context, Permit
@@ -29,9 +30,49 @@ log = logging.getLogger(__name__)
 CRASHED = "Something went wrong in the server. Send the request again; the server's log has the details."
 JSON_LIMIT = 8 * MB  # largest JSON body, which is held in memory
 DEVICES = 64  # most devices of a cluster; each may have a request that waits. Threads start when needed
-SPARE_THREADS = 16  # threads for quick requests, besides those that wait for a device
+TEXTS = 48  # requests on texts that work or wait
+QUICK = 16  # threads for reads, and as many for short writes
+SHARE = 0.5  # of the threads for work, for one caller
+
+RETRY_S = 10
 
 T = TypeVar("T")
+
+
+class Threads:
+    """The threads that serve requests: for reads, short writes, and work, so that none waits for another kind.
+
+    The threads for work have no queue: further requests are refused, and so are those of a caller who has half of them.
+    """
+
+    def __init__(self, work: int) -> None:
+        self._pools = {kind: ThreadPoolExecutor(QUICK, f"web-{kind}") for kind in ("read", "write")}
+        self._pools["work"] = ThreadPoolExecutor(work, "web-work")
+        self._pools["health"] = ThreadPoolExecutor(2, "web-health")
+        self._places, self._busy = work, Counter[tuple[int, str]]()  # used in the event loop only
+
+    async def run(self, kind: str, work: Callable[..., T], *arguments: Any) -> T:
+        """Run blocking work in a thread and return its result. Unforeseen errors go to the log."""
+        return await asyncio.get_running_loop().run_in_executor(self._pools[kind], _logged, work, *arguments)
+
+    async def work(self, caller: Caller, work: Callable[..., T], *arguments: Any) -> T:
+        """Run work that takes long. Raises Busy or RateLimited if no thread is left for it."""
+        owner = caller.account_id, caller.client if caller.anonymous else ""
+        if self._busy.total() >= self._places:
+            raise Busy("This server is busy with other requests. Try again later.", retry_after=RETRY_S)
+        if self._busy[owner] >= self._places * SHARE:
+            raise RateLimited(
+                "Too many of your requests are in progress. Retry when some have ended.", retry_after=RETRY_S
+            )
+        self._busy[owner] += 1
+        loop, future = asyncio.get_running_loop(), self._pools["work"].submit(_logged, work, *arguments)
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._ended, owner))  # also where nobody waits now
+        return await asyncio.wrap_future(future)
+
+    def _ended(self, owner: tuple[int, str]) -> None:
+        self._busy[owner] -= 1
+        if not self._busy[owner]:
+            del self._busy[owner]
 
 
 @dataclass(frozen=True)
@@ -39,15 +80,16 @@ class Service:
     """An installation as HTTP serves it."""
 
     installation: Installation
-    threads: ThreadPoolExecutor  # the event loop's default pool is small: waiting recordings would block /health
+    threads: Threads  # the event loop's default pool is small: waiting recordings would block /health
+    quick: str = "read"  # kind of the threads for all but operations
 
     @property
     def access(self) -> Access:
         return self.installation.access
 
     async def thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run blocking work in a thread and return its result. Unforeseen errors go to the log."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, _logged, work, *arguments)
+        """Run short blocking work in a thread and return its result. Unforeseen errors go to the log."""
+        return await self.threads.run(self.quick, work, *arguments)
 
     async def caller(self, request: Request) -> Caller:
         """Identify the caller. Raises Unauthorized for a wrong key, Forbidden if another site uses the session."""
@@ -95,7 +137,10 @@ class Service:
         )
         watcher = asyncio.create_task(_watch(request, gone))
         try:
-            return await self.thread(permit.call, values, context, make)
+            kind = permit.op.threads
+            if kind == "work":
+                return await self.threads.work(permit.caller, permit.call, values, context, make)
+            return await self.threads.run(kind if kind == "write" else self.quick, permit.call, values, context, make)
         except asyncio.CancelledError:
             gone.set()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 from urllib.parse import parse_qs
 
@@ -34,6 +35,7 @@ input,button{{padding:.5rem;margin:.5rem 0}}
 
 def add_routes(router: APIRouter, service: Service) -> None:
     access = service.access
+    service = replace(service, quick="write")
 
     async def show(request: Request) -> Response:
         token = request.query_params.get("token")

@@ -28,7 +28,7 @@ PROMISE = DUTY | {"plan"}
 ASKED = frozenset(["can", "could", "will", "would"])
 DOABLE, EMPTY, VAGUE, HANDY, TOLD = (words("actions", name) for name in ("doable", "empty", "vague", "handy", "told"))
 SMALL, NOBODY, SOMEBODY, ANYBODY = (words("actions", name) for name in ("small", "nobody", "somebody", "anybody"))
-TRADE = re.compile(r"(?:team|group|department|committee|council|board|staff|office|\w{2,}(?:er|or|ist|ant|man|woman))$")
+TRADE = re.compile(r"(?:team|group|department|committee|council|board|staff|office|\w\w(?:er|or|ist|ant|man|woman))$")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ _WHEN = re.compile(
     rf"|the {_NTH}(?: of \w+)?(?! \w)|the weekend|noon|midnight|christmas|easter|eod|eow|cob|then)\b",
     re.IGNORECASE,
 )
+LED = 60  # characters before a time that its prepositions may take
 _LIMIT = r"(?:no later than|not later than|by|before|until|till|within)"
 _BEFORE = re.compile(rf"\b(?:{_LIMIT}|on|at|in|for|after|over|first thing)\s+(?:the\s+|about\s+)?$", re.IGNORECASE)
 _IS_LIMIT = re.compile(rf"{_LIMIT}\b", re.IGNORECASE)
@@ -71,14 +72,14 @@ def _times(text: str, span: TextSpan, entities: Iterable[Entity]) -> Iterator[Te
 
 def _led(text: str, least: int, start: int) -> int:
     """Return where the prepositions before a time begin."""
-    before = _BEFORE.search(text[least:start])
-    return least + before.start() if before else start
+    before = _BEFORE.search(text, max(least, start - LED), start)
+    return before.start() if before else start
 
 
 def _sets(text: str, led: TextSpan, time: TextSpan) -> bool:
     """Return whether a time sets a deadline: a duration only after "in" or "within", "then" only after a limit."""
     said, word = time.of(text), text[led.start : time.start].strip().lower()
-    if re.search(r"\b(?:to|of|than)\s*$", text[: led.start][-6:]):  # "move it to May"
+    if re.search(r"\b(?:to|of|than)\s*$", text[max(0, led.start - 6) : led.start]):  # "move it to May"
         return False
     if said.lower() == "then":
         return bool(_IS_LIMIT.match(word))

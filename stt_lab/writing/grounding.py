@@ -26,9 +26,9 @@ NOUNS_IN_CAPITALS = ("de", "lb")  # languages in which a capital letter does not
 _OPENING = re.compile(r"^(?:[#>*+|=~`-]+\s*)+")  # opens a heading, a quote, a list ...
 _MARKUP = re.compile(r"!\[|\]\s*[(\[]|<[a-z/!?]", re.IGNORECASE)
 _ADDRESS = re.compile(
-    r"(?:[a-z][a-z0-9+.-]*:[/\\]|(?:data|javascript|vbscript|mailto|tel):)[^\s<>\"'()\[\]]+"
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
-    r"|(?:[\w-]+\.)+[^\W\d_]{2,}(?::\d+)?(?:/[^\s<>\"'()\[\]]*)?"
+    r"(?:[a-z][a-z0-9+.-]{0,30}:[/\\]|(?:data|javascript|vbscript|mailto|tel):)[^\s<>\"'()\[\]]+"
+    r"|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"
+    r"|(?:[\w-]{1,63}\.){1,10}[^\W\d_]{2,}(?::\d+)?(?:/[^\s<>\"'()\[\]]*)?"
 )
 _INSIDE = re.compile(r"(?<=[^\s.!?:\"“„«(]\s)[^\W\d_][\w'’-]*")  # words inside a sentence
 

@@ -12,7 +12,8 @@ from stt_lab.types import Entity
 NAMES = frozenset(["PERSON", "ORG", "GPE", "LOC", "FAC", "NORP", "PRODUCT", "EVENT", "WORK_OF_ART"])
 LEAST = 3  # letters of a name that is searched for again
 _BEFORE = re.compile(r"^the\s+", re.IGNORECASE)
-_BEHIND = re.compile(r"(?:['’]s?|[\s,.;:!?\"”»)\]—–-])+$")
+_AFTER = r"\s,.;:!?\"”»)\]—–'’-"  # marks behind a name
+_BEHIND = re.compile(rf"(?<![{_AFTER}])(?<!['’]s)(?:['’]s?|[{_AFTER}])++$")  # only from the first mark of a row
 _GENERIC = re.compile(r"(?:speaker|spk|person|participant|unknown)[\s_]*\w{0,3}$", re.IGNORECASE)
 _SOUND = re.compile(
     r"(?:um+|uh+|uhm+|erm?|hmm*|mm+|ah+|oh|okay|ok|yeah|yep|hi|hello|hey|thanks|bye|wow|huh)$", re.IGNORECASE
@@ -108,13 +109,15 @@ def _parts(labels: dict[str, str]) -> dict[str, str]:
 
 def _again(text: str, labels: dict[str, str]) -> Iterator[Entity]:
     """Yield every mention of a known name."""
-    beginning: dict[str, list[str]] = defaultdict(list)  # first word -> names, longest first
-    for name in sorted(labels, key=lambda name: (-len(name), name)):
-        beginning[re.split(r"\W", name, maxsplit=1)[0]].append(name)
+    lengths: dict[str, set[int]] = defaultdict(set)  # of the names that begin with a word
+    for name in labels:
+        lengths[re.split(r"\W", name, maxsplit=1)[0]].add(len(name))
+    longest_first = {word: sorted(found, reverse=True) for word, found in lengths.items()}
     for word in re.finditer(r"\w+", text):
-        for name in beginning.get(word[0], ()):
-            end = word.start() + len(name)
-            if text.startswith(name, word.start()) and not re.match(r"\w", text[end : end + 1]):
+        for length in longest_first.get(word[0], ()):
+            end = word.start() + length
+            name = text[word.start() : end]
+            if name in labels and not re.match(r"\w", text[end : end + 1]):
                 yield Entity(word.start(), end, name, labels[name])
                 break
 
@@ -129,13 +132,18 @@ def _apart(found: Iterable[Entity]) -> Iterator[Entity]:
 
 def _whole(text: str, found: Iterable[Entity]) -> Iterator[Entity]:
     """Merge adjacent parts of a person's name."""
-    before: Entity | None = None
+    parts: list[Entity] = []  # of one name, or one other entity
     for one in found:
-        if before and before.label == one.label == "PERSON" and text[before.end : one.start] == " ":
-            before = Entity(before.start, one.end, text[before.start : one.end], "PERSON", min(before.score, one.score))
-            continue
-        if before:
-            yield before
-        before = one
-    if before:
-        yield before
+        if parts and not (parts[-1].label == one.label == "PERSON" and text[parts[-1].end : one.start] == " "):
+            yield _merged(text, parts)
+            parts = []
+        parts.append(one)
+    if parts:
+        yield _merged(text, parts)
+
+
+def _merged(text: str, parts: list[Entity]) -> Entity:
+    if len(parts) == 1:
+        return parts[0]
+    start, end = parts[0].start, parts[-1].end
+    return Entity(start, end, text[start:end], "PERSON", min(one.score for one in parts))

@@ -18,11 +18,11 @@ EDGE = 80  # characters at the start and the end of a sentence that show whether
 
 _WHAT, _BE, _WHO = (either("questions", name) for name in ("asking", "inverted", "persons"))
 _OPENING = rf"^\W*(?:{either('questions', 'opening')}\b\W*)*"
-_MARK = re.compile(r"[?？؟]+[\"'”’»)\]]*$")
+_MARK = re.compile(r"(?<![?？؟])[?？؟]+[\"'”’»)\]]*$")
 _ASKING = re.compile(rf"\b{_WHAT}\b", re.IGNORECASE)
 # Question tags that ask for nothing: "..., isn't it?", "Right?"
 _TAG = re.compile(
-    rf"(?:,|\.|^)\s*(?:{_BE}(?:n['’]?t)?\s+{_WHO}(?:\s+not)?|{either('questions', 'tags')})\s*\?+\W*$", re.IGNORECASE
+    rf"(?:,|\.|^)\s*(?:{_BE}(?:n['’]?t)?\s+{_WHO}(?:\s+not)?|{either('questions', 'tags')})\s*\?\W*$", re.IGNORECASE
 )
 _INVERTED = re.compile(rf"{_OPENING}(?:{_WHAT}\s+(?:\w+\s+)?)?{_BE}\s+(?:{_WHO}|the|your|our|any)\b", re.IGNORECASE)
 _YES_NO = re.compile(rf"{_OPENING}{either('questions', 'yes_no')}\b", re.IGNORECASE)

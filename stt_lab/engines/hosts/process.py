@@ -13,14 +13,24 @@ import queue
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from stt_lab.child import Child, Pickles
-from stt_lab.engines.hosts.calls import ABANDONED_S, CANCEL_GRACE_S, POLL_S, EngineCall, crashed, ending
-from stt_lab.errors import SttError
+from stt_lab.engines.hosts.calls import (
+    ABANDONED_S,
+    CANCEL_GRACE_S,
+    CRASHED_S,
+    POLL_S,
+    EngineCall,
+    crashed,
+    ending,
+    timed_out,
+)
+from stt_lab.errors import EngineCrashed, EngineTimedOut, SttError
 from stt_lab.types import Event, Report
 
 log = logging.getLogger(__name__)
@@ -45,6 +55,7 @@ class EngineProcess(Child):
         self._numbers = itertools.count()
         self._sorting = threading.Lock()
         self._ended = False
+        self.crashed = False  # whether it ended by itself during a call
         super().__init__([sys.executable, "-P", "-m", program], environ, Pickles, folder=folder)
         log.info("started %s as process %d", program, self.process.pid)
 
@@ -53,13 +64,17 @@ class EngineProcess(Child):
         number, inbox = self._open()
         try:
             self.send(("run", (number, call)))
-            kind, value = self._follow(inbox, report)
+            kind, value = self._follow(number, inbox, call, report)
+        except EngineTimedOut:
+            self.stop(number, inbox, at_once=True)
+            raise
         except BaseException:  # cancelled, or the receiver of progress disconnected
             self.stop(number, inbox)
             raise
         self._forget(number)
         if kind == "ended":
             problem = self.blame(number)
+            self.crashed = self.crashed or isinstance(problem, EngineCrashed)
             self.end()
             raise problem
         if kind == "failed":
@@ -98,19 +113,29 @@ class EngineProcess(Child):
         with self._sorting:
             del self._inboxes[number]
 
-    @staticmethod
-    def _follow(inbox: Inbox, report: Report) -> Message:
-        """Pass progress on until the outcome."""
-        event = Event("loading")
+    def _follow(self, number: int, inbox: Inbox, call: EngineCall, report: Report) -> Message:
+        """Pass progress on until the outcome. Raises EngineTimedOut for a call that does not end at its limit."""
+        event, worked, looked = Event("loading"), 0.0, time.monotonic()
         while True:
             kind, value = _next(inbox, POLL_S) or ("event", event)
             if kind != "event":
                 return kind, value
-            event = value
+            event, before, looked = value, looked, time.monotonic()
+            worked += looked - before if self.works(number, event) else 0.0
+            if worked > self.allowed(call) + CANCEL_GRACE_S:
+                raise timed_out(call)
             report(event)  # also without a message, so that a cancellation is noticed
 
-    def stop(self, number: int, inbox: Inbox) -> None:
-        """Cancel a call whose caller has gone."""
+    def works(self, number: int, event: Event) -> bool:
+        """Return whether the time of a call counts now."""
+        return event.stage != "queued"
+
+    def allowed(self, call: EngineCall) -> float:
+        """Return the seconds that count until a call is stopped from outside."""
+        return call.limit_s
+
+    def stop(self, number: int, inbox: Inbox, at_once: bool = False) -> None:
+        """Cancel a call whose caller has gone; `at_once` if it must not go on whatever else runs beside it."""
         self.send(("cancel", number))
         self._forget(number)
 
@@ -135,6 +160,9 @@ class Worker(EngineProcess):
         if kind == "working":
             self._working = value
 
+    def works(self, number: int, event: Event) -> bool:
+        return number in self._working or not self._working  # nobody works while the program starts
+
     def blame(self, number: int) -> Exception:
         return crashed() if number in self._working and not self._killed else RunAgain()
 
@@ -142,8 +170,8 @@ class Worker(EngineProcess):
         self._killed = self._killed or not self._ended
         super().end()
 
-    def stop(self, number: int, inbox: Inbox) -> None:
-        """Cancel a call. If it does not end soon, kill the process unless other calls run in it."""
+    def stop(self, number: int, inbox: Inbox, at_once: bool = False) -> None:
+        """Cancel a call. If it does not end soon, kill the process: later if others run in it, unless `at_once`."""
         ended = False
         try:
             self.send(("cancel", number))
@@ -152,7 +180,7 @@ class Worker(EngineProcess):
             with self._sorting:
                 self._abandoned.add(number)
                 alone = set(self._inboxes) <= self._abandoned
-            if not ended and not alone:
+            if not ended and not alone and not at_once:
                 threading.Thread(target=self._supervise, args=(number, inbox), daemon=True).start()
             else:
                 if not ended:
@@ -191,6 +219,7 @@ class ProcessHost(Generic[P]):
         self._idle: threading.Timer | None = None
         self._process: P | None = None
         self._running = 0
+        self._crashed: deque[float] = deque(maxlen=100)  # when processes crashed, by the monotonic clock
         self._closed = False
         self._state = threading.Lock()  # set by `close`; nothing starts after it
 
@@ -221,6 +250,9 @@ class ProcessHost(Generic[P]):
             yield process
         finally:
             with self._state:
+                if process.crashed:
+                    self._crashed.append(time.monotonic())
+                    process.crashed = False  # counted
                 self._running -= 1
                 if not self._running:
                     self._rest()
@@ -245,6 +277,11 @@ class ProcessHost(Generic[P]):
         with self._state:
             if self._process is not None and not self._running:
                 self._process.end()
+
+    @property
+    def crashes(self) -> int:
+        since = time.monotonic() - CRASHED_S
+        return sum(moment >= since for moment in list(self._crashed))
 
     @property
     def pid(self) -> int | None:

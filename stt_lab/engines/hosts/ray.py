@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stt_lab.child import PACKAGES
+from stt_lab.engines.hosts.calls import EngineCall
 from stt_lab.engines.hosts.environment import worker_environ
 from stt_lab.engines.hosts.process import EngineProcess, ProcessHost
 from stt_lab.errors import BadInput, SttError, Unavailable
@@ -49,6 +50,7 @@ class Driver(EngineProcess):
     def __init__(self, plan: Plan) -> None:
         self.devices = 1
         self._why: SttError = lost()
+        self._places = plan.places
         super().__init__(PROGRAM, driver_environ(), PACKAGES)  # Ray passes the working folder to the nodes
         self.send(("connect", plan))
 
@@ -60,6 +62,9 @@ class Driver(EngineProcess):
 
     def blame(self, number: int) -> Exception:
         return self._why
+
+    def allowed(self, call: EngineCall) -> float:
+        return call.limit_s * self._places  # calls take turns on a device, which the driver does not report
 
 
 class RayHost(ProcessHost[Driver]):

@@ -33,10 +33,16 @@ class CallTurn:
     begun: bool = False
     since: float = 0.0  # time at which its turn began
     spent: float = 0.0  # seconds worked earlier in this round
+    before: float = 0.0  # seconds worked in earlier turns
 
     @property
     def urgent(self) -> bool:
         return self.session is not None
+
+    @property
+    def worked(self) -> float:
+        """Return the seconds worked so far."""
+        return self.before + (time.monotonic() - self.since if self.held else 0.0)
 
 
 class Turns:
@@ -68,7 +74,8 @@ class Turns:
             if not self._must_yield(turn):
                 return
             interrupted = any(other.urgent for other in self._ready())
-            turn.held, turn.spent = False, self._spent(turn) if interrupted else 0.0
+            turn.before, turn.spent = turn.worked, self._spent(turn) if interrupted else 0.0
+            turn.held = False
             self._waiting.insert(0 if interrupted else len(self._waiting), turn)  # continues its round
             self._grant(last=None if interrupted else turn)
         self._wait(turn)

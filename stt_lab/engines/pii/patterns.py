@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from stt_lab.engines.pii.hits import PiiHit
@@ -106,24 +107,32 @@ def births(text: str) -> Iterator[PiiHit]:
 
 
 def _births(text: str, dates: list[_Date]) -> Iterator[PiiHit]:
+    starts, ends = [date[0] for date in dates], [date[1] for date in dates]  # both grow
+    chained: set[int] = set()
     for born in _BORN.finditer(text):
         many = born["many"] is not None
-        later = [date for date in dates if 0 <= date[0] - born.end() <= (AHEAD_OF_MANY if many else AHEAD)]
-        for start, end, _ in [date for date in later if date[2]] if many else _chain(later, dates):
+        first = bisect_left(starts, born.end())
+        later = dates[first : bisect_right(starts, born.end() + (AHEAD_OF_MANY if many else AHEAD))]
+        found = [date for date in later if date[2]] if many else _chain(dates, first, chained) if later else ()
+        for start, end, _ in found:
             yield PiiHit(start, end, 0.8)
-        if not later:
-            earlier = [date for date in dates if 0 <= born.start() - date[1] <= BEHIND]
-            for start, end, _ in earlier[-1:]:
-                yield PiiHit(start, end, 0.7)
+        before = bisect_right(ends, born.start()) - 1
+        if not later and before >= 0 and born.start() - ends[before] <= BEHIND:
+            yield PiiHit(starts[before], ends[before], 0.7)
 
 
-def _chain(later: list[_Date], dates: list[_Date]) -> list[_Date]:
-    """Return the first date, and full dates right after it."""
-    chain = later[:1]
-    for date in dates:
-        if chain and date[2] and 0 <= date[0] - chain[-1][1] <= NEXT:
-            chain.append(date)
-    return chain
+def _chain(dates: list[_Date], place: int, chained: set[int]) -> Iterator[_Date]:
+    """Yield a date and full dates right after it, up to one that an earlier chain yielded; add their places."""
+    while place not in chained:
+        chained.add(place)
+        yield dates[place]
+        end = dates[place][1]
+        for other in range(place + 1, len(dates)):
+            if dates[other][0] - end > NEXT:
+                break
+            if dates[other][2]:
+                place = other
+                break
 
 
 def _has_year(match: re.Match[str]) -> bool:
@@ -132,7 +141,8 @@ def _has_year(match: re.Match[str]) -> bool:
 
 # Street addresses
 
-_NAME = r"[^\W\d_a-z](?!['’])(?:[^\W\d_]|-)*(?!\d)(?:['’](?!m\b|ve\b|ll\b)\w+)?"  # a capitalized word
+# A capitalized word; atomic, since what follows a name never begins inside it
+_NAME = r"(?>[^\W\d_a-z](?!['’])(?:[^\W\d_]|-)*(?!\d)(?:['’](?!m\b|ve\b|ll\b)\w+)?)"
 _STREET = (
     r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Court|Ct|Row|Place|Pl|Square|Sq|Terrace|Way|Boulevard|Blvd|Close|"
     r"Crescent|Cres|Gardens|Grove|Hill|Mews|Parade|Highway|Hwy|Parkway|Pkwy|Quay|Walk|Landing|Alley|Circle|Loop|Trail|"
@@ -150,7 +160,7 @@ _ROAD = (
 _NUMBERED = r"(?:(?:County|State|Farm|Old|Rural) )*(?:Road|Route|Highway|Hwy|Interstate) \d{1,4}\b"
 # Streets of German, Dutch and the Nordic countries in one word; of Romance languages with the type first
 _ONE_WORD = (
-    r"[^\W\d_a-z][\w-]*(?:stra(?:ss|ß)e|str\.|weg|platz|gasse|allee|ufer|damm|ring|straat|laan|gracht|plein|kade|vej|gade|"
+    r"[^\W\d_a-z][\w-]{0,60}(?:stra(?:ss|ß)e|str\.|weg|platz|gasse|allee|ufer|damm|ring|straat|laan|gracht|plein|kade|vej|gade|"
     r"kajen|vägen|gatan|gata|veien|gaten|katu|tie)"
 )
 _OF = r"(?: (?:de|du|des|della|delle|dei|degli|del|dell'|di|da|do|dos|das|la|las|los|le|les|l'|d'))*"
@@ -159,7 +169,7 @@ _IN_FRONT = (
     rf"paseo|carrer|rua|travessa|praça|strada|ulica|ul\.){_OF}(?: ?{_NAME}){{1,3}})"
 )
 _POSTCODE = r"(?:[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|(?:[A-Z]-)?\d{4,5}(?:-\d{4})?|\d{3} \d{2})"
-_TOWN = rf"{_NAME}(?:(?: |-)(?:{_NAME}|upon|on|under|le|am|an der|de|la))*"
+_TOWN = rf"(?>{_NAME}(?:(?: |-)(?:{_NAME}|upon|on|under|le|am|an der|de|la))*)"
 _STATE = (
     r"(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|"
     r"W[AIVY])"

@@ -70,8 +70,8 @@ def _is_latin(name: str) -> bool:
 _WORD = re.compile(r"[^\W\d_]+(?:[-’'][^\W\d_]+)*")
 _PART = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]{2,})?")
 _POSSESSIVE = re.compile(r"['’]s$")
-_INITIALS = re.compile(r"(?:(?<!\w)[A-Z]\. ?)*$")
-_LAST_WORD = re.compile(r"(\w+)\W{1,2}$")
+_INITIALS = re.compile(r"(?:(?<!\w)[A-Z]\. ?){0,4}$")
+_LAST_WORD = re.compile(r"(?<!\w)(\w+)\W{1,2}$")
 _LOCATED = re.compile(rf"\b(?:{'|'.join(sorted(LOCATIVE))}) $", re.I)
 _ON_A_STREET = re.compile(r" (?:Street|Road|Lane|Avenue)\b|\d")
 _INTRODUCED = re.compile(

@@ -145,7 +145,7 @@ def _stm(path: Path, name: str, recordings: frozenset[str]) -> Annotation:
     segments = []
     for line in _nist(path, name, recordings, "file channel speaker start end text", free=True):
         text = line.fields[5] if len(line.fields) > 5 else ""
-        text = re.sub(r"^<[^<>\s]*,[^<>\s]*>\s*", "", text).strip()  # conditions such as <o,f0,male>
+        text = re.sub(r"^<[^<>\s,]*,[^<>\s]*>\s*", "", text).strip()  # conditions such as <o,f0,male>
         made = span(Segment, line.number(3), line.number(4), line.where, text, speaker=line.fields[2])
         if line.fields[2] != "inter_segment_gap" and text.lower() != "ignore_time_segment_in_scoring":
             segments.append(made)
@@ -163,7 +163,7 @@ def _spoken(segments: Iterable[Segment]) -> Annotation:
 
 TIMES = re.compile(r"\s*(?:(\d+):)?(\d\d?):(\d\d)[.,](\d{3})\s*-->\s*(?:(\d+):)?(\d\d?):(\d\d)[.,](\d{3})(?:\s.*)?")
 TAG = re.compile(r"</?(?:[A-Za-z][^<>]*|\d[\d:.]*)>|\{\\[^{}]*\}")
-VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^<>]*)>")
+VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s++([^<>]*)>")
 
 
 def _subtitles(path: Path, name: str, recordings: frozenset[str]) -> Annotation:
@@ -212,8 +212,8 @@ def _voices(text: str, web: bool) -> Iterator[tuple[str | None, str]]:
 
 # Praat
 
-WORDS = re.compile(r"(?:(?P<speaker>.+?)\s*-\s*)?words?", re.IGNORECASE)  # "words" and "Ada - words" of aligners
-SOUNDS = re.compile(r"(?:.+?\s*-\s*)?(?:phone(?:me)?s?|segments?_phon.*|syll(?:able)?s?)", re.IGNORECASE)
+WORDS = re.compile(r"(?:(?P<speaker>.+?)(?<!\s)\s*-\s*)?words?", re.IGNORECASE)  # "words" and "Ada - words" of aligners
+SOUNDS = re.compile(r"(?:.+?(?<!\s)\s*-\s*)?(?:phone(?:me)?s?|segments?_phon.*|syll(?:able)?s?)", re.IGNORECASE)
 UTTERANCES = re.compile(r"utterances?|sentences?|text|transcript(?:ion)?s?|phrases?|orthography", re.IGNORECASE)
 
 

@@ -26,7 +26,7 @@ PLACES = (
     Path(__file__).parents[1] / "shipped",
 )  # of a checkout, of an installation
 PARAMETERS = "parameters"  # tag of the cell with the parameters
-SCRIPTS = re.compile(r"<script\b.*?</script>\s*", re.DOTALL)
+SCRIPTS = re.compile(r"<script\b.*?(?:</script>\s*|\Z)", re.DOTALL)
 STYLE = """<style>
 .jp-Cell-outputWrapper {padding-left: calc(var(--jp-cell-prompt-width) + 12px)}
 .jp-RenderedHTMLCommon td, .jp-RenderedHTMLCommon th {text-align: left !important; font-size: 13px}

@@ -1,0 +1,119 @@
+"""Share what only a few may use at once: places for requests and jobs, which wait in turns by caller."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from stt_lab.caller import Errand, errand
+from stt_lab.errors import Busy, RateLimited
+from stt_lab.types import Event, Report
+
+POLL_S = 0.25  # between checks of a waiting request for cancellation
+RETRY_AFTER_S = 30
+OWN_RETRY_S = 10  # for a caller who has to wait for own requests
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many requests may wait. Jobs, and requests whose work has begun, are never refused."""
+
+    kind: str  # of the work, for people
+    each: int  # of one caller
+    all: int
+
+
+class Slot:
+    """A number of places. Whose owner was served longest ago is next; requests of one owner in order of arrival."""
+
+    def __init__(self, capacity: Callable[[], int] = lambda: 1, waiting: Waiting | None = None) -> None:
+        self._capacity = capacity  # may change, because nodes come and go
+        self._waiting = waiting
+        self._lock = threading.Lock()
+        self._line: list[_Place] = []  # holders of places, then waiting requests
+        self._served: dict[str, int] = {}  # owner -> number of its last place; emptied when nobody is in the line
+        self._numbers = 0
+
+    @property
+    def taken(self) -> bool:
+        return bool(self._line)
+
+    @contextmanager
+    def hold(self, report: Report, timeout_s: float, places: int = 1) -> Iterator[None]:
+        """Wait for a number of places, reporting "queued", and hold them.
+
+        Raises Busy after `timeout_s`. Where waiting is limited, raises RateLimited if too many requests of the caller
+        wait already, and Busy if too many of all callers do.
+        """
+        own = errand()
+        place = _Place(places, own.owner)
+        with self._lock:
+            self._line.append(place)
+            self._grant()
+            if not place.ready.is_set():
+                self._check(own, place)
+        try:
+            self._wait(place, report, timeout_s)
+            own.begun = True
+            yield
+        finally:
+            with self._lock:
+                self._line.remove(place)
+                if not self._line:
+                    self._served.clear()
+                self._grant()
+
+    def _check(self, own: Errand, place: _Place) -> None:
+        """Refuse a request if too many wait before it. Needs the lock."""
+        if self._waiting is None or own.begun or not own.refusable:
+            return
+        waiting = [other for other in self._line if not other.ready.is_set() and other is not place]
+        mine, most = sum(other.owner == own.owner for other in waiting), self._waiting
+        if mine < most.each and len(waiting) < most.all:
+            return
+        self._line.remove(place)
+        if mine >= most.each:
+            raise RateLimited(
+                f"{mine} {most.kind} requests of this account are waiting, and no more may. Retry when one has ended.",
+                retry_after=OWN_RETRY_S,
+            )
+        raise Busy(
+            f"{len(waiting)} {most.kind} requests are waiting on this server. Try again later.",
+            retry_after=RETRY_AFTER_S,
+        )
+
+    def _grant(self) -> None:
+        """Give out free places. Needs the lock."""
+        holders = [place for place in self._line if place.ready.is_set()]
+        waiting = [place for place in self._line if not place.ready.is_set()]
+        free = self._capacity() - sum(place.size for place in holders)
+        while waiting:
+            place = min(waiting, key=lambda place: self._served.get(place.owner, 0))  # the first of equals
+            if free < place.size and holders:  # alone it always fits, else it would wait forever
+                return
+            waiting.remove(place)
+            holders.append(place)
+            free -= place.size
+            self._numbers += 1
+            self._served[place.owner] = self._numbers
+            place.ready.set()
+
+    def _wait(self, place: _Place, report: Report, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not place.ready.is_set():
+            if time.monotonic() >= deadline:
+                raise Busy("This machine is busy with earlier requests. Try again later.", retry_after=RETRY_AFTER_S)
+            report(Event("queued"))
+            place.ready.wait(POLL_S)
+            with self._lock:
+                self._grant()  # a device may have been added
+
+
+@dataclass(eq=False)
+class _Place:
+    size: int
+    owner: str
+    ready: threading.Event = field(default_factory=threading.Event)
