@@ -21,6 +21,7 @@ PROGRAMS = {
 MODULES = {
     "playwright": "the Python package playwright is not installed (the extra dev)",
     "psycopg": "the Python package psycopg is not installed (the extra postgres)",
+    "pysubs2": "the Python package pysubs2 is not installed (the extra dev)",
     "ray": "the Python package ray is not installed (the extra ray)",
 }
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from stt_lab.errors import BadInput, Conflict, MissingFile, TooLarge
-from stt_lab.lab.data import annotations, dataset
+from stt_lab.lab.data import dataset
 from stt_lab.lab.data.annotations import Annotation, read_annotation, read_text, span
+from stt_lab.lab.data.annotations import files as annotation_files
 from stt_lab.lab.data.checks import Audios, flaws
 from stt_lab.lab.data.dataset import check, read_manifest
 from stt_lab.lab.data.importers import ImportOptions, ami, common_voice, huggingface, import_dataset, options, table
@@ -373,7 +374,7 @@ def test_texts_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert read_text(put(tmp_path / "a.txt", "\ufeffhi"), "a.txt") == "hi"
     with pytest.raises(Flaw, match=r"b.txt line 3 is not UTF-8"):
         read_text(put(tmp_path / "b.txt", b"a\nb\n\xff"), "b.txt")
-    monkeypatch.setattr(annotations, "MAX_BYTES", 4)
+    monkeypatch.setattr(annotation_files, "MAX_BYTES", 4)
     assert read_text(put(tmp_path / "c.txt", "four"), "c.txt") == "four"
     with pytest.raises(Flaw, match=r"c\.txt is larger than 0 MB"):
         read_text(put(tmp_path / "c.txt", "fiver"), "c.txt")

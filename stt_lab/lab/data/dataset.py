@@ -87,7 +87,10 @@ def check(path: Path, decode: bool = False, inside: Path | None = None) -> tuple
 def _manifest(path: Path) -> Path:
     found = Path(os.path.abspath(path / MANIFEST if path.is_dir() else path))
     if not found.is_file():
-        raise MissingFile(f"No manifest was found at {path}. Pass a .jsonl file, or a folder with a {MANIFEST}.")
+        raise MissingFile(
+            f"No manifest was found at {path}. Pass a .jsonl file, or a folder with a {MANIFEST}; "
+            "`stt-lab data import` makes one."
+        )
     return found
 
 

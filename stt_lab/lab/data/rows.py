@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, Va
 
 from stt_lab.errors import BadInput
 from stt_lab.lab.data.annotations import READERS, read_annotation, read_text
+from stt_lab.lab.data.annotations.files import on_disk
 from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.text import language_code
 from stt_lab.types import Segment, Span, Turn, Word
@@ -104,7 +106,7 @@ def parse(columns: dict[str, Any], folder: Path, inside: Path | None) -> Manifes
         raise _refused(problem, "") from None
     audio = locate(row.audio, folder, inside)
     id = row.id or os.path.splitext(row.audio)[0]
-    read = _Reader(folder, inside, (id, audio.stem))
+    read = _Reader(folder, inside, (id, audio.stem, audio.name))
     item = Item(
         id=id,
         audio=audio,
@@ -130,6 +132,7 @@ def columns(raw: bytes) -> dict[str, Any]:
         raise Flaw(f"the line is not JSON: {problem}", "write one JSON object per line, in UTF-8") from None
     if not isinstance(found, dict):
         raise Flaw(f"the line is a JSON {type(found).__name__}", "write one JSON object per line (JSONL)")
+    _refuse_twice(raw, "")
     for column, others in NAMES.items():
         if len(given := [name for name in (column, *others) if name in found]) > 1:
             raise Flaw(f"{' and '.join(given)} are aliases of one column", "keep one of them")
@@ -138,6 +141,17 @@ def columns(raw: bytes) -> dict[str, Any]:
     except ValueError:
         raise Flaw("a number is too large", "write numbers below 1e308") from None
     return found
+
+
+def _refuse_twice(raw: str | bytes, where: str) -> None:
+    """Raise Flaw if an object has a key twice: JSON's readers keep the last one."""
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        for key, count in Counter(key for key, _ in pairs).items():
+            if count > 1:
+                raise Flaw(f"{where}{key[:SHOWN]} is written twice", "keep one of them")
+
+    json.loads(raw, object_pairs_hook=once)
 
 
 def _refused(problem: ValidationError, where: str) -> Flaw:
@@ -167,7 +181,7 @@ def locate(name: str, folder: Path, inside: Path | None) -> Path:
     """Return the absolute path of a file that a row names. Raises Flaw if it is outside `inside`."""
     if "\0" in name:
         raise Flaw("a path contains a null character", "write a file name")
-    path = Path(os.path.abspath(folder / name))
+    path = on_disk(Path(os.path.abspath(folder / name)))
     if inside is None:
         return path
     try:
@@ -216,6 +230,7 @@ def _listed(text: str, name: str) -> list[Any]:
         found = pydantic_core.from_json(text, allow_inf_nan=False)
     except ValueError as problem:
         raise Flaw(f"{name} is not JSON: {problem}", "write a JSON list") from None
+    _refuse_twice(text, f"{name}: ")
     if not isinstance(found, list):
         raise Flaw(f"{name} is a JSON {type(found).__name__}", "write a JSON list")
     return found

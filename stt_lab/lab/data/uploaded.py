@@ -11,6 +11,7 @@ import shutil
 import stat
 import tempfile
 import time
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -23,9 +24,10 @@ from stt_lab.errors import BadInput, Conflict, TooLarge, Unavailable
 from stt_lab.lab.data.annotations import READERS
 from stt_lab.lab.data.dataset import MANIFEST, Dataset, read_manifest
 from stt_lab.lab.data.importers import ImportOptions, import_dataset
-from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, files
+from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, UNDECODED, audio_files
+from stt_lab.lab.data.items import Flaw
 
-KEPT = AUDIO_SUFFIXES | frozenset(READERS) | {".json", ".jsonl"}  # suffixes; a manifest may name JSON files
+KEPT = AUDIO_SUFFIXES | UNDECODED | frozenset(READERS) | {".json", ".jsonl"}  # suffixes; manifests name JSON files
 STAGE = ".new-"  # prefix of folders that are being filled
 STALE_S = 24 * 3600.0  # older folders were left by a process that died
 CHUNK = 1024 * 1024
@@ -85,7 +87,11 @@ def _read(root: Path, options: ImportOptions) -> None:
         if missing:
             raise BadInput(f"The audio of {missing[0]} in {MANIFEST} was not uploaded. Upload it too.")
         return
-    if not files(root, AUDIO_SUFFIXES):
+    try:
+        found = audio_files(root)
+    except Flaw as flaw:
+        raise BadInput(str(flaw)) from None
+    if not found:
         raise BadInput(
             "The files contain no recording. Upload audio, with .txt, .srt or .rttm files of the same names."
         )
@@ -165,10 +171,21 @@ def safe_path(name: str, called: str) -> PurePosixPath | None:
     """Return a safe relative path; None for hidden files. Raises BadInput for a path that leaves the folder."""
     plain = name.replace("\\", "/")
     parts = PurePosixPath(plain).parts
-    if not parts or not plain.isprintable() or plain.startswith("/") or ".." in parts or ":" in parts[0]:
+    if (
+        not parts
+        or not all(char.isprintable() or _is_blank(char) for char in plain)
+        or plain.startswith("/")
+        or ".." in parts
+        or ":" in parts[0]
+    ):
         raise BadInput(f"{_shown(called)} is not a valid file name. Use a plain name without `..` or a drive.")
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
     return None if hidden else PurePosixPath(*parts)
+
+
+def _is_blank(char: str) -> bool:
+    """Return whether a character is a blank, such as the narrow one that macOS writes before AM and PM."""
+    return unicodedata.category(char) == "Zs"
 
 
 def _shown(name: str) -> str:

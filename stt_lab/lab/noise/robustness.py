@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stt_lab.errors import BadInput, Unavailable
-from stt_lab.lab.data.dataset import Dataset, Item, read_manifest, write_manifest
+from stt_lab.lab.data.dataset import Dataset, Item, write_manifest
+from stt_lab.lab.data.importers import read_recordings
 from stt_lab.lab.noise import effects
 from stt_lab.lab.noise.effects import Effect, unchanged
 from stt_lab.lab.noise.sound import own_decoder, write_wav
@@ -115,10 +116,10 @@ def _refuse_others(name: str, values: Iterable[int], known: Collection[int]) -> 
 def worsened(recordings: str, target: str, sweep: Sweep, limit: int = 5, seed: int = 0) -> Dataset:
     """Degrade up to `limit` recordings of one speaker, once per condition, into a dataset in `target`.
 
-    `recordings` is a manifest or its folder; "" = the folder of the setting speech_dir.
+    `recordings` is a manifest, its folder, or a folder of audio with texts; "" = the folder of the setting speech_dir.
     """
     settings = settings_near()
-    dataset = read_manifest(Path(recordings) if recordings else settings.speech_dir)
+    dataset = read_recordings(Path(recordings) if recordings else settings.speech_dir)
     usable = [item for item in dataset.items if item.text and voices(item) == 1 and (item.duration or 0) <= LONGEST_S]
     if not usable or limit < 1:
         raise BadInput(

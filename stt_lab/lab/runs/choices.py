@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stt_lab.errors import BadInput, NotFound
-from stt_lab.lab.data.dataset import MANIFEST, Dataset, read_manifest
+from stt_lab.lab.data.dataset import MANIFEST, Dataset
+from stt_lab.lab.data.importers import has_recordings, read_recordings
 from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.lab.runs.runner import Run, create
 from stt_lab.lab.runs.suite import BY_LANGUAGE, SPEECH_DIR, Suite, SystemEntry, read_system, read_systems
@@ -60,7 +61,7 @@ def checked_name(name: str, what: str) -> str:
 def datasets(lab: Evaluations) -> dict[str, str]:
     """Return the display name of each dataset by its key for `dataset_of`."""
     here = {SPEECH_DIR: "Recordings of this server (speech_dir)"}
-    found = here if (lab.settings.speech_dir / MANIFEST).is_file() else {}
+    found = here if has_recordings(lab.settings.speech_dir) else {}
     return found | {path.parent.name: path.parent.name for path in sorted(lab.datasets.glob(f"[!.]*/{MANIFEST}"))}
 
 
@@ -72,7 +73,7 @@ def _place(lab: Evaluations, name: str) -> Path:
 
 def dataset_of(lab: Evaluations, name: str) -> Dataset:
     """Read a dataset by its key. Raises NotFound."""
-    return read_manifest(_place(lab, name))
+    return read_recordings(_place(lab, name))
 
 
 @dataclass(frozen=True)

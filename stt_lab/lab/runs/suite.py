@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from stt_lab.errors import BadInput, MissingFile
 from stt_lab.lab.data.dataset import Dataset, Item, read_manifest
+from stt_lab.lab.data.importers import read_recordings
 from stt_lab.lab.runs.systems import KINDS
 from stt_lab.lab.runs.systems.protocol import SystemConfig
 from stt_lab.settings import Settings
@@ -210,7 +211,7 @@ def open_dataset(suite: Suite, base: Path, settings: Settings) -> Dataset:
     if suite.dataset == SPEECH_DIR:
         if not settings.speech_dir.is_dir():
             raise MissingFile("The folder of recordings does not exist. Set STT_LAB_SPEECH_DIR, or run `make data`.")
-        return read_manifest(settings.speech_dir)
+        return read_recordings(settings.speech_dir)
     return read_manifest(base / Path(suite.dataset).expanduser())
 
 

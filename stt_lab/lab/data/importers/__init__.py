@@ -17,11 +17,11 @@ from itertools import count
 from pathlib import Path
 
 from stt_lab.errors import BadInput, Conflict, MissingFile
-from stt_lab.lab.data.dataset import MANIFEST, write_manifest
-from stt_lab.lab.data.importers.options import ImportOptions
+from stt_lab.lab.data.dataset import MANIFEST, read_manifest, write_manifest
+from stt_lab.lab.data.importers.options import ImportOptions, has_audio
 from stt_lab.lab.data.items import Dataset, Flaw, Item
 
-__all__ = ["KINDS", "ImportOptions", "import_dataset"]
+__all__ = ["KINDS", "ImportOptions", "has_recordings", "import_dataset", "read_recordings"]
 
 Importer = Callable[[str, ImportOptions], Iterator[Item]]
 
@@ -54,6 +54,22 @@ def import_dataset(kind: str, source: str | Path, target: Path, options: ImportO
     finally:
         if new and not any(target.iterdir()):
             target.rmdir()
+
+
+def has_recordings(folder: Path) -> bool:
+    """Return whether `read_recordings` would find something."""
+    return (folder / MANIFEST).is_file() or has_audio(folder)
+
+
+def read_recordings(path: Path) -> Dataset:
+    """Read a manifest, or without one the audio of a folder with the annotations beside it. Nothing is written.
+
+    Raises BadInput and MissingFile.
+    """
+    folder = Path(os.path.abspath(path))
+    if not folder.is_dir() or (folder / MANIFEST).is_file() or not has_audio(folder):
+        return read_manifest(path)
+    return Dataset(folder.name, folder, tuple(_collected("folder", str(folder), ImportOptions())))
 
 
 def _filled(kind: str, source: str | Path, target: Path, options: ImportOptions) -> Dataset:

@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from stt_lab.lab.data.annotations import Annotation, read_annotation, span
-from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, ImportOptions, annotated, files, folder_of
+from stt_lab.lab.data.importers.options import ImportOptions, annotated, audio_files, files, folder_of
 from stt_lab.lab.data.importers.voxconverse import rttms
 from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.types import Segment, Turn, Word
@@ -31,7 +31,7 @@ def read(source: str, options: ImportOptions) -> Iterator[Item]:
     folder = folder_of(source)
     named = {path.name: path for path in files(folder, frozenset([".xml"]))}
     turns = rttms(folder)
-    for audio in files(folder, AUDIO_SUFFIXES):
+    for audio in audio_files(folder):
         found = MEETING.fullmatch(audio.stem)
         if found is None or (found[2] or MIX) != (options.split or MIX):
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from stt_lab.lab.data.annotations.files import on_disk
 from stt_lab.lab.data.importers.options import ImportOptions, code_of, folder_of
 from stt_lab.lab.data.importers.table import rows
 from stt_lab.lab.data.items import Flaw, Item
@@ -23,7 +24,7 @@ def read(source: str, options: ImportOptions) -> Iterator[Item]:
             raise Flaw(f"{where} has no clip or no sentence", "check that the download is complete")
         yield Item(
             id=name.rpartition(".")[0],
-            audio=folder / "clips" / name,
+            audio=on_disk(folder / "clips" / name),
             language=code_of(row.get("locale") or folder.name),
             text=row["sentence"],
             licence="CC0-1.0",

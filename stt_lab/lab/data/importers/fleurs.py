@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from stt_lab.lab.data.annotations.files import on_disk
 from stt_lab.lab.data.importers.options import ImportOptions, code_of, folder_of, lines
 from stt_lab.lab.data.items import Flaw, Item
 
@@ -33,7 +34,7 @@ def _language(table: Path, split: str) -> Iterator[Item]:
         row = dict(zip(FIELDS, cells, strict=True))
         yield Item(
             id=f"{place}/{Path(row['file']).stem}",
-            audio=audio / row["file"],
+            audio=on_disk(audio / row["file"]),
             language=code_of(place),
             text=row["raw_transcription"],
             licence="CC BY 4.0",

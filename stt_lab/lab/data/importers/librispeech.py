@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from stt_lab.lab.data.annotations.files import same_name
 from stt_lab.lab.data.importers.options import AUDIO_SUFFIXES, ImportOptions, files, folder_of, lines
 from stt_lab.lab.data.items import Flaw, Item
 
@@ -21,9 +22,9 @@ def read(source: str, options: ImportOptions) -> Iterator[Item]:
 
 
 def _chapter(table: Path, name: str) -> Iterator[Item]:
-    beside = {path.stem: path for path in table.parent.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES}
+    beside = {same_name(path.stem): path for path in table.parent.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES}
     for where, line in lines(table, name):
-        id, _, text = line.strip().partition(" ")
+        id, _, text = same_name(line).strip().partition(" ")
         if not text.strip():
             raise Flaw(f"{where} has no text after {id[:40]!r}", "write ID TEXT")
         if id not in beside:

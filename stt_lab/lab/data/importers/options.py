@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from stt_lab.errors import BadInput
 from stt_lab.lab.data.annotations import Annotation
+from stt_lab.lab.data.annotations.files import lines, same_name
 from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.text import language_code
 
-__all__ = ["AUDIO_SUFFIXES", "ImportOptions", "annotated", "code_of", "files", "folder_of", "lines"]
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "UNDECODED",
+    "ImportOptions",
+    "annotated",
+    "audio_files",
+    "code_of",
+    "files",
+    "folder_of",
+    "has_audio",
+    "lines",
+]
 
-SOUND = ("wav", "flac", "mp3", "ogg", "oga", "opus", "m4a", "aac", "wma", "amr", "aif", "aiff", "sph")
-VIDEO = ("mp4", "webm", "mkv", "avi", "mov", "wmv", "mpg", "ts")
+SOUND = ("wav", "w64", "flac", "mp3", "ogg", "oga", "opus", "m4a", "m4b", "aac", "wma", "mka")
+VIDEO = ("mp4", "m4v", "webm", "mkv", "avi", "mov", "3gp", "wmv", "asf", "mpg", "mpeg", "ts")
 AUDIO_SUFFIXES = frozenset(f".{name}" for name in (*SOUND, *VIDEO))
+UNDECODED = frozenset(  # recordings too, but `stt_lab.audio` does not open them
+    f".{name}" for name in ("aif", "aiff", "aifc", "amr", "ape", "au", "caf", "mp2", "snd", "sph", "tta", "wv")
+)
 
 
 @dataclass(frozen=True)
@@ -49,18 +64,21 @@ def files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     return sorted(path for path in visible if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
-def lines(path: Path, name: str) -> Iterator[tuple[str, str]]:
-    """Yield (place, line) of a text file that may be long. Raises Flaw."""
-    if not path.is_file():
-        raise Flaw(f"{name} does not exist", "check that the download is complete")
-    number = 0
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield f"{name} line {number}", line.rstrip("\n")
-    except UnicodeDecodeError:
-        raise Flaw(f"{name} is not UTF-8 after line {number}", "save the file as UTF-8") from None
+def audio_files(folder: Path) -> list[Path]:
+    """List the recordings below a folder, sorted. Raises Flaw for one in a format that is not decoded."""
+    found = files(folder, AUDIO_SUFFIXES | UNDECODED)
+    decoded = {path.with_suffix("") for path in found if path.suffix.lower() in AUDIO_SUFFIXES}
+    for path in found:
+        if path.suffix.lower() in UNDECODED and path.with_suffix("") not in decoded:
+            name = path.relative_to(folder).as_posix()
+            raise Flaw(f"{name} is in a format that is not decoded", "convert it to WAV or FLAC")
+    return [path for path in found if path.suffix.lower() in AUDIO_SUFFIXES]
+
+
+def has_audio(folder: Path) -> bool:
+    """Return whether a folder contains a recording, without listing all of it."""
+    found = (name for _, _, names in os.walk(folder) for name in names if not name.startswith("."))
+    return any(os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES for name in found)
 
 
 def code_of(tag: str) -> str | None:
@@ -76,7 +94,7 @@ def annotated(id: str, audio: Path, known: Annotation, **more: str | None) -> It
     speakers = {part.speaker for part in known.turns or ()} | {part.speaker for part in known.segments or ()}
     kind = "non-speech" if known.text == "" else "multi-speaker" if len(speakers) > 1 else "speech"
     return Item(
-        id=id,
+        id=same_name(id),
         audio=audio,
         text=known.text,
         segments=known.segments,
