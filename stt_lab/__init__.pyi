@@ -29,6 +29,7 @@ def transcribe(
     speakers: int = 0,
     response_format: Literal['json'] = 'json',
     task: Literal['transcribe', 'translate'] = 'transcribe',
+    track: int = 0,
     background: Literal[False] = False,
     store: bool = True,
     webhook_url: str = '',
@@ -47,6 +48,7 @@ def transcribe(
         response_format: Format of the answer (default: 'json').
         task: `transcribe` writes what is said, `translate` writes it in English (default:
             'transcribe').
+        track: Number of the sound track, from 1 (0 = the default one, if it has sound) (default: 0).
         background: Answer at once with a job instead of the result; on HTTP also `async` (default:
             False).
         store: Keep the transcript in the library of the key's account (default: True).
@@ -54,8 +56,8 @@ def transcribe(
 
     Returns:
         Transcript: The words of a recording, with times and speakers. Members: language, duration,
-            segments, speakers, model, warnings, suppressed, turns, provenance, id. In another format
-            (application/x-subrip, text/vtt, text/plain): a Rendering with the `text`. With
+            segments, speakers, model, warnings, suppressed, turns, provenance, tracks, id. In another
+            format (application/x-subrip, text/vtt, text/plain): a Rendering with the `text`. With
             `background`: a JobInfo.
 
     Raises:
@@ -76,6 +78,7 @@ def transcribe(
     *,
     response_format: Literal['txt', 'text', 'srt', 'vtt', 'verbose_json'],
     task: Literal['transcribe', 'translate'] = 'transcribe',
+    track: int = 0,
     background: Literal[False] = False,
     store: bool = True,
     webhook_url: str = '',
@@ -89,6 +92,7 @@ def transcribe(
     speakers: int = 0,
     response_format: Literal['json', 'txt', 'text', 'srt', 'vtt', 'verbose_json'] = 'json',
     task: Literal['transcribe', 'translate'] = 'transcribe',
+    track: int = 0,
     *,
     background: Literal[True],
     store: bool = True,
@@ -103,6 +107,7 @@ def transcribe(
     speakers: int = 0,
     response_format: Literal['json', 'txt', 'text', 'srt', 'vtt', 'verbose_json'] = 'json',
     task: Literal['transcribe', 'translate'] = 'transcribe',
+    track: int = 0,
     background: bool = False,
     store: bool = True,
     webhook_url: str = '',
@@ -328,8 +333,8 @@ def job_result(
 
     Returns:
         Transcript: The words of a recording, with times and speakers. Members: language, duration,
-            segments, speakers, model, warnings, suppressed, turns, provenance, id. In another format
-            (application/x-subrip, text/vtt, text/plain): a Rendering with the `text`.
+            segments, speakers, model, warnings, suppressed, turns, provenance, tracks, id. In another
+            format (application/x-subrip, text/vtt, text/plain): a Rendering with the `text`.
 
     Raises:
         BadInput: A parameter is not valid.

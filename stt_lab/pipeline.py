@@ -54,5 +54,6 @@ def listen(pool: Pool, audio: Audio, models: Models, speakers: int, report: Repo
         warnings=models.warnings + audio.warnings,
         suppressed=recognition.suppressed,
         turns=name_turns(recognition, diarization, audio.duration) if diarization else (),
+        tracks=audio.tracks,
         provenance=(recognition.provenance, *((diarization.provenance,) if diarization else ())),
     )

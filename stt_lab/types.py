@@ -47,6 +47,22 @@ SAMPLE_BYTES = 2  # signed 16-bit little-endian, mono
 
 
 @dataclass(frozen=True)
+class Track:
+    """A sound track of a media file."""
+
+    number: int  # from 1, in the file's order
+    language: str  # as the file writes it, usually ISO 639-2; "" if it does not say
+    title: str
+    default: bool  # flagged as the one that players choose
+    used: bool = False
+
+    @property
+    def label(self) -> str:
+        more = ", ".join(part for part in (self.language, self.title) if part)
+        return f"{self.number} ({more})" if more else str(self.number)
+
+
+@dataclass(frozen=True)
 class Audio:
     """Decoded sound: a file of raw 16-bit mono PCM, read in windows.
 
@@ -62,6 +78,7 @@ class Audio:
     source_rate: int = SAMPLE_RATE  # Hz
     warnings: tuple[str, ...] = ()
     sample_rate: int = SAMPLE_RATE  # Hz, of the file; recognisers need the default
+    tracks: tuple[Track, ...] = ()  # of the source
 
     @property
     def duration(self) -> float:
@@ -192,6 +209,7 @@ class Transcript:
     suppressed: tuple[Suppressed, ...] = ()
     turns: tuple[Turn, ...] = ()
     provenance: tuple[Provenance, ...] = ()
+    tracks: tuple[Track, ...] = ()  # sound tracks of the file, of which one was used
     id: int | None = field(default=None, compare=False)  # id in the library, if stored
 
     @cached_property

@@ -20,12 +20,12 @@ from typing import Any
 
 from stt_lab.child import Child, clean_environ
 from stt_lab.errors import BadInput, EngineCrashed, MissingFile, SttError, TooLarge, Unavailable, UnsupportedMedia
-from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Event, Report, silent
+from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Event, Report, Track, silent
 
 PROGRAM = "stt_lab.audio.decoder"
 REPORT_EVERY = 0.25  # seconds
 LOWEST_RATE, HIGHEST_RATE = 8_000, 48_000  # Hz
-REFUSALS = {kind.code: kind for kind in (UnsupportedMedia, TooLarge, Unavailable)}
+REFUSALS = {kind.code: kind for kind in (BadInput, UnsupportedMedia, TooLarge, Unavailable)}
 
 
 @dataclass(frozen=True)
@@ -59,35 +59,40 @@ class Decoder:
         self._ending()
 
     def decode(
-        self, source: Path, report: Report = silent, sample_rate: int = SAMPLE_RATE
+        self, source: Path, report: Report = silent, sample_rate: int = SAMPLE_RATE, track: int = 0
     ) -> AbstractContextManager[Audio]:
-        """Decode `source` at `sample_rate` (Hz). The PCM file is deleted after the block.
+        """Decode a sound track of `source` at `sample_rate` (Hz). The PCM file is deleted after the block.
+
+        `track` counts from 1; 0 chooses the one that is flagged as default if it has sound, else the first with sound.
 
         `report` gets `Event("decoding", fraction)` about four times a second; if it raises, the child is stopped.
-        Raises MissingFile, UnsupportedMedia, TooLarge, BadInput after the time limit, Unavailable after `close`.
+        Raises MissingFile, UnsupportedMedia, TooLarge, BadInput after the time limit or for a track that is not there,
+        and Unavailable after `close`.
         """
         if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
             raise ValueError(f"The sample rate cannot be {sample_rate} Hz. Use {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
-        return self._decoded(source, report, sample_rate)
+        return self._decoded(source, report, sample_rate, track)
 
     @contextmanager
-    def _decoded(self, source: Path, report: Report, rate: int) -> Iterator[Audio]:
+    def _decoded(self, source: Path, report: Report, rate: int, track: int) -> Iterator[Audio]:
         _check(source)
         target = self.folder / f"{secrets.token_hex(16)}.pcm"
         try:
-            yield self._audio(source, target, report, rate)
+            yield self._audio(source, target, report, rate, track)
         finally:
             target.unlink(missing_ok=True)
 
-    def _audio(self, source: Path, target: Path, report: Report, rate: int) -> Audio:
+    def _audio(self, source: Path, target: Path, report: Report, rate: int, track: int) -> Audio:
         deadline = time.monotonic() + self.limits.timeout_s
-        request = {"source": str(source.absolute()), "target": str(target), "rate": rate}
+        request = {"source": str(source.absolute()), "target": str(target), "rate": rate, "track": track}
         report(Event("decoding", 0.0))
         with self._borrowed() as child:
             child.send(request)
             done = self._follow(child, deadline, report)
             report(Event("decoding", 1.0))
-        done |= {"samples": target.stat().st_size // SAMPLE_BYTES, "warnings": tuple(done["warnings"])}
+        tracks = tuple(Track(**one) for one in done["tracks"])
+        samples = target.stat().st_size // SAMPLE_BYTES
+        done |= {"samples": samples, "tracks": tracks, "warnings": tuple(done["warnings"])}
         return Audio(path=target, sample_rate=rate, **done)
 
     def _follow(self, child: _Program, deadline: float, report: Report) -> dict[str, Any]:

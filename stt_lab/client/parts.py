@@ -34,6 +34,7 @@ class TranscribeOptions(TypedDict, total=False):
     diarize: bool
     speakers: int
     task: Literal["transcribe", "translate"]
+    track: int
     store: bool
     webhook_url: str
 

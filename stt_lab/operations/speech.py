@@ -57,6 +57,9 @@ def transcribe(
     task: Annotated[
         Goal, Field(description="`transcribe` writes what is said, `translate` writes it in English")
     ] = "transcribe",
+    track: Annotated[
+        int, Field(ge=0, le=100, description="Number of the sound track, from 1 (0 = the default one, if it has sound)")
+    ] = 0,
 ) -> Transcript:
     """Transcribe a recording to text with word times and speakers.
 
@@ -65,6 +68,6 @@ def transcribe(
     """
     context = current()
     models: Models = context.plan
-    with context.runtime.decoder.decode(file, context.report) as audio:
+    with context.runtime.decoder.decode(file, context.report, track=track) as audio:
         context.meter(audio.duration)
         return listen(context.runtime.pool, audio, models, speakers, context.report)

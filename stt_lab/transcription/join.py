@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, pairwise
 
@@ -25,6 +25,7 @@ from stt_lab.types import Diarization, Recognition, Segment, Span, Turn, Word, i
 # hardly ever puts two voices into one sentence, and short answers are sentences.
 CHANGE_COST = 2.0  # seconds that words may miss their turns by, to avoid a change of speaker within a sentence
 PAUSE_WORTH = 2.0  # seconds of that cost removed per second of silence: after a pause of 1 s a change is free
+SILENCE = 1.0  # seconds: the longest silence inside a segment
 EXCLUSIVE = 0.1  # share of a miss that counts against the exclusive turns; the rest counts against all turns
 
 Atom = Word | Segment  # unit that gets one speaker: a word, or a segment without words
@@ -66,7 +67,7 @@ def name_turns(recognition: Recognition, diarization: Diarization, duration: flo
 def repair(segments: Iterable[Segment], duration: float) -> tuple[Segment, ...]:
     """Return segments with text, by start, with times that never decrease and lie in [0, duration].
 
-    A segment with words spans its words and has their text.
+    A segment with words spans its words and has their text; it is cut in two where they are more than SILENCE apart.
     """
     made: list[Segment] = []
     start = end = 0.0
@@ -77,8 +78,19 @@ def repair(segments: Iterable[Segment], duration: float) -> tuple[Segment, ...]:
             start = min(max(start, atom.start), duration)
             end = min(max(end, start, atom.end), duration)
             atoms.append(replace(atom, start=start, end=end, speaker=None))
-        made.append(_segment(segment, atoms))
+        made += [_segment(segment, group) for group in _without_silence(atoms)]
     return tuple(made)
+
+
+def _without_silence(atoms: Sequence[Atom]) -> Iterator[list[Atom]]:
+    """Cut a segment where nobody speaks for longer than SILENCE, so that none spans a silence."""
+    group = [atoms[0]]
+    for before, after in pairwise(atoms):
+        if after.start - before.end > SILENCE:
+            yield group
+            group = []
+        group.append(after)
+    yield group
 
 
 def _atoms(segment: Segment) -> tuple[Atom, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 from stt_lab.errors import BadInput
 from stt_lab.text import clean, sentence_end
 from stt_lab.transcription.subtitles import Cue, cues, milliseconds, srt, vtt
-from stt_lab.types import Provenance, Rendering, Segment, Span, Suppressed, Transcript, Turn, Word
+from stt_lab.types import Provenance, Rendering, Segment, Span, Suppressed, Track, Transcript, Turn, Word
 
 FORMATS = ("json", "txt", "text", "srt", "vtt", "verbose_json")
 NAME = 16  # characters of a speaker's name, so that a prefix leaves room on the line
@@ -55,6 +55,7 @@ def to_json(transcript: Transcript, verbose: bool = False) -> dict[str, Any]:
     made |= {"id": transcript.id} if transcript.id is not None else {}
     made |= {"model": transcript.model} if transcript.model else {}
     made |= {"warnings": list(transcript.warnings)} if transcript.warnings else {}
+    made |= {"tracks": [asdict(track) for track in transcript.tracks]} if len(transcript.tracks) > 1 else {}
     if verbose:
         made["suppressed"] = [
             _times(item) | {"text": item.text, "reason": item.reason} for item in transcript.suppressed
@@ -102,6 +103,7 @@ def from_json(made: Mapping[str, Any]) -> Transcript:
         suppressed=tuple(Suppressed(**item) for item in made.get("suppressed", ())),
         turns=tuple(Turn(**item) for item in made.get("turns", ())),
         provenance=tuple(Provenance(**item) for item in made.get("provenance", ())),
+        tracks=tuple(Track(**item) for item in made.get("tracks", ())),
         id=made.get("id"),
     )
 
