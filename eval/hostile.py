@@ -159,7 +159,9 @@ def attacked(
         while time.monotonic() < ends:
             honest.work(WATCH_S)
             looks.append(look(service))
-        told: dict[str, Any] = json.loads(ours.recv()) if ours.poll(attacks.TIMEOUT_S * 3) else {"statuses": {}, "faults": ["no word"]}
+        told: dict[str, Any] = (
+            json.loads(ours.recv()) if ours.poll(attacks.TIMEOUT_S * 3) else {"statuses": {}, "faults": ["no word"]}
+        )
     finally:
         process.kill()
         process.join()

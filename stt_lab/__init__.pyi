@@ -294,11 +294,13 @@ def languages(
     ...
 def health(
 ) -> Health:
-    """Report whether the server can transcribe: models, device, database.
+    """Report whether the server can transcribe: models, device, database, free disk, and engines that crash.
+
+    It answers within a second, with HTTP 200, also where `status` is `degraded`.
 
     Returns:
         Health: Whether the server can do its work. Members: status, gpu_available, gpu_name,
-            gpu_memory_mb, missing.
+            gpu_memory_mb, missing, problems.
 
     Raises:
         BadInput: A parameter is not valid.
@@ -821,7 +823,8 @@ def list_accounts(
     """List all accounts (administrators only).
 
     Returns:
-        AccountList: The result. Members: count, results.
+        AccountList: All accounts. `damaged` has the numbers of accounts with values that cannot be
+            read. Members: count, results, damaged.
 
     Raises:
         BadInput: A parameter is not valid.
