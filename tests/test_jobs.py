@@ -28,6 +28,7 @@ from stt_lab.errors import (
     Busy,
     Cancelled,
     Conflict,
+    Disconnected,
     EngineCrashed,
     IdempotencyMismatch,
     NotFound,
@@ -282,7 +283,12 @@ def test_deleting_the_recording_ends_its_job(house: House) -> None:
 
 def leave(event: Event) -> None:
     if event.stage == "transcribing":
-        raise Cancelled("The client has gone.")
+        raise Disconnected("The client has gone.")
+
+
+def withdraw(event: Event) -> None:
+    if event.stage == "transcribing":
+        raise Cancelled("Enough.")
 
 
 def test_a_known_caller_who_goes_away_finds_the_result(house: House) -> None:
@@ -308,6 +314,39 @@ def test_an_unknown_caller_who_goes_away_takes_the_job_along(house: House) -> No
     with pytest.raises(Cancelled):
         house.ask(jobs, act="wait", caller=client("a"), report=leave, idempotency_key="k")
     assert house.rows()[1].state == "running"
+
+
+def test_a_caller_who_cancels_ends_the_job(house: House) -> None:
+    """Also one with an account and a key: nothing is stored, nothing is charged, and the end is waited for."""
+    jobs = house.server()
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        house.ask(jobs, act="wait", idempotency_key="again", report=withdraw)
+    assert house.rows()[0].state == "cancelled"
+    assert time.monotonic() - began < 5
+    assert house.spent() == 0
+    assert house.library.list(house.ada.account_id, status="done").count == 0
+    assert house.stray() == []
+
+
+def test_a_job_that_was_asked_to_cancel_is_not_done(house: House) -> None:
+    """However late: the transaction that would end it looks."""
+    jobs = house.server()
+    info = house.ask(jobs, act="wait", background=True)
+    until(lambda: Stage.began)
+    house.change(info.id, cancel_requested=True)  # by another server, a moment before the end
+    Stage.open.set()
+    until(lambda: jobs.get(house.ada, info.id).status == "cancelled")
+    assert house.spent() == 0
+    assert house.library.list(house.ada.account_id, status="done").count == 0
+
+
+def test_a_job_without_a_place_for_its_result_goes_with_its_caller(house: House) -> None:
+    jobs = house.server()
+    with pytest.raises(Cancelled):
+        house.ask(jobs, act="wait", store=False, report=leave)
+    until(lambda: house.rows()[0].state == "cancelled", 3)
+    assert house.spent() == 0
 
 
 def test_an_unknown_caller_does_not_wait_for_ever(house: House) -> None:

@@ -153,6 +153,7 @@ PRIVATE = {
     "test_text.py": {"_LANGUAGE_CODES"},  # the list of faster-whisper that ours is compared with
     # of this program: processes and threads that only their owner names
     "test_audio.py": {"_Program"},
+    "test_clock.py": {"_lifecycle", "_workers"},
     "test_jobs.py": {"_copy", "_lifecycle", "_workers"},
     "test_lab_runs.py": {"_child"},
     "test_language_models.py": {"_server", "_text"},
