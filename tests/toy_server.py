@@ -190,8 +190,11 @@ class Served:
 
 
 @contextmanager
-def serve(settings: Settings, real: bool = False) -> Iterator[Served]:
-    """The application in a thread of this process, on a free port; with `real` engines, or toys in their places."""
+def serve(settings: Settings, real: bool = False, address: str = "") -> Iterator[Served]:
+    """The application in a thread of this process, on a free port; with `real` engines, or toys in their places.
+
+    With the `address` 127.0.0.1 it knows that it listens on loopback only, as a server that a person starts.
+    """
     engines = dict(pool.ENGINES)
     toys = {
         "faster-whisper": "ToyTranscriber",
@@ -203,7 +206,7 @@ def serve(settings: Settings, real: bool = False) -> Iterator[Served]:
         "madlad": "ToyTranslator",
     }
     pool.ENGINES.update({} if real else {engine: f"{__name__}:{toy}" for engine, toy in toys.items()})
-    app = create_app(compose(settings))
+    app = create_app(compose(settings, address))
     app.state.installation.runtime.accounts.set_tier(Tier(name="anonymous"))  # without limits
     config = uvicorn.Config(app, "127.0.0.1", 0, **OPTIONS | {"timeout_graceful_shutdown": 2})
     server = uvicorn.Server(config)
