@@ -100,7 +100,7 @@ def through_page(service: Service, paths: list[Path], model: str) -> Texts:
             )
             page.click("#stt-go")
             ended = "() => [...document.querySelectorAll('.stt-result, .stt-notice')].some(one => one.offsetParent)"
-            page.wait_for_function(ended, timeout=300_000)
+            page.wait_for_function(ended, timeout=1_200_000)  # a busy machine takes long
             made[path.name] = ""  # of a recording in which nobody is heard, there is nothing to save
             if page.locator("[data-save$='.json']").count():
                 with page.expect_download() as download:
