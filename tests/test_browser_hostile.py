@@ -10,7 +10,7 @@ import pytest
 from browsing import Browser, Page, browser_fixture, expect  # noqa: F401
 from lab_toys import made_run, said
 from needs import needs
-from toy_server import KEY, Served, Toy, serve, settings_for, wav
+from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
 
 from stt_lab.lab.scoring import scores
 
@@ -23,6 +23,7 @@ PLANT = (
 )
 FOUND = """() => [...document.querySelectorAll('[onerror], [onload], iframe[srcdoc], a[href^="javascript:" i]')]
     .filter(node => !node.closest('head')).map(node => node.outerHTML.slice(0, 200))"""
+SLOW_MS = 60_000
 MINE = {"Authorization": f"Bearer {KEY}"}
 TEMPLATE = """
 description = '''{plant}'''
@@ -35,6 +36,13 @@ label = '''{plant}'''
 [[blocks]]
 kind = "quotes"
 """
+
+
+@pytest.fixture(autouse=True)
+def patient() -> Iterator[None]:
+    expect.set_options(timeout=SLOW_MS)
+    yield
+    expect.set_options(timeout=5_000)  # playwright's own
 
 
 @pytest.fixture
@@ -53,7 +61,7 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(SLOW_MS)
     page.goto(served.access.sign_in_address(served.url))
     page.wait_for_selector("#stt-go")
     yield page
@@ -68,22 +76,24 @@ def harmless(page: Page) -> None:
     assert page.evaluate(FOUND) == []
 
 
-def transcribed(page: Page, folder: Path) -> None:
+def transcribed(page: Page, served: Served, folder: Path) -> None:
     recording = wav(folder / f"{IMAGE}.wav", 3)
     page.set_input_files("#stt-file input[type=file]", str(recording))
     expect(page.locator("#stt-file")).to_contain_text("onerror")
+    until(lambda: served.uploads, 30)
+    page.wait_for_timeout(1000)
     page.click("#stt-go")
     expect(page.locator(".stt-segment").first).to_be_visible()
 
 
-def test_a_transcript_and_its_file_name(page: Page, tmp_path: Path) -> None:
-    transcribed(page, tmp_path)
+def test_a_transcript_and_its_file_name(page: Page, served: Served, tmp_path: Path) -> None:
+    transcribed(page, served, tmp_path)
     expect(page.locator(".stt-segment p").first).to_contain_text("<script>window.ran=2</script>")
     page.locator(".stt-time").first.click()
 
 
 def test_a_title_speakers_and_everything_made_of_the_text(page: Page, served: Served, tmp_path: Path) -> None:
-    transcribed(page, tmp_path)
+    transcribed(page, served, tmp_path)
     with httpx.Client(base_url=served.url, headers=MINE) as client:
         id = client.get("/api/v1/transcripts/").json()["results"][0]["id"]
         change = {"title": PLANT[:250], "speakers": {"Speaker 1": PLANT[:100]}}
@@ -127,12 +137,10 @@ def test_a_run_of_the_laboratory(page: Page, served: Served, tmp_path: Path) -> 
     lab = served.app.state.installation.lab
     rows = [{"id": "one", "text": PLANT, "source": PLANT, "language": "en"}, {"id": "two", "text": "a b"}]
     predictions = [said(PLANT[:60], "one", f"x {PLANT}"), said(PLANT[:60], "two", None, error=PLANT)]
-    run = made_run(tmp_path / "made", rows, predictions)
+    run = made_run(lab.folder, rows, predictions)  # lab.folder / "runs" / "toy"
     scores.score(run)
-    lab.runs.mkdir(parents=True, exist_ok=True)
-    run.folder.rename(lab.runs / "hostile")
     page.get_by_role("tab", name="Lab", exact=True).click()
-    expect(page.locator("#lab-result")).to_contain_text("onerror", timeout=60_000)
+    expect(page.locator("#lab-result")).to_contain_text("onerror")
     harmless(page)
     page.get_by_role("tab", name="Leaderboard").click()
     expect(page.locator("#lab-board")).to_contain_text("onerror")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import resource
 import socket
@@ -61,8 +62,6 @@ def application(seen: Seen) -> Starlette:
         return PlainTextResponse("no", 413)
 
     async def slow(request: Request) -> Response:
-        import asyncio
-
         while not seen.open.is_set():
             await asyncio.sleep(0.02)
         return PlainTextResponse("late")
@@ -115,7 +114,10 @@ def running(limits: ConnectionLimits) -> Iterator[Running]:
             yield made
         finally:
             made.seen.open.set()
-            made.server.should_exit = made.server.force_exit = True
+            for one in list(made.server.server_state.connections):
+                one.loop.call_soon_threadsafe(one.transport.abort)
+            until(lambda: made.open == 0)
+            made.server.should_exit = True
     assert raised == []
 
 
@@ -316,7 +318,9 @@ def test_attributes_of_uvicorn_exist() -> None:
     for name in METHODS:
         assert callable(getattr(H11Protocol, name))
     config: Any = uvicorn.Config(application(Seen()), lifespan="off")
-    made = H11Protocol(config, uvicorn.server.ServerState(), {})
+    loop = asyncio.new_event_loop()
+    made = H11Protocol(config, uvicorn.server.ServerState(), {}, loop)
+    loop.close()
     for name in ("client", "conn", "connections", "cycle", "flow", "loop", "transport"):
         assert hasattr(made, name), name
     assert isinstance(made.conn, h11.Connection)

@@ -177,7 +177,8 @@ class Forgetful(set[str]):
 class Mail:
     """The messages of events that wait for their clients. Those that nobody fetches are dropped.
 
-    Use it in the event loop of the application.
+    Not at once: a page opens a stream for an event whose messages came by an earlier stream. Use it in the event loop
+    of the application.
     """
 
     def __init__(self, app: Any, blocks: gr.Blocks) -> None:
@@ -206,9 +207,6 @@ class Mail:
             self._readers[session] -= 1
             if not self._readers[session]:
                 del self._readers[session]
-            messages = self._queue.pending_messages_per_session.get(session)
-            if messages is None or (messages.empty() and session not in self._busy()):
-                self._forget(session)
 
     def sweep(self, now: float | None = None) -> None:
         """Drop what was not fetched for UNREAD_S, and the oldest beyond MOST_UNREAD."""

@@ -39,6 +39,7 @@ class ConnectionLimits:
     write_s: float = 60.0  # until a client has read the next `progress` bytes of an answer
     progress: int = 4096
     look_s: float = 1.0  # between two looks at a connection
+    grace_s: float = 0.25  # of a new connection in a flood, which may be that of an honest client
     connections: int = 600
     share: int = 150  # connections of an address; beyond, its oldest may be closed in the middle of an answer
 
@@ -166,24 +167,30 @@ class LimitedProtocol(H11Protocol):
 
 
 def make_room(new: LimitedProtocol) -> None:
-    """Close a connection if there are too many: one that waits for its client, else one of an address beyond its share,
-    else the new one."""
-    if len(new.connections) <= new.limits.connections:
+    """Close connections if there are too many: some that wait for their clients, else one of an address beyond its
+    share, else the new one.
+    """
+    limits = new.limits
+    if len(new.connections) <= limits.connections:
         return
     known: list[LimitedProtocol] = [
         one for one in new.connections if isinstance(one, LimitedProtocol) and not one.transport.is_closing()
     ]
-    if len(known) <= new.limits.connections:
+    if len(known) <= limits.connections:
         return
     counts = Counter(one.address for one in known)
-    waiting = [one for one in known if one is not new and one.waits_for_client]
-    greedy = [one for one in known if one is not new and counts[one.address] > new.limits.share]
-    (_first(waiting, counts) or _first(greedy, counts) or new).transport.abort()
+    latest = new.opened - limits.grace_s
+    waiting = [one for one in known if one.opened <= latest and one.waits_for_client]
+    greedy = [one for one in known if one is not new and counts[one.address] > limits.share]
+    some = max(1, limits.connections // 20)  # several at once: a flood must not cost a search for each connection
+    chosen = _oldest(waiting, counts)[:some] or _oldest(greedy, counts)[:1] or [new]
+    for one in chosen:
+        one.transport.abort()
 
 
-def _first(candidates: Iterable[LimitedProtocol], counts: Counter[str]) -> LimitedProtocol | None:
-    """Return the oldest connection of the address that has the most; uploads come last."""
-    return min(candidates, key=lambda one: (one.state == "body", -counts[one.address], one.opened), default=None)
+def _oldest(candidates: Iterable[LimitedProtocol], counts: Counter[str]) -> list[LimitedProtocol]:
+    """Sort connections: those of the address that has the most come first, then the oldest; uploads come last."""
+    return sorted(candidates, key=lambda one: (one.state == "body", -counts[one.address], one.opened))
 
 
 def limited(limits: ConnectionLimits) -> type[LimitedProtocol]:
