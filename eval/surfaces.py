@@ -27,7 +27,7 @@ from service import RESULTS, Service, recordings
 from stt_lab.settings import get_settings
 
 CORETYPE = "OPENBLAS_CORETYPE"
-LONGEST_S = 60.0
+LONGEST_S = 30.0
 PORT = 26379  # of the cluster, on this machine alone
 PYTHON = """
 import json, sys

@@ -91,7 +91,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             ]
         files = {"file": (f"{MARK}.wav", wav(folder / "a.wav", 0.5).read_bytes())}
         bearer = {"Authorization": f"Bearer {made['owner']}"}
-        job = client.post("/v1/transcribe", files=files, data={"model": "base", "async": "true"}, headers=bearer).json()
+        fields = {"model": "base", "async": "true"}
+        job = client.post("/v1/transcribe", files=files, data=fields, headers=bearer).json()
         until(lambda: client.get(job["url"], headers=bearer).json()["status"] == "done")
         transcript = client.get(job["url"], headers=bearer).json()["transcript_id"]
         keys = {"key": made["other"], "administrator's key": KEY, "wrong key": "stt_wrong"}
