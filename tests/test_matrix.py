@@ -81,7 +81,8 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("matrix")
-    with serve(settings_for(folder), address="127.0.0.1") as served, httpx.Client(base_url=served.url, timeout=30) as client:
+    running = serve(settings_for(folder), address="127.0.0.1")
+    with running as served, httpx.Client(base_url=served.url, timeout=30) as client:
         scopes = ["speech", "text", "library", "account"]
         made = {}
         for name in ("owner", "other"):
