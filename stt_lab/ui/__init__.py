@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stt_lab.errors import SttError
 from stt_lab.settings import MB
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def _sweeping(lifespan: Lifespan, mail: Mail, files: SharedFiles) -> Lifespan:
             try:
                 mail.sweep()
                 await asyncio.to_thread(files.sweep)
+            except SttError as problem:  # the database is busy or away
+                log.warning("the page's files wait to be swept: %s", problem)
             except Exception:
                 log.exception("a sweep of the page failed; it is repeated")
 
