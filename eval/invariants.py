@@ -26,7 +26,14 @@ from stt_lab.store.models import Job, LedgerRow, SegmentRow, TranscriptRow
 
 SCRATCH = ("uploads", "work", "gradio")
 FOLDERS = (*SCRATCH, "jobs", "audio", "servers")  # of the data directory; beside them
-OWN = (*(f"stt_lab.db{end}" for end in ("", "-wal", "-shm")), "server.lock", "webhooks.key")
+OWN = (
+    *(f"stt_lab.db{end}" for end in ("", "-wal", "-shm")),
+    "server.lock",
+    "webhooks.key",
+    "access.key",
+    "admin.digest",
+    "address",
+)
 
 
 @dataclass(frozen=True)
