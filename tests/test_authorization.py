@@ -18,7 +18,6 @@ import pytest
 from fastapi.routing import APIRoute
 from toy_server import API, KEY, Served, Toy, file_data, functions, serve, settings_for, until, upload, wav
 
-from stt_lab.accounts.wrong_keys import WrongKeys
 from stt_lab.caller import SCOPES
 from stt_lab.registry import OPERATIONS
 from stt_lab.web.routes import METHODS
@@ -123,7 +122,6 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("authorization")
     with serve(settings_for(folder)) as served:
-        served.access.wrong_keys = WrongKeys(limit=10_000)  # every route is asked with keys that are not valid
         accounts = served.accounts
         owner, other = (accounts.create(name, tier="unlimited").id for name in ("owner", "other"))
         plain = [scope for scope in SCOPES if scope != "admin"]

@@ -366,14 +366,22 @@ def test_errors_of_libraries_get_the_shape_and_lose_their_text(service: Service)
     async def raised(request: Request) -> Response:
         raise HTTPException(418)
 
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        raise RuntimeError("no file /srv/secret")
+
     library = Starlette(routes=[Route("/plain", plain), Route("/detail", detail), Route("/raised", raised)])
     service.app.mount("/library", library)
+    service.app.mount("/broken", broken)
     with client_of(service) as client:
         for path, status in (("plain", 404), ("detail", 422), ("raised", 418)):
             answer = client.get(f"/library/{path}")
             error(answer, status, "/docs")
             assert "secret" not in answer.text
         assert client.get("/library/plain").headers["x-own"] == "1"
+        answer = client.get("/broken/")
+        error(answer, 500)
+        assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_a_refusal_is_one_line_in_the_log_without_secrets(service: Service, caplog: pytest.LogCaptureFixture) -> None:

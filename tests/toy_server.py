@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from stt_lab.accounts.accounts import Tier
+from stt_lab.accounts.wrong_keys import WrongKeys
 from stt_lab.engines import pool
 from stt_lab.engines.protocols import EngineSpec, Goal
 from stt_lab.installation import Installation
@@ -208,6 +209,7 @@ def serve(settings: Settings, real: bool = False, address: str = "") -> Iterator
     pool.ENGINES.update({} if real else {engine: f"{__name__}:{toy}" for engine, toy in toys.items()})
     app = create_app(compose(settings, address))
     app.state.installation.runtime.accounts.set_tier(Tier(name="anonymous"))  # without limits
+    app.state.installation.access.wrong_keys = WrongKeys(limit=10_000)  # tests send many, all from one address
     config = uvicorn.Config(app, "127.0.0.1", 0, **OPTIONS | {"timeout_graceful_shutdown": 2})
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -108,9 +108,10 @@ class Access:
         """Raise BadInput if a request names another server: a page whose name was bound to this machine sends that."""
         for host in self._hosts(connection) if self._names else ():
             if host_name(host) not in self._names:
+                names = (f"[{name}]" if ":" in name else name for name in sorted(self._names)[:5])
                 raise BadInput(
                     f"The host {host[:80]!r} is not a name of this server. "
-                    f"Use {', '.join(sorted(self._names)[:5])}, or add the name to the setting STT_LAB_HOSTS."
+                    f"Use {', '.join(names)}, or add the name to the setting STT_LAB_HOSTS."
                 )
 
     def check_origin(self, connection: HTTPConnection) -> None:

@@ -23,6 +23,7 @@ from stt_lab.errors import BadInput
 
 CHECKED_WITH = "0.54.0"  # release of uvicorn
 DESCRIPTORS = 65_536  # a higher limit than this has no use here, and makes some programs slow
+MOST_CONNECTIONS = 2000  # each holds some memory
 KEPT_SHARE = 0.4  # of the descriptors: for the database, files, and pipes of workers
 ACCEPT_BATCH = 16  # connections that are accepted before the first of them is looked at
 LISTEN_QUEUE = 1024  # connections that the system keeps until then
@@ -61,7 +62,7 @@ def raise_descriptor_limit() -> int:
 
 def limits_for(descriptors: int) -> ConnectionLimits:
     """Return the limits of a server that may open so many files and sockets."""
-    connections = max(16, int(descriptors * (1 - KEPT_SHARE)))
+    connections = min(MOST_CONNECTIONS, max(16, int(descriptors * (1 - KEPT_SHARE))))
     return ConnectionLimits(connections=connections, share=max(4, connections // 4))
 
 

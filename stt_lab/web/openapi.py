@@ -124,12 +124,12 @@ def _parameter(name: str, schema: dict[str, Any], place: str, required: bool) ->
 def _errors(op: Operation) -> dict[str, Any]:
     """Describe the error statuses that an operation may return."""
     kinds = {
-        "400 401 403 500 503": True,
+        "400 401 403 429 500 503": True,  # 429 also after too many wrong keys
         "404": bool(op.path_params) or op.method == "DELETE",  # DELETE of sessions names an account
         "409 422": op.method == "POST",
         "413": op.method in ("POST", "PATCH"),
         "416": _in_parts(op),
-        "402 429": op.charge is not None,
+        "402": op.charge is not None,
         "499": op.job is not None,
     }
     return {status: failure(status) for statuses, may in kinds.items() if may for status in statuses.split()}

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stt_lab.accounts.access import Access
 from stt_lab.errors import Forbidden, SttError
 from stt_lab.input_check import check_address
-from stt_lab.web.service import error_response
+from stt_lab.web.service import CRASHED, error_response
 from stt_lab.web.upload_slots import UploadSlots
 
 log = logging.getLogger(__name__)
@@ -62,9 +62,15 @@ class SecurityMiddleware:
             return await self._refuse(problem, scope, receive, answer)
         if scope["type"] == "websocket":
             return await self.app(scope, receive, send)
-        if not _is_upload(Headers(scope=scope)):
-            return await self.app(scope, receive, answer.send)
-        await self._receive_upload(scope, receive, answer)
+        try:
+            if _is_upload(Headers(scope=scope)):
+                await self._receive_upload(scope, receive, answer)
+            else:
+                await self.app(scope, receive, answer.send)
+        except Exception:
+            if not answer.started:  # the application broke while it refused something
+                await self._refuse(SttError(CRASHED), scope, receive, _Answer(connection, send, self.access))
+            raise
 
     def _check(self, connection: HTTPConnection) -> None:
         """Raise an error for a request that no route may see."""
@@ -132,6 +138,7 @@ class _Answer:
     def __init__(self, connection: HTTPConnection, send: Send, access: Access) -> None:
         self._connection, self._send, self._access = connection, send, access
         self.cors = _cors_headers(connection, access)
+        self.started = False
         self._held: Message | None = None  # start of an error
         self._body = bytearray()
 
@@ -146,6 +153,7 @@ class _Answer:
                     return
         elif message["type"] == "http.response.body" and self._held is not None:
             return await self._hold(message)
+        self.started = True
         await self._send(message)
 
     async def _hold(self, message: Message) -> None:
@@ -160,6 +168,7 @@ class _Answer:
             body = json.dumps(_plain_error(start["status"])).encode()
             headers["Content-Type"] = "application/json"
             headers["Content-Length"] = str(len(body))
+        self.started = True
         await self._send(start)
         await self._send({**message, "body": body})
 
