@@ -25,11 +25,7 @@ from stt_lab.store.database import Database, Session
 from stt_lab.store.models import Job, LedgerRow, SegmentRow, TranscriptRow
 
 SCRATCH = ("uploads", "work", "gradio")
-<<<<<<< HEAD
-FOLDERS = (*SCRATCH, "jobs", "audio", "artifacts", "servers")  # of the data directory; beside them
-OWN = (*(f"stt_lab.db{end}" for end in ("", "-wal", "-shm")), "server.lock", "webhooks.key")
-=======
-FOLDERS = (*SCRATCH, "jobs", "audio", "servers")  # of the data directory; beside them
+FOLDERS = (*SCRATCH, "jobs", "audio", "artifacts", "servers", "sign-in")  # of the data directory; beside them
 OWN = (
     *(f"stt_lab.db{end}" for end in ("", "-wal", "-shm")),
     "server.lock",
@@ -38,7 +34,6 @@ OWN = (
     "admin.digest",
     "address",
 )
->>>>>>> http
 
 
 @dataclass(frozen=True)
