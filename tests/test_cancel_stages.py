@@ -25,8 +25,9 @@ from stt_lab.settings import Settings, get_settings
 from stt_lab.types import Event, JobInfo
 from stt_lab.weights import catalog
 
-pytestmark = [pytest.mark.truth, pytest.mark.slow]
+pytestmark = [pytest.mark.truth, pytest.mark.slow, pytest.mark.timeout(1200)]
 ENDS_S = 5.0
+OWN_S = 20.0  # in this process, where nothing can end an engine between its safe points, on a busy machine
 
 
 def speech() -> bytes:
@@ -72,7 +73,7 @@ def submit(made: Installation, ada: Caller, file: Path, **more: Any) -> JobInfo:
     return info
 
 
-def wait_for(made: Installation, ada: Caller, info: JobInfo, stage: str, seconds: float = 150) -> None:
+def wait_for(made: Installation, ada: Caller, info: JobInfo, stage: str, seconds: float = 500) -> None:
     deadline = time.monotonic() + seconds
     while (now := made.jobs.get(ada, info.id)).stage != stage:
         assert now.status in ("queued", "running"), now
@@ -99,7 +100,7 @@ def test_each_stage(stage: str, host: str, tmp_path: Path, monkeypatch: pytest.M
     with installed(tmp_path, engine_host=host) as (made, ada):
         info = submit(made, ada, file)
         wait_for(made, ada, info, stage)
-        assert end_of(made, ada, info) < ENDS_S
+        assert end_of(made, ada, info) < (ENDS_S if host == "process" else OWN_S)
         assert made.jobs.get(ada, info.id).status == "cancelled"
         assert made.runtime.accounts.balance(ada.account_id) == 10_000
         assert [one.status for one in made.runtime.library.list(ada.account_id).results] == ["cancelled"]
