@@ -107,9 +107,9 @@ def by_sentencesplit(text: str, language: str) -> list[str]:
 
 @cache
 def _yasbd(language: str) -> Any:
-    from yasbd.adapters import pysbd as yasbd
+    from yasbd import BoundaryDetector
 
-    return yasbd.Segmenter(language=language, clean=False)
+    return BoundaryDetector(lang=language)
 
 
 def by_yasbd(text: str, language: str) -> list[str]:

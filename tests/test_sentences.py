@@ -80,7 +80,7 @@ def test_hard_strings_take_seconds(kind: str) -> None:
     began = time.perf_counter()
     assert len(HARD[kind]) >= 600_000
     sentences(HARD[kind], "en")
-    assert time.perf_counter() - began < 20  # quadratic would take hours
+    assert time.perf_counter() - began < 60  # quadratic would take hours
 
 
 def test_ends_of_lines_of_subtitles() -> None:
