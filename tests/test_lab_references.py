@@ -18,6 +18,8 @@ from stt_lab.lab.data.importers import has_recordings, options, read_recordings
 from stt_lab.lab.data.items import Flaw, Item
 from stt_lab.types import Segment, Turn, Word
 
+SRT = "1\n00:00:00,000 --> 00:00:01,000\n{}\n"
+
 
 def refused(tmp_path: Path, name: str, text: str | bytes, says: str) -> None:
     with pytest.raises(Flaw) as raised:
@@ -119,6 +121,7 @@ def test_blanks_in_names_of_segments(tmp_path: Path, line: str, segment: Segment
     ("line", "says"),
     [
         ("talk 1 ada 0 1 so { my / ", "t.stm line 2: the alternatives do not end. "),
+        ("talk 1 ada 0 1 so (( )) my", "t.stm line 2: (()) stands for words that are not known. "),
         ("talk 1 ada 0 1 so } my", "t.stm line 2: a brace stands in the wrong place. "),
         ("talk 1 ada 0 1 so <unk> my", "t.stm line 2: '<unk>' stands for a word that is not known. Write the word"),
         ("talk 1 ada 0 1 so <foo> my", "t.stm line 2: '<foo>' is neither a word nor a known label. "),
@@ -344,6 +347,26 @@ def test_tables_that_cannot_be_read(tmp_path: Path, text: str, says: str) -> Non
     assert not (tmp_path / "made").exists()
 
 
+# Texts
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (SRT.format("hi"), "t.txt line 2 has more than what is said. Rename the file by its format, or leave only"),
+        ("WEBVTT\n\nNOTE x\n", "t.txt line 1 has more than what is said. "),
+        ("[00:00.000 --> 00:02.000] Hi\n", "t.txt line 1 has more than what is said. "),
+        ("Talk\n[00:12] Ada: Hi\n[01:02:03] Bob: You\n", "t.txt line 2 has more than what is said. "),
+        ("{\\rtf1 Hi}", "t.txt line 1 has more than what is said. "),
+        (b"one\r\n\xfftwo", "t.txt line 2 is not UTF-8. Save the file as UTF-8."),
+    ],
+)
+def test_texts_that_are_more_than_a_text(tmp_path: Path, text: str | bytes, says: str) -> None:
+    refused(tmp_path, "t.txt", text, says)
+    kept = "12:30 is late.\u2028A -> B, 3.5 <x>"
+    assert read(tmp_path, "u.txt", kept.encode("utf-16")).text == kept
+
+
 # Names of files
 
 
@@ -373,9 +396,6 @@ def in_folder(tmp_path: Path, files: dict[str, str], **more: Any) -> list[Item]:
     for name, text in files.items():
         put(tmp_path / "source" / name, text)
     return imported("folder", tmp_path / "source", tmp_path / "made", **more)
-
-
-SRT = "1\n00:00:00,000 --> 00:00:01,000\n{}\n"
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class SpacyParser:
         if self._last and self._last[0] == text:
             report(Event("reading", 1.0))
             return self._last[1]
-        for block in _blocks(sentences(text)):
+        for block in _blocks(sentences(text, self.languages[0])):
             start, end, first = block[0].start, block[-1].end, len(tokens)
             doc = self._read(text[start:end], [span.start - start for span in block], block)
             spans += (TextSpan(start + one.start_char, start + one.end_char) for one in _trimmed(doc.sents))

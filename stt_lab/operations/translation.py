@@ -150,7 +150,9 @@ def translate_all(texts: Sequence[str], source: str, target: str, wanted: str) -
     for plan in dict.fromkeys(plans):
         mine = [number for number, other in enumerate(plans) if other == plan]
         given = [texts[number] for number in mine]
-        found = translated(given, plan.translate_batch()) if plan.model else [Translated(text, ()) for text in given]
+        found = [Translated(text, ()) for text in given]
+        if plan.model:
+            found = translated(given, plan.translate_batch(), plan.source)
         made |= {number: plan.answer(one) for number, one in zip(mine, found, strict=True)}
     return tuple(made[number] for number in range(len(texts)))
 

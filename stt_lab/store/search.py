@@ -19,7 +19,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.orm import Session
 
 from stt_lab.errors import BadInput
-from stt_lab.text.words import COMMON, LETTERS, stem, words
+from stt_lab.text.words import COMMON, LETTERS, beginning, words
 
 TABLE = "search_index"  # FTS5 names its other tables with this prefix
 LONGEST_QUERY = 500  # characters
@@ -89,7 +89,7 @@ def loose(query: str) -> tuple[Term, ...]:
         raise BadInput(f"The query has {len(query)} characters; the limit is {LONGEST_QUERY}. Shorten it.")
     found = dict.fromkeys(words(query))
     chosen = [word for word in found if word not in COMMON] or [*found]
-    return tuple(dict.fromkeys(Term((stem(word),), len(stem(word)) < len(word)) for word in chosen))[:MOST_WORDS]
+    return tuple(dict.fromkeys(Term((beginning(word),), beginning(word) != word) for word in chosen))[:MOST_WORDS]
 
 
 # Matches and snippets

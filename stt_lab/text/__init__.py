@@ -76,7 +76,11 @@ def _suggestion(wanted: str) -> str:
 # Full stops, question and exclamation marks: Latin, CJK, Arabic, Indic, Armenian, Ethiopic, Burmese, Khmer, Tibetan
 SENTENCE_ENDS = frozenset(".?!…‼⁇⁈⁉。．｡？！؟۔।॥։።፧။។៕།")
 CLAUSE_ENDS = frozenset(",;:—–、，；：､،؛፣፤၊")
-_ABBREVIATIONS = frozenset(["mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "vs.", "e.g.", "i.e."])
+_ABBREVIATIONS = frozenset([  # that end no sentence in any language; `sentences` looks at more
+    "mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "vs.", "e.g.", "i.e.", "approx.", "ca.", "cf.", "nr.", "fig.", "jan.",
+    "z.b.", "d.h.", "bzw.", "hr.", "mme.", "mlle.", "sr.", "sra.", "srta.", "dra.", "núm.", "pág.", "sig.", "dott.",
+    "avv.", "ing.", "dhr.", "mevr.", "bijv.", "blz.", "проф.", "рис.", "стр.",
+])  # fmt: skip
 
 
 def _closes(char: str) -> bool:

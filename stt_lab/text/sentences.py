@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
-from stt_lab.text import SENTENCE_ENDS, UNSPACED, sentence_end
+from stt_lab.text import SENTENCE_ENDS, UNSPACED
+from stt_lab.text.abbreviations import Usage, usage
+from stt_lab.text.points import ends_with_point
 from stt_lab.types import TextSpan
 
-BACK = 40  # characters before a mark that show whether it ends a sentence
+BACK = 40  # characters around a mark that show whether it ends a sentence
 SAMPLE = 10_000  # characters used to detect the language
 FEW = 0.01  # share of capitalized words below which a text counts as lower case
 LEAST = 3  # letters needed to detect a language
@@ -17,42 +20,64 @@ _ITEM = r"[ \t]*(?:[-*•–]|\d{1,2}[.)])\s"  # start of a list item
 # A line that begins with an optional time and a name of up to 40 characters: "[00:12] Ada: ", "Speaker 1: "
 _TIME = r"[\[(]?\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?[\])]?[ \t]*+(?:[-–][ \t]*+)?"
 _LABEL = rf"[ \t]*(?:{_TIME})?[^\W\d_a-z][^\n:.!?;]{{0,39}}:[ \t]+(?=\S)"
-_NUMBERED = re.compile(r"(?:\A|\n)[ \t]*\d{1,2}\.\Z")
+_NUMBERED = re.compile(r"(?:\A|\n)[ \t]*(?:[-*•⁃–][ \t]*)?\d{1,2}\.\Z")
 _LABELS = re.compile(rf"^{_LABEL}", re.MULTILINE)
 _WORD = re.compile(r"[^\W\d_]+")
+_DASHES = "-–— "
+_HESITATION = re.compile(r"\.{2,}|…")
+_SPACED = re.compile(r"\.(?!\S)")
+_I = re.compile(r"I\b")  # has a capital within English sentences, too
 # Marks and closing quotes, then white space (none needed in scripts without spaces); or the end of a paragraph.
 # The lookbehinds prevent long runs of marks or spaces from being scanned again from each of their characters.
 _CANDIDATE = re.compile(
-    rf"(?<![{_MARKS}])[{_MARKS}]+[\"'”’»)\]}}]*(?=\s|$)|[。．｡？！]+[」』”’）]*"
+    rf"(?<![{_MARKS}])[{_MARKS}]+(?:[ \u00a0\u202f]»|[\"'”’“‘»«)\]}}]*)(?=\s|$)|[。．｡？！]+[」』”’）]*"
     rf"|(?<!\s)\s*(?:\n\s*\n|\n(?={_ITEM}|{_LABEL}))"
 )
 
 
-def sentences(text: str) -> tuple[TextSpan, ...]:
+def sentences(text: str, language: str | None = None) -> tuple[TextSpan, ...]:
     """Return the sentences, without surrounding white space; only white space lies between two of them.
 
-    A mark ends a sentence unless a lower-case letter follows; titles, initials and numbers end none. A blank line
-    always ends one, and so does the line before a list item or a speaker label.
+    A mark ends a sentence unless a lower-case letter follows; titles, initials and other abbreviations of the language
+    (None: detect it) end none. A blank line always ends one, and so does the line before a list item or a speaker
+    label.
     """
-    ends = [*_ends(text), len(text)]
+    ends = [*_Ends(text, language), len(text)]
     starts = [0, *ends[:-1]]
     spans = (_trimmed(text, start, end) for start, end in zip(starts, ends, strict=True))
     return tuple(span for span in spans if span.end > span.start)
 
 
-def _ends(text: str) -> Iterator[int]:
-    for found in _CANDIDATE.finditer(text):
-        end = found.end()
-        blank = not found[0].strip()
-        before = text[max(0, end - BACK) : end]
-        if blank or (sentence_end(before) and not _NUMBERED.search(before) and not _goes_on(text, end)):
-            yield end
+class _Ends:
+    """The ends of sentences within a text."""
 
+    def __init__(self, text: str, language: str | None) -> None:
+        self._text, self._language = text, language
 
-def _goes_on(text: str, end: int) -> bool:
-    """Return whether a lower-case letter follows, as after "e.g." or an ellipsis."""
-    rest = text[end : end + BACK].lstrip()
-    return rest[:1].islower()
+    def __iter__(self) -> Iterator[int]:
+        for found in _CANDIDATE.finditer(self._text):
+            if not found[0].strip() or self._is_end(found.start(), found.end()):
+                yield found.end()
+
+    @cached_property
+    def _usage(self) -> Usage:
+        return usage(self._language or language_of(self._text) or "")
+
+    def _is_end(self, mark: int, end: int) -> bool:
+        """Return whether the marks and closing quotes from `mark` to `end` end a sentence."""
+        after = self._text[end : end + BACK].lstrip()
+        if after.lstrip(_DASHES)[:1].islower():  # also in: "Yes!" - she said
+            return False
+        if _HESITATION.fullmatch(self._text, mark, end) and _I.match(after):
+            return False
+        before = self._text[max(0, mark - BACK) : mark]
+        if _SPACED.match(after) or before[-1:] == "[":
+            return False  # ". . ." and "[...]"
+        if self._text[mark:end] != "." or not after or not (before[-1:].isalnum() or before[-1:] == "°"):
+            return True
+        if _NUMBERED.search(f"{before}."):
+            return False
+        return ends_with_point(before, after, self._usage)
 
 
 def _trimmed(text: str, start: int, end: int) -> TextSpan:

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 import unicodedata
+from functools import lru_cache
+from itertools import takewhile
+
+import snowballstemmer
 
 LONGEST_WORD = 60  # characters that are compared
 
@@ -53,14 +58,23 @@ she should so some such tell than that the their them then there these they this
 us very was we were what when where which while who whom whose why will with would you your s t re ve ll d m
 """  # English
 COMMON = frozenset(_COMMON.split())  # words that do not show what a question is about
-_ENDINGS = ("ings", "edly", "ing", "ies", "ers", "ed", "es", "er", "ly", "s")
-_SHORTEST = 3  # letters that remain of a word
+_KEPT = 50_000  # stems in memory
+_stemmers = threading.local()  # a stemmer works on fields of its own, so each thread has one
 
 
+@lru_cache(_KEPT)
 def stem(word: str) -> str:
-    """Strip an English ending: "leads" and "leading" become equal, "led" does not."""
-    ending = next((one for one in _ENDINGS if word.endswith(one) and len(word) - len(one) >= _SHORTEST), "")
-    return word[: len(word) - len(ending)]
+    """Return the stem of an English word (Porter 2): of "leads" and "leading" it is equal, of "led" it is not."""
+    if not hasattr(_stemmers, "english"):
+        _stemmers.english = snowballstemmer.stemmer("english")
+    found: str = _stemmers.english.stemWord(word)
+    return found
+
+
+def beginning(word: str) -> str:
+    """Return the letters that a word shares with its stem: a search for words that begin so finds other endings."""
+    same = (letter == other for letter, other in zip(word, stem(word), strict=False))
+    return word[: sum(takewhile(bool, same))] or word
 
 
 def telling(text: str) -> list[str]:

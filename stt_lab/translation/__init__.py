@@ -86,9 +86,12 @@ class _Try:
         return sum(fault.cost for fault in self.faults)
 
 
-def translate(texts: Sequence[str], translate_batch: TranslateBatch) -> list[Translated]:
-    """Translate texts. `translate_batch` gets every piece once, and doubtful ones again."""
-    spans = [pieces(text) for text in texts]
+def translate(texts: Sequence[str], translate_batch: TranslateBatch, language: str | None = None) -> list[Translated]:
+    """Translate texts in a language (None: detect it).
+
+    `translate_batch` gets every piece once, and doubtful ones again.
+    """
+    spans = [pieces(text, language) for text in texts]
     wanted = dict.fromkeys(_plain(span.of(text)) for text, each in zip(texts, spans, strict=True) for span in each)
     best = dict(zip(wanted, _tried(list(wanted), translate_batch, again=False), strict=True))
     for attempt in (_in_parts, _tried_again):

@@ -42,11 +42,11 @@ def weight(text: str) -> float:
     return len(text) + sum(extra * len(script.findall(text)) for script, extra in _WEIGHTS)
 
 
-def pieces(text: str) -> tuple[TextSpan, ...]:
-    """Return the spans to translate, in order."""
+def pieces(text: str, language: str | None = None) -> tuple[TextSpan, ...]:
+    """Return the spans of a text in a language (None: detect it) to translate, in order."""
     return tuple(
         core
-        for sentence in sentences(text)
+        for sentence in sentences(text, language)
         for line in _lines(text, sentence)
         for plain in _between(text, line, EMOJI)
         for part in _bounded(text, plain)

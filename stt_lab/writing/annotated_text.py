@@ -91,7 +91,7 @@ class AnnotatedText:
         starts = [TextSpan(part.start, part.start) for part in self.source.segments]
         return tuple(
             piece
-            for span in sentences(self.text)
+            for span in sentences(self.text, self.language)
             for piece in (pieces(self.text, span, starts) if len(span.of(self.text).split()) > LONG else (span,))
         )
 

@@ -38,7 +38,7 @@ class Tools:
         English without a parser."""
         model = self.parser(language) or (self.pool.best("parse") if language == "en" else None)
         if model is None:
-            return Parsed(language, sentences(text))
+            return Parsed(language, sentences(text, language))
         parsed: Parsed = self.pool.work(model, "parse", self.report, text=text)
         return parsed
 

@@ -59,7 +59,7 @@ class PresidioFinder:
             return ()
         found: list[tuple[str, PiiHit]] = []
         own = set(names)
-        for start, end in _blocks(text):
+        for start, end in _blocks(text, language):
             hits, more = self._analyzer.read(text[start:end], kinds)
             found += ((label, PiiHit(start + hit.start, start + hit.end, hit.score)) for label, hit in hits)
             own |= more
@@ -92,10 +92,10 @@ def _is_latin(char: str) -> bool:
     return unicodedata.category(char) == "Lm" or "LATIN" in unicodedata.name(char, "")
 
 
-def _blocks(text: str) -> Iterator[tuple[int, int]]:
+def _blocks(text: str, language: str | None) -> Iterator[tuple[int, int]]:
     """Yield ranges of whole sentences, short enough if possible, each with the end of the range before it."""
     start = 0
-    for span in sentences(text):
+    for span in sentences(text, language or "en"):
         if span.end - start > BLOCK and span.start > start:
             yield max(0, start - SHARED), span.start
             start = span.start

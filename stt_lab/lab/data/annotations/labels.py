@@ -6,7 +6,7 @@ import re
 
 from stt_lab.lab.data.items import Flaw
 
-__all__ = ["is_event", "without_events", "word_of"]
+__all__ = ["BARE", "FIX", "is_event", "without_events", "word_of"]
 
 # What aligners write where nobody speaks, without brackets: HTK, Kaldi, Julius, the Montreal Forced Aligner
 # fmt: off

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from stt_lab.lab.data.annotations.files import read_lines, same_name
-from stt_lab.lab.data.annotations.labels import is_event, word_of
+from stt_lab.lab.data.annotations.labels import FIX, is_event, word_of
 from stt_lab.lab.data.annotations.values import NUMBER, Annotation, by_start, number, of_segments, of_words, span
 from stt_lab.lab.data.items import Flaw
 from stt_lab.types import Segment, Turn, Word
@@ -268,6 +268,8 @@ def _begins(line: _Line, name: str) -> bool:
 
 def _spoken(text: str, where: str) -> str:
     """Return the words of a text: of alternatives the first ones, no events, no marks of pronunciation."""
+    if re.search(r"\(\(\s*\)\)", text):
+        raise Flaw(f"{where}: (()) stands for words that are not known", FIX)
     words = []
     first: list[bool] = []  # of each open brace: whether its first alternative is being read
     for token in TOKEN.findall(text):

@@ -21,7 +21,10 @@ from stt_lab.types import Segment, Word
 __all__ = ["read_textgrid"]
 
 # Tiers by name. Aligners write "words", "Ada - words" or "ORT-MAU"
-WORDS = re.compile(r"(?:(?P<speaker>\S.*?)\s?-\s?)?words?|ORT(?:-MAU)?", re.IGNORECASE)
+WORDS = re.compile(
+    r"(?:(?P<speaker>\S.*?)\s?-\s?)?words?|ORT(?:-MAU)?|w[öo]e?rter|mots|palabras|palavras|parole|woorden|слова",
+    re.IGNORECASE,
+)
 UTTERANCES = re.compile(r"utterances?|sentences?|text|transcript(?:ion)?s?|phrases?|orthography", re.IGNORECASE)
 OTHERS = re.compile(  # no words of the recording: sounds, remarks, silences, other languages
     r"(?:.*\S\s?-\s?)?(?:phon(?:e|eme|es|emes|etic|etics)|segments?_phon.*|syll(?:able)?s?|MAU|MAS|KAN(?:-MAU)?|ipa|pos"

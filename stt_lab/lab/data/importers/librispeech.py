@@ -24,7 +24,8 @@ def read(source: str, options: ImportOptions) -> Iterator[Item]:
 def _chapter(table: Path, name: str) -> Iterator[Item]:
     beside = {same_name(path.stem): path for path in table.parent.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES}
     for where, line in lines(table, name):
-        id, _, text = same_name(line).strip().partition(" ")
+        id, _, text = line.strip().partition(" ")
+        id = same_name(id)
         if not text.strip():
             raise Flaw(f"{where} has no text after {id[:40]!r}", "write ID TEXT")
         if id not in beside:
