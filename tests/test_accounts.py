@@ -44,6 +44,17 @@ class Clock:
         return self.time
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of last use are written at once here; tests/test_degraded.py has those that are written behind requests."""
+
+    def note(self: Database, key: object, write: Callable[[Any], None]) -> None:
+        with self.write() as session:
+            write(session)
+
+    monkeypatch.setattr(Database, "note", note)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()

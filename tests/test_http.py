@@ -572,4 +572,4 @@ def test_a_route_that_waits_holds_up_no_other(service: Service, client: httpx.Cl
     service.runtime.accounts.tier_of = spy  # type: ignore[method-assign]
     assert send(client, talk).status_code == 200
     assert names
-    assert all(name.startswith("operation") for name in names)
+    assert all(name.startswith("web-") for name in names)
