@@ -18,16 +18,16 @@ def command(extra: str) -> str:
 
     It names no absolute path, because users of the server may read it.
     """
-    clone = _clone()
-    if clone is None:
+    folder = clone()
+    if folder is None:
         return f"`pip install '{NAME}[{extra}]'`"
     python = Path(sys.executable)
-    shown = python.relative_to(clone).as_posix() if python.is_relative_to(clone) else "python"
+    shown = python.relative_to(folder).as_posix() if python.is_relative_to(folder) else "python"
     return f"`{shown} -m pip install -e '.[{extra}]'` in the folder of the clone"
 
 
 @lru_cache
-def _clone() -> Path | None:
+def clone() -> Path | None:
     """Return the folder that this package was installed from; None if it came from an index."""
     try:
         origin = json.loads(distribution(NAME).read_text("direct_url.json") or "{}")

@@ -14,8 +14,21 @@ import httpx
 import pytest
 from conftest import Choose
 from gradio_client import Client, handle_file
-from test_gradio_door import MINE, handler
-from toy_server import API, KEY, Served, Toy, button, file_data, serve, settings_for, until, upload, wav
+from toy_server import (
+    API,
+    KEY,
+    MINE,
+    Served,
+    Toy,
+    button,
+    file_data,
+    handler,
+    serve,
+    settings_for,
+    until,
+    upload,
+    wav,
+)
 
 from stt_lab.settings import Settings
 
@@ -41,7 +54,7 @@ class Visit:
     def __init__(self, served: Served, session: str) -> None:
         self.client = httpx.Client(base_url=served.url, timeout=120, headers=MINE)
         self.session, self.said = session, ""
-        self._reader: threading.Thread | None = None
+        self.reader: threading.Thread | None = None
 
     def __enter__(self) -> Visit:
         return self
@@ -57,8 +70,8 @@ class Visit:
         self.said = ""
         path = upload(self.client, recording.read_bytes(), recording.name)
         self.join(button(self.client, "Transcribe"), [file_data(path), None, "base", "auto", diarize, 0])
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
         until(lambda: "stt-stages" in self.said, 20)  # from here on the page can cancel
 
     def _read(self) -> None:
@@ -70,11 +83,11 @@ class Visit:
 
     def cancel(self) -> float:
         """Press Cancel; how long the page takes to say that the job has ended."""
-        assert self._reader is not None
+        assert self.reader is not None
         began = time.monotonic()
         self.join(handler(self.client, "cancel"), [])
-        self._reader.join(60)
-        assert not self._reader.is_alive()
+        self.reader.join(60)
+        assert not self.reader.is_alive()
         return time.monotonic() - began
 
     @property
@@ -186,8 +199,8 @@ def test_the_real_engine_stops(made_data: Choose, tmp_path: Path) -> None:
             assert (visit.stored, visit.minutes, visit.active) == (0, 0, 0)
         short = made_data(kind="utterance", language="en")[0].path
         visit.begin(short, diarize=False)
-        assert visit._reader is not None
-        visit._reader.join(120)
+        assert visit.reader is not None
+        visit.reader.join(120)
         assert "stt-segment" in visit.said
         assert visit.stored == 1
     assert [path for path in (tmp_path / "data" / "jobs").iterdir() if os.path.isdir(path)] == []

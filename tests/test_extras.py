@@ -15,7 +15,7 @@ from stt_lab import extras
 
 @pytest.fixture(autouse=True)
 def forget() -> None:
-    extras._clone.cache_clear()
+    extras.clone.cache_clear()
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, origin: dict[str, Any] | None) -> None:

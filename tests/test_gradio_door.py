@@ -20,12 +20,12 @@ import pytest
 from gradio_client import Client, handle_file
 from toy_server import (
     API,
-    KEY,
+    MINE,
     Served,
     Toy,
     button,
     file_data,
-    functions,
+    handler,
     join,
     serve,
     settings_for,
@@ -37,8 +37,8 @@ from toy_server import (
 from stt_lab import shared_files
 from stt_lab.caller import ADMINISTRATOR
 from stt_lab.store.models import now
+from stt_lab.ui.gradio_private import tracked_uploads
 
-MINE = {"Authorization": f"Bearer {KEY}"}
 PLANTED = "vermilion otter"
 SENTENCE = f"the {PLANTED} hums at noon every day"
 
@@ -61,13 +61,13 @@ def nothing_left(served: Served) -> Iterator[None]:
     assert_swept(served)
 
 
+def guard(served: Served) -> Any:
+    return served.app.router.routes[-1].app  # type: ignore[attr-defined]
+
+
 def gradio(served: Served) -> Any:
     """The application inside the guard."""
-    return served.app.router.routes[-1].app.app  # type: ignore[attr-defined]
-
-
-def handler(client: httpx.Client, name: str) -> int:
-    return next(int(fn["id"]) for fn in functions(client) if fn["api_name"] == name)
+    return guard(served).app
 
 
 # What is kept of callers
@@ -81,23 +81,20 @@ def calls(client: httpx.Client, count: int, text: str) -> None:
 
 
 def test_calls_leave_nothing(served: Served, client: httpx.Client) -> None:
-    app = gradio(served)
-    queue = app.get_blocks()._queue
+    app, mail = gradio(served), guard(served).mail
     text = "a word of a visitor " * 5000
-    mail = served.app.router.routes[-1].app.mail  # type: ignore[attr-defined]
     calls(client, 30, text)
-    until(lambda: not queue.event_ids_to_events, 20)
+    until(lambda: not mail.events, 20)
     tracemalloc.start()
     try:
         calls(client, 300, text)
-        until(lambda: not queue.event_ids_to_events, 20)
+        until(lambda: not mail.events, 20)
         assert len(app.state_holder.session_data) == 0
         mail.sweep()
-        assert len(queue.pending_messages_per_session) <= 200
-        assert len(queue.pending_event_ids_session) <= 200
+        assert len(mail.kept) <= 200
         mail.sweep(time.monotonic() + 61)
-        for kept in (queue.pending_messages_per_session, queue.pending_event_ids_session, app.iterators):
-            assert len(kept) == 0
+        assert mail.kept == set()
+        assert len(app.iterators) == 0
         gc.collect()
         grown, _ = tracemalloc.get_traced_memory()
     finally:
@@ -106,32 +103,28 @@ def test_calls_leave_nothing(served: Served, client: httpx.Client) -> None:
 
 
 def test_messages_stay_while_they_are_read_and_a_minute_longer(served: Served, client: httpx.Client) -> None:
-    queue = gradio(served).get_blocks()._queue
-    mail = served.app.router.routes[-1].app.mail  # type: ignore[attr-defined]
+    mail = guard(served).mail
     assert "process_completed" in join(client, handler(client, "languages"), [], "a-session")
     with client.stream("GET", f"{API}/queue/data", params={"session_hash": "a-session"}) as again:
         assert again.status_code == 200  # a page may come late, when its messages have come by an earlier stream
         mail.sweep(time.monotonic() + 1000)
-        assert "a-session" in queue.pending_messages_per_session
+        assert "a-session" in mail.kept
     event = client.post(f"{API}/call/languages", json={"data": []}).json()["event_id"]
     assert "event: complete" in client.get(f"{API}/call/languages/{event}").text
-    until(lambda: not mail._readers, 20)
+    until(lambda: not mail.readers, 20)
     mail.sweep()
     mail.sweep(time.monotonic() + 61)
-    assert "a-session" not in queue.pending_messages_per_session
+    assert "a-session" not in mail.kept
     assert client.get(f"{API}/call/languages/{event}").status_code == 404
 
 
 def test_uploads_leave_no_names(served: Served, client: httpx.Client) -> None:
-    from gradio import routes
-
     blocks = gradio(served).get_blocks()
     for number in range(250):
         client.post(f"{API}/upload?upload_id=u{number}", files={"files": ("a.wav", b"x")})
     assert blocks.upload_file_set == set()
     assert sum(map(len, blocks.temp_file_sets)) == 0
-    assert len(routes.file_upload_statuses._statuses) <= 200
-    assert len(routes.file_upload_statuses._signals) <= 200
+    assert tracked_uploads() <= 200
     assert_swept(served)
 
 

@@ -42,6 +42,7 @@ from stt_lab.weights import catalog
 
 API = "/gradio_api"
 KEY = "toy-key-of-the-administrator"
+MINE = {"Authorization": f"Bearer {KEY}"}
 
 
 class Toy:
@@ -287,6 +288,11 @@ def upload(client: httpx.Client, content: bytes, name: str = "a.wav") -> str:
     assert answer.status_code == 200, answer.text
     path: str = answer.json()[0]
     return path
+
+
+def handler(client: httpx.Client, name: str) -> int:
+    """The function of this name, public or private."""
+    return next(int(fn["id"]) for fn in functions(client) if fn["api_name"] == name)
 
 
 def button(client: httpx.Client, target_text: str) -> int:

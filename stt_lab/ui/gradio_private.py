@@ -186,6 +186,21 @@ class Mail:
         self._readers: Counter[str] = Counter()  # open streams by session
         self._since: dict[str, float] = {}  # when a session was first seen without events and readers
 
+    @property
+    def kept(self) -> set[str]:
+        """Return the sessions of which something is kept."""
+        return {*self._queue.pending_messages_per_session, *self._queue.pending_event_ids_session}
+
+    @property
+    def events(self) -> int:
+        """Return how many events wait or work."""
+        return len(self._queue.event_ids_to_events)
+
+    @property
+    def readers(self) -> int:
+        """Return how many streams are open."""
+        return self._readers.total()
+
     def session(self, event_id: str) -> str | None:
         """Return the session of an event whose messages are kept."""
         if event := self._queue.event_ids_to_events.get(event_id):
@@ -211,8 +226,7 @@ class Mail:
     def sweep(self, now: float | None = None) -> None:
         """Drop what was not fetched for UNREAD_S, and the oldest beyond MOST_UNREAD."""
         now, busy = time.monotonic() if now is None else now, self._busy()
-        kept = {*self._queue.pending_messages_per_session, *self._queue.pending_event_ids_session}
-        unread = [session for session in kept if session not in busy and session not in self._readers]
+        unread = [session for session in self.kept if session not in busy and session not in self._readers]
         self._since = {session: self._since.get(session, now) for session in unread}
         self._app.iterators_to_reset.intersection_update(self._queue.event_ids_to_events)
         for number, session in enumerate(sorted(unread, key=lambda one: -self._since[one])):
@@ -237,6 +251,11 @@ def bound(app: Any, blocks: gr.Blocks) -> Mail:
     routes.file_upload_statuses._statuses = Recent(MOST_TRACKED)
     routes.file_upload_statuses._signals = Recent(MOST_TRACKED, asyncio.Event)
     return Mail(app, blocks)
+
+
+def tracked_uploads() -> int:
+    """Return of how many uploads the progress is kept."""
+    return max(len(routes.file_upload_statuses._statuses), len(routes.file_upload_statuses._signals))
 
 
 # Files
