@@ -335,7 +335,7 @@ def test_headers_and_errors_of_the_page(client: httpx.Client) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "same-origin"
         assert ("no-store" in answer.headers.get("cache-control", "")) == (path != "/theme.css"), path
-    for body in ('{"data": 1}', '{"data": [], "fn_index": 99999, "session_hash": "q"}', "[]"):
+    for body in ('{"data": 1}', "[]", '"a"', "1"):
         answer = client.post(f"{API}/queue/join", content=body, headers={"content-type": "application/json"})
         assert answer.status_code >= 400
         assert set(answer.json()) == {"error", "code"}, answer.text
