@@ -98,6 +98,7 @@ def through_page(service: Service, paths: list[Path], model: str) -> Texts:
             page.wait_for_function(
                 "name => document.querySelector('#stt-file').innerText.includes(name)", arg=path.stem[:10]
             )
+            page.wait_for_timeout(1000)  # Gradio's client loses an event that begins within some 0.1 s of another's end
             page.click("#stt-go")
             ended = "() => [...document.querySelectorAll('.stt-result, .stt-notice')].some(one => one.offsetParent)"
             page.wait_for_function(ended, timeout=1_200_000)  # a busy machine takes long

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
 from typing import Any
 
-from stt_lab.input_check import repaired
+from stt_lab.door.input_check import repaired
 from stt_lab.transcription import render
 from stt_lab.types import Rendering, Transcript
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stt_lab.audio import DecodeLimits, Decoder
+from stt_lab.door.shared_files import SharedFiles
+from stt_lab.door.uploads import UploadRoom
 from stt_lab.engines.pool import Pool
 from stt_lab.settings import Settings, get_settings
-from stt_lab.shared_files import SharedFiles
 from stt_lab.slots import Slot, Waiting
-from stt_lab.uploads import UploadRoom
 
 EXPORTS_AT_ONCE = 2  # documents that are made at the same time: each needs a process, and up to 1 GB
 EXPORTS = Waiting("export", each=4, all=16)

@@ -7,6 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from stt_lab.lab.data.annotations import Annotation, read_annotation
+from stt_lab.lab.data.importers import ImportOptions, import_dataset
+from stt_lab.lab.data.items import Item
+from stt_lab.lab.data.uploaded import UploadLimits, add_dataset
 from stt_lab.lab.runs import runner
 from stt_lab.lab.runs.predictions import Prediction, append
 from stt_lab.lab.runs.suite import read_dict
@@ -48,3 +52,25 @@ def made_results(folder: Path, rows: Iterable[Row], predictions: Iterable[Predic
 def said(system: str, item: str, text: str | None, duration: float = 10.0, **more: Any) -> Prediction:
     """A prediction that took a second, unless `more` says otherwise."""
     return Prediction(system, item, duration, text, **{"language": "en", "seconds": 1.0, **more})
+
+
+# Datasets in files
+
+
+def put(path: Path, text: str | bytes = b"") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def imported(kind: str, origin: Path, target: Path, **more: Any) -> list[Item]:
+    return list(import_dataset(kind, origin, target, ImportOptions(**more)).items)
+
+
+def read(tmp_path: Path, name: str, text: str | bytes, *recordings: str) -> Annotation:
+    return read_annotation(put(tmp_path / name, text), name, recordings or (Path(name).stem,))
+
+
+def add(tmp_path: Path, *given: tuple[str, str | bytes], files: int = 10, size: int = 1000) -> Any:
+    paths = [(name, put(tmp_path / f"sent/{n}", content)) for n, (name, content) in enumerate(given)]
+    return add_dataset(tmp_path / "sets", "mine", paths, ImportOptions(), UploadLimits(size, files))

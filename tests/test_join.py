@@ -145,9 +145,19 @@ def test_times_are_repaired() -> None:
     early = Segment(1, 2, "a", (Word(1, 2, " a"),))
     empty = Segment(0, 1, "  ", (Word(0, 1, " "),))
     segments = repair([late, early, empty], 10)
-    assert [segment.text for segment in segments] == ["a", "b c d"]
-    assert [(word.start, word.end) for word in segments[1].words] == [(5, 6), (5, 6), (10, 10)]
-    assert (segments[1].start, segments[1].end) == (5, 10)
+    assert [segment.text for segment in segments] == ["a", "b c", "d"]
+    assert [(word.start, word.end) for segment in segments[1:] for word in segment.words] == [(5, 6), (5, 6), (10, 10)]
+    assert [(segment.start, segment.end) for segment in segments] == [(1, 2), (5, 6), (10, 10)]
+
+
+def test_no_segment_spans_a_silence_of_more_than_a_second() -> None:
+    spoken = Segment(0, 9, "a b c d", (Word(0, 1, " a"), Word(2, 3, " b"), Word(4.1, 5, " c"), Word(8, 9, " d")))
+    segments = repair([spoken], 10)
+    assert [(segment.text, segment.start, segment.end) for segment in segments] == [
+        ("a b", 0, 3),
+        ("c", 4.1, 5),
+        ("d", 8, 9),
+    ]
 
 
 def test_the_path_is_the_cheapest_of_all() -> None:

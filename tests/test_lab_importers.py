@@ -8,33 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab_toys import add, imported, put, read
 
 from stt_lab.errors import BadInput, Conflict, MissingFile, TooLarge
 from stt_lab.lab.data import dataset
-from stt_lab.lab.data.annotations import Annotation, read_annotation, read_text, span
+from stt_lab.lab.data.annotations import Annotation, read_text, span
 from stt_lab.lab.data.annotations import files as annotation_files
 from stt_lab.lab.data.checks import Audios, flaws
 from stt_lab.lab.data.dataset import check, read_manifest
-from stt_lab.lab.data.importers import ImportOptions, ami, common_voice, huggingface, import_dataset, options, table
+from stt_lab.lab.data.importers import ImportOptions, ami, common_voice, huggingface, options, table
 from stt_lab.lab.data.items import Flaw, Item, Problem
 from stt_lab.lab.data.rows import ManifestRow, columns, locate, parse
-from stt_lab.lab.data.uploaded import UploadLimits, add_dataset
 from stt_lab.types import Segment, Turn, Word
-
-
-def put(path: Path, text: str | bytes = b"") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return path
-
-
-def imported(kind: str, origin: Path, target: Path, **more: Any) -> list[Item]:
-    return list(import_dataset(kind, origin, target, ImportOptions(**more)).items)
-
-
-def read(tmp_path: Path, name: str, text: str | bytes, *recordings: str) -> Annotation:
-    return read_annotation(put(tmp_path / name, text), name, recordings or (Path(name).stem,))
-
 
 # What importers share
 
@@ -569,11 +554,6 @@ def test_a_line_that_is_too_long_ends_the_reading(tmp_path: Path, monkeypatch: p
 
 
 # Uploads
-
-
-def add(tmp_path: Path, *given: tuple[str, str | bytes], files: int = 10, size: int = 1000) -> Any:
-    paths = [(name, put(tmp_path / f"sent/{n}", content)) for n, (name, content) in enumerate(given)]
-    return add_dataset(tmp_path / "sets", "mine", paths, ImportOptions(), UploadLimits(size, files))
 
 
 def test_names_of_a_client_are_not_paths(tmp_path: Path) -> None:

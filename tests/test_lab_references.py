@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_lab_importers import add, imported, put, read
+from lab_toys import add, imported, put, read
 
 from stt_lab.errors import BadInput, MissingFile
 from stt_lab.lab.data.annotations import Annotation

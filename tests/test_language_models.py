@@ -209,7 +209,7 @@ def test_without_llama_cpp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     import sys
 
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    with pytest.raises(ModelMissing, match=r"pip install 'stt_lab\[llm\]'"):
+    with pytest.raises(ModelMissing, match=r"pip install .*\[llm\]'"):
         GgufModel(EngineSpec(tmp_path, SMALL)).load()
 
 

@@ -5,6 +5,7 @@ Who may do what stands in test_authorization; here the answers of all combinatio
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -114,24 +115,24 @@ def paths(world: World) -> dict[str, set[str]]:
     return found | {"/openapi.json": {"GET"}, "/nowhere": set(), "/v1/nowhere": set()}
 
 
-def ask(world: World, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+def ask(world: World, method: str, path: str, headers: dict[str, str]) -> tuple[httpx.Response, str]:
+    """Return the answer and its text; of a stream of events, which would go on, the first part."""
     world.client.cookies.clear()
     body: dict[str, Any] = {"json": {}} if method in ("POST", "PUT", "PATCH") else {}
     with world.client.stream(method, path, headers=headers, **body) as answer:
         if answer.headers.get("content-type", "").startswith("text/event-stream"):
-            answer._content = next(answer.iter_raw(), b"")  # it would go on
-        else:
-            answer.read()
-        return answer
+            return answer, next(answer.iter_text(), "")
+        answer.read()
+        return answer, answer.text
 
 
-def problems(world: World, method: str, answer: httpx.Response, caller: str) -> list[str]:
+def problems(world: World, method: str, answer: httpx.Response, text: str) -> list[str]:
     """What is wrong with an answer, whatever was asked."""
-    found, text = [], answer.text
+    found = []
     if answer.status_code >= 500 and not (answer.status_code == 503 and "retry-after" in answer.headers):
         found.append("a fault of the server")
     if answer.status_code >= 400 and method != "HEAD" and "text/html" not in answer.headers.get("content-type", ""):
-        error = answer.json()
+        error = json.loads(text)
         shaped = isinstance(error, dict) and {"error", "code"} <= set(error) and isinstance(error["error"], str)
         found += [] if shaped and error["error"].rstrip()[-1:] in ".?!" else [f"another shape of error: {text[:100]}"]
     if any(name.startswith("access-control-") for name in answer.headers):
@@ -149,8 +150,8 @@ def checked(world: World, cases: list[tuple[str, str, str, dict[str, str], int |
     """Ask all cases: method, path, caller, further headers, and the status that it must have, if only one will do."""
     wrong = []
     for method, path, caller, headers, status in cases:
-        answer = ask(world, method, path, world.who(caller) | headers)
-        found = problems(world, method, answer, caller)
+        answer, text = ask(world, method, path, world.who(caller) | headers)
+        found = problems(world, method, answer, text)
         if status and answer.status_code != status:
             found.append(f"{answer.status_code} instead of {status}")
         wrong += [f"{method} {path} as {caller} with {headers}: {', '.join(found)}"] if found else []

@@ -378,5 +378,5 @@ def test_what_cannot_work_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(BadInput, match="STT_LAB_RAY_ADDRESS"):
         RayHost(Settings(engine_host="ray", ray_address="local"))
     monkeypatch.setattr(ray_host.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BadInput, match=r"stt_lab\[ray\]"):
+    with pytest.raises(BadInput, match=r"pip install .*\[ray\]"):
         RayHost(Settings(engine_host="ray"))

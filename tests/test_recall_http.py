@@ -156,7 +156,7 @@ def test_bad_input(client: httpx.Client, talk: int, what: str, body: dict[str, A
 
 
 @pytest.mark.parametrize(
-    "question", ["זברה בים?", "会议在哪里？", "Ist da ein Zebra? أين؟", "a\0b", "<script>alert(1)</script>"]
+    "question", ["זברה בים?", "会议在哪里？", "Ist da ein Zebra? أين؟", "<script>alert(1)</script>"]
 )
 def test_any_script_is_asked(client: httpx.Client, talk: int, question: str) -> None:
     answer = client.post(f"/api/v1/transcripts/{talk}/chat/", json={"question": question})

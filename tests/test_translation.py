@@ -416,7 +416,7 @@ def test_bad_input(client: httpx.Client, body: dict[str, Any], status: int, says
     assert len(answer.text) < 700
 
 
-@pytest.mark.parametrize("text", ["مرحبا بالعالم", "Hello, мир, 你好", "שלום", "a\u0000b", "  padded  ", "x\r\ny"])
+@pytest.mark.parametrize("text", ["مرحبا بالعالم", "Hello, мир, 你好", "שלום", "  padded  ", "x\r\ny"])
 def test_any_script(client: httpx.Client, text: str) -> None:
     answer = client.post("/v1/translate", json={"text": text, "target": "pt"})
     assert answer.status_code == 200

@@ -19,8 +19,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from stt_lab.accounts.credits import Credits, LedgerEntry, Limits, Tier, UsageDay
+from stt_lab.door.input_check import check
 from stt_lab.errors import BadInput, NotFound, Unauthorized
-from stt_lab.input_check import check
 from stt_lab.store import models as rows
 from stt_lab.store import queries, sessions
 from stt_lab.store.database import Session
@@ -238,7 +238,7 @@ def _account(row: rows.AccountRow) -> Account:
 
 
 def _is_sound(account: Account) -> bool:
-    """Return whether all values of an account are such as may be sent (stt_lab.input_check)."""
+    """Return whether all values of an account are such as may be sent (stt_lab.door.input_check)."""
     try:
         check([vars(account)])
     except BadInput:

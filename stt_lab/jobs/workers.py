@@ -24,10 +24,9 @@ from stt_lab.store.queue import JobRow
 from stt_lab.types import Event
 
 log = logging.getLogger(__name__)
-
 LOOK_S = 0.5  # between checks for jobs and cancellations from other servers
 RENEW_S = 5.0  # a sixth of a lease
-CONFIRM = 1.5  # times RENEW_S, for which a lease that has ended must not change until its job is released
+CONFIRM = 1.5  # times RENEW_S, for which an ended lease must not change until its job is released
 TIDY_S = 3600.0
 WRITE_S = 1.0  # progress reaches the store at most this often
 PATIENCE_S = 20.0  # retry writes for so long while the database is unreachable; then the lease ends anyway

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
+from stt_lab.door.input_check import check_parameters
 from stt_lab.errors import BadInput, MissingFile
-from stt_lab.input_check import check_parameters
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 MEDIA = "media"  # marks a file parameter: an upload on HTTP, a path in Python and on the command line

@@ -11,7 +11,7 @@ from functools import cache
 
 
 @dataclass(frozen=True)
-class Usage:
+class PointUsage:
     """Words of a language around a point that may end a sentence."""
 
     names: frozenset[str] = frozenset()  # before a name or any other word: "Dr.", "z.B."; never the end
@@ -23,12 +23,12 @@ class Usage:
     ordinals: frozenset[str] = frozenset()  # words before an ordinal number that is written with a point: "am 3. Mai"
     months: frozenset[str] = frozenset()  # words after such a number
 
-    def __or__(self, other: Usage) -> Usage:
-        return Usage(*(getattr(self, field.name) | getattr(other, field.name) for field in fields(self)))
+    def __or__(self, other: PointUsage) -> PointUsage:
+        return PointUsage(*(getattr(self, field.name) | getattr(other, field.name) for field in fields(self)))
 
 
-def _usage(**words: str) -> Usage:
-    return Usage(**{name: frozenset(text.split()) for name, text in words.items()})
+def _usage(**words: str) -> PointUsage:
+    return PointUsage(**{name: frozenset(text.split()) for name, text in words.items()})
 
 
 COMMON = _usage(
@@ -173,6 +173,6 @@ LANGUAGES = {
 
 
 @cache
-def usage(language: str) -> Usage:
+def usage(language: str) -> PointUsage:
     """Return the usage of a language; of one that is not known, what is common to many."""
-    return COMMON | LANGUAGES.get(language.split("-")[0], Usage())
+    return COMMON | LANGUAGES.get(language.split("-")[0], PointUsage())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from stt_lab.text.abbreviations import Usage
+from stt_lab.text.abbreviations import PointUsage
 
 __all__ = ["ends_with_point"]
 
@@ -28,7 +28,7 @@ class _Place:
     raw: str  # the same as written
     previous: str  # the word before that, in lower case
     after: str
-    usage: Usage
+    usage: PointUsage
 
     @property
     def starts(self) -> bool:
@@ -47,7 +47,7 @@ class _Place:
         return self.after[:1].isdigit()
 
 
-def ends_with_point(before: str, after: str, usage: Usage) -> bool:
+def ends_with_point(before: str, after: str, usage: PointUsage) -> bool:
     """Return whether a sentence ends between `before`, which ends with a letter or a digit, a point, and `after`, which
     does not begin with a lower-case letter. Both may be cut: a few words decide."""
     *earlier, raw = before.split()[-2:]
@@ -61,7 +61,7 @@ def ends_with_point(before: str, after: str, usage: Usage) -> bool:
     return _ends_with_letter(place) if len(place.word) == 1 else _ends_with_word(place)
 
 
-def _without_article(word: str, usage: Usage) -> str:
+def _without_article(word: str, usage: PointUsage) -> str:
     """Return an abbreviation without an elided word before it: "l'art." is "art."."""
     rest = _ELIDED.sub("", word)
     return rest if rest.casefold() in usage.names | usage.numbers else word

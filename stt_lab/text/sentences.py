@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from stt_lab.text import SENTENCE_ENDS, UNSPACED
-from stt_lab.text.abbreviations import Usage, usage
+from stt_lab.text.abbreviations import PointUsage, usage
 from stt_lab.text.points import ends_with_point
 from stt_lab.types import TextSpan
 
@@ -60,7 +60,7 @@ class _Ends:
                 yield found.end()
 
     @cached_property
-    def _usage(self) -> Usage:
+    def _usage(self) -> PointUsage:
         return usage(self._language or language_of(self._text) or "")
 
     def _is_end(self, mark: int, end: int) -> bool:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import gradio as gr
     from fastapi import FastAPI
 
+    from stt_lab.door.shared_files import SharedFiles
     from stt_lab.installation import Installation
-    from stt_lab.shared_files import SharedFiles
     from stt_lab.ui.gradio_private import Mail
 
 log = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ from gradio.state_holder import SessionState, StateHolder
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
-from stt_lab.shared_files import ADDRESS, ONLY_UPLOADS, link
+from stt_lab.door.shared_files import ADDRESS, ONLY_UPLOADS, link
 
 log = logging.getLogger("stt_lab.ui")
 
@@ -167,7 +167,7 @@ class Recent(OrderedDict[str, Any]):
 
 
 class Forgetful(set[str]):
-    """A set that stays empty: Gradio lists files, which stt_lab.shared_files deletes."""
+    """A set that stays empty: Gradio lists files, which stt_lab.door.shared_files deletes."""
 
     def add(self, one: str) -> None: ...
 

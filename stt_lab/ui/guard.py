@@ -22,12 +22,12 @@ from starlette.responses import FileResponse, JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stt_lab.accounts.access import Access
+from stt_lab.door.input_check import checked_json
+from stt_lab.door.shared_files import ADDRESS, ROUTE, SharedFiles
+from stt_lab.door.uploads import Upload
 from stt_lab.errors import BadInput, Busy, Forbidden, NotFound, SttError, TooLarge
-from stt_lab.input_check import checked_json
 from stt_lab.settings import MB
-from stt_lab.shared_files import ADDRESS, ROUTE, SharedFiles
 from stt_lab.ui.gradio_private import Mail, UploadRequest, upload_request
-from stt_lab.uploads import Upload
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ async def refuse(
     made = HEADERS | PRIVATE | dict(headers or {})
     if problem.retry_after is not None:
         made["Retry-After"] = str(problem.retry_after)
-    if cause:  # refusals without one are logged for the whole application (stt_lab.web.security)
+    if cause and problem.status >= 500:  # each refusal has a line of the whole application (stt_lab.web.security)
         log.warning("%s %r: %d %s", scope["method"], scope["path"][:80], problem.status, cause)
     await JSONResponse(problem.as_dict(), problem.status, made)(scope, receive, send)
 

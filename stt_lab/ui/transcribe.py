@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import gradio as gr
 
+from stt_lab.door.shared_files import link
 from stt_lab.errors import Cancelled, Forbidden
 from stt_lab.installation import Installation
-from stt_lab.shared_files import link
 from stt_lab.text import LANGUAGES
 from stt_lab.types import Event, Transcript
 from stt_lab.ui import html, parts

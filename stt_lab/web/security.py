@@ -19,8 +19,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stt_lab.accounts.access import Access
+from stt_lab.door.input_check import check_address
 from stt_lab.errors import Forbidden, SttError
-from stt_lab.input_check import check_address
 from stt_lab.web.service import CRASHED, error_response
 from stt_lab.web.upload_slots import UploadSlots
 

@@ -17,13 +17,13 @@ from starlette.responses import JSONResponse
 
 from stt_lab.accounts.access import Access
 from stt_lab.caller import Caller
+from stt_lab.door.input_check import parse_json
+from stt_lab.door.uploads import Upload
 from stt_lab.errors import BadInput, Busy, Disconnected, RateLimited, SttError, TooLarge, Unauthorized
-from stt_lab.input_check import parse_json
 from stt_lab.installation import Installation
 from stt_lab.registry import Context, Permit
 from stt_lab.settings import MB
 from stt_lab.types import Event
-from stt_lab.uploads import Upload
 from stt_lab.web.uploads import Form, receive
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from stt_lab.accounts.access import COOKIE, SIGN_IN_PATH
 from stt_lab.accounts.accounts import SESSION_AGE
 from stt_lab.caller import Caller
+from stt_lab.door.input_check import decode
 from stt_lab.errors import BadInput, Forbidden, Unauthorized
-from stt_lab.input_check import decode
 from stt_lab.web.service import Service, body
 
 SIGN_OUT_PATH = "/sign-out"

@@ -11,8 +11,8 @@ from typing import BinaryIO
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from stt_lab.door.input_check import decode
 from stt_lab.errors import BadInput, MissingFile, Unavailable
-from stt_lab.input_check import decode
 
 FIELD_LIMIT = 64 * 1024  # bytes of a text field
 FIELDS_LIMIT = 100

@@ -13,12 +13,12 @@ from typing import Any, Protocol, TypeVar
 import gradio as gr
 
 from stt_lab.caller import ADMINISTRATOR
+from stt_lab.door.shared_files import SharedFiles, link
 from stt_lab.errors import BadInput, Cancelled, Forbidden, SttError, Unavailable
 from stt_lab.extras import command
 from stt_lab.installation import Installation
 from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.settings import MB
-from stt_lab.shared_files import SharedFiles, link
 from stt_lab.text import LANGUAGES
 from stt_lab.types import File
 from stt_lab.ui.api import caller_of

@@ -7,9 +7,9 @@ from typing import Any
 
 import gradio as gr
 
+from stt_lab.door.shared_files import link
 from stt_lab.engines.protocols import PII
 from stt_lab.errors import BadInput
-from stt_lab.shared_files import link
 from stt_lab.types import File
 from stt_lab.ui.html import Saved
 from stt_lab.ui.text import html

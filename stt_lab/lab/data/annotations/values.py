@@ -14,7 +14,7 @@ from stt_lab.types import Segment, Span, Turn, Word
 __all__ = ["Annotation", "by_start", "number", "of_segments", "of_words", "span"]
 
 Made = TypeVar("Made", bound=Span)
-NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 SHOWN = 20  # characters of a wrong value that an error quotes
 
 

@@ -25,9 +25,9 @@ from typing import Any
 from urllib.parse import quote
 
 from stt_lab.caller import Caller
+from stt_lab.door.uploads import Upload, UploadRoom
 from stt_lab.errors import BadInput, MissingFile, NotFound
 from stt_lab.types import File
-from stt_lab.uploads import Upload, UploadRoom
 
 UNUSED_S = 600.0
 LENT_BYTES = 256 * 1024 * 1024  # most bytes of a recording that is copied, where it cannot be linked
