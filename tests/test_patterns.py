@@ -203,7 +203,6 @@ def test_patterns_are_linear(part: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.xfail(strict=False, reason="failed once beside other tests on 2026-11-28; the cause is not known yet")
 def test_patterns_are_linear_up_to_a_megabyte() -> None:
     """Each pattern on those of its strings that cost it most."""
     for one in everything():

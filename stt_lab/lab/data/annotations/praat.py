@@ -27,7 +27,7 @@ WORDS = re.compile(
 )
 UTTERANCES = re.compile(r"utterances?|sentences?|text|transcript(?:ion)?s?|phrases?|orthography", re.IGNORECASE)
 OTHERS = re.compile(  # no words of the recording: sounds, remarks, silences, other languages
-    r"(?:.*\S\s?-\s?)?(?:phon(?:e|eme|es|emes|etic|etics)|segments?_phon.*|syll(?:able)?s?|MAU|MAS|KAN(?:-MAU)?|ipa|pos"
+    r"(?:.*\S\s?-\s?)?(?:phon(?:e|eme|es|emes|etic|etics)|segments?_phon[^-]*|syll(?:able)?s?|MAU|MAS|KAN(?:-MAU)?|ipa|pos"
     r"|comments?|remarks?|notes?|gloss(?:es)?|translations?|silences?|vad|tones?|pitch|breaks?|events?|misc)",
     re.IGNORECASE,
 )
