@@ -84,8 +84,10 @@ class House:
     def sweep(self) -> None:
         """What servers that share a directory do with files that nobody has, when these are an hour old."""
         database = Database(self.url)
+        files = JobFiles(self.folder)
         with database.read() as session:
-            JobFiles(self.folder).sweep(queue.active(session), 0)
+            active, kept = queue.active(session), queue.with_result(session)
+        files.sweep(files.older(0), active, active | kept)
         Library(database, self.folder).sweep(0)
         database.close()
 
