@@ -29,6 +29,7 @@ FOLDERS = (*SCRATCH, "jobs", "audio", "artifacts", "servers", "sign-in")  # of t
 OWN = (
     *(f"stt_lab.db{end}" for end in ("", "-wal", "-shm")),
     "server.lock",
+    ".stt_lab.db.lock",  # of a database that the settings name
     "webhooks.key",
     "access.key",
     "admin.digest",
