@@ -144,7 +144,9 @@ def started(work: Callable[[], object], seconds: float = 20) -> Iterator[list[Ba
 
 
 def files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    """All files below a folder; one that is deleted meanwhile, alone or with its folder, is no error."""
+    paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    return [path for path in paths if path.is_file()]
 
 
 class Service:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 from databases import database_fixture, database_url_fixture  # noqa: F401
+from fakes import files
 from recall_toys import OWNER, ToyPool, library_fixture, pool_fixture, store_fixture, work_off  # noqa: F401
 from sqlalchemy import text
 from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
@@ -62,7 +63,7 @@ def client(served: Served) -> Iterator[httpx.Client]:
 
 def holding(folder: Path, wanted: bytes) -> list[str]:
     """The files that have some bytes anywhere."""
-    return [str(path) for path in folder.rglob("*") if path.is_file() and wanted in path.read_bytes().lower()]
+    return [str(path) for path in files(folder) if wanted in path.read_bytes().lower()]
 
 
 def rows_with(database: Database, wanted: str) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fakes import files
 from gradio_client import Client, handle_file
 from toy_server import (
     API,
@@ -385,8 +386,8 @@ def test_gradio_invites_no_other_origin(served: Served, client: httpx.Client, or
 
 def holding(folder: Path, *wanted: bytes) -> list[Path]:
     """The files in a folder with one of these strings, but for the database, whose pages are emptied later."""
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("stt_lab.db")]
-    return [path for path in files if any(one in path.read_bytes() for one in wanted)]
+    kept = [path for path in files(folder) if not path.name.startswith("stt_lab.db")]
+    return [path for path in kept if any(one in path.read_bytes() for one in wanted)]
 
 
 def shown(client: httpx.Client, sound: bytes) -> tuple[int, set[str]]:

@@ -5,6 +5,7 @@ Requests are made up from the document by schemathesis, good ones and bad ones, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ from stt_lab.accounts.accounts import Tier
 from stt_lab.settings import Settings
 
 Make = Callable[..., Settings]
-EXAMPLES = 10  # of each operation, for each caller
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "10"))  # of each operation, for each caller; 40: 10,000 cases
 
 
 @pytest.fixture

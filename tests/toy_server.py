@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import httpx
 import numpy as np
 import uvicorn
+from fakes import files
 from fastapi import FastAPI
 
 from stt_lab.accounts.accounts import Tier
@@ -188,7 +189,7 @@ class Served:
     @property
     def uploads(self) -> list[Path]:
         """Files that lie in Gradio's folder."""
-        return [path for path in (self.settings.data_dir / "gradio").rglob("*") if path.is_file()]
+        return files(self.settings.data_dir / "gradio")
 
 
 @contextmanager
