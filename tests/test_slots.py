@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from stt_lab.caller import ANONYMOUS, Caller, errand_of
 from stt_lab.errors import Busy, RateLimited
 from stt_lab.slots import Slot, Waiting
 from stt_lab.types import silent
+from stt_lab.web.service import Threads
 
 ADA, BOB = Caller("ada", account_id=11), Caller("bob", account_id=12)
 
@@ -207,3 +209,24 @@ def test_requests_on_texts_of_one_account_block_nobody(served: Served) -> None:
     assert {status for status, _ in statuses} <= {200, 429, 503}
     assert all(retry for status, retry in statuses if status != 200)
     assert 5 <= done < 40
+
+
+def test_a_sixth_request_on_texts_gets_no_thread() -> None:
+    """It is refused before anything is made of its texts, which would slow everybody down."""
+
+    async def asked() -> None:
+        threads, texts, go = Threads(20), Waiting("text", 5, 7), threading.Event()
+        held = [asyncio.create_task(threads.work(ADA, texts, go.wait, 20)) for _ in range(5)]
+        await asyncio.sleep(0)
+        with pytest.raises(RateLimited, match="5 text requests of this account"):
+            await threads.work(ADA, texts, go.set)
+        assert await threads.work(ADA, None, lambda: "other work") == "other work"
+        held += [asyncio.create_task(threads.work(BOB, texts, go.wait, 20)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(Busy, match="7 text requests are waiting"):
+            await threads.work(Caller("eve", account_id=13), texts, go.set)
+        go.set()
+        assert await asyncio.gather(*held) == [True] * 7
+        assert await threads.work(ADA, texts, lambda: "again") == "again"
+
+    asyncio.run(asked())
