@@ -91,6 +91,30 @@ def test_a_fifth_request_of_one_caller_is_refused(line: Callable[..., Line]) -> 
     assert one.order[:2] == ["a0", "b0"]
 
 
+def test_one_caller_leaves_places_to_others() -> None:
+    slot, order = Slot(lambda: 3, each=1), list[str]()
+    with ExitStack() as ends:
+
+        def hold(name: str, caller: Caller, until_set: threading.Event) -> None:
+            def work() -> None:
+                with errand_of(caller, refusable=False), slot.hold(silent, 20):
+                    order.append(name)
+                    until_set.wait(20)
+
+            ends.enter_context(started(work))
+
+        first, rest = threading.Event(), threading.Event()
+        hold("ada's first", ADA, first)
+        until(lambda: order == ["ada's first"], 5)
+        hold("ada's second", ADA, rest)
+        hold("bob's", BOB, rest)
+        until(lambda: len(order) == 2, 5)
+        assert order == ["ada's first", "bob's"]
+        first.set()
+        until(lambda: len(order) == 3, 5)
+        rest.set()
+
+
 def test_more_than_all_is_busy(line: Callable[..., Line]) -> None:
     one = line(Waiting("text", each=2, all=3))
     with one.slot.hold(silent, 1):
