@@ -2,8 +2,8 @@
 
 A call works while it holds a turn, usually one call at a time. Urgent calls go first, the oldest session before others,
 two at once with two cores; all other calls pause until none is left. The others rotate: each works for its slice or one
-window, whichever is longer. New calls may go before older ones, so that a short recording does not wait for every long
-one; but every second turn goes to an older call.
+window, whichever is longer. New calls go before older ones, at the next window, and their first turn is longer, so that
+a short recording ends within it and does not wait for long ones; but every second turn goes to an older call.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from stt_lab.engines.hosts.calls import POLL_S
 
-SLICE_S = 2.0  # about one window of 30 s with a small model, so that a short recording ends in one turn
+SLICE_S = 2.0  # about one window of 30 s with a small model
+FIRST = 3  # slices in the first turn of a call
 URGENT_AT_ONCE = min(2, os.cpu_count() or 1)
 
 
@@ -32,6 +33,7 @@ class CallTurn:
     slice_s: float | None = None  # shortest turn, if others wait; None: SLICE_S
     held: bool = False
     begun: bool = False
+    first: bool = True  # whether this is its first turn
     since: float = 0.0  # time at which its turn began
     spent: float = 0.0  # seconds worked earlier in this round
     before: float = 0.0  # seconds worked in earlier turns
@@ -76,7 +78,7 @@ class Turns:
                 return
             interrupted = any(other.urgent for other in self._ready())
             turn.before, turn.spent = turn.worked, self._spent(turn) if interrupted else 0.0
-            turn.held = False
+            turn.held, turn.first = False, turn.first and interrupted
             self._waiting.insert(0 if interrupted else len(self._waiting), turn)  # continues its round
             self._grant(last=None if interrupted else turn)
         self._wait(turn)
@@ -123,7 +125,14 @@ class Turns:
             return bool(older) and len(self._working) >= URGENT_AT_ONCE
         if any(other.urgent for other in ready):
             return True
-        return bool(ready) and self._spent(turn) >= (SLICE_S if turn.slice_s is None else turn.slice_s)
+        return bool(ready) and self._spent(turn) >= self._limit(turn, ready)
+
+    def _limit(self, turn: CallTurn, ready: list[CallTurn]) -> float:
+        """Return the seconds after which a call gives its turn to one of the waiting ones."""
+        slice_s = SLICE_S if turn.slice_s is None else turn.slice_s
+        if turn.first:
+            return FIRST * slice_s
+        return 0.0 if any(not other.begun for other in ready) and not self._newest else slice_s
 
     @staticmethod
     def _spent(turn: CallTurn) -> float:
