@@ -270,11 +270,8 @@ class JobWorkers:
         """Run a periodic step; log its errors, because it is repeated anyway."""
         try:
             return step()
-        except SttError as problem:
-            log.warning("the queue waits: %s", problem)
-            self.ending.wait(LOOK_S)
-        except Exception:
-            log.exception("a step of the queue failed")
+        except Exception as problem:
+            log.warning("the queue waits: %s", problem, exc_info=not isinstance(problem, SttError))
             self.ending.wait(LOOK_S)
         return None
 
