@@ -35,10 +35,6 @@ class ClientSlots:
         self._taken: Counter[str] = Counter()
         self._freed = asyncio.Event()
 
-    @property
-    def in_flight(self) -> int:
-        return self._taken.total()
-
     async def take(self, client: str) -> None:
         """Take a place, and wait for one if need be. Raises RateLimited or Busy."""
         deadline = asyncio.get_running_loop().time() + self._limits.wait_s

@@ -36,7 +36,7 @@ MAIN_THREAD = ("firefox",)  # its library crashed when a thread opened a second 
 STATELESS = ("minilm", "spacy", "presidio")  # calls of other text engines would mix, in the one context of their model
 AUTO = "auto"  # requested model: the best installed one
 TEXTS = Waiting("text", each=4, all=32)  # calls that may wait for the lane of texts
-KEPT = 2
+KEPT = 2  # recordings in progress beyond the settings, of callers with no other one
 TEXTS_AT_ONCE = 4  # calls in progress in that lane, by turns and of as many callers
 TEXT_SLICE_S = 0.2  # shortest turn of a call on a text; most take less in all
 BROKEN_S = 3600.0  # seconds for which a model that could not be loaded is reported
@@ -78,7 +78,7 @@ class Pool:
         self.device = devices.device(settings)
         self._broken: dict[str, tuple[str, float]] = {}  # models that could not be loaded: why, and when
         one = settings.engine_host == "ray"  # a cluster distributes calls itself
-        self.kept = 0 if one else KEPT  # recordings in progress beyond `capacity`, of callers with no other one
+        self.kept = 0 if one else KEPT
         self._speech = self._lane(settings.recordings_at_once, TEXTS if one else None, kept=self.kept)
         self._text = self._speech if one else self._lane(TEXTS_AT_ONCE, TEXTS, each=1)
         self._elsewhere = chat_api.ChatApi(settings)

@@ -271,7 +271,8 @@ class JobWorkers:
         try:
             return step()
         except Exception as problem:
-            log.warning("the queue waits: %s", problem, exc_info=not isinstance(problem, SttError))
+            say = log.warning if isinstance(problem, SttError) else log.exception
+            say("the queue waits: %s", problem)
             self.ending.wait(LOOK_S)
         return None
 

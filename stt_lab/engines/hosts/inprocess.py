@@ -14,8 +14,6 @@ from stt_lab.engines.protocols import EngineSpec
 from stt_lab.errors import ModelBroken, SttError
 from stt_lab.types import Event, Report
 
-LONG_S = 5.0  # seconds of work
-
 log = logging.getLogger(__name__)
 
 
@@ -26,29 +24,20 @@ class InProcessHost:
     pid = None
     crashes = 0  # a crash would end this process
 
-    def __init__(
-        self,
-        capacity: int = 1,
-        changed: Callable[[tuple[int, ...]], None] = lambda numbers: None,
-        long: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`changed` receives the numbers of calls that hold turns; `long` is called in a call that works for LONG_S."""
-        self.capacity, self._long = capacity, long
+    def __init__(self, capacity: int = 1, changed: Callable[[tuple[int, ...]], None] = lambda numbers: None) -> None:
+        self.capacity = capacity
         self.turns = Turns(changed)
         self._engines: dict[tuple[str, EngineSpec], Any] = {}
         self._loading = threading.Lock()
 
     def run(self, call: EngineCall, report: Report, number: int = 0) -> Any:
         """Run a call and return its result. `number` identifies the call in messages about turns."""
-        last, long = Event("queued"), False
+        last = Event("queued")
 
         def step(event: Event) -> None:
-            nonlocal last, long
+            nonlocal last
             last = event
             report(event)
-            if not long and turn.worked > LONG_S:
-                long = True
-                self._long()
             if turn.worked > call.limit_s:
                 raise timed_out(call)
             self.turns.pause(turn)

@@ -23,7 +23,6 @@ from stt_lab.types import Event
 
 log = logging.getLogger("stt_lab.worker")
 EVENT_INTERVAL_S = 0.1
-LOW = 10  # niceness
 UNFORESEEN = "The engine failed on this file. See the server's log for the reason."
 
 
@@ -68,22 +67,12 @@ def outcome(work: Callable[[], Any], call: EngineCall) -> tuple[str, Any]:
         return "failed", SttError(UNFORESEEN)
 
 
-def give_way() -> None:
-    """Lower the priority of this thread, which has worked long, so that short calls beside it stay short.
-
-    Threads that it starts inherit the priority. Nothing can raise it again, so the main thread, which is used again,
-    keeps its own.
-    """
-    if sys.platform == "linux" and threading.current_thread() is not threading.main_thread():
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW)
-
-
 class Calls:
     """The calls in progress in this process."""
 
     def __init__(self, replies: Replies) -> None:
         self._replies = replies
-        self._host = InProcessHost(changed=lambda numbers: replies.send("working", numbers), long=give_way)
+        self._host = InProcessHost(changed=lambda numbers: replies.send("working", numbers))
         self._cancelled: dict[int, threading.Event] = {}
         self._in_main = queue.SimpleQueue[tuple[int, EngineCall]]()
 

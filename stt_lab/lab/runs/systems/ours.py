@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
-from stt_lab.cached import cached
 from stt_lab.errors import BadInput
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting, speaker_setting
@@ -50,7 +50,7 @@ class OwnSystem:
         if config.diarize:
             self._diarizer = pool.resolve("diarize", config.diarizer)[0] if config.diarizer else pool.best("diarize")
 
-    @cached
+    @cached_property
     def _runtime(self) -> Runtime:
         return private_runtime(self._settings)
 
