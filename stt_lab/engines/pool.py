@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from stt_lab.caller import errand
 from stt_lab.engines import chat_api
 from stt_lab.engines.hosts import EngineCall, Host, InProcessHost, WorkerHost, worker_environ
 from stt_lab.engines.hosts.limits import seconds_for
@@ -234,7 +235,10 @@ class Pool:
         alone = model.engine in MAIN_THREAD
         limit_s = seconds_for(method, arguments) * self._settings.engine_patience
         slice_s = None if model.lane == "speech" else TEXT_SLICE_S
-        call = EngineCall(ENGINES[model.engine], spec, method, arguments, session, alone, interleaved, limit_s, slice_s)
+        owner = errand().owner
+        call = EngineCall(
+            ENGINES[model.engine], spec, method, arguments, session, owner, alone, interleaved, limit_s, slice_s
+        )
         try:
             made = lane.host.run(call, report)
         except ModelBroken as problem:
