@@ -198,6 +198,7 @@ class House:
         return 100 - self.accounts.balance(self.ada.account_id)
 
     def stray(self) -> list[Path]:
+        """Return the folders of jobs, which are deleted shortly after a job has ended."""
         return list((self.folder / "data" / "jobs").iterdir())
 
     def change(self, job_id: str, **values: Any) -> None:
