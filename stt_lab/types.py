@@ -185,6 +185,7 @@ class Recognition:
     segments: tuple[Segment, ...]
     provenance: Provenance
     suppressed: tuple[Suppressed, ...] = ()
+    speech: tuple[Span, ...] = ()  # where a voice is heard, whether words were recognised or not
 
 
 @dataclass(frozen=True)

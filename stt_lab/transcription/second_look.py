@@ -1,0 +1,128 @@
+"""Find stretches in which somebody speaks but no word stands, and add the words of a second look at them. Pure.
+
+Whisper skips utterances, most often those of a second speaker. A stretch is decoded again on its own, with a little
+context; a new word counts if it lies within the stretch and the recogniser believes it. What remains is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from stt_lab.types import Recognition, Segment, Span, Word
+
+SHORTEST = 0.6  # seconds of speech without a word that are decoded again
+CONTEXT = 0.3  # seconds around such a stretch
+EDGE = 0.15  # seconds by which recognisers place words too late or end them too early
+LONGEST_STRETCH = 27.0  # seconds that are decoded at once
+WORD_S, CHARACTER_S = 0.5, 0.06  # a word's time says where it is said, up to this length and more for each character
+BELIEVED = 0.3  # probability of a word
+
+
+def without_words(speech: Iterable[Span], segments: Iterable[Segment], shortest: float = SHORTEST) -> list[Span]:
+    """Return the stretches of speech, `shortest` and longer, that no word covers.
+
+    Recognisers stretch words over what they skipped, so that a word covers only as much as it can take to say it.
+    """
+    taken = _union(_said(word) for segment in segments for word in (segment.words or (segment,)))
+    return [left for one in _union(speech) for left in _minus(one, taken) if left.duration >= shortest]
+
+
+def _said(word: Word | Segment) -> Span:
+    """Return the time in which a word can have been said, with EDGE around it."""
+    longest = WORD_S + CHARACTER_S * len(word.text) if isinstance(word, Word) else word.duration
+    return Span(max(0.0, word.start - EDGE), min(word.end, word.start + longest) + EDGE)
+
+
+def _union(spans: Iterable[Span]) -> list[Span]:
+    """Return the same time as spans in order that do not touch."""
+    made: list[Span] = []
+    for span in sorted(spans, key=lambda one: one.start):
+        if made and span.start <= made[-1].end:
+            made[-1] = Span(made[-1].start, max(made[-1].end, span.end))
+        else:
+            made.append(Span(span.start, span.end))
+    return made
+
+
+def _minus(span: Span, taken: Sequence[Span]) -> list[Span]:
+    """Return what is left of a span; `taken` in order and apart."""
+    from bisect import bisect_left
+
+    left, start = [], span.start
+    for one in taken[bisect_left(taken, span.start, key=lambda other: other.end) :]:
+        if one.start >= span.end:
+            break
+        if one.start > start:
+            left.append(Span(start, one.start))
+        start = max(start, one.end)
+    return [*left, Span(start, span.end)] if start < span.end else left
+
+
+def in_context(gaps: Iterable[Span], duration: float) -> tuple[Span, ...]:
+    """Return the stretches to decode for some gaps: with CONTEXT around them, LONGEST_STRETCH at most."""
+    made = []
+    for gap in gaps:
+        start, end = max(0.0, gap.start - CONTEXT), min(duration, gap.end + CONTEXT)
+        parts = int((end - start) / LONGEST_STRETCH) + 1
+        made += [
+            Span(start + (end - start) * part / parts, start + (end - start) * (part + 1) / parts)
+            for part in range(parts)
+        ]
+    return tuple(made)
+
+
+def with_found(segments: Sequence[Segment], found: Iterable[Segment], gaps: Sequence[Span]) -> tuple[Segment, ...]:
+    """Add the words of a second look that lie in its gaps and are believed, as segments of their own.
+
+    A segment that such words interrupt is cut there. Words that the neighbours have already are left out.
+    """
+    made = sorted(segments, key=lambda segment: segment.start)
+    for segment in found:
+        words = [word for word in segment.words if _counts(word, gaps)]
+        words = _without_neighbours(words, made)
+        if words:
+            text = "".join(word.text for word in words).strip()
+            new = Segment(words[0].start, words[-1].end, text, tuple(words))
+            made = [part for one in made for part in _cut(one, new.start)]
+            made = sorted([*made, new], key=lambda one: one.start)
+    return tuple(made)
+
+
+def _counts(word: Word, gaps: Sequence[Span]) -> bool:
+    middle = (word.start + word.end) / 2
+    believed = word.confidence is None or word.confidence > BELIEVED
+    return believed and any(gap.start - 0.05 <= middle <= gap.end + 0.05 for gap in gaps)
+
+
+def _without_neighbours(words: list[Word], segments: Sequence[Segment]) -> list[Word]:
+    """Leave out words at the ends that repeat the words before and after."""
+    if not words:
+        return words
+    others = [word for segment in segments for word in segment.words if word.plain]
+    before = [word.plain.casefold() for word in others if word.start < words[0].start][-3:]
+    after = [word.plain.casefold() for word in others if word.start >= words[0].start][:3]
+    plain = [word.plain.casefold() for word in words]
+    for count in range(min(len(before), len(plain)), 0, -1):
+        if before[-count:] == plain[:count]:
+            words, plain = words[count:], plain[count:]
+            break
+    for count in range(min(len(after), len(plain)), 0, -1):
+        if after[:count] == plain[-count:]:
+            words = words[:-count]
+            break
+    return words
+
+
+def _cut(segment: Segment, at: float) -> list[Segment]:
+    """Cut a segment before its first word that starts later; words before end there."""
+    if not segment.start < at < segment.end or not segment.words:
+        return [segment]
+    left = [replace(word, end=min(word.end, max(at, word.start))) for word in segment.words if word.start < at]
+    right = [word for word in segment.words if word.start >= at]
+    return [
+        replace(segment, start=words[0].start, end=words[-1].end, text="".join(w.text for w in words).strip(), words=tuple(words))
+        for words in (left, right)
+        if words
+    ]
