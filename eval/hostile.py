@@ -122,7 +122,8 @@ def measure(minutes: float, alone: float) -> dict[str, Any]:
             after = Honest(client, clip)
             after.work(30)
             looks.append(look(service))
-    ratios = {kind: one["p95"] / before.quantiles()[kind]["p95"] for kind, one in under.quantiles().items()}
+    alone_p95 = {kind: one["p95"] for kind, one in before.quantiles().items()}
+    ratios = {kind: one["p95"] / alone_p95[kind] for kind, one in under.quantiles().items()}
     return {
         "minutes": minutes,
         "alone": before.quantiles(),
@@ -159,6 +160,9 @@ def attacked(
         while time.monotonic() < ends:
             honest.work(WATCH_S)
             looks.append(look(service))
+            if len(looks) % 6 == 0:
+                slow = {kind: f"{found['p95']:.2f} s" for kind, found in honest.quantiles().items()}
+                print(json.dumps(looks[-1] | slow | {"refused": len(honest.refused)}), flush=True)
         told: dict[str, Any] = (
             json.loads(ours.recv()) if ours.poll(attacks.TIMEOUT_S * 3) else {"statuses": {}, "faults": ["no word"]}
         )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from stt_lab.caller import Errand, errand
-from stt_lab.errors import Busy, RateLimited
+from stt_lab.errors import Busy, RateLimited, SttError
 from stt_lab.types import Event, Report
 
 POLL_S = 0.25  # between checks of a waiting request for cancellation
@@ -25,12 +25,26 @@ class Waiting:
     each: int  # of one caller
     all: int
 
+    def refusal(self, mine: int, total: int) -> SttError:
+        """Return the error for one more request beside `mine` of the same caller and `total` of all."""
+        if mine >= self.each:
+            return RateLimited(
+                f"{mine} {self.kind} requests of this account are waiting, and no more may. Retry when one has ended.",
+                retry_after=OWN_RETRY_S,
+            )
+        return Busy(
+            f"{total} {self.kind} requests are waiting on this server. Try again later.", retry_after=RETRY_AFTER_S
+        )
+
 
 class Slot:
     """A number of places. Whose owner was served longest ago is next; requests of one owner in order of arrival."""
 
-    def __init__(self, capacity: Callable[[], int] = lambda: 1, waiting: Waiting | None = None) -> None:
+    def __init__(
+        self, capacity: Callable[[], int] = lambda: 1, waiting: Waiting | None = None, each: int | None = None
+    ) -> None:
         self._capacity = capacity  # may change, because nodes come and go
+        self._each = each  # places that one owner may hold at once; None: all
         self._waiting = waiting
         self._lock = threading.Lock()
         self._line: list[_Place] = []  # holders of places, then waiting requests
@@ -75,22 +89,14 @@ class Slot:
         if mine < most.each and len(waiting) < most.all:
             return
         self._line.remove(place)
-        if mine >= most.each:
-            raise RateLimited(
-                f"{mine} {most.kind} requests of this account are waiting, and no more may. Retry when one has ended.",
-                retry_after=OWN_RETRY_S,
-            )
-        raise Busy(
-            f"{len(waiting)} {most.kind} requests are waiting on this server. Try again later.",
-            retry_after=RETRY_AFTER_S,
-        )
+        raise most.refusal(mine, len(waiting))
 
     def _grant(self) -> None:
         """Give out free places. Needs the lock."""
         holders = [place for place in self._line if place.ready.is_set()]
         waiting = [place for place in self._line if not place.ready.is_set()]
         free = self._capacity() - sum(place.size for place in holders)
-        while waiting:
+        while waiting := [place for place in waiting if self._may_hold(place, holders)]:
             place = min(waiting, key=lambda place: self._served.get(place.owner, 0))  # the first of equals
             if free < place.size and holders:  # alone it always fits, else it would wait forever
                 return
@@ -100,6 +106,9 @@ class Slot:
             self._numbers += 1
             self._served[place.owner] = self._numbers
             place.ready.set()
+
+    def _may_hold(self, place: _Place, holders: list[_Place]) -> bool:
+        return self._each is None or sum(other.owner == place.owner for other in holders) < self._each
 
     def _wait(self, place: _Place, report: Report, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s

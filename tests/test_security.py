@@ -409,11 +409,13 @@ def test_a_refusal_is_one_line_in_the_log_without_secrets(service: Service, capl
 
 
 @contextmanager
-def stopped_uploads(service: Service, count: int, **headers: str) -> Iterator[list[socket.socket]]:
+def stopped_uploads(
+    service: Service, count: int, source: str = "127.0.0.1", **headers: str
+) -> Iterator[list[socket.socket]]:
     """Uploads that have begun and stop."""
     lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     head = f"POST /v1/transcribe HTTP/1.1\r\nHost: a\r\n{lines}Content-Type: multipart/form-data; boundary=b\r\n"
-    opened = [socket.create_connection(("127.0.0.1", service.port), timeout=10) for _ in range(count)]
+    opened = [socket.create_connection(("127.0.0.1", service.port), 10, (source, 0)) for _ in range(count)]
     for connection in opened:
         connection.sendall(f"{head}Content-Length: 100000\r\n\r\n--b\r\n".encode())
     try:
@@ -453,6 +455,12 @@ def test_uploads_at_once(fakes: Make) -> None:
             assert int(headers["retry-after"]) > 0
         for one in opened:
             one.__exit__(None, None, None)
+
+
+def test_addresses_of_this_machine_are_counted_apart(here: Service, tmp_path: Path) -> None:
+    talk = tone(tmp_path / "a.wav", 0.5)
+    with stopped_uploads(here, 8, "127.0.0.2"), client_of(here) as client:
+        assert transcribe(client, talk).status_code == 200
 
 
 def test_an_upload_waits_for_its_turn(here: Service, tmp_path: Path) -> None:

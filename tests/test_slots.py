@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from stt_lab.caller import ANONYMOUS, Caller, errand_of
 from stt_lab.errors import Busy, RateLimited
 from stt_lab.slots import Slot, Waiting
 from stt_lab.types import silent
+from stt_lab.web.service import Threads
 
 ADA, BOB = Caller("ada", account_id=11), Caller("bob", account_id=12)
 
@@ -87,6 +89,30 @@ def test_a_fifth_request_of_one_caller_is_refused(line: Callable[..., Line]) -> 
         assert all(isinstance(problem, RateLimited) and problem.retry_after for problem in one.refused)
     until(lambda: len(one.order) == 5)
     assert one.order[:2] == ["a0", "b0"]
+
+
+def test_one_caller_leaves_places_to_others() -> None:
+    slot, order = Slot(lambda: 3, each=1), list[str]()
+    with ExitStack() as ends:
+
+        def hold(name: str, caller: Caller, until_set: threading.Event) -> None:
+            def work() -> None:
+                with errand_of(caller, refusable=False), slot.hold(silent, 20):
+                    order.append(name)
+                    until_set.wait(20)
+
+            ends.enter_context(started(work))
+
+        first, rest = threading.Event(), threading.Event()
+        hold("ada's first", ADA, first)
+        until(lambda: order == ["ada's first"], 5)
+        hold("ada's second", ADA, rest)
+        hold("bob's", BOB, rest)
+        until(lambda: len(order) == 2, 5)
+        assert order == ["ada's first", "bob's"]
+        first.set()
+        until(lambda: len(order) == 3, 5)
+        rest.set()
 
 
 def test_more_than_all_is_busy(line: Callable[..., Line]) -> None:
@@ -207,3 +233,24 @@ def test_requests_on_texts_of_one_account_block_nobody(served: Served) -> None:
     assert {status for status, _ in statuses} <= {200, 429, 503}
     assert all(retry for status, retry in statuses if status != 200)
     assert 5 <= done < 40
+
+
+def test_a_sixth_request_on_texts_gets_no_thread() -> None:
+    """It is refused before anything is made of its texts, which would slow everybody down."""
+
+    async def asked() -> None:
+        threads, texts, go = Threads(20), Waiting("text", 5, 7), threading.Event()
+        held = [asyncio.create_task(threads.work(ADA, texts, go.wait, 20)) for _ in range(5)]
+        await asyncio.sleep(0)
+        with pytest.raises(RateLimited, match="5 text requests of this account"):
+            await threads.work(ADA, texts, go.set)
+        assert await threads.work(ADA, None, lambda: "other work") == "other work"
+        held += [asyncio.create_task(threads.work(BOB, texts, go.wait, 20)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(Busy, match="7 text requests are waiting"):
+            await threads.work(Caller("eve", account_id=13), texts, go.set)
+        go.set()
+        assert await asyncio.gather(*held) == [True] * 7
+        assert await threads.work(ADA, texts, lambda: "again") == "again"
+
+    asyncio.run(asked())

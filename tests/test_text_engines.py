@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -161,6 +162,18 @@ def test_long_texts_are_parsed_in_blocks(parser: Any) -> None:
     assert len(found.sentences) == 4 * 300
     assert all(entity.of(text) == entity.text for entity in found.entities)
     assert text[found.tokens[-1].end :] == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 40_000, "A-" * 20_000, "Ada met " + "x" * 700 + " (at  home) " + ")" * 301 + "\n"]
+)
+def test_words_without_an_end(parser: Any, text: str) -> None:
+    """spaCy's tokenizer took 270 s for the first one, whose time grew with the square of its length."""
+    began = time.process_time()
+    tokens = parser.parse(text, silent).tokens
+    assert time.process_time() - began < 10
+    assert all(text[token.start : token.end].strip() for token in tokens)
+    assert "".join(token.of(text) for token in tokens).replace(" ", "") == "".join(text.split())
 
 
 def test_without_marks_the_parser_finds_sentences(parser: Any) -> None:

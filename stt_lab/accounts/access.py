@@ -224,7 +224,10 @@ class Access:
 
     def client(self, connection: HTTPConnection) -> str:
         """Return what names the client of a connection: a hash of its address, or LOCAL_CLIENT."""
-        return LOCAL_CLIENT if self.is_local(connection) else self._client(self.address(connection))
+        return LOCAL_CLIENT if self.is_local(connection) else self.hashed_address(connection)
+
+    def hashed_address(self, connection: HTTPConnection) -> str:
+        return self._client(self.address(connection))
 
     def _client(self, address: str) -> str:
         """Hash an address with the installation's secret. Quotas are counted by this; the address is not stored."""

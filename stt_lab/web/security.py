@@ -95,7 +95,7 @@ class SecurityMiddleware:
 
     async def _receive_upload(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         """Pass an upload on, which has a place from now until its last byte has arrived."""
-        client = self.access.client(HTTPConnection(scope))
+        client = self.access.hashed_address(HTTPConnection(scope))
         try:
             await self.uploads.take(client)
         except SttError as problem:

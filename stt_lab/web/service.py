@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -23,6 +24,7 @@ from stt_lab.errors import BadInput, Busy, Disconnected, RateLimited, SttError, 
 from stt_lab.installation import Installation
 from stt_lab.registry import Context, Permit
 from stt_lab.settings import MB
+from stt_lab.slots import Waiting
 from stt_lab.types import Event
 from stt_lab.web.uploads import Form, receive
 
@@ -30,13 +32,14 @@ log = logging.getLogger(__name__)
 CRASHED = "Something went wrong in the server. Send the request again; the server's log has the details."
 JSON_LIMIT = 8 * MB  # largest JSON body, which is held in memory
 DEVICES = 64  # most devices of a cluster; each may have a request that waits. Threads start when needed
-TEXTS = 48  # requests on texts that work or wait
+TEXTS = 48  # threads for other work, mostly on texts
 QUICK = 16  # threads for reads, and as many for short writes
 SHARE = 0.5  # of the threads for work, for one caller
 
 RETRY_S = 10
 
 T = TypeVar("T")
+Owner = tuple[int, str]  # account, and client of an anonymous caller
 
 
 class Threads:
@@ -49,15 +52,21 @@ class Threads:
         self._pools = {kind: ThreadPoolExecutor(QUICK, f"web-{kind}") for kind in ("read", "write")}
         self._pools["work"] = ThreadPoolExecutor(work, "web-work")
         self._pools["health"] = ThreadPoolExecutor(2, "web-health")
-        self._places, self._busy = work, Counter[tuple[int, str]]()  # used in the event loop only
+        self._places, self._busy = work, Counter[Owner]()  # used in the event loop only
+        self._texts = Counter[Owner]()  # of these, the ones on texts
 
     async def run(self, kind: str, work: Callable[..., T], *arguments: Any) -> T:
         """Run blocking work in a thread and return its result. Unforeseen errors go to the log."""
         return await asyncio.get_running_loop().run_in_executor(self._pools[kind], _logged, work, *arguments)
 
-    async def work(self, caller: Caller, work: Callable[..., T], *arguments: Any) -> T:
-        """Run work that takes long. Raises Busy or RateLimited if no thread is left for it."""
+    async def work(self, caller: Caller, texts: Waiting | None, work: Callable[..., T], *arguments: Any) -> T:
+        """Run work that takes long; `texts` limits how much of a kind is in progress.
+
+        Raises Busy or RateLimited if no thread is left for it.
+        """
         owner = caller.account_id, caller.client if caller.anonymous else ""
+        if texts and (self._texts[owner] >= texts.each or self._texts.total() >= texts.all):
+            raise texts.refusal(self._texts[owner], self._texts.total())
         if self._busy.total() >= self._places:
             raise Busy("This server is busy with other requests. Try again later.", retry_after=RETRY_S)
         if self._busy[owner] >= self._places * SHARE:
@@ -65,14 +74,16 @@ class Threads:
                 "Too many of your requests are in progress. Retry when some have ended.", retry_after=RETRY_S
             )
         self._busy[owner] += 1
+        self._texts[owner] += texts is not None
         loop, future = asyncio.get_running_loop(), self._pools["work"].submit(_logged, work, *arguments)
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._ended, owner))  # also where nobody waits now
+        ended = partial(loop.call_soon_threadsafe, self._ended, owner, texts is not None)
+        future.add_done_callback(lambda _: ended())  # also where nobody waits now
         return await asyncio.wrap_future(future)
 
-    def _ended(self, owner: tuple[int, str]) -> None:
+    def _ended(self, owner: Owner, text: bool) -> None:
         self._busy[owner] -= 1
-        if not self._busy[owner]:
-            del self._busy[owner]
+        self._texts[owner] -= text
+        self._busy, self._texts = +self._busy, +self._texts  # forgets callers without work
 
 
 @dataclass(frozen=True)
@@ -139,7 +150,8 @@ class Service:
         try:
             kind = permit.op.threads
             if kind == "work":
-                return await self.threads.work(permit.caller, permit.call, values, context, make)
+                texts = self.installation.runtime.pool.texts_at_once if permit.op.scope == "text" else None
+                return await self.threads.work(permit.caller, texts, permit.call, values, context, make)
             return await self.threads.run(kind if kind == "write" else self.quick, permit.call, values, context, make)
         except asyncio.CancelledError:
             gone.set()

@@ -29,6 +29,7 @@ class EngineCall:
     main_thread: bool = False  # whether native code of the engine crashes in another thread of its process
     interleaved: bool = False  # whether other calls of the same engine may run between its windows
     limit_s: float = math.inf  # seconds of work, without waiting for a turn, after which the call is stopped
+    slice_s: float | None = None  # shortest turn, if others wait; None: turns.SLICE_S
 
     @property
     def urgent(self) -> bool:

@@ -1,7 +1,7 @@
 """Schedule the calls on a device. They take turns between windows, when engines report progress.
 
 A call works while it holds a turn, usually one call at a time. Urgent calls go first, the oldest session before others,
-two at once with two cores; all other calls pause until none is left. The others rotate: each works for SLICE_S or one
+two at once with two cores; all other calls pause until none is left. The others rotate: each works for its slice or one
 window, whichever is longer. New calls may go before older ones, so that a short recording does not wait for every long
 one; but every second turn goes to an older call.
 """
@@ -29,6 +29,7 @@ class CallTurn:
     session: float | None = None  # set for urgent calls
     alone_in: object = None  # two calls with equal values, except None, never alternate
     number: int = 0
+    slice_s: float | None = None  # shortest turn, if others wait; None: SLICE_S
     held: bool = False
     begun: bool = False
     since: float = 0.0  # time at which its turn began
@@ -122,7 +123,7 @@ class Turns:
             return bool(older) and len(self._working) >= URGENT_AT_ONCE
         if any(other.urgent for other in ready):
             return True
-        return bool(ready) and self._spent(turn) >= SLICE_S
+        return bool(ready) and self._spent(turn) >= (SLICE_S if turn.slice_s is None else turn.slice_s)
 
     @staticmethod
     def _spent(turn: CallTurn) -> float:

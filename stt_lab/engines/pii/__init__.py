@@ -25,7 +25,7 @@ from stt_lab.types import Entity, Event, Report
 if TYPE_CHECKING:
     from stt_lab.engines.pii.recognisers import Analyzer
 
-BLOCK = 20_000  # characters that are read at once
+BLOCK = 5_000  # characters that are read at once
 WORD = re.compile(r"[^\W\d_]{2,}")
 SHARED = 400  # characters that adjacent blocks share, so that nothing is cut in two
 

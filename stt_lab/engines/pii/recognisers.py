@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from stt_lab.engines.long_words import LongWords
 from stt_lab.engines.pii import numbers, patterns
 from stt_lab.engines.pii.casing import cased
 from stt_lab.engines.pii.hits import Find, PiiHit
@@ -115,7 +116,9 @@ def _engine(folder: Path) -> Any:
 
         def __init__(self) -> None:
             super().__init__([{"lang_code": LANGUAGE, "model_name": str(folder)}])
-            self.nlp = {LANGUAGE: spacy.load(folder, exclude=["parser", "senter"])}
+            nlp = spacy.load(folder, exclude=["parser", "senter"])
+            nlp.tokenizer = LongWords(nlp.tokenizer, nlp.vocab)
+            self.nlp = {LANGUAGE: nlp}
             labels = self.nlp[LANGUAGE].get_pipe("ner").labels
             self.ner_model_configuration = NerModelConfiguration(
                 labels_to_ignore=labels
