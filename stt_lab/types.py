@@ -38,6 +38,7 @@ __all__ = [
     "Token",
     "Transcript",
     "Turn",
+    "Unrecognized",
     "Word",
 ]
 
@@ -166,6 +167,13 @@ class Suppressed(Span):
 
 
 @dataclass(frozen=True)
+class Unrecognized(Span):
+    """A stretch of speech whose words were not recognised."""
+
+    speaker: str | None = None
+
+
+@dataclass(frozen=True)
 class Provenance:
     """The engine that made a value: model, version, device, options and seconds."""
 
@@ -208,6 +216,7 @@ class Transcript:
     model: str = ""
     warnings: tuple[str, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
+    unrecognized: tuple[Unrecognized, ...] = ()
     turns: tuple[Turn, ...] = ()
     provenance: tuple[Provenance, ...] = ()
     tracks: tuple[Track, ...] = ()  # sound tracks of the file, of which one was used
@@ -316,7 +325,7 @@ class Event:
     """Progress of long work: the stage, and its completed fraction."""
 
     STAGES: ClassVar[tuple[str, ...]] = (
-        *("queued", "decoding", "loading", "transcribing", "diarizing", "joining"),
+        *("queued", "decoding", "loading", "transcribing", "diarizing", "checking", "joining"),
         *("reading", "writing", "translating"),  # stages of text operations
     )
 

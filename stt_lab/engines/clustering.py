@@ -41,9 +41,9 @@ MIN_CLEAN_S = 0.3  # non-overlapped speech that an embedding needs to start a cl
 THRESHOLD = 0.50  # mean cosine distance up to which two clusters are one voice (equal from 0.45 to 0.55)
 SCRAP_THRESHOLD = 0.55  # the same if one of them is a scrap (equal from 0.53 to 0.58)
 SCRAP_S = 4.0  # speech below which a cluster is a scrap (equal from 2.5 to 6)
-SAME_VOICE = 0.45  # distance below which clusters stay joined, however many speakers are requested
 MIN_SPEAKER_S = 0.5  # least speech of a speaker
-SPARE_CLUSTERS = 4  # clusters tried beyond the requested number, because scraps are clusters too
+REQUESTED_S = 1.0  # the same where the number of speakers is given
+SPARE_CLUSTERS = 8  # clusters tried beyond the requested number, because scraps are clusters too
 ASSIGNED_BONUS = 0.2  # added to shares that sum to 1 (equal from 0.05 to 0.4)
 UNKNOWN = -2  # pyannote's mark for a local speaker without a cluster
 
@@ -228,7 +228,8 @@ class VoiceClustering(BaseClustering):  # type: ignore[misc]
         count = SpeakerDiarization.speaker_count(segmentations, frames, warm_up=(0.0, 0.0))
         best = np.zeros((0, embeddings.shape[-1]), np.float32)
         for founded in candidates(embeddings, segmentations, num_clusters):
-            centroids = audible(founded, embeddings, segmentations, count)
+            least = MIN_SPEAKER_S if num_clusters is None else REQUESTED_S
+            centroids = audible(founded, embeddings, segmentations, count, least)
             if len(best) < len(centroids) <= (num_clusters or len(centroids)):
                 best = centroids
             if len(best) == (num_clusters or len(best)):
@@ -280,10 +281,7 @@ def candidates(embeddings: Floats, segmentations: SlidingWindowFeature, clusters
     if clusters is None:
         return
     for number in range(clusters, clusters + SPARE_CLUSTERS + 1):
-        height = tree[-number, 2] * (1 + 1e-9) if number <= len(tree) else 0.0
-        yield means(voices, fcluster(tree, max(SAME_VOICE, height), "distance") - 1)
-        if height < SAME_VOICE:
-            return
+        yield means(voices, fcluster(tree, number, "maxclust") - 1)
 
 
 def means(voices: Floats, labels: NDArray[np.intp]) -> Floats:
@@ -294,13 +292,17 @@ def means(voices: Floats, labels: NDArray[np.intp]) -> Floats:
 
 
 def audible(
-    centroids: Floats, embeddings: Floats, segmentations: SlidingWindowFeature, count: SlidingWindowFeature
+    centroids: Floats,
+    embeddings: Floats,
+    segmentations: SlidingWindowFeature,
+    count: SlidingWindowFeature,
+    least: float,
 ) -> Floats:
-    """Drop centroids with too little assigned speech, which then goes to the others."""
+    """Drop centroids with less than `least` seconds of assigned speech, which then goes to the others."""
     while len(centroids) > 1:
         _, shares = share(embeddings, centroids)
         seconds = timeline(segmentations, shares, count).sum(axis=0) * count.sliding_window.step
-        if seconds.min() >= MIN_SPEAKER_S:
+        if seconds.min() >= least:
             break
         centroids = np.delete(centroids, seconds.argmin(), axis=0)
     return centroids

@@ -26,6 +26,7 @@ DETECTION_WINDOWS = 3  # windows tried for detecting the language while none is 
 TAIL = 200  # frames of silence (2 s) behind a short stretch
 TOKENS, TOKENS_S = 16, 6  # most tokens of a short stretch, and more for each second of it
 UNLIKELY = 0.1  # mean probability of words below which a segment is noise; real speech had 0.24 and more (eval/LOG.md)
+FASTEST = 27.0  # characters a second; above it, or without any time, were 3 segments of 475, none of them speech
 SURE = 0.5  # probability at which a language is accepted at once
 
 OPTIONS: dict[str, Any] = {  # values of the Whisper paper (Radford et al. 2022, section 4.5)
@@ -177,15 +178,14 @@ class Decoding:
         return kept
 
     def _believed(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Keep segments whose words have times and at least one likely word; list the others as suppressed."""
+        """Keep segments whose words somebody can have said; list the others as suppressed."""
         kept: list[dict[str, Any]] = []
         for segment in found:
-            text = self._tokenizer.decode(segment["tokens"])
-            likely = [word["probability"] for word in segment["words"]]
-            if likely and sum(likely) / len(likely) >= UNLIKELY:
+            text = self._tokenizer.decode(segment["tokens"]).strip()
+            reason = _reason_for_doubt(text, segment["words"])
+            if not reason:
                 kept.append(segment)
-            elif text.strip():
-                reason = "no word of it is likely" if likely else "its words are nowhere in the sound"
+            elif text:
                 self._suppress(segment["start"], segment["end"], text, reason)
         return kept
 
@@ -245,6 +245,18 @@ def _first(encoded: Any, positions: int) -> Any:
     if encoded.device != "cpu":
         return encoded
     return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.asarray(encoded)[:, :positions]))
+
+
+def _reason_for_doubt(text: str, words: list[dict[str, Any]]) -> str:
+    """Return the reason not to believe a segment, or ""."""
+    if not words:
+        return "its words are nowhere in the sound"
+    if sum(word["probability"] for word in words) / len(words) < UNLIKELY:
+        return "no word of it is likely"
+    seconds = max(word["end"] for word in words) - words[0]["start"]
+    if len(text) > FASTEST * seconds:
+        return "nobody speaks that fast"
+    return ""
 
 
 def _suppression_reason(no_speech: float, log_prob: float) -> str:

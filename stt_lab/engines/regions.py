@@ -76,8 +76,8 @@ def find_activity(audio: Audio, report: Report) -> list[Region]:
     for start in range(0, audio.samples, VAD_BLOCK):
         report(Event("transcribing", 0.0))
         sound = audio.read(start, start + VAD_BLOCK)
-        for found in get_speech_timestamps(sound, min_silence_duration_ms=PAUSE_MS, speech_pad_ms=0):
-            regions.append(Region(start + found["start"], start + found["end"]))
+        voiced = get_speech_timestamps(sound, min_silence_duration_ms=PAUSE_MS, speech_pad_ms=0)
+        regions += (Region(start + found["start"], start + found["end"]) for found in voiced)
     return regions
 
 

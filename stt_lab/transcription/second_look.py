@@ -6,13 +6,14 @@ context; a new word counts if it lies within the stretch and the recogniser beli
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 
-from stt_lab.types import Recognition, Segment, Span, Word
+from stt_lab.types import Recognition, Segment, Span, Turn, Unrecognized, Word
 
 SHORTEST = 0.6  # seconds of speech without a word that are decoded again
+MARKED = 0.6  # seconds of speech without a word that are reported
 CONTEXT = 0.3  # seconds around such a stretch
 EDGE = 0.15  # seconds by which recognisers place words too late or end them too early
 LONGEST_STRETCH = 27.0  # seconds that are decoded at once
@@ -48,8 +49,6 @@ def _union(spans: Iterable[Span]) -> list[Span]:
 
 def _minus(span: Span, taken: Sequence[Span]) -> list[Span]:
     """Return what is left of a span; `taken` in order and apart."""
-    from bisect import bisect_left
-
     left, start = [], span.start
     for one in taken[bisect_left(taken, span.start, key=lambda other: other.end) :]:
         if one.start >= span.end:
@@ -121,8 +120,19 @@ def _cut(segment: Segment, at: float) -> list[Segment]:
         return [segment]
     left = [replace(word, end=min(word.end, max(at, word.start))) for word in segment.words if word.start < at]
     right = [word for word in segment.words if word.start >= at]
-    return [
-        replace(segment, start=words[0].start, end=words[-1].end, text="".join(w.text for w in words).strip(), words=tuple(words))
-        for words in (left, right)
-        if words
-    ]
+    return [_segment(segment, words) for words in (left, right) if words]
+
+
+def _segment(source: Segment, words: Sequence[Word]) -> Segment:
+    text = "".join(word.text for word in words).strip()
+    return replace(source, start=words[0].start, end=words[-1].end, text=text, words=tuple(words))
+
+
+def unheard(recognition: Recognition, turns: Sequence[Turn]) -> tuple[Unrecognized, ...]:
+    """Return the stretches of speech that have no words, with the speaker of the turn that covers most of each."""
+    made = []
+    for gap in without_words(recognition.speech, recognition.segments, MARKED):
+        most = max(turns, key=gap.overlap, default=None)
+        speaker = most.speaker if most is not None and gap.overlap(most) else None
+        made.append(Unrecognized(gap.start, gap.end, speaker))
+    return tuple(made)

@@ -1,0 +1,119 @@
+"""Speech without words: where it is, what a second look adds, and what remains (stt_lab.transcription.second_look)."""
+
+from __future__ import annotations
+
+import pytest
+
+from stt_lab.transcription.second_look import in_context, unheard, with_found, without_words
+from stt_lab.types import Provenance, Recognition, Segment, Span, Turn, Unrecognized, Word
+
+MADE = Provenance("test", "test", "cpu", "1")
+
+
+def words(text: str, start: float, each: float = 0.4, confidence: float | None = 0.9) -> tuple[Word, ...]:
+    return tuple(
+        Word(start + i * each, start + (i + 1) * each, f" {word}", confidence) for i, word in enumerate(text.split())
+    )
+
+
+def segment(text: str, start: float, each: float = 0.4, confidence: float | None = 0.9) -> Segment:
+    said = words(text, start, each, confidence)
+    return Segment(said[0].start, said[-1].end, text, said)
+
+
+def spans(found: list[Span]) -> list[tuple[float, float]]:
+    return [(round(one.start, 2), round(one.end, 2)) for one in found]
+
+
+# Where words are missing
+
+
+def test_speech_between_words() -> None:
+    said = [segment("one two three", 0.0), segment("nine ten", 6.0)]
+    assert spans(without_words([Span(0.0, 6.8)], said)) == [(1.35, 5.85)]
+
+
+def test_a_silence_is_no_gap() -> None:
+    said = [segment("one two three", 0.0), segment("nine ten", 6.0)]
+    assert without_words([Span(0.0, 1.2), Span(6.0, 6.8)], said) == []
+
+
+def test_speech_before_and_after_all_words() -> None:
+    assert spans(without_words([Span(1.0, 9.0)], [segment("nine ten", 5.0)])) == [(1.0, 4.85), (5.95, 9.0)]
+
+
+def test_a_word_that_was_stretched_over_what_was_skipped() -> None:
+    said = [Segment(0.0, 5.0, "so yes", (Word(0.0, 0.3, " so"), Word(0.3, 5.0, " yes")))]
+    (gap,) = without_words([Span(0.0, 5.0)], said)
+    assert gap.start < 1.5
+    assert gap.end == 5.0
+
+
+def test_a_segment_without_words_covers_its_time() -> None:
+    assert without_words([Span(0.0, 5.0)], [Segment(0.0, 5.0, "yes")]) == []
+
+
+def test_short_gaps_do_not_count() -> None:
+    said = [segment("one two", 0.0), segment("three four", 1.5)]
+    assert without_words([Span(0.0, 2.3)], said) == []
+
+
+def test_overlapping_speech_and_words() -> None:
+    speech = [Span(0.0, 4.0), Span(3.0, 8.0), Span(8.0, 9.0)]
+    said = [segment("one two three", 0.0), segment("two three four", 0.5)]
+    assert spans(without_words(speech, said)) == [(1.85, 9.0)]
+
+
+# What is decoded again
+
+
+def test_stretches_stay_in_the_sound_and_are_short() -> None:
+    found = in_context([Span(0.1, 1.0), Span(20.0, 99.9)], 100.0)
+    assert (found[0].start, found[-1].end) == (0.0, 100.0)
+    assert all(one.duration <= 27.5 for one in found)
+    assert [one.start for one in found[2:]] == [one.end for one in found[1:-1]]
+
+
+# What is added
+
+
+def test_words_in_the_gap_are_added() -> None:
+    made = with_found([segment("one two", 0.0), segment("five six", 3.0)], [segment("three four", 1.2)], [Span(1.0, 2.8)])
+    assert [one.text for one in made] == ["one two", "three four", "five six"]
+
+
+def test_words_outside_of_the_gap_are_not() -> None:
+    made = with_found([segment("one two", 0.0)], [segment("two three four", 0.4)], [Span(1.0, 2.8)])
+    assert [one.text for one in made] == ["one two", "three four"]
+
+
+def test_words_that_the_recogniser_does_not_believe_are_not() -> None:
+    made = with_found([segment("one two", 0.0)], [segment("three four", 1.2, confidence=0.1)], [Span(1.0, 2.8)])
+    assert [one.text for one in made] == ["one two"]
+
+
+@pytest.mark.parametrize(
+    ("found", "added"),
+    [("two, three", "three"), ("one two three", "three"), ("three five", "three"), ("three Five six", "three")],
+)
+def test_neighbours_are_not_repeated(found: str, added: str) -> None:
+    gap = [Span(0.8, 3.0)]
+    made = with_found([segment("one two", 0.0), segment("five six", 3.0)], [segment(found, 0.9)], gap)
+    assert [one.text for one in made] == ["one two", added, "five six"]
+
+
+def test_a_segment_is_cut_where_words_were_skipped() -> None:
+    whole = Segment(0.0, 6.0, "one two five", (Word(0.0, 0.4, " one"), Word(0.4, 5.0, " two"), Word(5.0, 6.0, " five")))
+    made = with_found([whole], [segment("three four", 2.0)], [Span(1.5, 4.8)])
+    assert [one.text for one in made] == ["one two", "three four", "five"]
+    assert made[0].end == 2.0
+
+
+# What remains
+
+
+def test_what_remains_is_reported_with_its_speaker() -> None:
+    found = Recognition("en", (segment("one two", 0.0),), MADE, speech=(Span(0.0, 5.0),))
+    turns = [Turn(0.0, 1.0, "Speaker 1"), Turn(1.2, 4.0, "Speaker 2")]
+    assert unheard(found, turns) == (Unrecognized(0.95, 5.0, "Speaker 2"),)
+    assert unheard(found, ()) == (Unrecognized(0.95, 5.0, None),)
