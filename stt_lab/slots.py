@@ -41,10 +41,15 @@ class Slot:
     """A number of places. Whose owner was served longest ago is next; requests of one owner in order of arrival."""
 
     def __init__(
-        self, capacity: Callable[[], int] = lambda: 1, waiting: Waiting | None = None, each: int | None = None
+        self,
+        capacity: Callable[[], int] = lambda: 1,
+        waiting: Waiting | None = None,
+        each: int | None = None,
+        kept: int = 0,
     ) -> None:
         self._capacity = capacity  # may change, because nodes come and go
         self._each = each  # places that one owner may hold at once; None: all
+        self._kept = kept  # places that only owners get who hold none
         self._waiting = waiting
         self._lock = threading.Lock()
         self._line: list[_Place] = []  # holders of places, then waiting requests
@@ -93,22 +98,28 @@ class Slot:
 
     def _grant(self) -> None:
         """Give out free places. Needs the lock."""
-        holders = [place for place in self._line if place.ready.is_set()]
-        waiting = [place for place in self._line if not place.ready.is_set()]
-        free = self._capacity() - sum(place.size for place in holders)
-        while waiting := [place for place in waiting if self._may_hold(place, holders)]:
-            place = min(waiting, key=lambda place: self._served.get(place.owner, 0))  # the first of equals
-            if free < place.size and holders:  # alone it always fits, else it would wait forever
-                return
-            waiting.remove(place)
-            holders.append(place)
-            free -= place.size
+        while (place := self._next()) is not None:
             self._numbers += 1
             self._served[place.owner] = self._numbers
             place.ready.set()
 
-    def _may_hold(self, place: _Place, holders: list[_Place]) -> bool:
-        return self._each is None or sum(other.owner == place.owner for other in holders) < self._each
+    def _next(self) -> _Place | None:
+        """Return the request that gets the next place; None if there is no place for it."""
+        holders = [place for place in self._line if place.ready.is_set()]
+        waiting = [place for place in self._line if not place.ready.is_set()]
+        for place in sorted(waiting, key=lambda place: self._served.get(place.owner, 0)):  # equals stay in order
+            if self._fits(place, holders):
+                return place
+            if place.size > 1:  # it would wait for ever if smaller ones overtook it
+                return None
+        return None
+
+    def _fits(self, place: _Place, holders: list[_Place]) -> bool:
+        own = sum(other.owner == place.owner for other in holders)
+        if self._each is not None and own >= self._each:
+            return False
+        used = sum(other.size for other in holders)
+        return not holders or used + place.size <= self._capacity() - (self._kept if own else 0)
 
     def _wait(self, place: _Place, report: Report, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s

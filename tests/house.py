@@ -157,7 +157,7 @@ class House:
     ada: Caller
     servers: list[JobQueue]
     name: str  # of the database
-    pool: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(capacity=1))
+    pool: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(capacity=1, kept=0))
 
     def server(self, *, start: bool = True, **settings: Any) -> JobQueue:
         plain: dict[str, Any] = {"data_dir": self.folder / "data", "device": "cpu", "webhook_allow_private": True}
@@ -252,7 +252,7 @@ def serve(url: str, folder: str) -> None:
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     database = Database(url)
-    runtime: Any = SimpleNamespace(pool=SimpleNamespace(capacity=1))
+    runtime: Any = SimpleNamespace(pool=SimpleNamespace(capacity=1, kept=0))
     jobs = JobQueue(
         runtime, database, Accounts(database), Library(database, Path(folder)), Settings(data_dir=Path(folder))
     )

@@ -82,7 +82,7 @@ def test_a_job_of_a_lost_server_is_found_after_a_jump(
     info = house.ask(jobs, background=True)
     jump(by)
     with house.database.write() as session:
-        queue.claim(session, "a server that is gone")
+        queue.claim(session, "a server that is gone", 9)
     jump(timedelta())
     jobs._workers.start()
     until(lambda: jobs.get(house.ada, info.id).status == "done", 20)
@@ -201,7 +201,7 @@ def test_a_lease_that_is_renewed_is_never_lost(house: House, jump: Jump) -> None
     jobs = house.server(start=False)
     info = house.ask(jobs, background=True)
     with house.database.write() as session:
-        queue.claim(session, "another server")
+        queue.claim(session, "another server", 9)
     for step in range(20):
         jump((step % 3 - 1) * DAY)
         house.change(info.id, lease_until=now() + queue.LEASE)

@@ -229,9 +229,24 @@ def test_one_account_does_not_starve_another(house: House) -> None:
         house.ask(jobs, text, background=True)
     house.ask(jobs, "b1", background=True, caller=bob)
     with house.database.write() as session:
-        order = [queue.claim(session, "w") for _ in range(5)]
+        order = [queue.claim(session, "w", 9) for _ in range(5)]
     taken = [row.account_id for row in order if row]
     assert taken == [house.ada.account_id, bob.account_id, house.ada.account_id, house.ada.account_id]
+
+
+def test_the_last_runners_are_for_owners_without_a_job(house: House) -> None:
+    jobs = house.server(start=False)
+    bob = Caller("bob", frozenset({"speech"}), account_id=ADMINISTRATOR_ID)
+    for text in ("a1", "a2", "a3"):
+        house.ask(jobs, text, background=True)
+    with house.database.write() as session:
+        claimed = [queue.claim(session, "w", 2) for _ in range(3)]
+    assert [row is None for row in claimed] == [False, False, True]
+    for text in ("b1", "b2"):
+        house.ask(jobs, text, background=True, caller=bob)
+    with house.database.write() as session:
+        claimed = [queue.claim(session, "w", 2) for _ in range(2)]
+    assert [row and row.account_id for row in claimed] == [bob.account_id, None]
 
 
 # -- cancel, and callers who go away
@@ -531,7 +546,7 @@ def test_after_a_crash_jobs_run_again_or_fail_clearly(house: House, monkeypatch:
     stopped = house.ask(jobs, "stopped", background=True)
     with house.database.write() as session:
         for _ in range(4):
-            queue.claim(session, "a server that is gone")
+            queue.claim(session, "a server that is gone", 9)
     house.change(hopeless.id, attempts=queue.ATTEMPTS)
     house.change(stopped.id, cancel_requested=True)
     house.change(alone.id, parameters={"background": False})
@@ -559,7 +574,7 @@ def test_a_lease_that_ends_frees_the_job_while_servers_run(house: House, monkeyp
     jobs = house.server(start=False)
     info = house.ask(jobs, background=True)
     with house.database.write() as session:
-        queue.claim(session, "a server that is gone")
+        queue.claim(session, "a server that is gone", 9)
     jobs._workers.start()
     time.sleep(0.4)
     assert jobs.get(house.ada, info.id).status == "running"  # its lease holds

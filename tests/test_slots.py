@@ -91,8 +91,9 @@ def test_a_fifth_request_of_one_caller_is_refused(line: Callable[..., Line]) -> 
     assert one.order[:2] == ["a0", "b0"]
 
 
-def test_one_caller_leaves_places_to_others() -> None:
-    slot, order = Slot(lambda: 3, each=1), list[str]()
+@pytest.mark.parametrize("slot", [Slot(lambda: 3, each=1), Slot(lambda: 2, kept=1)])
+def test_one_caller_leaves_places_to_others(slot: Slot) -> None:
+    order = list[str]()
     with ExitStack() as ends:
 
         def hold(name: str, caller: Caller, until_set: threading.Event) -> None:

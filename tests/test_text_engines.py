@@ -172,7 +172,6 @@ def test_words_without_an_end(parser: Any, text: str) -> None:
     began = time.process_time()
     tokens = parser.parse(text, silent).tokens
     assert time.process_time() - began < 10
-    assert all(text[token.start : token.end].strip() for token in tokens)
     assert "".join(token.of(text) for token in tokens).replace(" ", "") == "".join(text.split())
 
 

@@ -36,6 +36,7 @@ MAIN_THREAD = ("firefox",)  # its library crashed when a thread opened a second 
 STATELESS = ("minilm", "spacy", "presidio")  # calls of other text engines would mix, in the one context of their model
 AUTO = "auto"  # requested model: the best installed one
 TEXTS = Waiting("text", each=4, all=32)  # calls that may wait for the lane of texts
+KEPT = 2
 TEXTS_AT_ONCE = 4  # calls in progress in that lane, by turns and of as many callers
 TEXT_SLICE_S = 0.2  # shortest turn of a call on a text; most take less in all
 BROKEN_S = 3600.0  # seconds for which a model that could not be loaded is reported
@@ -77,16 +78,17 @@ class Pool:
         self.device = devices.device(settings)
         self._broken: dict[str, tuple[str, float]] = {}  # models that could not be loaded: why, and when
         one = settings.engine_host == "ray"  # a cluster distributes calls itself
-        self._speech = self._lane(settings.recordings_at_once, TEXTS if one else None)
+        self.kept = 0 if one else KEPT  # recordings in progress beyond `capacity`, of callers with no other one
+        self._speech = self._lane(settings.recordings_at_once, TEXTS if one else None, kept=self.kept)
         self._text = self._speech if one else self._lane(TEXTS_AT_ONCE, TEXTS, each=1)
         self._elsewhere = chat_api.ChatApi(settings)
         self.patience_s = (
             settings.queue_timeout_s
         )  # wait for a device; infinite on a server, whose queue has its own limit
 
-    def _lane(self, calls: int, waiting: Waiting | None = None, each: int | None = None) -> Lane:
+    def _lane(self, calls: int, waiting: Waiting | None = None, each: int | None = None, kept: int = 0) -> Lane:
         host = self._make_host(calls)
-        return Lane(host, Slot(lambda: host.capacity, waiting, each))
+        return Lane(host, Slot(lambda: host.capacity + kept, waiting, each, kept))
 
     def _make_host(self, calls: int) -> Host:
         """Make the host of a lane, with a number of calls at once per device."""
@@ -107,7 +109,7 @@ class Pool:
 
     @property
     def capacity(self) -> int:
-        """Return how many recordings are in progress at once, by turns, on the known devices."""
+        """Return how many recordings of one caller are in progress at once, by turns, on the known devices."""
         return self._speech.host.capacity
 
     @property
@@ -129,7 +131,8 @@ class Pool:
     @contextmanager
     def slot(self, report: Report, alone: bool = False) -> Iterator[None]:
         """Hold a place on a device for a recording; with `alone`, a device that nothing else in this pool uses."""
-        with self._speech.slot.hold(report, self.patience_s, self._settings.recordings_at_once if alone else 1):
+        places = self._settings.recordings_at_once + self.kept if alone else 1
+        with self._speech.slot.hold(report, self.patience_s, places):
             yield
 
     def resolve(self, task: str, wanted: str, goal: Goal = "transcribe") -> tuple[catalog.Model, tuple[str, ...]]:

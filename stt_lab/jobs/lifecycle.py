@@ -145,13 +145,13 @@ class JobLifecycle:
             transcript_id = self.library.open(session, row.account_id, row.filename, row.created)
         queue.insert(session, replace(row, transcript_id=transcript_id))
 
-    def claim(self) -> JobRow | None:
-        """Claim the next job, if one waits."""
+    def claim(self, shared: int) -> JobRow | None:
+        """Claim the next job, if one waits; beyond `shared` running ones only of an owner without any."""
         with self.database.read() as session:
             if not queue.waiting(session):
                 return None
         with self.database.write() as session:
-            return queue.claim(session, self.worker)
+            return queue.claim(session, self.worker, shared)
 
     def reserve(self, row: JobRow, credits: int) -> None:
         """Reserve the credits of a job before its work."""

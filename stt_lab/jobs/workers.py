@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
@@ -141,7 +142,7 @@ class JobWorkers:
 
     def _scale(self) -> None:
         """Start runners for new devices: those of a cluster come and go."""
-        while len(self._runners) <= self._runtime.pool.capacity:
+        while len(self._runners) <= self._runtime.pool.capacity + self._runtime.pool.kept:
             number = len(self._runners)
             self._runners.append(threading.Thread(target=self._run, args=[number], name=f"job-{number}", daemon=True))
             self._runners[number].start()
@@ -149,8 +150,9 @@ class JobWorkers:
     def _run(self, number: int) -> None:
         while not self.ending.is_set():
             arrived = self._arrived
-            needed = number <= self._runtime.pool.capacity  # False when devices have left
-            row = self._log_errors(self._lifecycle.claim) if needed else None
+            shared = self._runtime.pool.capacity + 1
+            needed = number < shared + self._runtime.pool.kept  # False when devices have left
+            row = self._log_errors(partial(self._lifecycle.claim, shared)) if needed else None
             if row is not None:
                 self._take(row)
             else:

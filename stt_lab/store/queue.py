@@ -124,16 +124,19 @@ def load(session: Session, worker: str, account_id: int | None = None, client: s
     return session.scalar(select(func.count(Job.id)).where(*counted)) or 0
 
 
-def claim(session: Session, worker: str) -> JobRow | None:
-    """Claim the next job; None if none waits.
+def claim(session: Session, worker: str, shared: int) -> JobRow | None:
+    """Claim the next job; None if none waits that may run.
 
     Owners with the fewest running jobs come first; of them, those whose last job began longest ago. So owners take
-    turns, and jobs of one owner run in the order in which they came.
+    turns, and jobs of one owner run in the order in which they came. Once the worker runs `shared` jobs, only owners
+    without a running job get one.
     """
+    running, began = _turn()
+    held = session.scalar(select(func.count(Job.id)).where(*_held_by(worker))) or 0
     job_id = session.scalar(
         select(Job.id)
-        .where(Job.state == "queued")
-        .order_by(*_turn(), Job.created, Job.id)
+        .where(Job.state == "queued", *([running == 0] if held >= shared else []))
+        .order_by(running, began, Job.created, Job.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
