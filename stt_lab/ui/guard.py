@@ -13,7 +13,7 @@ import logging
 import mimetypes
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -29,6 +29,7 @@ from stt_lab.errors import BadInput, Busy, Forbidden, NotFound, SttError, TooLar
 from stt_lab.settings import MB
 from stt_lab.ui.gradio_private import Mail, UploadRequest, upload_request
 from stt_lab.ui.kept_pages import KeptPages
+from stt_lab.door.client_slots import PAGES, ClientSlots
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, access: Access, files: SharedFiles, mail: Mail) -> None:
         self.app, self.access, self.files, self.mail = KeptPages(app), access, files, mail
+        self.pages = ClientSlots(PAGES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -88,8 +90,9 @@ class Guard:
                 return await self._upload(scope, receive, send)
             if request.method == "POST":
                 receive = await checked_json(receive, BODY_LIMIT)
-            with ExitStack() as stack:
+            async with AsyncExitStack() as stack:
                 if heartbeat := HEARTBEAT.fullmatch(path):
+                    await stack.enter_async_context(self.pages.held(self.access.hashed_address(request)))
                     stack.enter_context(self.files.visit(heartbeat[1]))
                 stack.enter_context(self._reading(path, request))
                 headers = HEADERS | (PRIVATE if path.startswith(API) else {})

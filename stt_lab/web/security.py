@@ -22,7 +22,7 @@ from stt_lab.accounts.access import Access
 from stt_lab.door.input_check import check_address
 from stt_lab.errors import Forbidden, SttError
 from stt_lab.web.service import CRASHED, error_response
-from stt_lab.web.upload_slots import UploadSlots
+from stt_lab.door.client_slots import UPLOADS, ClientSlots
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class SecurityMiddleware:
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self.app, self.access = app, access
-        self.uploads = UploadSlots()
+        self.uploads = ClientSlots(UPLOADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
