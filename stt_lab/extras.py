@@ -18,12 +18,18 @@ def command(extra: str) -> str:
 
     It names no absolute path, because users of the server may read it.
     """
+    made = command_line(extra)
+    return f"`{made}`" if clone() is None else f"`{made}` in the folder of the clone"
+
+
+def command_line(extra: str) -> str:
+    """Return that command alone. In a clone, it has to be run in the clone's folder."""
     folder = clone()
     if folder is None:
-        return f"`pip install '{NAME}[{extra}]'`"
+        return f"pip install '{NAME}[{extra}]'"
     python = Path(sys.executable)
     shown = python.relative_to(folder).as_posix() if python.is_relative_to(folder) else "python"
-    return f"`{shown} -m pip install -e '.[{extra}]'` in the folder of the clone"
+    return f"{shown} -m pip install -e '.[{extra}]'"
 
 
 @lru_cache

@@ -29,11 +29,11 @@ class Waiting:
         """Return the error for one more request beside `mine` of the same caller and `total` of all."""
         if mine >= self.each:
             return RateLimited(
-                f"{mine} {self.kind} requests of this account are waiting, and no more may. Retry when one has ended.",
+                f"{mine} {self.kind} requests of this account work or wait, and no more may. Retry when one has ended.",
                 retry_after=OWN_RETRY_S,
             )
         return Busy(
-            f"{total} {self.kind} requests are waiting on this server. Try again later.", retry_after=RETRY_AFTER_S
+            f"{total} {self.kind} requests work or wait on this server. Try again later.", retry_after=RETRY_AFTER_S
         )
 
 

@@ -10,9 +10,10 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from stt_lab.cached import cached
 
 if TYPE_CHECKING:
     import numpy as np
@@ -222,7 +223,7 @@ class Transcript:
     tracks: tuple[Track, ...] = ()  # sound tracks of the file, of which one was used
     id: int | None = field(default=None, compare=False)  # id in the library, if stored
 
-    @cached_property
+    @cached
     def text(self) -> str:
         return " ".join(segment.text for segment in self.segments)
 

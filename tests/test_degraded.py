@@ -80,7 +80,7 @@ def test_a_locked_database(client: httpx.Client, service: Service) -> None:
     account = service.accounts.create("Ada")
     _, key = service.accounts.create_key(account.id, "test", ["library", "account"])
     ada = {"Authorization": f"Bearer {key}"}
-    with locked(service), ExitStack() as threads:
+    with ExitStack() as threads, locked(service):
         told = health(client)
         assert told["status"] == "degraded"
         assert "locked" in str(told["problems"])

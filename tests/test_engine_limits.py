@@ -13,7 +13,7 @@ import pytest
 from fake_engines import ENGINES
 from fakes import PATHS, fakes_fixture, pcm, started, until  # noqa: F401
 
-from stt_lab.engines.hosts import EngineCall, InProcessHost, WorkerHost, worker_environ
+from stt_lab.engines.hosts import EngineCall, InProcessHost, WorkerHost, process, worker_environ
 from stt_lab.engines.hosts.limits import seconds_for
 from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import EngineSpec, Message
@@ -80,7 +80,8 @@ def test_other_calls_of_an_ended_worker_run_again(worker: WorkerHost, audio: Aud
     assert len(results) == 1
 
 
-def test_waiting_for_a_turn_does_not_count(worker: WorkerHost, audio: Audio) -> None:
+def test_waiting_for_a_turn_does_not_count(worker: WorkerHost, audio: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "ABANDONED_S", 2.0)
     release = threading.Event()
 
     def report(event: Any) -> None:

@@ -7,11 +7,12 @@ import json
 import logging
 import os
 import re
+import socket
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from toy_server import (
 
 from stt_lab.caller import ADMINISTRATOR
 from stt_lab.door import shared_files
+from stt_lab.door.client_slots import PAGES
 from stt_lab.store.models import now
 from stt_lab.ui.gradio_private import tracked_uploads
 
@@ -67,8 +69,8 @@ def guard(served: Served) -> Any:
 
 
 def gradio(served: Served) -> Any:
-    """The application inside the guard."""
-    return guard(served).app
+    """The application inside the guard and what keeps its pages."""
+    return guard(served).app.app
 
 
 # What is kept of callers
@@ -154,6 +156,23 @@ def heartbeat(served: Served, session: str) -> Iterator[None]:
         lines = stream.iter_lines()  # which closes the stream when it is forgotten
         next(lines)
         yield
+
+
+def test_an_address_has_a_limited_number_of_open_pages(served: Served, client: httpx.Client) -> None:
+    """Gradio looks at each 20 times a second: 1,100 of them made /health late."""
+    address = "127.0.0.1", int(served.url.rpartition(":")[2])
+    with ExitStack() as pages:
+        for number in range(PAGES.per_client):
+            page = pages.enter_context(socket.create_connection(address, 10, ("127.0.0.7", 0)))
+            page.sendall(f"GET {API}/heartbeat/page{number} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert b" 200 OK" in page.recv(64)
+        late = pages.enter_context(socket.create_connection(address, 10, ("127.0.0.7", 0)))
+        late.sendall(f"GET {API}/heartbeat/late HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        answer = late.recv(4096).lower()
+        assert b" 429 " in answer
+        assert b"retry-after:" in answer
+        with heartbeat(served, "other"):  # of another address
+            assert client.get("/health").status_code == 200
 
 
 def test_an_unused_upload_goes_and_that_of_an_open_page_stays(

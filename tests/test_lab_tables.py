@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +316,15 @@ def test_a_recording_that_is_gone_has_no_player(found: Results, tmp_path: Path) 
     item.audio.write_bytes(b"x" * (show.EMBEDDED + 1))
     assert 'src="../' in show.player(item, found.run.folder)
     item.audio.unlink()
+
+
+def test_the_name_of_a_recording_is_no_markup(found: Results, tmp_path: Path) -> None:
+    audio = tmp_path / "a'\"><img src=x onerror=alert(1)>#1.wav"
+    audio.write_bytes(b"x" * (show.EMBEDDED + 1))
+    page = show.player(replace(found.items["a"], audio=audio), tmp_path)
+    assert "<img" not in page
+    assert "%3Cimg%20src%3Dx" in page
+    assert "%231.wav" in page
 
 
 # Words

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from databases import TEMPLATE, cluster
 from fastapi.routing import APIRoute
 from toy_server import API, KEY, Served, serve, settings_for, until, wav
 
@@ -79,10 +80,11 @@ class World:
         return {}
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("matrix")
-    running = serve(settings_for(folder), address="127.0.0.1")
+    more = {} if request.param == "sqlite" else {"database_url": cluster().create("matrix", TEMPLATE)}
+    running = serve(settings_for(folder, **more), address="127.0.0.1")
     with running as served, httpx.Client(base_url=served.url, timeout=30) as client:
         scopes = ["speech", "text", "library", "account"]
         made = {}

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from toy_models import COMMIT, HUBBED, REPO, Toy, toy
 
+from stt_lab import extras
 from stt_lab.engines.doctor import Finding, doctor
 from stt_lab.errors import BadInput, Unavailable
 from stt_lab.settings import Settings, get_settings
@@ -204,7 +205,8 @@ def test_doctor_names_the_extra_of_an_engine(toy: Toy, monkeypatch: pytest.Monke
     monkeypatch.setattr(catalog, "models", lambda task=None: (model,) if task in (None, "transcribe") else ())
     found = finding(toy.settings(), "model toy")
     assert (found.ok, found.detail) == (False, "is installed but needs not_installed")
-    assert found.remedy == "pip install 'stt_lab[llm]'"
+    assert found.remedy == extras.command_line("llm")
+    assert found.remedy.endswith("[llm]'")
     assert not catalog.available(model, toy.settings())
     assert catalog.available(replace(model, libraries=("json",)), toy.settings())
 

@@ -92,6 +92,12 @@ def test_files_are_short() -> None:
     assert not {name: lines for name, lines in lengths.items() if lines > 350}
 
 
+def test_values_are_kept_without_a_lock_of_the_class() -> None:
+    """One of functools would let a long text stop all others; a runtime must be made once, whoever asks."""
+    used = [path.name for path in sources() if "import cached_property" in path.read_text("utf-8")]
+    assert sorted(used) == ["ours.py", "runtime.py"]
+
+
 SHARED: dict[str, str] = {}  # public class names that may stand in several files of stt_lab, each with its reason
 
 

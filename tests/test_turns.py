@@ -43,7 +43,9 @@ class Play:
         self.begun += [number for number in numbers if number not in self.working]
         self.working = numbers
 
-    def call(self, number: int, session: float | None = None, alone_in: object = None) -> list[BaseException]:
+    def call(
+        self, number: int, session: float | None = None, alone_in: object = None, owner: str = ""
+    ) -> list[BaseException]:
         """Begin a call; it works or waits when this returns."""
         waits = threading.Event()
         go = self._steps[number] = threading.Semaphore(0)
@@ -54,7 +56,7 @@ class Play:
                 raise Cancelled("Enough.")
 
         def work() -> None:
-            turn = CallTurn(alive, session, alone_in, number)
+            turn = CallTurn(alive, session, owner, alone_in, number)
             with self.turns.taking(turn):
                 while go.acquire() and number not in self._over:
                     self.turns.pause(turn)
@@ -134,6 +136,41 @@ def test_new_calls_cannot_keep_an_old_one_waiting(play: Play) -> None:
     ended(play, 2, (1,))
     stepped(play, 1, (3,))
     ended(play, 3, (1,))
+
+
+def test_owners_take_turns_however_many_calls_they_have(play: Play) -> None:
+    for number in (1, 2, 3):
+        play.call(number, owner="many")
+    play.call(9, owner="one")
+    for working, then in pairwise((1, 2, 9, 1, 9, 3, 9, 2, 9, 1)):
+        assert play.working == (working,)
+        stepped(play, working, (then,))
+
+
+def test_a_new_owner_goes_before_the_calls_of_others_at_every_second_turn(play: Play) -> None:
+    for number in (1, 2):
+        play.call(number, owner="many")
+    stepped(play, 1, (2,))
+    for number, owner in ((8, "one"), (9, "another")):
+        play.call(number, owner=owner)
+    stepped(play, 2, (8,))
+    ended(play, 8, (1,))
+    stepped(play, 1, (9,))
+    ended(play, 9, (2,))
+
+
+def test_a_first_turn_is_long_only_for_the_only_call_of_an_owner(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2):
+        play.call(number, owner="many")
+    stepped(play, 1, (2,))
+    monkeypatch.setattr(turns_module, "FIRST", 1e12)
+    monkeypatch.setattr(turns_module, "SLICE_S", 1e-9)
+    play.call(9, owner="one")
+    stepped(play, 2, (9,))
+    play.step(9)
+    until(lambda: play.windows == [9])
+    assert play.working == (9,)
+    ended(play, 9, (1,))
 
 
 def test_urgent_calls_go_first_and_the_oldest_session_before_others(

@@ -35,10 +35,6 @@ class ClientSlots:
         self._taken: Counter[str] = Counter()
         self._freed = asyncio.Event()
 
-    @property
-    def in_flight(self) -> int:
-        return self._taken.total()
-
     async def take(self, client: str) -> None:
         """Take a place, and wait for one if need be. Raises RateLimited or Busy."""
         deadline = asyncio.get_running_loop().time() + self._limits.wait_s
@@ -74,7 +70,5 @@ class ClientSlots:
                 retry_after=RETRY_S,
             )
         if self._taken.total() >= self._limits.total:
-            return Busy(
-                f"The server has as many {kind} as it can serve. Retry in a few seconds.", retry_after=RETRY_S
-            )
+            return Busy(f"The server has as many {kind} as it can serve. Retry in a few seconds.", retry_after=RETRY_S)
         return None

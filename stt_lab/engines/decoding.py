@@ -156,6 +156,7 @@ class Decoding:
         found, seek_next, _ = model._split_segments_by_timestamps(
             tokenizer, tokens, offset, size, size * HOP / SAMPLE_RATE, seek
         )
+        self.progress.pause()
         model.add_word_timestamps([found], tokenizer, encoded, size, PREPEND, APPEND, self._last_speech)
         words = [word for segment in found for word in segment["words"]]
         for word in words:  # later text belongs to the next window

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from stt_lab.engines import chat_api
 from stt_lab.errors import Unavailable
+from stt_lab.extras import command_line
 from stt_lab.settings import MB, Settings
 from stt_lab.weights import catalog, devices, pull
 from stt_lab.weights.catalog import Model
@@ -34,7 +35,6 @@ PACKAGES = (
     "huggingface-hub",
     "pip",
 )
-INSTALL = "pip install 'stt_lab[llm]'"
 NOT_KNOWN = "unknown on this system"
 
 
@@ -80,7 +80,7 @@ def _model(model: Model, settings: Settings, verify: bool) -> Finding:
     if needed := [need for need in model.needs if catalog.locate(catalog.get(need), settings) is None]:
         return Finding(subject, False, f"is installed but needs {', '.join(needed)}", _pull(model, settings))
     if libraries := catalog.uninstalled(model):
-        return Finding(subject, False, f"is installed but needs {', '.join(libraries)}", INSTALL)
+        return Finding(subject, False, f"is installed but needs {', '.join(libraries)}", command_line("llm"))
     if verify and found.source != "own path" and (bad := catalog.damaged(model, found.path)):
         return Finding(subject, False, f"{found.path}: damaged {', '.join(bad)}", _pull(model, settings))
     checked = ", checked" if verify and found.source != "own path" and model.origins else ""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from spacy.vocab import Vocab
 
 LONGEST = 300  # characters without a space that spaCy tokenizes; a longer run is cut into tokens of this length
-ENDLESS = re.compile(rf"\S{{{LONGEST + 1},}}")
+ENDLESS = re.compile(rf"(\S{{{LONGEST + 1},}})")
 
 
 class LongWords:
@@ -22,22 +22,17 @@ class LongWords:
     def __call__(self, text: str) -> Doc:
         from spacy.tokens import Doc
 
-        if not ENDLESS.search(text):
-            found: Doc = self._tokenizer(text)
-            return found
-        words: list[str] = []
-        spaces: list[bool] = []
-        start = 0
-        for run in ENDLESS.finditer(text):
-            before = self._tokenizer(text[start : run.start()])
-            cut = range(run.start(), run.end(), LONGEST)
-            words += [*(token.text for token in before), *(text[at : min(at + LONGEST, run.end())] for at in cut)]
-            spaces += [*(bool(token.whitespace_) for token in before), *(False for _ in cut)]
-            start = run.end()
-        after = self._tokenizer(text[start:])
-        words += [token.text for token in after]
-        spaces += [bool(token.whitespace_) for token in after]
-        return Doc(self._vocab, words, spaces)
+        pieces = ENDLESS.split(text)  # every second one is an endless word
+        if len(pieces) == 1:
+            return self._tokenizer(text)
+        parts = (self._cut(piece) if number % 2 else self._tokenizer(piece) for number, piece in enumerate(pieces))
+        return Doc.from_docs([part for part in parts if len(part)], ensure_whitespace=False)
+
+    def _cut(self, run: str) -> Doc:
+        from spacy.tokens import Doc
+
+        words = [run[at : at + LONGEST] for at in range(0, len(run), LONGEST)]
+        return Doc(self._vocab, words, [False] * len(words))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tokenizer, name)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from stt_lab.caller import errand
 from stt_lab.engines import chat_api
 from stt_lab.engines.hosts import EngineCall, Host, InProcessHost, WorkerHost, worker_environ
 from stt_lab.engines.hosts.limits import seconds_for
@@ -36,7 +37,7 @@ MAIN_THREAD = ("firefox",)  # its library crashed when a thread opened a second 
 STATELESS = ("minilm", "spacy", "presidio")  # calls of other text engines would mix, in the one context of their model
 AUTO = "auto"  # requested model: the best installed one
 TEXTS = Waiting("text", each=4, all=32)  # calls that may wait for the lane of texts
-KEPT = 2
+KEPT = 2  # recordings in progress beyond the settings, of callers with no other one
 TEXTS_AT_ONCE = 4  # calls in progress in that lane, by turns and of as many callers
 TEXT_SLICE_S = 0.2  # shortest turn of a call on a text; most take less in all
 BROKEN_S = 3600.0  # seconds for which a model that could not be loaded is reported
@@ -78,7 +79,7 @@ class Pool:
         self.device = devices.device(settings)
         self._broken: dict[str, tuple[str, float]] = {}  # models that could not be loaded: why, and when
         one = settings.engine_host == "ray"  # a cluster distributes calls itself
-        self.kept = 0 if one else KEPT  # recordings in progress beyond `capacity`, of callers with no other one
+        self.kept = 0 if one else KEPT
         self._speech = self._lane(settings.recordings_at_once, TEXTS if one else None, kept=self.kept)
         self._text = self._speech if one else self._lane(TEXTS_AT_ONCE, TEXTS, each=1)
         self._elsewhere = chat_api.ChatApi(settings)
@@ -237,7 +238,10 @@ class Pool:
         alone = model.engine in MAIN_THREAD
         limit_s = seconds_for(method, arguments) * self._settings.engine_patience
         slice_s = None if model.lane == "speech" else TEXT_SLICE_S
-        call = EngineCall(ENGINES[model.engine], spec, method, arguments, session, alone, interleaved, limit_s, slice_s)
+        owner = errand().owner
+        call = EngineCall(
+            ENGINES[model.engine], spec, method, arguments, session, owner, alone, interleaved, limit_s, slice_s
+        )
         try:
             made = lane.host.run(call, report)
         except ModelBroken as problem:

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
@@ -138,8 +137,6 @@ class JobWorkers:
     def works_on(self, job_id: str) -> bool:
         return any(claimed == job_id for claimed, _ in list(self._running))
 
-    # -- runners
-
     def _scale(self) -> None:
         """Start runners for new devices: those of a cluster come and go."""
         while len(self._runners) <= self._runtime.pool.capacity + self._runtime.pool.kept:
@@ -150,13 +147,16 @@ class JobWorkers:
     def _run(self, number: int) -> None:
         while not self.ending.is_set():
             arrived = self._arrived
-            shared = self._runtime.pool.capacity + 1
-            needed = number < shared + self._runtime.pool.kept  # False when devices have left
-            row = self._log_errors(partial(self._lifecycle.claim, shared)) if needed else None
+            row = self._log_errors(lambda: self._claim(number))
             if row is not None:
                 self._take(row)
             else:
                 self._rest(arrived)
+
+    def _claim(self, number: int) -> JobRow | None:
+        """Claim a job for a runner, unless devices have left."""
+        pool = self._runtime.pool
+        return self._lifecycle.claim(pool.capacity + 1) if number <= pool.capacity + pool.kept else None
 
     def _rest(self, arrived: int) -> None:
         """Wait until another job arrives."""
@@ -270,11 +270,9 @@ class JobWorkers:
         """Run a periodic step; log its errors, because it is repeated anyway."""
         try:
             return step()
-        except SttError as problem:
-            log.warning("the queue waits: %s", problem)
-            self.ending.wait(LOOK_S)
-        except Exception:
-            log.exception("a step of the queue failed")
+        except Exception as problem:
+            say = log.warning if isinstance(problem, SttError) else log.exception
+            say("the queue waits: %s", problem)
             self.ending.wait(LOOK_S)
         return None
 

@@ -159,7 +159,7 @@ def _checked(given: str | URL) -> URL:
     return url.set(drivername=driver)
 
 
-def _engine(url: URL, foreign_keys: bool = True, busy_s: float = BUSY_S) -> Engine:
+def _engine(url: URL, foreign_keys: bool = True, busy_s: float | None = None) -> Engine:
     if url.drivername == POSTGRESQL:
         try:
             return create_engine(
@@ -170,7 +170,7 @@ def _engine(url: URL, foreign_keys: bool = True, busy_s: float = BUSY_S) -> Engi
                 "STT_LAB_DATABASE_URL names PostgreSQL, but its driver is not installed. "
                 f"Run {extras.command('postgres')}."
             ) from None
-    engine = create_engine(url, connect_args={"timeout": busy_s}, json_deserializer=read_json, **POOL)
+    engine = create_engine(url, connect_args={"timeout": busy_s or BUSY_S}, json_deserializer=read_json, **POOL)
     _prepare_sqlite(engine, foreign_keys)
     return engine
 

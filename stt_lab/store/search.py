@@ -12,12 +12,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.orm import Session
 
+from stt_lab.cached import cached
 from stt_lab.errors import BadInput
 from stt_lab.text.words import COMMON, LETTERS, beginning, words
 
@@ -60,12 +60,12 @@ class Term:
     words: tuple[str, ...]
     prefix: bool = False
 
-    @cached_property
+    @cached
     def pattern(self) -> str:
         """Regular expression on a document, for Python and PostgreSQL; words contain no special characters."""
         return r"(?<!\S)" + r"\s+".join(self.words) + r"\S*" * self.prefix + r"(?!\S)"
 
-    @cached_property
+    @cached
     def regex(self) -> re.Pattern[str]:
         return re.compile(self.pattern)
 

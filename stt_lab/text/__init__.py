@@ -12,11 +12,12 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
+from stt_lab.cached import cached
 from stt_lab.errors import BadInput, Unavailable
 from stt_lab.extras import command
 
@@ -193,7 +194,7 @@ class Table:
         if not self.pairs or not all(source.split() for source, _ in self.pairs):
             raise BadInput("The table of replacements is empty. Write a word, a tab and its replacement on each line.")
 
-    @cached_property
+    @cached
     def digest(self) -> str:
         """First eight digits of the SHA-256 of all replacements, independent of file format and order."""
         content = json.dumps(sorted(self.pairs), ensure_ascii=False)
@@ -204,11 +205,11 @@ class Table:
         """Name in scores: "table-3fa9c1d2+whisper_en"."""
         return f"table-{self.digest}+{self.then}"
 
-    @cached_property
+    @cached
     def _longest_first(self) -> list[tuple[str, str]]:
         return sorted(self.pairs, key=lambda pair: -len(pair[0]))
 
-    @cached_property
+    @cached
     def _pattern(self) -> re.Pattern[str]:
         """Compile a pattern with one group per entry, so that a match identifies its replacement."""
         return re.compile("|".join(_entry(source) for source, _ in self._longest_first), re.IGNORECASE)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
 
+from stt_lab.cached import cached
 from stt_lab.text import SENTENCE_ENDS, UNSPACED
 from stt_lab.text.abbreviations import PointUsage, usage
 from stt_lab.text.points import ends_with_point
@@ -59,7 +59,7 @@ class _Ends:
             if not found[0].strip() or self._is_end(found.start(), found.end()):
                 yield found.end()
 
-    @cached_property
+    @cached
     def _usage(self) -> PointUsage:
         return usage(self._language or language_of(self._text) or "")
 

@@ -10,10 +10,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from html import escape
 from itertools import accumulate, pairwise, takewhile
 
+from stt_lab.cached import cached
 from stt_lab.text import clause_end, clean, sentence_end
 from stt_lab.types import Segment, Word, is_inner
 
@@ -37,7 +38,7 @@ class _Piece:
     text: str
     glued: bool
 
-    @cached_property
+    @cached
     def break_cost(self) -> float:
         """Cost of a line or a cue that ends with this piece."""
         return 0.0 if sentence_end(self.text) else CLAUSE_BREAK if clause_end(self.text) else WORD_BREAK

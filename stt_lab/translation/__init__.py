@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
+from stt_lab.cached import cached
 from stt_lab.translation.checks import NOTHING, PARTLY, Fault, faults, repaired
 from stt_lab.translation.cutting import pieces, smaller
 from stt_lab.types import TextSpan, Transcript
@@ -40,7 +40,7 @@ class Translated:
     source: str
     pieces: tuple[TranslatedPiece, ...]
 
-    @cached_property
+    @cached
     def text(self) -> str:
         return joined(self.source, self.pieces)
 

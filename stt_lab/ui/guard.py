@@ -22,6 +22,7 @@ from starlette.responses import FileResponse, JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stt_lab.accounts.access import Access
+from stt_lab.door.client_slots import PAGES, ClientSlots
 from stt_lab.door.input_check import checked_json
 from stt_lab.door.shared_files import ADDRESS, ROUTE, SharedFiles
 from stt_lab.door.uploads import Upload

@@ -19,10 +19,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stt_lab.accounts.access import Access
+from stt_lab.door.client_slots import UPLOADS, ClientSlots
 from stt_lab.door.input_check import check_address
 from stt_lab.errors import Forbidden, SttError
 from stt_lab.web.service import CRASHED, error_response
-from stt_lab.door.client_slots import UPLOADS, ClientSlots
 
 log = logging.getLogger(__name__)
 

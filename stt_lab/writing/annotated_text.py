@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from stt_lab.cached import cached
 from stt_lab.errors import ModelMissing
 from stt_lab.text.sentences import label_name, labels, language_of, sentences
 from stt_lab.types import Entity, Parsed, TextSpan, Token
@@ -69,11 +69,11 @@ class AnnotatedText:
         self.source, self.tools, self.text = source, tools, source.text
         self.language = source.language or language_of(source.text) or "en"  # default for a text without letters
 
-    @cached_property
+    @cached
     def parsed(self) -> Parsed:
         return self.tools.parse(self.text, self.language)
 
-    @cached_property
+    @cached
     def sentences(self) -> tuple[Sentence, ...]:
         """The sentences, each of one speaker, without speaker labels."""
         spans = self._spans
@@ -85,7 +85,7 @@ class AnnotatedText:
             for number, one in enumerate(cut)
         )
 
-    @cached_property
+    @cached
     def _spans(self) -> tuple[TextSpan, ...]:
         """Sentences by punctuation; long ones of a transcript are cut at its segments."""
         starts = [TextSpan(part.start, part.start) for part in self.source.segments]
@@ -95,11 +95,11 @@ class AnnotatedText:
             for piece in (pieces(self.text, span, starts) if len(span.of(self.text).split()) > LONG else (span,))
         )
 
-    @cached_property
+    @cached
     def _labels(self) -> tuple[TextSpan, ...]:
         return () if self.source.segments else labels(self.text)
 
-    @cached_property
+    @cached
     def _cuts(self) -> list[TextSpan]:
         """Where the speaker changes: an empty span, or the speaker label."""
         changes = (second for first, second in pairwise(self.source.segments) if first.speaker != second.speaker)
@@ -112,12 +112,12 @@ class AnnotatedText:
         place = bisect_right(self._labels, offset, key=lambda label: label.start) - 1
         return label_name(self._labels[place].of(self.text)) if place >= 0 else None
 
-    @cached_property
+    @cached
     def speakers(self) -> tuple[str, ...]:
         """Speakers in the order in which they first speak."""
         return tuple(dict.fromkeys(one.speaker for one in self.sentences if one.speaker))
 
-    @cached_property
+    @cached
     def vectors(self) -> Vectors:
         """Vectors of the sentences; shape (sentences, 384)."""
         return self.tools.embed(one.text for one in self.sentences)
@@ -132,7 +132,7 @@ class AnnotatedText:
         first = bisect_left(tokens, span.start, key=lambda token: token.start)
         return first, bisect_left(tokens, span.end, lo=first, key=lambda token: token.start)
 
-    @cached_property
+    @cached
     def named(self) -> tuple[Entity, ...]:
         """Names, dates and amounts in the whole text."""
         return tidied(self.text, self.parsed.entities, self.speakers)

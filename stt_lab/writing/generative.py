@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
 from typing import TypeVar
 
+from stt_lab.cached import cached
 from stt_lab.errors import ModelMissing
 from stt_lab.weights.catalog import Model
 from stt_lab.writing import llm_analyses
@@ -108,7 +108,7 @@ class LlmMaterial(Material):
     def lacking(self) -> frozenset[str]:
         return super().lacking - {"actions", "open"}
 
-    @cached_property
+    @cached
     def statements(self) -> list[GroundedStatement]:
         """Statements about all parts of the text."""
         return [one for part in self.reader.reports() for one in part]
@@ -124,12 +124,12 @@ class LlmMaterial(Material):
     def points(self, most: int) -> list[Sentence]:
         return list(self.reader.shortened(self.statements, most)) or super().points(most)
 
-    @cached_property
+    @cached
     def actions(self) -> tuple[Action, ...]:
         found = llm_analyses.actions(self.reader)
         return super().actions if self.grammar and not found else found
 
-    @cached_property
+    @cached
     def open(self) -> tuple[AskedQuestion, ...]:
         if self.grammar:
             return super().open

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
+from stt_lab.cached import cached
 from stt_lab.types import TextSpan, Token
 from stt_lab.writing.english import words
 
@@ -39,7 +39,7 @@ class Grammar:
     def __init__(self, text: str, tokens: tuple[Token, ...]) -> None:
         self.text, self.tokens = text, tokens
 
-    @cached_property
+    @cached
     def children(self) -> list[list[int]]:
         made: list[list[int]] = [[] for _ in self.tokens]
         for place, token in enumerate(self.tokens):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stt_lab.cached import cached
 from stt_lab.types import TextSpan
 from stt_lab.writing.actions import Action, actions
 from stt_lab.writing.annotated_text import AnnotatedText, Sentence
@@ -43,7 +43,7 @@ class Material:
     def __init__(self, annotated: AnnotatedText, prompt: str = "") -> None:
         self.annotated, self.prompt = annotated, prompt.strip()
 
-    @cached_property
+    @cached
     def grammar(self) -> bool:
         """Whether a parser for the language is installed."""
         return bool(self.annotated.parsed.tokens)
@@ -53,7 +53,7 @@ class Material:
         """Kinds of blocks that this language does not allow."""
         return frozenset() if self.grammar else NEEDS_GRAMMAR
 
-    @cached_property
+    @cached
     def scores(self) -> Scores:
         """The score of each sentence; a prompt raises sentences close to its meaning."""
         plain = ranked(self.annotated)
@@ -97,11 +97,11 @@ class Material:
         chosen = varied(scores, self.annotated.vectors, most)
         return [self.annotated.sentences[place] for place in sorted(chosen)]
 
-    @cached_property
+    @cached
     def phrases(self) -> tuple[Phrase, ...]:
         return phrases(self.annotated)
 
-    @cached_property
+    @cached
     def actions(self) -> tuple[Action, ...]:
         return actions(self.annotated)
 
@@ -109,7 +109,7 @@ class Material:
         """Return cards that a language model wrote; none here."""
         return ()
 
-    @cached_property
+    @cached
     def open(self) -> tuple[AskedQuestion, ...]:
         """Questions that nobody answered."""
         return tuple(one for one in questions(self.annotated) if not one.answered)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
+from stt_lab.cached import cached
 from stt_lab.engines.protocols import Message
 from stt_lab.text import LANGUAGES
 from stt_lab.writing.annotated_text import Sentence
@@ -43,7 +43,7 @@ class PromptChunk:
 
     lines: tuple[Sentence, ...]
 
-    @cached_property
+    @cached
     def text(self) -> str:
         return "\n".join(f"[{number}] {shown(line)}" for number, line in enumerate(self.lines, 1))
 

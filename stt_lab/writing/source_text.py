@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
+from stt_lab.cached import cached
 from stt_lab.types import Segment, TextSpan, Transcript
 
 
@@ -34,7 +34,7 @@ class SourceText:
         """Make the source text of a transcript."""
         return cls(transcript.text, transcript.language, tuple(_parts(transcript.segments)), transcript.duration)
 
-    @cached_property
+    @cached
     def _starts(self) -> list[int]:
         return [part.start for part in self.segments]
 

@@ -26,6 +26,7 @@ class EngineCall:
     method: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     session: float | None = None  # start time of an urgent call's session, in any clock; the oldest goes first
+    owner: str = ""  # whose call it is; owners take turns
     main_thread: bool = False  # whether native code of the engine crashes in another thread of its process
     interleaved: bool = False  # whether other calls of the same engine may run between its windows
     limit_s: float = math.inf  # seconds of work, without waiting for a turn, after which the call is stopped

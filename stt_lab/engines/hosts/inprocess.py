@@ -43,7 +43,7 @@ class InProcessHost:
             self.turns.pause(turn)
 
         alone_in = None if call.interleaved else (call.engine, call.spec)
-        turn = CallTurn(lambda: report(last), call.session, alone_in, number, call.slice_s)
+        turn = CallTurn(lambda: report(last), call.session, call.owner, alone_in, number, call.slice_s)
         with self.turns.taking(turn):
             return getattr(self.engine(call, step), call.method)(**call.arguments, report=step)
 

@@ -1,9 +1,11 @@
 """Schedule the calls on a device. They take turns between windows, when engines report progress.
 
 A call works while it holds a turn, usually one call at a time. Urgent calls go first, the oldest session before others,
-two at once with two cores; all other calls pause until none is left. The others rotate: each works for its slice or one
-window, whichever is longer. New calls may go before older ones, so that a short recording does not wait for every long
-one; but every second turn goes to an older call.
+two at once with two cores; all other calls pause until none is left. The others rotate, first by owner, then among the
+calls of an owner: each works for its slice or one window, whichever is longer. The owner that was served longest ago is
+next, so that many calls of one owner slow another's down no more than one does. An owner without a call under way comes
+first, and so does a new call among those of its owner, at the next window, but only every second turn. The first turn
+of a call is longer, so that a short recording ends within it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from dataclasses import dataclass
 
 from stt_lab.engines.hosts.calls import POLL_S
 
-SLICE_S = 2.0  # about one window of 30 s with a small model, so that a short recording ends in one turn
+SLICE_S = 2.0  # about one window of 30 s with a small model
+FIRST = 3  # slices in the first turn of a call
 URGENT_AT_ONCE = min(2, os.cpu_count() or 1)
 
 
@@ -27,11 +30,13 @@ class CallTurn:
 
     alive: Callable[[], None]  # called repeatedly during a wait; an exception ends the wait
     session: float | None = None  # set for urgent calls
+    owner: str = ""  # whose call it is
     alone_in: object = None  # two calls with equal values, except None, never alternate
     number: int = 0
     slice_s: float | None = None  # shortest turn, if others wait; None: SLICE_S
     held: bool = False
     begun: bool = False
+    first: bool = True  # whether this is its first turn
     since: float = 0.0  # time at which its turn began
     spent: float = 0.0  # seconds worked earlier in this round
     before: float = 0.0  # seconds worked in earlier turns
@@ -46,6 +51,14 @@ class CallTurn:
         return self.before + (time.monotonic() - self.since if self.held else 0.0)
 
 
+@dataclass
+class _Owner:
+    """An owner of calls that are under way."""
+
+    served: int = 0  # number of its last turn
+    newest: bool = False  # whether its last turn went to a new call
+
+
 class Turns:
     """The schedule of one device. `changed` receives the numbers of the calls that hold turns, before they work."""
 
@@ -55,7 +68,9 @@ class Turns:
         self._waiting: list[CallTurn] = []  # in order of rotation
         self._under_way: list[CallTurn] = []  # calls that have begun but not ended
         self._reported: tuple[int, ...] = ()
-        self._newest = False  # whether the last turn went to a new call
+        self._owners: dict[str, _Owner] = {}
+        self._turns = 0
+        self._newcomer = False  # whether the last turn went to an owner without a call under way
 
     @contextmanager
     def taking(self, turn: CallTurn) -> Iterator[None]:
@@ -76,7 +91,7 @@ class Turns:
                 return
             interrupted = any(other.urgent for other in self._ready())
             turn.before, turn.spent = turn.worked, self._spent(turn) if interrupted else 0.0
-            turn.held = False
+            turn.held, turn.first = False, turn.first and interrupted
             self._waiting.insert(0 if interrupted else len(self._waiting), turn)  # continues its round
             self._grant(last=None if interrupted else turn)
         self._wait(turn)
@@ -105,6 +120,8 @@ class Turns:
             for calls in (self._waiting, self._under_way):
                 if turn in calls:
                     calls.remove(turn)
+            if all(other.owner != turn.owner for other in self._under_way):
+                self._owners.pop(turn.owner, None)
             self._grant()
 
     @property
@@ -123,7 +140,20 @@ class Turns:
             return bool(older) and len(self._working) >= URGENT_AT_ONCE
         if any(other.urgent for other in ready):
             return True
-        return bool(ready) and self._spent(turn) >= (SLICE_S if turn.slice_s is None else turn.slice_s)
+        return bool(ready) and self._spent(turn) >= self._limit(turn, ready)
+
+    def _limit(self, turn: CallTurn, ready: list[CallTurn]) -> float:
+        """Return the seconds after which a call gives its turn to one of the waiting ones."""
+        slice_s = SLICE_S if turn.slice_s is None else turn.slice_s
+        others = [other for other in ready if other.owner != turn.owner]
+        alone = sum(other.owner == turn.owner for other in self._under_way) == 1
+        if turn.first and (alone or not others):
+            return FIRST * slice_s
+        if others:
+            due = not self._newcomer and any(other.owner not in self._owners for other in others)
+        else:
+            due = not self._owners[turn.owner].newest and any(not other.begun for other in ready)
+        return 0.0 if due else slice_s
 
     @staticmethod
     def _spent(turn: CallTurn) -> float:
@@ -133,10 +163,12 @@ class Turns:
         """Give out turns, to `last` only if no other call waits. Needs the lock."""
         while (turn := self._next(last)) is not None:
             self._waiting.remove(turn)
+            if not turn.urgent:
+                self._turns += 1
+                self._newcomer = turn.owner not in self._owners
+                self._owners[turn.owner] = _Owner(self._turns, newest=not turn.begun)
             if not turn.begun:
                 self._under_way.append(turn)
-            if not turn.urgent:
-                self._newest = not turn.begun
             turn.held = turn.begun = True
             turn.since = time.monotonic()
         numbers = tuple(turn.number for turn in self._working)
@@ -154,9 +186,18 @@ class Turns:
             return min(urgent, key=_age) if len(working) < URGENT_AT_ONCE else None
         if working:
             return None
-        new = next((turn for turn in ready if not turn.begun), None)
-        older = next((turn for turn in ready if turn.begun and turn is not last), None)
-        return ((older or new) if self._newest else (new or older)) or (last if last in ready else None)
+        ready = [turn for turn in ready if turn is not last] or ready
+        if self._newcomer:
+            ready = [turn for turn in ready if turn.owner in self._owners] or ready
+        if not ready:
+            return None
+        owner = min(ready, key=lambda turn: self._owner(turn).served).owner
+        own = [turn for turn in ready if turn.owner == owner]
+        older = self._owner(own[0]).newest  # which kind of its calls is next
+        return next((turn for turn in own if turn.begun == older), own[0])
+
+    def _owner(self, turn: CallTurn) -> _Owner:
+        return self._owners.get(turn.owner) or _Owner()
 
 
 def _age(turn: CallTurn) -> float:

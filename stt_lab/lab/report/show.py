@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 from IPython.display import HTML, Audio, display
@@ -49,7 +50,7 @@ def player(item: Item, page: Path) -> str:
     if size <= EMBEDDED:
         made = Audio(filename=str(item.audio), embed=True)
     else:
-        made = Audio(url=Path(os.path.relpath(item.audio, page)).as_posix(), embed=False)
+        made = Audio(url=quote(Path(os.path.relpath(item.audio, page)).as_posix()), embed=False)
     return str(made._repr_html_())
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from stt_lab.cached import cached
 from stt_lab.errors import BadInput, MissingFile
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.predictions import Prediction, read
@@ -39,22 +39,22 @@ class Results:
         """Names of the systems, in the order of the suite."""
         return tuple(self.scores["systems"])
 
-    @cached_property
+    @cached
     def items(self) -> Mapping[str, Item]:
         return {item.id: item for item in self.run.items}
 
-    @cached_property
+    @cached
     def rule(self) -> ScoringRule:
         return rule_of(self.run.suite, self.run.folder)
 
-    @cached_property
+    @cached
     def counts(self) -> Mapping[tuple[str, str], Mapping[str, Counts]]:
         """Counts by (system, recording) and measure, in the order of the dataset."""
         rows = {row.key: row for row in self.predictions}
         keys = [(system, id) for system in self.systems for id in self.items if (system, id) in rows]
         return {key: measure(self.items[key[1]], rows[key], self.rule) for key in keys}
 
-    @cached_property
+    @cached
     def provenance(self) -> Mapping[str, Any]:
         """Provenance of the run; empty if none was recorded."""
         try:

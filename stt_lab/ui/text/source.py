@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate, islice
 from pathlib import Path
 
+from stt_lab.cached import cached
 from stt_lab.operations.library import TranscriptDetail
 from stt_lab.text import clock
 from stt_lab.transcription.render import from_json
@@ -121,7 +121,7 @@ class TextSource:
         """Count UTF-16 code units between two offsets."""
         return offset - base + bisect_left(self._wide, offset) - bisect_left(self._wide, base)
 
-    @cached_property
+    @cached
     def _wide(self) -> list[int]:
         """Offsets of characters with two code units."""
         text = self.content.text
