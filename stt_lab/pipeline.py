@@ -10,6 +10,7 @@ from stt_lab.errors import BadInput
 from stt_lab.text import language_code
 from stt_lab.transcription.join import join, name_turns
 from stt_lab.transcription.second_look import in_context, unheard, with_found, without_words
+from stt_lab.transcription.word_times import on_speech
 from stt_lab.types import Audio, Event, Recognition, Report, Transcript, Turn, Unrecognized
 from stt_lab.weights.catalog import Model
 
@@ -45,6 +46,8 @@ def listen(pool: Pool, audio: Audio, models: Models, speakers: int, report: Repo
         if models.diarizer and recognition.segments:
             diarization = pool.diarize(models.diarizer, audio, speakers, report)
         recognition = _second_look(pool, audio, models, recognition, report)
+    if models.goal == "transcribe":  # in a translation a word's time is not that of its sound
+        recognition = replace(recognition, segments=on_speech(recognition.segments, recognition.speech))
     report(Event("joining"))
     segments, names = join(recognition, diarization, audio.duration)
     turns = name_turns(recognition, diarization, audio.duration) if diarization else ()

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
 import pytest
 
+from stt_lab.engines.protocols import Goal
+from stt_lab.pipeline import Models, listen
 from stt_lab.transcription.second_look import in_context, unheard, with_found, without_words
-from stt_lab.types import Provenance, Recognition, Segment, Span, Turn, Unrecognized, Word
+from stt_lab.types import (
+    SAMPLE_RATE,
+    Audio,
+    Event,
+    Provenance,
+    Recognition,
+    Report,
+    Segment,
+    Span,
+    Transcript,
+    Turn,
+    Unrecognized,
+    Word,
+)
+from stt_lab.weights import catalog
+from stt_lab.weights.catalog import Model
+
+if TYPE_CHECKING:
+    from stt_lab.engines.pool import Pool
 
 MADE = Provenance("test", "test", "cpu", "1")
 
@@ -78,7 +102,9 @@ def test_stretches_stay_in_the_sound_and_are_short() -> None:
 
 
 def test_words_in_the_gap_are_added() -> None:
-    made = with_found([segment("one two", 0.0), segment("five six", 3.0)], [segment("three four", 1.2)], [Span(1.0, 2.8)])
+    made = with_found(
+        [segment("one two", 0.0), segment("five six", 3.0)], [segment("three four", 1.2)], [Span(1.0, 2.8)]
+    )
     assert [one.text for one in made] == ["one two", "three four", "five six"]
 
 
@@ -117,3 +143,52 @@ def test_what_remains_is_reported_with_its_speaker() -> None:
     turns = [Turn(0.0, 1.0, "Speaker 1"), Turn(1.2, 4.0, "Speaker 2")]
     assert unheard(found, turns) == (Unrecognized(0.95, 5.0, "Speaker 2"),)
     assert unheard(found, ()) == (Unrecognized(0.95, 5.0, None),)
+
+
+# The whole way
+
+
+class Skipping:
+    """A pool whose recogniser skips the middle of 9 s of speech, and hears a part of it when it looks there alone."""
+
+    def __init__(self) -> None:
+        self.looked: list[tuple[Span, ...]] = []
+
+    def slot(self, report: Report) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def transcribe(
+        self, model: Model, audio: Audio, language: str | None, report: Report, goal: Goal, stretches: Any = ()
+    ) -> Recognition:
+        report(Event("transcribing", 0.5))
+        self.looked.append(stretches)
+        if stretches:
+            return Recognition("en", (segment("three four", 2.0),), MADE)
+        said = (segment("one two", 0.0), segment("seven eight", 8.2))
+        return Recognition("en", said, MADE, speech=(Span(0.0, 9.0),))
+
+
+def heard(goal: Goal = "transcribe") -> tuple[Transcript, list[tuple[Span, ...]], list[str]]:
+    pool, stages = Skipping(), []
+    models = Models(catalog.get("base"), goal=goal)
+    made = listen(
+        cast("Pool", pool), Audio(Path("sound.pcm"), 9 * SAMPLE_RATE), models, 0, lambda e: stages.append(e.stage)
+    )
+    return made, pool.looked, stages
+
+
+def test_what_was_skipped_is_decoded_again_and_the_rest_is_told() -> None:
+    made, looked, stages = heard()
+    assert [one.text for one in made.segments] == ["one two", "three four", "seven eight"]
+    (gap,) = looked[1]
+    assert (round(gap.start, 2), round(gap.end, 2)) == (0.65, 8.35)
+    assert stages == ["transcribing", "checking", "joining"]
+    (left,) = made.unrecognized
+    assert (round(left.start, 2), round(left.end, 2)) == (2.95, 8.05)
+    assert made.warnings == ("1 stretch of speech, 5 s in all, could not be understood; see `unrecognized`.",)
+
+
+def test_translations_are_not_looked_at_again() -> None:
+    made, looked, _ = heard("translate")
+    assert looked == [()]
+    assert made.unrecognized

@@ -100,7 +100,7 @@ def _word(word: Word, verbose: bool) -> dict[str, Any]:
 
 
 def from_json(made: Mapping[str, Any]) -> Transcript:
-    """Make a transcript of the result of `to_json`. Without `verbose` it has no `suppressed`, `unrecognized` and `turns`.
+    """Make a transcript of the result of `to_json`; only a verbose one has `suppressed`, `unrecognized` and `turns`.
 
     Raises KeyError, TypeError or ValueError for anything else.
     """

@@ -26,8 +26,8 @@ def without_words(speech: Iterable[Span], segments: Iterable[Segment], shortest:
 
     Recognisers stretch words over what they skipped, so that a word covers only as much as it can take to say it.
     """
-    taken = _union(_said(word) for segment in segments for word in (segment.words or (segment,)))
-    return [left for one in _union(speech) for left in _minus(one, taken) if left.duration >= shortest]
+    taken = union(_said(word) for segment in segments for word in (segment.words or (segment,)))
+    return [left for one in union(speech) for left in minus(one, taken) if left.duration >= shortest]
 
 
 def _said(word: Word | Segment) -> Span:
@@ -36,7 +36,7 @@ def _said(word: Word | Segment) -> Span:
     return Span(max(0.0, word.start - EDGE), min(word.end, word.start + longest) + EDGE)
 
 
-def _union(spans: Iterable[Span]) -> list[Span]:
+def union(spans: Iterable[Span]) -> list[Span]:
     """Return the same time as spans in order that do not touch."""
     made: list[Span] = []
     for span in sorted(spans, key=lambda one: one.start):
@@ -47,7 +47,7 @@ def _union(spans: Iterable[Span]) -> list[Span]:
     return made
 
 
-def _minus(span: Span, taken: Sequence[Span]) -> list[Span]:
+def minus(span: Span, taken: Sequence[Span]) -> list[Span]:
     """Return what is left of a span; `taken` in order and apart."""
     left, start = [], span.start
     for one in taken[bisect_left(taken, span.start, key=lambda other: other.end) :]:

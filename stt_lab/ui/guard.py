@@ -30,7 +30,6 @@ from stt_lab.errors import BadInput, Busy, Forbidden, NotFound, SttError, TooLar
 from stt_lab.settings import MB
 from stt_lab.ui.gradio_private import Mail, UploadRequest, upload_request
 from stt_lab.ui.kept_pages import KeptPages
-from stt_lab.door.client_slots import PAGES, ClientSlots
 
 log = logging.getLogger(__name__)
 
