@@ -14,10 +14,11 @@ from stt_lab.types import Recognition, Segment, Span, Turn, Unrecognized, Word
 
 SHORTEST = 0.6  # seconds of speech without a word that are decoded again
 MARKED = 0.6  # seconds of speech without a word that are reported
-CONTEXT = 0.3  # seconds around such a stretch
+CONTEXT = 0.15  # seconds around such a stretch
 EDGE = 0.15  # seconds by which recognisers place words too late or end them too early
 LONGEST_STRETCH = 27.0  # seconds that are decoded at once
 WORD_S, CHARACTER_S = 0.5, 0.06  # a word's time says where it is said, up to this length and more for each character
+DIGIT_LETTERS = 6  # more letters that are spoken for a digit
 BELIEVED = 0.3  # probability of a word
 
 
@@ -32,8 +33,13 @@ def without_words(speech: Iterable[Span], segments: Iterable[Segment], shortest:
 
 def _said(word: Word | Segment) -> Span:
     """Return the time in which a word can have been said, with EDGE around it."""
-    longest = WORD_S + CHARACTER_S * len(word.text) if isinstance(word, Word) else word.duration
+    longest = WORD_S + CHARACTER_S * _letters(word.text) if isinstance(word, Word) else word.duration
     return Span(max(0.0, word.start - EDGE), min(word.end, word.start + longest) + EDGE)
+
+
+def _letters(text: str) -> int:
+    """Return about how many letters are spoken: "1455" is read as fourteen fifty-five."""
+    return len(text) + DIGIT_LETTERS * sum(character.isdigit() for character in text)
 
 
 def union(spans: Iterable[Span]) -> list[Span]:

@@ -6,6 +6,7 @@ ends the last one early. Voice activity knows both edges better.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -30,24 +31,22 @@ def on_speech(segments: Iterable[Segment], speech: Sequence[Span]) -> tuple[Segm
 
 
 def _corrected(word: Word, after: Word | None, speech: Sequence[Span], starts: Sequence[float]) -> Word:
-    start, end = _begun(word, after, speech, bisect_right(starts, word.start) - 1)
-    at = bisect_right(starts, end) - 1
-    if at >= 0:
-        voice = speech[at].end
-        if start + SHORTEST < voice < end or (end < voice <= end + NEAR and (after is None or voice <= after.start)):
-            end = voice
-    return replace(word, start=start, end=end)
+    near = speech[max(0, bisect_right(starts, word.start) - 1) : bisect_right(starts, word.end + NEAR)]
+    voice = max(near, key=word.overlap, default=None)
+    latest = math.inf if after is None else after.start
+    if voice is None:
+        return word
+    if word.overlap(voice) > SHORTEST:
+        start, end = max(word.start, voice.start), min(word.end, voice.end)
+        goes_on = end < voice.end <= min(end + NEAR, latest)
+        return replace(word, start=start, end=voice.end if goes_on else end)
+    return _moved(word, near, latest)
 
 
-def _begun(word: Word, after: Word | None, speech: Sequence[Span], at: int) -> tuple[float, float]:
-    """Return the times of a word that does not begin before its voice; `at` is the last voice that begins before it."""
-    silent = word.start - speech[at].end if at >= 0 else word.start
-    if silent < 0 or at + 1 == len(speech):
-        return word.start, word.end
-    voice = speech[at + 1].start
-    if voice < word.end:
-        return (voice if voice + SHORTEST < word.end else word.start), word.end
-    latest = after.start if after else word.end
-    if voice - word.end > min(NEAR, silent) or voice + SHORTEST > latest:  # the voice before it is nearer
-        return word.start, word.end
-    return voice, min(latest, voice + word.duration)
+def _moved(word: Word, near: Sequence[Span], latest: float) -> Word:
+    """Return a word that lies in a silence at the beginning of the voice after it, unless the one before is nearer."""
+    before = [word.start - voice.end for voice in near if voice.end <= word.start]
+    following = next((voice for voice in near if voice.start >= word.end), None)
+    if following is None or following.start - word.end > min([NEAR, *before]) or following.start + SHORTEST > latest:
+        return word
+    return replace(word, start=following.start, end=min(latest, following.start + word.duration))
