@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 BARE = {"beam_size": 5, "vad_filter": True, "word_timestamps": True}
 GROUPS = {"assembled and video": ("assembled/", "video/"), "AMI": ("ami_",)}
 LONGEST_BARE = 1.0  # seconds of speech that may have neither words nor a mark
+JOINED = 0.15  # seconds around a reference word in which somebody speaks too
 MADE = 30  # clips without speech
 
 
@@ -79,7 +80,7 @@ def reference(speech: Path, row: dict[str, Any]) -> Reference:
         return json.loads((speech / row[name]).read_text("utf-8")) if row.get(name) else []
 
     words = tuple(Word(w["start"], w["end"], f" {w['word']}", None, w.get("speaker")) for w in read("word_times"))
-    spoken = union(Span(part["start"], part["end"]) for part in read("segments"))
+    spoken = union(Span(max(0.0, word.start - JOINED), word.end + JOINED) for word in words)
     return Reference(row["text"], row["language"], words, tuple(spoken))
 
 

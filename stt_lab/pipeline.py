@@ -9,7 +9,7 @@ from stt_lab.engines.protocols import Goal
 from stt_lab.errors import BadInput
 from stt_lab.text import language_code
 from stt_lab.transcription.join import join, name_turns
-from stt_lab.transcription.second_look import in_context, unheard, with_found, without_words
+from stt_lab.transcription.second_look import in_context, unheard, with_found, without_doubles, without_words
 from stt_lab.transcription.word_times import on_speech
 from stt_lab.types import Audio, Event, Recognition, Report, Transcript, Turn, Unrecognized
 from stt_lab.weights.catalog import Model
@@ -46,8 +46,7 @@ def listen(pool: Pool, audio: Audio, models: Models, speakers: int, report: Repo
         if models.diarizer and recognition.segments:
             diarization = pool.diarize(models.diarizer, audio, speakers, report)
         recognition = _second_look(pool, audio, models, recognition, report)
-    if models.goal == "transcribe":  # in a translation a word's time is not that of its sound
-        recognition = replace(recognition, segments=on_speech(recognition.segments, recognition.speech))
+    recognition = _at_its_time(recognition, models.goal)
     report(Event("joining"))
     segments, names = join(recognition, diarization, audio.duration)
     turns = name_turns(recognition, diarization, audio.duration) if diarization else ()
@@ -79,6 +78,14 @@ def _second_look(pool: Pool, audio: Audio, models: Models, recognition: Recognit
 
     found = pool.transcribe(models.transcriber, audio, recognition.language, checking, models.goal, stretches=stretches)
     return replace(recognition, segments=with_found(recognition.segments, found.segments, gaps))
+
+
+def _at_its_time(recognition: Recognition, goal: Goal) -> Recognition:
+    """Return words at the times at which a voice says them. In a translation a word's time is not that of a sound."""
+    if goal == "translate" or not recognition.speech:
+        return recognition
+    segments, doubles = without_doubles(on_speech(recognition.segments, recognition.speech), recognition.speech)
+    return replace(recognition, segments=segments, suppressed=(*recognition.suppressed, *doubles))
 
 
 def _fewer(speakers: int, turns: tuple[Turn, ...]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pytest
 
 from stt_lab.engines.protocols import Goal
 from stt_lab.pipeline import Models, listen
-from stt_lab.transcription.second_look import in_context, unheard, with_found, without_words
+from stt_lab.transcription.second_look import in_context, unheard, with_found, without_doubles, without_words
 from stt_lab.types import (
     SAMPLE_RATE,
     Audio,
@@ -133,6 +133,26 @@ def test_a_segment_is_cut_where_words_were_skipped() -> None:
     made = with_found([whole], [segment("three four", 2.0)], [Span(1.5, 4.8)])
     assert [one.text for one in made] == ["one two", "three four", "five"]
     assert made[0].end == 2.0
+
+
+@pytest.mark.parametrize(
+    ("speech", "kept"),
+    [
+        ([Span(0.0, 1.6)], [0.0]),  # the second one lies in a silence
+        ([Span(2.0, 3.6)], [2.0]),  # the first one does
+        ([Span(0.0, 1.6), Span(2.0, 3.6)], [0.0, 2.0]),  # it was said twice
+    ],
+)
+def test_a_sentence_that_was_written_twice_is_said_once(speech: list[Span], kept: list[float]) -> None:
+    said = [segment("he is the reciter.", 0.0), segment("He is the reciter", 2.0), segment("yes", 5.0)]
+    made, left_out = without_doubles(said, speech)
+    assert [one.start for one in made] == [*kept, 5.0]
+    assert len(left_out) == 2 - len(kept)
+
+
+def test_short_answers_may_be_the_same() -> None:
+    said = [segment("oh no", 0.0), segment("oh no", 1.0)]
+    assert without_doubles(said, []) == (tuple(said), ())
 
 
 # What remains

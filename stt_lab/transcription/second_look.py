@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from stt_lab.types import Recognition, Segment, Span, Turn, Unrecognized, Word
+from stt_lab.types import Recognition, Segment, Span, Suppressed, Turn, Unrecognized, Word
 
 SHORTEST = 0.6  # seconds of speech without a word that are decoded again
 MARKED = 0.6  # seconds of speech without a word that are reported
@@ -19,6 +19,8 @@ EDGE = 0.15  # seconds by which recognisers place words too late or end them too
 LONGEST_STRETCH = 27.0  # seconds that are decoded at once
 WORD_S, CHARACTER_S = 0.5, 0.06  # a word's time says where it is said, up to this length and more for each character
 DIGIT_LETTERS = 6  # more letters that are spoken for a digit
+DOUBLED = 3  # words of a sentence that may have been written twice
+FASTEST = 27  # characters a second, by which somebody can speak (engines/decoding.py)
 BELIEVED = 0.3  # probability of a word
 
 
@@ -132,6 +134,34 @@ def _cut(segment: Segment, at: float) -> list[Segment]:
 def _segment(source: Segment, words: Sequence[Word]) -> Segment:
     text = "".join(word.text for word in words).strip()
     return replace(source, start=words[0].start, end=words[-1].end, text=text, words=tuple(words))
+
+
+def without_doubles(
+    segments: Sequence[Segment], speech: Sequence[Span]
+) -> tuple[tuple[Segment, ...], tuple[Suppressed, ...]]:
+    """Leave out a segment that says the same as the one before it, where voices are heard for one of them only.
+
+    A recogniser that goes back in the sound writes a sentence twice. Somebody who repeats a sentence needs the time.
+    """
+    kept: list[Segment] = []
+    left_out = []
+    for segment in segments:
+        before = kept[-1] if kept else None
+        if before is None or _plain(before) != _plain(segment) or len(segment.words) < DOUBLED:
+            kept.append(segment)
+            continue
+        voiced = {id(one): sum(one.overlap(voice) for voice in speech) for one in (before, segment)}
+        doubled = min((segment, before), key=lambda one: voiced[id(one)])
+        if voiced[id(doubled)] * FASTEST >= len(doubled.text):
+            kept.append(segment)
+            continue
+        kept[-1] = segment if doubled is before else before
+        left_out.append(Suppressed(doubled.start, doubled.end, doubled.text, "said once, and written twice"))
+    return tuple(kept), tuple(left_out)
+
+
+def _plain(segment: Segment) -> list[str]:
+    return [word.plain.casefold() for word in segment.words if word.plain]
 
 
 def unheard(recognition: Recognition, turns: Sequence[Turn]) -> tuple[Unrecognized, ...]:
