@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import Goal
 from stt_lab.errors import BadInput
 from stt_lab.text import language_code
 from stt_lab.transcription.join import join, name_turns
-from stt_lab.types import Audio, Event, Report, Transcript
+from stt_lab.transcription.second_look import in_context, unheard, with_found, without_doubles, without_words
+from stt_lab.transcription.word_times import on_speech
+from stt_lab.types import Audio, Event, Recognition, Report, Transcript, Turn, Unrecognized
 from stt_lab.weights.catalog import Model
 
 
@@ -43,17 +45,57 @@ def listen(pool: Pool, audio: Audio, models: Models, speakers: int, report: Repo
         diarization = None
         if models.diarizer and recognition.segments:
             diarization = pool.diarize(models.diarizer, audio, speakers, report)
+        recognition = _second_look(pool, audio, models, recognition, report)
+    recognition = _at_its_time(recognition, models.goal)
     report(Event("joining"))
     segments, names = join(recognition, diarization, audio.duration)
+    turns = name_turns(recognition, diarization, audio.duration) if diarization else ()
+    unrecognized = unheard(recognition, turns)
     return Transcript(
         language=recognition.language,
         duration=audio.duration,
         segments=segments,
         speakers=names,
         model=models.transcriber.id,
-        warnings=models.warnings + audio.warnings,
+        warnings=(*models.warnings, *audio.warnings, *_fewer(speakers, turns), *_not_understood(unrecognized)),
         suppressed=recognition.suppressed,
-        turns=name_turns(recognition, diarization, audio.duration) if diarization else (),
+        unrecognized=unrecognized,
+        turns=turns,
         tracks=audio.tracks,
         provenance=(recognition.provenance, *((diarization.provenance,) if diarization else ())),
     )
+
+
+def _second_look(pool: Pool, audio: Audio, models: Models, recognition: Recognition, report: Report) -> Recognition:
+    """Decode again, on its own, each stretch in which somebody speaks but no word stands."""
+    gaps = without_words(recognition.speech, recognition.segments)
+    if not gaps or not recognition.segments or models.goal == "translate":  # its words have no exact times
+        return recognition
+    stretches = in_context(gaps, audio.duration)
+
+    def checking(event: Event) -> None:
+        report(replace(event, stage="checking") if event.stage == "transcribing" else event)
+
+    found = pool.transcribe(models.transcriber, audio, recognition.language, checking, models.goal, stretches=stretches)
+    return replace(recognition, segments=with_found(recognition.segments, found.segments, gaps))
+
+
+def _at_its_time(recognition: Recognition, goal: Goal) -> Recognition:
+    """Return words at the times at which a voice says them. In a translation a word's time is not that of a sound."""
+    if goal == "translate" or not recognition.speech:
+        return recognition
+    segments, doubles = without_doubles(on_speech(recognition.segments, recognition.speech), recognition.speech)
+    return replace(recognition, segments=segments, suppressed=(*recognition.suppressed, *doubles))
+
+
+def _fewer(speakers: int, turns: tuple[Turn, ...]) -> tuple[str, ...]:
+    found = len({turn.speaker for turn in turns})
+    return (f"Of {speakers} speakers, only {found} could be told apart.",) if 0 < found < speakers else ()
+
+
+def _not_understood(unrecognized: tuple[Unrecognized, ...]) -> tuple[str, ...]:
+    if not unrecognized:
+        return ()
+    seconds, count = sum(one.duration for one in unrecognized), len(unrecognized)
+    stretches = "1 stretch" if count == 1 else f"{count} stretches"
+    return (f"{stretches} of speech, {seconds:.0f} s in all, could not be understood; see `unrecognized`.",)

@@ -39,6 +39,7 @@ __all__ = [
     "Token",
     "Transcript",
     "Turn",
+    "Unrecognized",
     "Word",
 ]
 
@@ -167,6 +168,13 @@ class Suppressed(Span):
 
 
 @dataclass(frozen=True)
+class Unrecognized(Span):
+    """A stretch of speech whose words were not recognised."""
+
+    speaker: str | None = None
+
+
+@dataclass(frozen=True)
 class Provenance:
     """The engine that made a value: model, version, device, options and seconds."""
 
@@ -186,6 +194,7 @@ class Recognition:
     segments: tuple[Segment, ...]
     provenance: Provenance
     suppressed: tuple[Suppressed, ...] = ()
+    speech: tuple[Span, ...] = ()  # where a voice is heard, whether words were recognised or not
 
 
 @dataclass(frozen=True)
@@ -208,6 +217,7 @@ class Transcript:
     model: str = ""
     warnings: tuple[str, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
+    unrecognized: tuple[Unrecognized, ...] = ()
     turns: tuple[Turn, ...] = ()
     provenance: tuple[Provenance, ...] = ()
     tracks: tuple[Track, ...] = ()  # sound tracks of the file, of which one was used
@@ -316,7 +326,7 @@ class Event:
     """Progress of long work: the stage, and its completed fraction."""
 
     STAGES: ClassVar[tuple[str, ...]] = (
-        *("queued", "decoding", "loading", "transcribing", "diarizing", "joining"),
+        *("queued", "decoding", "loading", "transcribing", "diarizing", "checking", "joining"),
         *("reading", "writing", "translating"),  # stages of text operations
     )
 

@@ -170,7 +170,6 @@ PRIVATE = {
     "test_translators.py": {"_adds_end", "_read", "_tokens"},
     "test_whisper.py": {
         "_Prompt",
-        "_Run",
         "_believed",
         "_suppression_reason",
         "_model",

@@ -14,7 +14,7 @@ from conftest import Choose
 from fakes import started, until
 
 from stt_lab.audio import DecodeLimits, Decoder
-from stt_lab.engines import whisper
+from stt_lab.engines import decoding
 from stt_lab.engines.hosts import EngineCall, InProcessHost
 from stt_lab.engines.hosts import turns as turns_module
 from stt_lab.engines.hosts.turns import CallTurn, Turns
@@ -312,7 +312,7 @@ def test_samples_depend_on_no_other_recording(
     sounds: dict[str, Audio], models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same text when a recording falls back to sampling alone, once more, and by turns with another one."""
-    monkeypatch.setitem(whisper.OPTIONS, "temperatures", [1.0])
+    monkeypatch.setitem(decoding.OPTIONS, "temperatures", [1.0])
     monkeypatch.setattr(turns_module, "SLICE_S", 0.0)
     spec = EngineSpec(models_dir / "base", "base")
     parts = sounds | {"long": replace(sounds["long"], samples=35 * SAMPLE_RATE)}  # two windows

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from stt_lab.audio import DecodeLimits, Decoder
-from stt_lab.engines import regions, whisper
+from stt_lab.engines import decoding, regions
+from stt_lab.engines.decoding import Decoding
 from stt_lab.engines.protocols import EngineSpec
-from stt_lab.engines.regions import Region, Speech, find_speech
+from stt_lab.engines.regions import Region, Speech, find_activity, without_silence
 from stt_lab.engines.whisper import WhisperTranscriber
 from stt_lab.settings import get_settings
 from stt_lab.types import SAMPLE_RATE, Audio, silent
@@ -62,23 +63,23 @@ def test_packed_times_become_times_of_the_file(ramp: Audio) -> None:
         ([(10, 20), (21.9, 30), (33, 40)], [(10, 30), (33, 40)]),
     ],
 )
-def test_only_long_silences_are_left_out(
-    ramp: Audio, monkeypatch: pytest.MonkeyPatch, found: list[Any], kept: list[Any]
-) -> None:
-    answer = [{"start": round(a * S), "end": round(b * S)} for a, b in found]
-    monkeypatch.setattr("faster_whisper.vad.get_speech_timestamps", lambda samples: answer)
-    assert [(r.start / S, r.stop / S) for r in find_speech(ramp, silent)] == kept
+def test_only_long_silences_are_left_out(found: list[Any], kept: list[Any]) -> None:
+    margin = regions.MARGIN / S
+    activity = [Region(round((a + margin) * S), round((b - margin) * S)) for a, b in found]
+    assert [(r.start / S, r.stop / S) for r in without_silence(activity, 100 * S)] == kept
 
 
 def test_speech_over_the_seam_of_two_blocks_is_one_region(ramp: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regions, "VAD_BLOCK", 50 * S)
     answers = iter([[{"start": 40 * S, "end": 50 * S}], [{"start": 0, "end": 10 * S}]])
-    monkeypatch.setattr("faster_whisper.vad.get_speech_timestamps", lambda samples: next(answers))
-    assert find_speech(ramp, silent) == [Region(40 * S, 60 * S)]
+    monkeypatch.setattr("faster_whisper.vad.get_speech_timestamps", lambda samples, **options: next(answers))
+    activity = find_activity(ramp, silent)
+    assert activity == [Region(40 * S, 50 * S), Region(50 * S, 60 * S)]
+    assert without_silence(activity, 100 * S) == [Region(40 * S - regions.MARGIN, 60 * S + regions.MARGIN)]
 
 
 def test_the_prompt_is_forgotten_over_silence_and_after_doubt() -> None:
-    prompt = whisper._Prompt()
+    prompt = decoding._Prompt()
     prompt.enter(0)
     prompt.leave(0, [1, 2], sure=True)
     prompt.enter(0)
@@ -100,14 +101,15 @@ class Letters:
 
 
 def run_over(ramp: Audio) -> Any:
-    run: Any = whisper._Run.__new__(whisper._Run)
+    run: Any = Decoding.__new__(Decoding)
     run.speech = Speech(ramp, [Region(10 * S, 40 * S)])
     run.suppressed, run._tokenizer = [], Letters()
     return run
 
 
 def part(start: float, end: float, text: str, words: int = 1, likely: float = 0.9) -> dict[str, Any]:
-    return {"start": start, "end": end, "tokens": list(map(ord, text)), "words": [{"probability": likely}] * words}
+    said = [{"start": start, "end": end, "probability": likely}] * words
+    return {"start": start, "end": end, "tokens": list(map(ord, text)), "words": said}
 
 
 def test_a_loop_is_cut_and_said(ramp: Audio) -> None:
@@ -119,15 +121,16 @@ def test_a_loop_is_cut_and_said(ramp: Audio) -> None:
 
 def test_text_that_is_not_believed_is_said(ramp: Audio) -> None:
     run = run_over(ramp)
-    found = [part(0, 1, " One."), part(1, 2, " Two.", words=0), part(2, 3, " I", likely=0.01)]
+    hasty, gone = part(3, 3.5, " Thank you for watching."), part(4, 4, " Bye.")
+    found = [part(0, 1, " One."), part(1, 2, " Two.", words=0), part(2, 3, " I", likely=0.01), hasty, gone]
     assert run._believed(found) == [part(0, 1, " One.")]
-    assert [item.text for item in run.suppressed] == ["Two.", "I"]
+    assert [item.text for item in run.suppressed] == ["Two.", "I", "Thank you for watching.", "Bye."]
 
 
 def test_doubt_needs_both_signs() -> None:
-    assert whisper._suppression_reason(0.9, -1.5)
-    assert not whisper._suppression_reason(0.9, -0.5)
-    assert not whisper._suppression_reason(0.1, -1.5)
+    assert decoding._suppression_reason(0.9, -1.5)
+    assert not decoding._suppression_reason(0.9, -0.5)
+    assert not decoding._suppression_reason(0.1, -1.5)
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +180,8 @@ def test_the_text_is_that_of_the_plain_library(base: WhisperTranscriber, convers
 def test_others_may_go_first_between_the_searches_of_a_window(
     base: WhisperTranscriber, conversation: Audio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(whisper.OPTIONS, "temperatures", [0.0, 1.0])
-    monkeypatch.setitem(whisper.OPTIONS, "log_prob_threshold", 0.0)  # nothing is that likely: it falls back
+    monkeypatch.setitem(decoding.OPTIONS, "temperatures", [0.0, 1.0])
+    monkeypatch.setitem(decoding.OPTIONS, "log_prob_threshold", 0.0)  # nothing is that likely: it falls back
     order: list[str] = []
     model: Any = base._model
     encode = model.encode

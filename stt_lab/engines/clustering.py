@@ -36,14 +36,15 @@ SILENCE = 4 / 32768  # peak amplitude of a silent window
 MAX_LINKED = 4000  # embeddings compared pairwise: 64 MB of distances
 CLEAN_S = 0.5  # non-overlapped speech that suffices for an embedding; with less, overlapped speech is used too
 
-# Chosen on every second clip by eval/diarization.py, each in the middle of a range that gives the same result.
+# Chosen by cross-validation over 48 made conversations, beside AMI and conv_dev, where they change nothing (eval/LOG.md).
 MIN_CLEAN_S = 0.3  # non-overlapped speech that an embedding needs to start a cluster
-THRESHOLD = 0.50  # mean cosine distance up to which two clusters are one voice (equal from 0.45 to 0.55)
-SCRAP_THRESHOLD = 0.55  # the same if one of them is a scrap (equal from 0.53 to 0.58)
-SCRAP_S = 4.0  # speech below which a cluster is a scrap (equal from 2.5 to 6)
-SAME_VOICE = 0.45  # distance below which clusters stay joined, however many speakers are requested
+THRESHOLD = 0.45  # mean cosine distance up to which two clusters are one voice
+SCRAP_THRESHOLD = 0.60  # the same if one of them is a scrap
+SCRAP_S = 6.0  # speech below which a cluster is a scrap
+SAME_VOICE = 0.2  # distance below which clusters stay joined, however many speakers are requested
 MIN_SPEAKER_S = 0.5  # least speech of a speaker
-SPARE_CLUSTERS = 4  # clusters tried beyond the requested number, because scraps are clusters too
+REQUESTED_S = 1.0  # the same where the number of speakers is given
+SPARE_CLUSTERS = 8  # clusters tried beyond the requested number, because scraps are clusters too
 ASSIGNED_BONUS = 0.2  # added to shares that sum to 1 (equal from 0.05 to 0.4)
 UNKNOWN = -2  # pyannote's mark for a local speaker without a cluster
 
@@ -87,8 +88,7 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
     ) -> Floats:
         """Embed each local speaker of each window: (windows, 3, dimension); NaN for silent ones."""
         sound: Audio = file["sound"]
-        windows: Bits = binary_segmentations.data
-        step = binary_segmentations.sliding_window.step
+        windows, step = binary_segmentations.data, binary_segmentations.sliding_window.step
         found = np.full((*windows.shape[::2], self._embedding.dimension), np.nan, np.float32)
         busy = [i for i, window in enumerate(windows) if window.any()]
 
@@ -115,8 +115,7 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
         self, segmentations: SlidingWindowFeature, hard_clusters: NDArray[Any], count: SlidingWindowFeature
     ) -> SlidingWindowFeature:
         """Choose the `count` speakers of each frame that most windows agree on: (frames, speakers) of 0 and 1."""
-        speakers = max(1, int(hard_clusters.max()) + 1)
-        shares = (hard_clusters[..., None] == np.arange(speakers)).astype(np.float32)
+        shares = (hard_clusters[..., None] == np.arange(max(1, int(hard_clusters.max()) + 1))).astype(np.float32)
         return SlidingWindowFeature(timeline(segmentations, shares, count), count.sliding_window)
 
     @staticmethod
@@ -228,7 +227,8 @@ class VoiceClustering(BaseClustering):  # type: ignore[misc]
         count = SpeakerDiarization.speaker_count(segmentations, frames, warm_up=(0.0, 0.0))
         best = np.zeros((0, embeddings.shape[-1]), np.float32)
         for founded in candidates(embeddings, segmentations, num_clusters):
-            centroids = audible(founded, embeddings, segmentations, count)
+            least = MIN_SPEAKER_S if num_clusters is None else REQUESTED_S
+            centroids = audible(founded, embeddings, segmentations, count, least)
             if len(best) < len(centroids) <= (num_clusters or len(centroids)):
                 best = centroids
             if len(best) == (num_clusters or len(best)):
@@ -294,13 +294,13 @@ def means(voices: Floats, labels: NDArray[np.intp]) -> Floats:
 
 
 def audible(
-    centroids: Floats, embeddings: Floats, segmentations: SlidingWindowFeature, count: SlidingWindowFeature
+    centroids: Floats, embeddings: Floats, windows: SlidingWindowFeature, count: SlidingWindowFeature, least: float
 ) -> Floats:
-    """Drop centroids with too little assigned speech, which then goes to the others."""
+    """Drop centroids with less than `least` seconds of assigned speech, which then goes to the others."""
     while len(centroids) > 1:
         _, shares = share(embeddings, centroids)
-        seconds = timeline(segmentations, shares, count).sum(axis=0) * count.sliding_window.step
-        if seconds.min() >= MIN_SPEAKER_S:
+        seconds = timeline(windows, shares, count).sum(axis=0) * count.sliding_window.step
+        if seconds.min() >= least:
             break
         centroids = np.delete(centroids, seconds.argmin(), axis=0)
     return centroids

@@ -19,7 +19,7 @@ from stt_lab.engines.protocols import EngineSpec, Goal
 from stt_lab.errors import BadInput, ModelBroken, ModelMissing
 from stt_lab.settings import Settings
 from stt_lab.slots import Slot, Waiting
-from stt_lab.types import Audio, Diarization, Recognition, Report
+from stt_lab.types import Audio, Diarization, Recognition, Report, Span
 from stt_lab.weights import catalog, devices
 
 ENGINES = {  # engine in the catalog -> class, which the host imports
@@ -197,12 +197,15 @@ class Pool:
         report: Report,
         goal: Goal = "transcribe",
         session: float | None = None,
+        stretches: tuple[Span, ...] = (),
     ) -> Recognition:
-        """Recognise the speech of a sound. With a `session`, the time at which it began, the call is urgent.
+        """Recognise the speech of a sound, or of some stretches of it, each on its own.
 
-        An urgent call needs no place in `slot`. It goes before all others; of urgent ones the oldest session is first.
+        With a `session`, the time at which it began, the call is urgent: it needs no place in `slot`, and goes before
+        all others; of urgent ones the oldest session is first.
         """
         arguments: dict[str, object] = {"audio": audio, "language": language, "goal": goal}
+        arguments |= {"stretches": stretches} if stretches else {}
         recognition: Recognition = self._run(model, "transcribe", arguments, report, session)
         return recognition
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
-from stt_lab.types import Audio, Diarization, Entity, Parsed, Recognition, Report
+from stt_lab.types import Audio, Diarization, Entity, Parsed, Recognition, Report, Span
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,8 +52,18 @@ class Transcriber(Engine, Protocol):
     languages: tuple[str, ...]  # ISO 639-1 codes
     supports_words: bool
 
-    def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
-        """Return segments with monotonic word times inside the audio. `language` is the spoken one; None detects it."""
+    def transcribe(
+        self,
+        audio: Audio,
+        language: str | None,
+        report: Report,
+        goal: Goal = "transcribe",
+        stretches: tuple[Span, ...] = (),
+    ) -> Recognition:
+        """Return segments with monotonic word times inside the audio. `language` is the spoken one; None detects it.
+
+        With `stretches`, each short, only these are recognised, each on its own, and no voice activity is looked for.
+        """
         ...
 
 

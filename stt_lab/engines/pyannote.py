@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +68,7 @@ class PyannoteDiarizer:
         report(Event("diarizing", 1.0))
         turns = _turns(found.speaker_diarization, audio.duration)
         exclusive = _turns(found.exclusive_speaker_diarization, audio.duration)
-        return Diarization(*_as_many(turns, exclusive, speakers), self._provenance(speakers, began))
+        return Diarization(turns, exclusive, self._provenance(speakers, began))
 
     def _build(self) -> WindowedDiarization:
         import torch
@@ -149,23 +147,3 @@ def _turns(annotation: Annotation, duration: float) -> Turns:
         if start < end:
             found.append(Turn(round(start, 3), min(duration, round(end, 3)), str(speaker)))
     return tuple(sorted(found, key=lambda turn: (turn.start, turn.end, turn.speaker)))
-
-
-def _as_many(turns: Turns, exclusive: Turns, speakers: int) -> tuple[Turns, Turns]:
-    """Give the shortest turns to the missing speakers if fewer voices were found than requested.
-
-    Short turns are the most likely to be another speaker's: a "mm-hm" is too short to recognise a voice.
-    """
-    while turns and len({turn.speaker for turn in turns}) < speakers:
-        several = Counter(turn.speaker for turn in turns)
-        movable = [turn for turn in turns if several[turn.speaker] > 1]
-        if not movable:
-            break
-        moved = min(movable, key=lambda turn: (turn.duration, turn.start))
-        name = f"EXTRA_{len(several):02d}"
-        turns = tuple(replace(turn, speaker=name) if turn == moved else turn for turn in turns)
-        exclusive = tuple(
-            replace(turn, speaker=name) if turn.speaker == moved.speaker and turn.overlap(moved) > 0 else turn
-            for turn in exclusive
-        )
-    return turns, exclusive

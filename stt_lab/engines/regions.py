@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 VAD_BLOCK = 600 * SAMPLE_RATE  # samples per block of voice activity detection
 KEPT_SILENCE = 2 * SAMPLE_RATE  # samples; faster-whisper's own limit between regions
+MARGIN = 400 * SAMPLE_RATE // 1000  # samples of silence that are kept on either side of a region, as in faster-whisper
+PAUSE_MS = 300  # shortest silence between two stretches of voice activity
 
 
 @dataclass(frozen=True)
@@ -63,23 +65,35 @@ class Speech:
         return round(float(sample) / SAMPLE_RATE, 3)
 
 
-def find_speech(audio: Audio, report: Report) -> list[Region]:
-    """Find speech with Silero's voice activity detection, block by block.
+def find_activity(audio: Audio, report: Report) -> list[Region]:
+    """Find where somebody speaks with Silero's voice activity detection, block by block.
+
+    Silences of PAUSE and more are left out. A voice that goes on over the end of a block is two regions that touch.
+    """
+    from faster_whisper.vad import get_speech_timestamps
+
+    regions: list[Region] = []
+    for start in range(0, audio.samples, VAD_BLOCK):
+        report(Event("transcribing", 0.0))
+        sound = audio.read(start, start + VAD_BLOCK)
+        voiced = get_speech_timestamps(sound, min_silence_duration_ms=PAUSE_MS, speech_pad_ms=0)
+        regions += (Region(start + found["start"], start + found["end"]) for found in voiced)
+    return regions
+
+
+def without_silence(activity: Sequence[Region], samples: int) -> list[Region]:
+    """Return the regions of a sound that are decoded: speech with MARGIN around it.
 
     Only silences longer than KEPT_SILENCE are removed, at the ends of the sound as between words: the recogniser uses
     short ones, and a clip that is mostly speech is decoded unchanged.
     """
-    from faster_whisper.vad import get_speech_timestamps
-
     regions = [Region(0, 0)]
-    for start in range(0, audio.samples, VAD_BLOCK):
-        report(Event("transcribing", 0.0))
-        for found in get_speech_timestamps(audio.read(start, start + VAD_BLOCK)):
-            region = Region(start + found["start"], start + found["end"])
-            if region.start - regions[-1].stop < KEPT_SILENCE:
-                regions[-1] = Region(regions[-1].start, region.stop)
-            else:
-                regions.append(region)
-    if audio.samples - regions[-1].stop < KEPT_SILENCE and regions[-1].stop:
-        regions[-1] = Region(regions[-1].start, audio.samples)
+    for found in activity:
+        region = Region(max(0, found.start - MARGIN), min(samples, found.stop + MARGIN))
+        if region.start - regions[-1].stop < KEPT_SILENCE:
+            regions[-1] = Region(regions[-1].start, region.stop)
+        else:
+            regions.append(region)
+    if samples - regions[-1].stop < KEPT_SILENCE and regions[-1].stop:
+        regions[-1] = Region(regions[-1].start, samples)
     return [region for region in regions if region.stop]

@@ -1,57 +1,24 @@
-"""Run Whisper on CTranslate2 with faster-whisper's features, search with fallback, and word alignment.
-
-The loop over windows is our own, for four reasons: memory does not grow with the file (features are computed window by
-window); the language is detected from the encoder's output of the first window, which is encoded only once; the prompt
-is cleared where silence was removed; and suppressed text is listed with its reason.
-"""
+"""Run Whisper on CTranslate2 with faster-whisper's features, search with fallback, and word alignment."""
 
 from __future__ import annotations
 
 import copy
 import threading
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from stt_lab.engines.decoding import OPTIONS, Decoding
 from stt_lab.engines.protocols import EngineSpec, Goal
-from stt_lab.engines.regions import Speech, find_speech
+from stt_lab.engines.regions import Region, Speech, find_activity, without_silence
 from stt_lab.engines.sampling import SamplingModel
-from stt_lab.types import SAMPLE_RATE, Audio, Event, Provenance, Recognition, Report, Segment, Suppressed, Word
+from stt_lab.types import SAMPLE_RATE, Audio, Event, Provenance, Recognition, Report, Segment, Span, Suppressed
 
 if TYPE_CHECKING:
     from ctranslate2.models import Whisper
     from faster_whisper import WhisperModel
 
 SEED = 0  # of sampling, the fallback of the search
-HOP = 160  # samples per feature frame (10 ms)
-WINDOW = 3000  # frames per encoder window (30 s)
-SHORTEST_STEP = 20  # minimal frames between starts of windows, however early the text of one ends
-NEIGHBOURS = 2  # neighbouring frames on either side that a frame's analysis (25 ms, centred) covers
-DETECTED = 750  # encoder positions (15 s) for detecting the language of short sound, whose rest is padding
-DETECTION_WINDOWS = 3  # windows tried for detecting the language while none is certain
-UNLIKELY = 0.1  # mean probability of words below which a segment is noise; real speech had 0.24 and more (eval/LOG.md)
-SURE = 0.5  # probability at which a language is accepted at once
-
-OPTIONS: dict[str, Any] = {  # values of the Whisper paper (Radford et al. 2022, section 4.5)
-    "beam_size": 5,
-    "best_of": 5,
-    "patience": 1,
-    "length_penalty": 1,
-    "repetition_penalty": 1,
-    "no_repeat_ngram_size": 0,
-    "log_prob_threshold": -1.0,
-    "no_speech_threshold": 0.6,
-    "compression_ratio_threshold": 2.4,
-    "condition_on_previous_text": True,
-    "prompt_reset_on_temperature": 0.5,
-    "temperatures": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
-    "suppress_blank": True,
-    "max_initial_timestamp": 1.0,
-}
-PREPEND, APPEND = (
-    "\"'“¿([{-",
-    "\"'.。,，!！?？:：”)]}、",
-)  # punctuation that belongs to the next word, and to the previous word
 
 
 class WhisperTranscriber:
@@ -72,6 +39,7 @@ class WhisperTranscriber:
     def load(self) -> None:
         import ctranslate2
         from faster_whisper import WhisperModel
+        from scipy.sparse import csr_array
 
         ctranslate2.set_random_seed(SEED)  # each model's thread reads the seed at its first sample
         self._model = WhisperModel(
@@ -81,6 +49,8 @@ class WhisperTranscriber:
             cpu_threads=self._threads,
             local_files_only=True,
         )
+        extractor = self._model.feature_extractor  # a sparse product has the same bits with every BLAS, and is faster
+        extractor.mel_filters = csr_array(extractor.mel_filters)
         self._sampled = False
         self._resolved = self._model.model.compute_type
         self.languages = tuple(self._model.supported_languages)
@@ -123,22 +93,38 @@ class WhisperTranscriber:
             view.model = SamplingModel(view.model, self.draws)
             return view
 
-    def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
+    def transcribe(
+        self,
+        audio: Audio,
+        language: str | None,
+        report: Report,
+        goal: Goal = "transcribe",
+        stretches: tuple[Span, ...] = (),
+    ) -> Recognition:
         """Recognise the speech of a sound. Words have times in seconds of the file and a probability.
         In a translation, a word's time is where the decoder attended when it wrote the word.
         """
         began = time.perf_counter()
         model = self._view()
         report(Event("transcribing", 0.0))
-        speech = Speech(audio, find_speech(audio, report))
-        run = _Run(model, speech, language if len(self.languages) > 1 else "en", goal, report)
-        model.model.pause = run.progress.pause
-        segments = tuple(run.segments())
+        language = language if len(self.languages) > 1 else "en"
+        activity: list[Region] = [] if stretches else find_activity(audio, report)
+        sounds = [[_region(one)] for one in stretches] or [without_silence(activity, audio.samples)]
+        segments: list[Segment] = []
+        suppressed: list[Suppressed] = []
+        for number, regions in enumerate(sounds):
+            part = _part_of(report, number, len(sounds))
+            run = Decoding(model, Speech(audio, regions), language, goal, part, short=bool(stretches))
+            model.model.pause = run.progress.pause
+            segments += run.segments()
+            suppressed += run.suppressed
+            language = run.language
         return Recognition(
-            language=run.language if segments else None,
-            segments=segments,
-            suppressed=tuple(run.suppressed),
+            language=language if segments else None,
+            segments=tuple(segments),
+            suppressed=tuple(suppressed),
             provenance=self._provenance(goal, time.perf_counter() - began),
+            speech=tuple(Span(one.start / SAMPLE_RATE, one.stop / SAMPLE_RATE) for one in activity),
         )
 
     def _provenance(self, goal: Goal, elapsed: float) -> Provenance:
@@ -153,195 +139,10 @@ class WhisperTranscriber:
         return Provenance("faster-whisper", place.model, place.device, __version__, options, elapsed)
 
 
-class _Run:
-    """The state of one recording while its windows are decoded."""
-
-    def __init__(self, model: WhisperModel, speech: Speech, language: str | None, goal: Goal, report: Report) -> None:
-        self.model, self.speech, self.progress = model, speech, _Progress(report)
-        self.language, self.goal = language, goal
-        self.suppressed: list[Suppressed] = []
-        self._options: Any = None
-        self._tokenizer: Any = None
-        self._whole: Any = None  # features of sound that fits into one window
-        self._last_speech = 0.0  # packed seconds at which the last word ended
-
-    def segments(self) -> Iterator[Segment]:
-        frames = self.speech.samples // HOP
-        seek, prompt = 0, _Prompt()
-        while seek < frames:
-            self.progress.reach(seek / frames)
-            size = min(WINDOW, frames - seek)
-            encoded = self._encode(seek, size)
-            self.progress.pause()
-            if self._tokenizer is None:
-                self._prepare(encoded, frames)
-            prompt.enter(self.speech.region_at(seek * HOP / SAMPLE_RATE))
-            found, seek_next, sure = self._decode(encoded, seek, size, prompt.tokens)
-            for segment in found:
-                yield self._segment(segment)
-            if found:
-                prompt.leave(self.speech.region_at(found[-1]["end"]), [t for s in found for t in s["tokens"]], sure)
-            seek = max(seek_next, seek + SHORTEST_STEP)
-
-    def _encode(self, seek: int, size: int) -> Any:
-        """Encode `size` frames from `seek`."""
-        from faster_whisper.audio import pad_or_trim
-
-        return self.model.encode(pad_or_trim(self._features(seek, size)))
-
-    def _features(self, seek: int, size: int) -> Any:
-        """Compute log-mel features, shape (mels, size).
-        The loudest frame of the passed sound scales them. Sound of one window is passed whole, as in faster-whisper.
-        """
-        if self._whole is None and self.speech.samples <= WINDOW * HOP:
-            self._whole = self.model.feature_extractor(self.speech.read(0, self.speech.samples))
-        if self._whole is not None:
-            return self._whole[:, seek : seek + size]
-        lead = min(NEIGHBOURS, seek)  # the analysis of the outer frames covers neighbouring frames
-        samples = self.speech.read((seek - lead) * HOP, (seek + size + NEIGHBOURS) * HOP)
-        return self.model.feature_extractor(samples)[:, lead : lead + size]
-
-    def _prepare(self, encoded: Any, frames: int) -> None:
-        """Set what depends on the language, once it is known."""
-        from faster_whisper.tokenizer import Tokenizer
-        from faster_whisper.transcribe import TranscriptionOptions, get_suppressed_tokens
-
-        if self.language is None:
-            self.language = self._detect(encoded, frames)
-        multilingual = self.model.model.is_multilingual
-        self._tokenizer = Tokenizer(self.model.hf_tokenizer, multilingual, task=self.goal, language=self.language)
-        unused = dict.fromkeys(TranscriptionOptions.__dataclass_fields__)
-        suppressed = get_suppressed_tokens(self._tokenizer, [-1])
-        self._options = TranscriptionOptions(**unused | OPTIONS | {"suppress_tokens": suppressed})
-
-    def _detect(self, encoded: Any, frames: int) -> str:
-        """Detect the language of the first window; if that is uncertain, use the most certain window."""
-        best, probability = self._top_language(encoded, frames)
-        for window in range(1, DETECTION_WINDOWS):
-            seek = window * WINDOW
-            if probability > SURE or seek >= frames:
-                break
-            size = min(WINDOW, frames - seek)
-            other = self._top_language(self._encode(seek, size), size)
-            best, probability = max((best, probability), other, key=lambda pair: pair[1])
-        return best
-
-    def _top_language(self, encoded: Any, frames: int) -> tuple[str, float]:
-        if frames <= 2 * DETECTED:  # padding would take half of the time
-            encoded = _first(encoded, DETECTED)
-        token, probability = self.model.model.detect_language(encoded)[0][0]
-        return token[2:-2], probability
-
-    def _decode(
-        self, encoded: Any, seek: int, size: int, previous: list[int]
-    ) -> tuple[list[dict[str, Any]], int, bool]:
-        """Decode a window. Return its segments, the next window's start frame, and whether its text may be a prompt."""
-        model, tokenizer = self.model, self._tokenizer
-        prompt = model.get_prompt(tokenizer, previous)
-        result, log_prob, temperature, ratio = model.generate_with_fallback(encoded, prompt, tokenizer, self._options)
-        tokens = result.sequences_ids[0]
-        offset, end = seek * HOP / SAMPLE_RATE, (seek + size) * HOP / SAMPLE_RATE
-        if reason := _suppression_reason(result.no_speech_prob, log_prob):
-            self._suppress(offset, end, tokenizer.decode(tokens), reason)
-            return [], seek + size, False
-        found, seek_next, _ = model._split_segments_by_timestamps(
-            tokenizer, tokens, offset, size, size * HOP / SAMPLE_RATE, seek
-        )
-        self.progress.pause()
-        model.add_word_timestamps([found], tokenizer, encoded, size, PREPEND, APPEND, self._last_speech)
-        words = [word for segment in found for word in segment["words"]]
-        for word in words:  # later text belongs to the next window
-            word["start"], word["end"] = (min(word[edge], seek_next * HOP / SAMPLE_RATE) for edge in ("start", "end"))
-        if words:
-            self._last_speech = words[-1]["end"]
-        if ratio > OPTIONS["compression_ratio_threshold"]:
-            found = self._without_loops(found)
-        return self._believed(found), seek_next, temperature <= OPTIONS["prompt_reset_on_temperature"]
-
-    def _without_loops(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Drop segments that repeat the previous one, in a window whose text compresses too well."""
-        kept: list[dict[str, Any]] = []
-        for segment in found:
-            text = self._tokenizer.decode(segment["tokens"]).strip()
-            if kept and text == self._tokenizer.decode(kept[-1]["tokens"]).strip():
-                self._suppress(segment["start"], segment["end"], text, "repeats the previous segment")
-            else:
-                kept.append(segment)
-        return kept
-
-    def _believed(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Keep segments whose words have times and at least one likely word; list the others as suppressed."""
-        kept: list[dict[str, Any]] = []
-        for segment in found:
-            text = self._tokenizer.decode(segment["tokens"])
-            likely = [word["probability"] for word in segment["words"]]
-            if likely and sum(likely) / len(likely) >= UNLIKELY:
-                kept.append(segment)
-            elif text.strip():
-                reason = "no word of it is likely" if likely else "its words are nowhere in the sound"
-                self._suppress(segment["start"], segment["end"], text, reason)
-        return kept
-
-    def _suppress(self, start: float, end: float, text: str, reason: str) -> None:
-        first, last = self.speech.region_at(start), self.speech.region_at(end)
-        span = self.speech.original(start, first), self.speech.original(end, last)
-        self.suppressed.append(Suppressed(*span, text.strip(), reason))
-
-    def _segment(self, found: dict[str, Any]) -> Segment:
-        words = tuple(self._word(word) for word in found["words"])
-        text = "".join(word.text for word in words).strip()
-        return Segment(words[0].start, max(word.end for word in words), text, words)
-
-    def _word(self, word: dict[str, Any]) -> Word:
-        region = self.speech.region_at((word["start"] + word["end"]) / 2)
-        start, end = self.speech.original(word["start"], region), self.speech.original(word["end"], region)
-        return Word(start, max(start, end), word["word"], float(word["probability"]))
+def _part_of(report: Report, number: int, parts: int) -> Report:
+    """Return a receiver of the progress of one of several parts."""
+    return lambda event: report(replace(event, fraction=(number + event.fraction) / parts))
 
 
-class _Progress:
-    """Reports the progress of a recording, between its windows and between the searches inside one."""
-
-    def __init__(self, report: Report) -> None:
-        self._report, self._event = report, Event("transcribing", 0.0)
-
-    def reach(self, fraction: float) -> None:
-        self._event = Event("transcribing", fraction)
-        self.pause()
-
-    def pause(self) -> None:
-        self._report(self._event)
-
-
-class _Prompt:
-    """Return the tokens that the next window continues: none after a silence or after uncertain text."""
-
-    def __init__(self) -> None:
-        self.tokens: list[int] = []
-        self._region = 0
-
-    def enter(self, region: int) -> None:
-        if region != self._region:
-            self.tokens = []
-        self._region = region
-
-    def leave(self, region: int, tokens: list[int], sure: bool) -> None:
-        kept = self.tokens if region == self._region else []
-        self.tokens = [*kept, *tokens][-224:] if sure else []  # half of the decoder's context length
-        self._region = region
-
-
-def _first(encoded: Any, positions: int) -> Any:
-    """Return the first positions of an encoder's output, shape (1, positions, width)."""
-    import ctranslate2
-    import numpy as np
-
-    if encoded.device != "cpu":
-        return encoded
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.asarray(encoded)[:, :positions]))
-
-
-def _suppression_reason(no_speech: float, log_prob: float) -> str:
-    """Return the reason to suppress a window, or ""."""
-    if no_speech > OPTIONS["no_speech_threshold"] and log_prob < OPTIONS["log_prob_threshold"]:
-        return f"no speech (probability {no_speech:.2f}) and unlikely text (log probability {log_prob:.2f})"
-    return ""
+def _region(stretch: Span) -> Region:
+    return Region(int(stretch.start * SAMPLE_RATE), int(stretch.end * SAMPLE_RATE))

@@ -10,10 +10,11 @@ from pydantic import BeforeValidator, Field
 
 from stt_lab.documents import HEAVY, Export, ExportFormat, export
 from stt_lab.errors import BadInput
+from stt_lab.operations.speech import Inaudible
 from stt_lab.operations.text import tools
 from stt_lab.operations.values import Removed, as_mapping, as_text
 from stt_lab.registry import current, operation
-from stt_lab.transcription.render import to_json
+from stt_lab.transcription.render import to_json, with_marks
 from stt_lab.types import File, Transcript
 
 if TYPE_CHECKING:
@@ -157,10 +158,13 @@ def delete_transcript(id: Id) -> Removed:
 def export_transcript(
     id: Id,
     format: Annotated[ExportFormat, Field(description="File format")],
+    inaudible: Inaudible = False,
 ) -> File:
     """Download a transcript as a file."""
     stored = _library().get(_account(), id)
-    made = exported(_library().transcript(_account(), stored.id), format, stored.title, stored.created)
+    transcript = _library().transcript(_account(), stored.id)
+    marked = with_marks(transcript) if inaudible and format not in ("json", "csv") else transcript
+    made = exported(marked, format, stored.title, stored.created)
     return File(_file_name(stored.title) + made.suffix, made.media_type, made.chunks, made.warnings)
 
 

@@ -10,11 +10,15 @@ from pydantic import Field
 from stt_lab.engines.protocols import Goal
 from stt_lab.pipeline import Models, choose_models, listen
 from stt_lab.registry import Charge, JobSpec, Media, Presentation, current, operation
-from stt_lab.transcription.render import render
+from stt_lab.transcription.render import render, with_marks
 from stt_lab.types import Rendering, Transcript
 
 ResponseFormat = Literal["json", "txt", "text", "srt", "vtt", "verbose_json"]
+Inaudible = Annotated[
+    bool, Field(description="Mark speech that was not understood in texts and subtitles: [inaudible 0:34\u20130:36]")
+]
 DEFAULT_MODEL = "large-v3-turbo"
+READABLE = ("txt", "text", "srt", "vtt")
 TEXTS = ("application/x-subrip", "text/vtt", "text/plain")
 
 
@@ -25,13 +29,15 @@ def choose(model: str, language: str, diarize: bool, task: Goal, **others: objec
 
 def stages(diarize: bool, **others: object) -> dict[str, float]:
     """Return the stages of a transcription, with their usual shares of the time."""
-    shares = {"decoding": 5.0, "transcribing": 60.0, "diarizing": 32.0, "joining": 3.0}
+    shares = {"decoding": 5.0, "transcribing": 60.0, "diarizing": 32.0, "checking": 5.0, "joining": 3.0}
     return {stage: share for stage, share in shares.items() if diarize or stage != "diarizing"}
 
 
 def formatted(transcript: Transcript, parameters: Mapping[str, Any]) -> Transcript | Rendering:
     """Render a transcript in the requested format; JSON keeps the transcript itself."""
     wanted = parameters.get("response_format", "json")
+    if wanted in READABLE and parameters.get("inaudible"):
+        transcript = with_marks(transcript)
     return transcript if wanted == "json" else render(transcript, wanted)
 
 
@@ -60,6 +66,7 @@ def transcribe(
     track: Annotated[
         int, Field(ge=0, le=100, description="Number of the sound track, from 1 (0 = the default one, if it has sound)")
     ] = 0,
+    inaudible: Inaudible = False,
 ) -> Transcript:
     """Transcribe a recording to text with word times and speakers.
 

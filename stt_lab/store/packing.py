@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from stt_lab.store.transcripts import TranscriptHeader
-from stt_lab.types import Provenance, Segment, Suppressed, Track, Transcript, Turn, Word
+from stt_lab.types import Provenance, Segment, Suppressed, Track, Transcript, Turn, Unrecognized, Word
 
 Names = Mapping[str, str]  # speaker label of the engines -> displayed name
 
@@ -25,6 +25,7 @@ def columns(transcript: Transcript) -> dict[str, Any]:
         "details": {
             "warnings": list(transcript.warnings),
             "suppressed": [[item.start, item.end, item.text, item.reason] for item in transcript.suppressed],
+            "unrecognized": [[item.start, item.end, item.speaker] for item in transcript.unrecognized],
             "turns": [[turn.start, turn.end, turn.speaker] for turn in transcript.turns],
             "provenance": [asdict(item) for item in transcript.provenance],
             "tracks": [asdict(track) for track in transcript.tracks],
@@ -73,6 +74,9 @@ def transcript(row: TranscriptHeader, details: Mapping[str, Any], segments: Iter
         model=row.model,
         warnings=tuple(details["warnings"]),
         suppressed=tuple(Suppressed(*item) for item in details["suppressed"]),
+        unrecognized=tuple(
+            Unrecognized(start, end, shown(label, row.names)) for start, end, label in details.get("unrecognized", ())
+        ),
         turns=tuple(Turn(start, end, row.names[label]) for start, end, label in details["turns"]),
         provenance=tuple(Provenance(**item) for item in details["provenance"]),
         tracks=tuple(Track(**item) for item in details.get("tracks", ())),

@@ -118,6 +118,13 @@ def clause_end(text: str) -> bool:
 UNWANTED = re.compile("[\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 
 
+def clock(seconds: float) -> str:
+    """Format seconds as 1:02:03, or 2:03 below an hour."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def clean(text: str) -> str:
     """Return a text on one line with single spaces, without control characters, lone surrogates and direction
     overrides."""

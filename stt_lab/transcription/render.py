@@ -7,14 +7,14 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
 from stt_lab.errors import BadInput
-from stt_lab.text import clean, sentence_end
+from stt_lab.text import clean, clock, sentence_end
 from stt_lab.transcription.subtitles import Cue, cues, milliseconds, srt, vtt
-from stt_lab.types import Provenance, Rendering, Segment, Span, Suppressed, Track, Transcript, Turn, Word
+from stt_lab.types import Provenance, Rendering, Segment, Span, Suppressed, Track, Transcript, Turn, Unrecognized, Word
 
 FORMATS = ("json", "txt", "text", "srt", "vtt", "verbose_json")
 NAME = 16  # characters of a speaker's name, so that a prefix leaves room on the line
@@ -33,6 +33,15 @@ def render(transcript: Transcript, format: str) -> Rendering:
     return Rendering("".join(write(transcript)), format, media_type, transcript)
 
 
+def with_marks(transcript: Transcript) -> Transcript:
+    """Return a transcript for reading, in which speech without words stands as [inaudible 0:34-0:36]."""
+    marks = [
+        Segment(one.start, one.end, f"[inaudible {clock(one.start)}\u2013{clock(one.end)}]", (), one.speaker)
+        for one in transcript.unrecognized
+    ]
+    return replace(transcript, segments=tuple(sorted((*transcript.segments, *marks), key=lambda one: one.start)))
+
+
 def parts(transcript: Transcript, format: str) -> tuple[str, Iterator[str]]:
     """Return the media type and the text in parts, for streaming; also csv, which only files use."""
     media_type, write = (_RENDERERS | {"csv": ("text/csv", _csv)})[format]
@@ -44,7 +53,8 @@ def parts(transcript: Transcript, format: str) -> tuple[str, Iterator[str]]:
 
 def to_json(transcript: Transcript, verbose: bool = False) -> dict[str, Any]:
     """Return the answer of POST /v1/transcribe. `verbose` adds ids, confidence and speaker of words, suppressed text,
-    turns (overlapping ones too) and provenance. Times are rounded to milliseconds, which keeps their order."""
+    speech without words, turns (overlapping ones too) and provenance. Times are rounded to milliseconds, which keeps
+    their order."""
     made: dict[str, Any] = {
         "text": transcript.text,
         "language": transcript.language,
@@ -60,6 +70,7 @@ def to_json(transcript: Transcript, verbose: bool = False) -> dict[str, Any]:
         made["suppressed"] = [
             _times(item) | {"text": item.text, "reason": item.reason} for item in transcript.suppressed
         ]
+        made["unrecognized"] = [_times(item) | {"speaker": item.speaker} for item in transcript.unrecognized]
         made["turns"] = [_times(turn) | {"speaker": turn.speaker} for turn in transcript.turns]
         made["provenance"] = [asdict(item) for item in transcript.provenance]
     return made
@@ -89,7 +100,7 @@ def _word(word: Word, verbose: bool) -> dict[str, Any]:
 
 
 def from_json(made: Mapping[str, Any]) -> Transcript:
-    """Make a transcript of the result of `to_json`; `suppressed` and `turns` are empty unless it was verbose.
+    """Make a transcript of the result of `to_json`; only a verbose one has `suppressed`, `unrecognized` and `turns`.
 
     Raises KeyError, TypeError or ValueError for anything else.
     """
@@ -101,6 +112,7 @@ def from_json(made: Mapping[str, Any]) -> Transcript:
         model=made.get("model", ""),
         warnings=tuple(made.get("warnings", ())),
         suppressed=tuple(Suppressed(**item) for item in made.get("suppressed", ())),
+        unrecognized=tuple(Unrecognized(**item) for item in made.get("unrecognized", ())),
         turns=tuple(Turn(**item) for item in made.get("turns", ())),
         provenance=tuple(Provenance(**item) for item in made.get("provenance", ())),
         tracks=tuple(Track(**item) for item in made.get("tracks", ())),

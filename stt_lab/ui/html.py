@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from stt_lab.text import LANGUAGES
+from stt_lab.text import LANGUAGES, clock
 from stt_lab.transcription.render import render
-from stt_lab.types import Event, Segment, Span, Suppressed, Transcript, Turn, Word
+from stt_lab.types import Event, Segment, Span, Suppressed, Transcript, Turn, Unrecognized, Word
 from stt_lab.weights.catalog import Model
 
 COLOURS = 8  # speaker colours in page.css; a ninth speaker gets the first one again
@@ -27,12 +27,13 @@ STAGE_NAMES = {  # short under the bar, long next to the clock
     "loading": ("Load", "Loading the model"),
     "transcribing": ("Transcribe", "Transcribing"),
     "diarizing": ("Speakers", "Identifying speakers"),
+    "checking": ("Check", "Looking again where words are missing"),
     "joining": ("Join", "Assigning words to speakers"),
     "reading": ("Analyse", "Analysing the text"),
     "writing": ("Write", "Writing"),
     "translating": ("Translate", "Translating"),
 }
-OF_SPEECH = ("queued", "decoding", "loading", "transcribing", "diarizing", "joining")  # stages of a transcription
+OF_SPEECH = ("queued", "decoding", "loading", "transcribing", "diarizing", "checking", "joining")
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,6 @@ class Recording:
     @property
     def stem(self) -> str:
         return Path(self.name).stem[:80] or "transcript"
-
-
-def clock(seconds: float) -> str:
-    """Format seconds as 1:02:03, or 2:03 below an hour."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 # While it runs
@@ -182,7 +176,11 @@ def segments(transcript: Transcript, words: bool = True) -> str:
     """Render segments. Without `words`, a segment is one text node, in which page.js can mark ranges."""
     before: str | None = None
     rows = []
-    for segment in transcript.segments:
+    shown: list[Segment | Unrecognized] = [*transcript.segments, *transcript.unrecognized]
+    for segment in sorted(shown, key=lambda one: one.start):
+        if isinstance(segment, Unrecognized):
+            rows.append(_unrecognized(segment, transcript.speakers))
+            continue
         spelt = words and "".join(word.text for word in segment.words).split() == segment.text.split()
         text = "".join(map(_word, segment.words)).strip() if spelt else escape(segment.text)
         rows.append(_segment(segment, text, transcript.speakers, segment.speaker != before))
@@ -196,6 +194,15 @@ def _segment(segment: Segment, text: str, speakers: tuple[str, ...], changed: bo
         f'<div class="stt-segment {_colour(segment.speaker, speakers)}{" stt-first" * bool(who)}">'
         f'<button type="button" class="stt-time" data-seek="{segment.start:.3f}">{clock(segment.start)}</button>'
         f'<div>{who}<p data-from="{segment.start:.3f}">{text}</p></div></div>'
+    )
+
+
+def _unrecognized(item: Unrecognized, speakers: tuple[str, ...]) -> str:
+    who = f"{item.speaker}: " if item.speaker else ""
+    return (
+        f'<div class="stt-segment stt-unrecognized {_colour(item.speaker, speakers)}">'
+        f'<button type="button" class="stt-time" data-seek="{item.start:.3f}">{clock(item.start)}</button>'
+        f"<div>{escape(who)}speech that was not understood, {item.duration:.1f} s</div></div>"
     )
 
 

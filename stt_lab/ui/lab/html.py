@@ -13,8 +13,8 @@ from stt_lab.lab.runs.choices import DatasetFacts, SystemChoice
 from stt_lab.lab.runs.evaluations import EvaluationStatus
 from stt_lab.lab.scoring import leaderboard
 from stt_lab.lab.scoring.scores import NAMES
-from stt_lab.text import LANGUAGES
-from stt_lab.ui.html import clock, notice
+from stt_lab.text import LANGUAGES, clock
+from stt_lab.ui.html import notice
 
 if TYPE_CHECKING:
     from stt_lab.lab.report.pictures import Picture

@@ -10,8 +10,9 @@ import mimetypes
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from stt_lab.text import clock
 from stt_lab.types import TextSpan
-from stt_lab.ui.html import Recording, Saved, clock, downloads, notice, player, segments
+from stt_lab.ui.html import Recording, Saved, downloads, notice, player, segments
 from stt_lab.ui.text.source import Citation, TextSource
 from stt_lab.writing.values import EXTRACTIVE
 

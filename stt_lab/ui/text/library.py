@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from stt_lab.operations.library import SearchResult, TranscriptInfo
-from stt_lab.ui.html import clock
+from stt_lab.text import clock
 from stt_lab.ui.text.visit import PageRequest
 
 MOST = 100  # transcripts in the list; search finds the others

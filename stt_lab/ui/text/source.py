@@ -10,9 +10,9 @@ from pathlib import Path
 
 from stt_lab.cached import cached
 from stt_lab.operations.library import TranscriptDetail
+from stt_lab.text import clock
 from stt_lab.transcription.render import from_json
 from stt_lab.types import TextSpan, Transcript, Word
-from stt_lab.ui.html import clock
 from stt_lab.writing.source_text import SegmentSpan, SourceText
 
 NAME = 80  # characters of a file name
