@@ -13,11 +13,11 @@ from stt_lab.operations.text import Embeddings as Embeddings
 from stt_lab.operations.translation import Translation as Translation, TranslationLanguages as TranslationLanguages, Translations as Translations
 from stt_lab.operations.values import Removed as Removed
 from stt_lab.recall.values import ChatAnswer as ChatAnswer
-from stt_lab.types import Audio as Audio, Diarization as Diarization, Entity as Entity, Event as Event, File as File, JobInfo as JobInfo, Parsed as Parsed, Provenance as Provenance, Recognition as Recognition, Rendering as Rendering, Segment as Segment, Span as Span, Suppressed as Suppressed, TextSpan as TextSpan, Token as Token, Transcript as Transcript, Turn as Turn, Word as Word
+from stt_lab.types import Audio as Audio, Diarization as Diarization, Entity as Entity, Event as Event, File as File, JobInfo as JobInfo, Parsed as Parsed, Provenance as Provenance, Recognition as Recognition, Rendering as Rendering, Segment as Segment, Span as Span, Suppressed as Suppressed, TextSpan as TextSpan, Token as Token, Transcript as Transcript, Turn as Turn, Unrecognized as Unrecognized, Word as Word
 from stt_lab.writing.values import Analysis as Analysis, Generated as Generated, Summary as Summary
 from typing import Any as Any, Literal as Literal, overload as overload
 
-__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_transcript", "embed", "end_sessions", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "models", "redact_transcript", "revoke_key", "search_transcripts", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "update_account", "update_transcript", "usage"]
+__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_transcript", "embed", "end_sessions", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "models", "redact_transcript", "revoke_key", "search_transcripts", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "update_account", "update_transcript", "usage"]
 __version__: str
 
 @overload
@@ -30,6 +30,7 @@ def transcribe(
     response_format: Literal['json'] = 'json',
     task: Literal['transcribe', 'translate'] = 'transcribe',
     track: int = 0,
+    inaudible: bool = False,
     background: Literal[False] = False,
     store: bool = True,
     webhook_url: str = '',
@@ -49,6 +50,8 @@ def transcribe(
         task: `transcribe` writes what is said, `translate` writes it in English (default:
             'transcribe').
         track: Number of the sound track, from 1 (0 = the default one, if it has sound) (default: 0).
+        inaudible: Mark speech that was not understood in texts and subtitles: [inaudible 0:34–0:36]
+            (default: False).
         background: Answer at once with a job instead of the result; on HTTP also `async` (default:
             False).
         store: Keep the transcript in the library of the key's account (default: True).
@@ -56,9 +59,9 @@ def transcribe(
 
     Returns:
         Transcript: The words of a recording, with times and speakers. Members: language, duration,
-            segments, speakers, model, warnings, suppressed, turns, provenance, tracks, id. In another
-            format (application/x-subrip, text/vtt, text/plain): a Rendering with the `text`. With
-            `background`: a JobInfo.
+            segments, speakers, model, warnings, suppressed, unrecognized, turns, provenance, tracks,
+            id. In another format (application/x-subrip, text/vtt, text/plain): a Rendering with the
+            `text`. With `background`: a JobInfo.
 
     Raises:
         BadInput: A parameter is not valid.
@@ -79,6 +82,7 @@ def transcribe(
     response_format: Literal['txt', 'text', 'srt', 'vtt', 'verbose_json'],
     task: Literal['transcribe', 'translate'] = 'transcribe',
     track: int = 0,
+    inaudible: bool = False,
     background: Literal[False] = False,
     store: bool = True,
     webhook_url: str = '',
@@ -93,6 +97,7 @@ def transcribe(
     response_format: Literal['json', 'txt', 'text', 'srt', 'vtt', 'verbose_json'] = 'json',
     task: Literal['transcribe', 'translate'] = 'transcribe',
     track: int = 0,
+    inaudible: bool = False,
     *,
     background: Literal[True],
     store: bool = True,
@@ -108,6 +113,7 @@ def transcribe(
     response_format: Literal['json', 'txt', 'text', 'srt', 'vtt', 'verbose_json'] = 'json',
     task: Literal['transcribe', 'translate'] = 'transcribe',
     track: int = 0,
+    inaudible: bool = False,
     background: bool = False,
     store: bool = True,
     webhook_url: str = '',
@@ -335,8 +341,9 @@ def job_result(
 
     Returns:
         Transcript: The words of a recording, with times and speakers. Members: language, duration,
-            segments, speakers, model, warnings, suppressed, turns, provenance, tracks, id. In another
-            format (application/x-subrip, text/vtt, text/plain): a Rendering with the `text`.
+            segments, speakers, model, warnings, suppressed, unrecognized, turns, provenance, tracks,
+            id. In another format (application/x-subrip, text/vtt, text/plain): a Rendering with the
+            `text`.
 
     Raises:
         BadInput: A parameter is not valid.
@@ -469,12 +476,15 @@ def delete_transcript(
 def export_transcript(
     id: str,
     format: Literal['txt', 'srt', 'vtt', 'json', 'csv', 'docx', 'pdf'],
+    inaudible: bool = False,
 ) -> File:
     """Download a transcript as a file.
 
     Parameters:
         id: Number or slug of the transcript.
         format: File format.
+        inaudible: Mark speech that was not understood in texts and subtitles: [inaudible 0:34–0:36]
+            (default: False).
 
     Returns:
         File: A file on disk, or one whose bytes are computed while it is read, once. Members: name,
