@@ -43,6 +43,7 @@ __all__ = [
     "Word",
 ]
 
+Headers = Mapping[str, str]
 SAMPLE_RATE = 16_000  # Hz, default rate of decoded sound
 CHUNK_BYTES = 1024 * 1024  # of a file in memory at once
 SAMPLE_BYTES = 2  # signed 16-bit little-endian, mono
@@ -68,8 +69,7 @@ class Track:
 class Audio:
     """Decoded sound: a file of raw 16-bit mono PCM, read in windows.
 
-    Whisper's own decoder also yields 16 bits. A file keeps memory bounded: eight hours take 0.9 GB on disk and one
-    window in memory.
+    A file keeps memory bounded: eight hours take 0.9 GB on disk. Whisper's own decoder also yields 16 bits.
     """
 
     path: Path
@@ -83,16 +83,14 @@ class Audio:
     tracks: tuple[Track, ...] = ()  # of the source
 
     @property
-    def duration(self) -> float:
-        """Seconds."""
+    def duration(self) -> float:  # seconds
         return self.samples / self.sample_rate
 
     def read(self, start: int = 0, stop: int | None = None) -> Samples:
         """Read samples `start` to `stop` as float32 in [-1, 1), shape (stop - start,); clipped to the sound."""
         import numpy as np
 
-        start = max(0, start)
-        stop = self.samples if stop is None else min(stop, self.samples)
+        start, stop = max(0, start), self.samples if stop is None else min(stop, self.samples)
         raw = np.fromfile(self.path, "<i2", max(0, stop - start), offset=start * SAMPLE_BYTES)
         return raw.astype(np.float32) / np.float32(32768)
 
@@ -293,16 +291,11 @@ class File:
     chunks: Iterator[bytes]
     warnings: tuple[str, ...] = ()
     path: Path | None = None  # set for a file on disk, of which HTTP also serves ranges
-    headers: Mapping[str, str] = field(default_factory=dict)  # HTTP headers of its answer, such as X-Duration
+    headers: Headers = field(default_factory=dict)  # of its answer over HTTP, such as X-Duration
 
     @classmethod
     def on_disk(
-        cls,
-        path: Path,
-        name: str,
-        media_type: str,
-        warnings: Iterable[str] = (),
-        headers: Mapping[str, str] | None = None,
+        cls, path: Path, name: str, media_type: str, warnings: Iterable[str] = (), headers: Headers | None = None
     ) -> File:
         """Make a file whose bytes are read from a path."""
         return cls(name, media_type, _chunks(path), tuple(warnings), path, headers or {})
@@ -317,8 +310,7 @@ class File:
 
 def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
+        yield from iter(lambda: file.read(CHUNK_BYTES), b"")
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ SILENCE = 4 / 32768  # peak amplitude of a silent window
 MAX_LINKED = 4000  # embeddings compared pairwise: 64 MB of distances
 CLEAN_S = 0.5  # non-overlapped speech that suffices for an embedding; with less, overlapped speech is used too
 
-# Chosen by cross-validation over 48 made conversations, beside AMI and conv_dev, where they change nothing (eval/LOG.md).
+# Chosen by cross-validation over 48 made conversations; they change nothing on AMI and conv_dev (eval/LOG.md).
 MIN_CLEAN_S = 0.3  # non-overlapped speech that an embedding needs to start a cluster
 THRESHOLD = 0.45  # mean cosine distance up to which two clusters are one voice
 SCRAP_THRESHOLD = 0.60  # the same if one of them is a scrap
