@@ -24,7 +24,7 @@ from stt_lab.store import search
 from stt_lab.store.database import Database
 from stt_lab.store.models import ADMINISTRATOR_ID, ANONYMOUS_ID, Job, SegmentRow, now
 from stt_lab.transcription.render import FORMATS, render
-from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Word
+from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Unrecognized, Word
 
 OWNER, OTHER = ADMINISTRATOR_ID, ANONYMOUS_ID
 ON_BOTH = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -101,6 +101,7 @@ TRANSCRIPT = st.builds(
     suppressed=st.lists(st.builds(lambda times, *rest: Suppressed(*times, *rest), TIMES, TEXT, TEXT), max_size=2).map(
         tuple
     ),
+    unrecognized=st.lists(st.builds(lambda times: Unrecognized(*times), TIMES), max_size=2).map(tuple),
     turns=st.lists(st.builds(lambda times, name: Turn(*times, name), TIMES, NAME), max_size=2).map(tuple),
     provenance=st.lists(st.builds(Provenance, TEXT, TEXT, TEXT, TEXT, JSON, st.floats(0, 1e5)), max_size=2).map(tuple),
 )
@@ -124,6 +125,13 @@ def test_renderings_of_a_stored_transcript_are_those_of_the_fresh_one(
     )
     made = replace(made, duration=1 / 3 + 4, warnings=("Careful.",), suppressed=(Suppressed(1, 2, "la", "music"),))
     assert render(library.transcript(OWNER, store(made)), format).text == render(made, format).text
+
+
+def test_speech_without_words_is_stored_with_its_speaker(library: Library, store: Store) -> None:
+    made = spoken(["Hello.", "Yes."], ["Speaker 1", "Speaker 2"])
+    number = store(replace(made, unrecognized=(Unrecognized(1.5, 2.0, "Speaker 2"), Unrecognized(3.0, 4.0))))
+    library.rename_speakers(OWNER, number, {"Speaker 2": "Grace"})
+    assert library.transcript(OWNER, number).unrecognized == (Unrecognized(1.5, 2.0, "Grace"), Unrecognized(3.0, 4.0))
 
 
 def test_text_that_a_database_refuses_costs_only_those_characters(library: Library, store: Store) -> None:

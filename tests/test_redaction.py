@@ -35,7 +35,20 @@ from stt_lab.privacy.redaction import (
     written,
 )
 from stt_lab.privacy.relisten import ROUNDS, Relistener, RemovedValue, returns
-from stt_lab.types import SAMPLE_RATE, Audio, Entity, Event, Segment, Span, Suppressed, Transcript, Turn, Word, silent
+from stt_lab.types import (
+    SAMPLE_RATE,
+    Audio,
+    Entity,
+    Event,
+    Segment,
+    Span,
+    Suppressed,
+    Transcript,
+    Turn,
+    Unrecognized,
+    Word,
+    silent,
+)
 from stt_lab.weights import catalog
 from stt_lab.writing.tools import Tools
 
@@ -107,6 +120,7 @@ TOLD = Transcript(
     ("Speaker 1", "Grace"),
     "base",
     suppressed=(Suppressed(1, 2, "Ada", "nobody speaks"),),
+    unrecognized=(Unrecognized(18, 19, "Grace"),),
     turns=(Turn(0, 5, "Speaker 1"), Turn(10, 18, "Grace")),
 )
 SAID = tuple(
@@ -144,7 +158,7 @@ def test_a_transcript_without_personal_data() -> None:
     assert [word.text for word in made.segments[0].words] == [" I", " am", " [PERSON],", " hello."]
     assert (made.segments[0].words[2].start, made.segments[0].words[2].end) == (2, 3.8)
     assert {word.speaker for word in made.segments[1].words} == {"Speaker 2"}
-    assert made.turns[1].speaker == "Speaker 2"
+    assert made.turns[1].speaker == made.unrecognized[0].speaker == "Speaker 2"
     told = repr(made)
     assert not any(secret in told for secret in ("Ada", "Lovelace", "Grace", "0113", "0127"))
     for one in made.segments[:3]:

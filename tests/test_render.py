@@ -8,7 +8,7 @@ import io
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 import pytest
@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from stt_lab.errors import BadInput
 from stt_lab.text import clean
-from stt_lab.transcription.render import COLUMNS, FORMATS, parts, render, to_json
+from stt_lab.transcription.render import COLUMNS, FORMATS, from_json, parts, render, to_json, with_marks
 from stt_lab.transcription.subtitles import LINE, LINES, LONGEST, SHORTEST_MS
-from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Word
+from stt_lab.types import Provenance, Segment, Suppressed, Transcript, Turn, Unrecognized, Word
 
 TIMES = re.compile(r"(\d\d+):(\d\d):(\d\d)[,.](\d{3}) --> (\d\d+):(\d\d):(\d\d)[,.](\d{3})")
 
@@ -90,6 +90,27 @@ def talk(*said: tuple[float, float, str, str | None], duration: float = 60.0) ->
 
 
 HELLO = talk((0.0, 1.0, "Hello, there.", "Speaker 1"), (1.5, 2.0, "Hi!", "Speaker 2"))
+
+
+# Speech that was not understood
+
+DOUBTFUL = replace(HELLO, duration=95.0, unrecognized=(Unrecognized(61.2, 64.8, "Speaker 2"), Unrecognized(1.1, 1.4)))
+
+
+def test_speech_without_words_is_told_in_verbose_json() -> None:
+    made = to_json(DOUBTFUL, verbose=True)
+    assert made["unrecognized"][0] == {"start": 61.2, "end": 64.8, "speaker": "Speaker 2"}
+    assert from_json(made).unrecognized == DOUBTFUL.unrecognized
+    assert "unrecognized" not in to_json(DOUBTFUL)
+
+
+@pytest.mark.parametrize("format", ["txt", "srt", "vtt"])
+def test_texts_have_marks_when_asked_for(format: str) -> None:
+    assert "inaudible" not in render(DOUBTFUL, format).text
+    text = render(with_marks(DOUBTFUL), format).text
+    assert [text.index(part) for part in ("there", "0:01–0:01]", "Hi", "[inaudible 1:01–1:04]")] == sorted(
+        text.index(part) for part in ("there", "0:01–0:01]", "Hi", "[inaudible 1:01–1:04]")
+    )
 
 
 # JSON

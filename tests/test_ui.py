@@ -20,7 +20,7 @@ from outline import NASTY, TAGS, Outline
 from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
 
 from stt_lab.registry import OPERATIONS
-from stt_lab.types import Event, Provenance, Segment, Suppressed, Transcript, Turn, Word
+from stt_lab.types import Event, Provenance, Segment, Suppressed, Transcript, Turn, Unrecognized, Word
 from stt_lab.ui import html
 from stt_lab.weights import catalog
 
@@ -219,6 +219,7 @@ def transcript(**changes: Any) -> Transcript:
         "model": NASTY,
         "warnings": (NASTY,),
         "suppressed": (Suppressed(5.0, 6.0, NASTY, NASTY),),
+        "unrecognized": (Unrecognized(6.0, 7.0, NASTY),),
         "turns": (Turn(0.0, 2.0, NASTY), Turn(3.0, 4.0, "Speaker 2")),
         "provenance": (Provenance("toy", "base", "cpu", "1", elapsed=2.0),),
     }
@@ -259,7 +260,7 @@ def test_downloads_carry_the_renderings() -> None:
 
 def test_a_click_has_a_time_to_go_to() -> None:
     made = html.result(transcript(), html.Recording("a.wav", "x"), 1.0)
-    assert re.findall(r'<button[^>]*data-seek="([\d.]+)"', made) == ["0.000", "3.000", "5.000"]
+    assert re.findall(r'<button[^>]*data-seek="([\d.]+)"', made) == ["0.000", "3.000", "6.000", "5.000"]
     assert re.findall(r'<span data-seek="([\d.]+)"', made) == ["0.000", "1.000"]
     assert 'data-duration="10.000"' in made
 
@@ -280,10 +281,22 @@ def test_facts_tell_duration_time_and_factor() -> None:
 
 
 def test_silence_is_said_in_words() -> None:
-    made = html.result(transcript(segments=(), speakers=(), turns=(), language=None), html.Recording("a.wav", "x"), 1.0)
+    nothing = transcript(segments=(), speakers=(), turns=(), unrecognized=(), language=None)
+    made = html.result(nothing, html.Recording("a.wav", "x"), 1.0)
     assert "contains no speech" in made
     assert "data-save" not in made
     assert "removed as unlikely" in made  # what was suppressed is told all the same
+
+
+def test_speech_that_was_not_understood_stands_among_the_words() -> None:
+    unrecognized = (Unrecognized(2.2, 2.9, "Speaker 2"), Unrecognized(5.0, 6.5))
+    shown = html.segments(transcript(unrecognized=unrecognized))
+    first, second = "Speaker 2: speech that was not understood, 0.7 s", "speech that was not understood, 1.5 s"
+    assert shown.index("there.") < shown.index(first) < shown.index('data-seek="3.000"') < shown.rindex(second)
+    nothing = transcript(segments=(), speakers=(), turns=(), unrecognized=unrecognized[1:])
+    made = html.result(nothing, html.Recording("a.wav", "x"), 1.0)
+    assert "no word was understood" in made
+    assert "contains no speech" not in made
 
 
 def test_an_empty_recording_has_no_timeline() -> None:
@@ -306,7 +319,7 @@ def test_the_axis_has_few_ticks(duration: float) -> None:
 def test_stages_before_the_running_one_are_done() -> None:
     made = html.stages(["decoding", "transcribing"], Event("transcribing", 0.5), 61, diarize=True)
     kinds = re.findall(r'class="stt-step (\w+)"', made)
-    assert kinds == ["done", "done", "done", "active", "waiting", "waiting"]
+    assert kinds == ["done", "done", "done", "active", "waiting", "waiting", "waiting"]
     assert "50%" in made
     assert "1:01" in made
     assert "Speakers" not in html.stages([], Event("queued"), 0, diarize=False)

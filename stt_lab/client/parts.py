@@ -35,6 +35,7 @@ class TranscribeOptions(TypedDict, total=False):
     speakers: int
     task: Literal["transcribe", "translate"]
     track: int
+    inaudible: bool
     store: bool
     webhook_url: str
 

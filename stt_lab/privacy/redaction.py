@@ -188,10 +188,7 @@ def redact_transcript(
     segments = tuple(_segment(segment, start, entities, write, names) for start, segment in _offsets(transcript))
     turns = tuple(replace(turn, speaker=names.get(turn.speaker, turn.speaker)) for turn in transcript.turns)
     speakers = tuple(names.get(name, name) for name in transcript.speakers)
-    unrecognized = tuple(
-        replace(one, speaker=names.get(one.speaker, one.speaker) if one.speaker else None)
-        for one in transcript.unrecognized
-    )
+    unrecognized = tuple(replace(one, speaker=_called(one.speaker, names)) for one in transcript.unrecognized)
     return replace(
         transcript,
         segments=segments,

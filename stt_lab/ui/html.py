@@ -110,6 +110,9 @@ def result(transcript: Transcript, recording: Recording, elapsed: float) -> str:
     warnings = "".join(notice(text, "warning") for text in transcript.warnings)
     if transcript.segments:
         body = timeline(transcript) + _head(transcript, recording, elapsed) + segments(transcript)
+    elif transcript.unrecognized:
+        told = notice("Somebody may speak in this recording, but no word was understood.")
+        body = told + _head(transcript, recording, elapsed) + segments(transcript)
     else:
         body = notice("This recording contains no speech.") + _head(transcript, recording, elapsed)
     return (
