@@ -17,6 +17,11 @@ from stt_lab.errors import NoCredits
 from stt_lab.store.database import Database
 
 
+def say(what: str, job: str) -> None:
+    """Write a line at once: print makes several writes with PYTHONUNBUFFERED, and two processes share the pipe."""
+    os.write(1, f"{what} {job}\n".encode())
+
+
 def spend(url: str, account: int) -> None:
     database, rng = Database(url), random.Random(os.getpid())
     accounts = Accounts(database)
@@ -27,10 +32,10 @@ def spend(url: str, account: int) -> None:
         except NoCredits:
             accounts.grant(account, 10)
             continue
-        print("reserve", job, flush=True)
+        say("reserve", job)
         with database.write() as session:
             getattr(accounts, how)(session, job)
-        print(how, job, flush=True)
+        say(how, job)
         time.sleep(0.002)  # SQLite's lock is not fair: the others have their turn now
 
 
