@@ -196,8 +196,8 @@ def measure(model: str, only: str) -> dict[str, Any]:
     marks = Marks()
     rows = [row for row in recordings(settings) if row["path"].startswith(only) and row.get("text") is not None]
     for row in rows:
-        told = reference(speech, row)
-        path, language = speech / row["path"], told.language if told.text else None
+        expected = reference(speech, row)
+        path, language = speech / row["path"], expected.language if expected.text else None
         try:
             made = ours(runtime, path, language, model)
         except UnsupportedMedia:  # a film without sound
@@ -205,13 +205,13 @@ def measure(model: str, only: str) -> dict[str, Any]:
         theirs = bare(plain_model, path, language)
         words = [word for segment in made.segments for word in segment.words]
         first, second = sides[next((name for name, of in GROUPS.items() if row["path"].startswith(of)), "others")]
-        if not told.text:
+        if not expected.text:
             if row["id"] != MISLABELLED:
                 first.invented[row["id"]], second.invented[row["id"]] = plain(words), plain(theirs)
             continue
-        print(row["path"], first.score(told, words), second.score(told, theirs), flush=True)
+        print(row["path"], first.score(expected, words), second.score(expected, theirs), flush=True)
         if row["path"].startswith("assembled/"):
-            marks.add(row["path"], made, told.speech)
+            marks.add(row["path"], made, expected.speech)
     with tempfile.TemporaryDirectory() as folder:
         for path in made_clips(Path(folder)) if not only else ():
             made = ours(runtime, path, None, model)

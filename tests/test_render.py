@@ -97,7 +97,7 @@ HELLO = talk((0.0, 1.0, "Hello, there.", "Speaker 1"), (1.5, 2.0, "Hi!", "Speake
 DOUBTFUL = replace(HELLO, duration=95.0, unrecognized=(Unrecognized(61.2, 64.8, "Speaker 2"), Unrecognized(1.1, 1.4)))
 
 
-def test_speech_without_words_is_told_in_verbose_json() -> None:
+def test_speech_without_words_is_in_verbose_json() -> None:
     made = to_json(DOUBTFUL, verbose=True)
     assert made["unrecognized"][0] == {"start": 61.2, "end": 64.8, "speaker": "Speaker 2"}
     assert from_json(made).unrecognized == DOUBTFUL.unrecognized

@@ -161,9 +161,9 @@ def test_short_answers_may_be_the_same() -> None:
 def test_what_remains_is_reported_with_its_speaker() -> None:
     found = Recognition("en", (segment("one two", 0.0),), MADE, speech=(Span(0.0, 5.0),))
     turns = [Turn(0.0, 1.0, "Speaker 1"), Turn(1.2, 4.0, "Speaker 2")]
-    ((told,), (unknown,)) = unheard(found, turns), unheard(found, ())
-    assert (round(told.start, 2), told.end, told.speaker) == (0.95, 5.0, "Speaker 2")
-    assert unknown == Unrecognized(told.start, 5.0, None)
+    ((known,), (unknown,)) = unheard(found, turns), unheard(found, ())
+    assert (round(known.start, 2), known.end, known.speaker) == (0.95, 5.0, "Speaker 2")
+    assert unknown == Unrecognized(known.start, 5.0, None)
 
 
 # The whole way
@@ -198,7 +198,7 @@ def heard(goal: Goal = "transcribe") -> tuple[Transcript, list[tuple[Span, ...]]
     return made, pool.looked, stages
 
 
-def test_what_was_skipped_is_decoded_again_and_the_rest_is_told() -> None:
+def test_what_was_skipped_is_decoded_again_and_the_rest_is_reported() -> None:
     made, looked, stages = heard()
     assert [one.text for one in made.segments] == ["one two", "three four", "seven eight"]
     (gap,) = looked[1]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stt_lab.engines.protocols import Goal
 from stt_lab.engines.regions import Speech
+from stt_lab.transcription.second_look import FASTEST
 from stt_lab.types import SAMPLE_RATE, Event, Report, Segment, Suppressed, Word
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ DETECTION_WINDOWS = 3  # windows tried for detecting the language while none is 
 TAIL = 200  # frames of silence (2 s) behind a short stretch
 TOKENS, TOKENS_S = 16, 6  # most tokens of a short stretch, and more for each second of it
 UNLIKELY = 0.1  # mean probability of words below which a segment is noise; real speech had 0.24 and more (eval/LOG.md)
-FASTEST = 27.0  # characters a second; above it, or without any time, were 3 segments of 475, none of them speech
 SURE = 0.5  # probability at which a language is accepted at once
 
 OPTIONS: dict[str, Any] = {  # values of the Whisper paper (Radford et al. 2022, section 4.5)

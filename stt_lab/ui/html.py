@@ -111,8 +111,8 @@ def result(transcript: Transcript, recording: Recording, elapsed: float) -> str:
     if transcript.segments:
         body = timeline(transcript) + _head(transcript, recording, elapsed) + segments(transcript)
     elif transcript.unrecognized:
-        told = notice("Somebody may speak in this recording, but no word was understood.")
-        body = told + _head(transcript, recording, elapsed) + segments(transcript)
+        note = notice("Somebody may speak in this recording, but no word was understood.")
+        body = note + _head(transcript, recording, elapsed) + segments(transcript)
     else:
         body = notice("This recording contains no speech.") + _head(transcript, recording, elapsed)
     return (
