@@ -106,7 +106,7 @@ def floor(diarizer: PyannoteDiarizer, audio: Audio, truth: tuple[Turn, ...]) -> 
     from pyannote.audio.pipelines.clustering import OracleClustering
     from pyannote.core import Annotation, Segment
 
-    from stt_lab.engines.clustering import WindowedDiarization
+    from stt_lab.engines.diarization import WindowedDiarization
 
     annotation = Annotation()
     for number, turn in enumerate(truth):

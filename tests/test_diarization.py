@@ -191,7 +191,7 @@ def test_one_pass_over_a_window_gives_the_embeddings_of_three(diarizer: Pyannote
     import torch
     from pyannote.audio.models.embedding import WeSpeakerResNet34
 
-    from stt_lab.engines.clustering import WindowedDiarization
+    from stt_lab.engines.diarization import WindowedDiarization
 
     torch.manual_seed(0)
     model = WeSpeakerResNet34().eval()
@@ -212,8 +212,8 @@ def test_one_pass_over_a_window_gives_the_embeddings_of_three(diarizer: Pyannote
 
 
 def test_a_long_dendrogram_is_bounded() -> None:
-    from stt_lab.engines.clustering import MAX_LINKED, thin
+    from stt_lab.engines.resegmentation import MOST_LINKED, thin
 
-    kept = thin(np.arange(100_000), MAX_LINKED)
-    assert (len(kept), kept[0], kept[-1]) == (MAX_LINKED, 0, 99_999)
-    assert thin(np.arange(5), MAX_LINKED).tolist() == [0, 1, 2, 3, 4]
+    kept = thin(np.arange(100_000), MOST_LINKED)
+    assert (len(kept), kept[0], kept[-1]) == (MOST_LINKED, 0, 99_999)
+    assert thin(np.arange(5), MOST_LINKED).tolist() == [0, 1, 2, 3, 4]

@@ -17,12 +17,16 @@ from stt_lab.types import SAMPLE_RATE, Audio, Diarization, Event, Provenance, Re
 if TYPE_CHECKING:
     from pyannote.core import Annotation
 
-    from stt_lab.engines.clustering import WindowedDiarization
+    from stt_lab.engines.diarization import WindowedDiarization
 
 Turns = tuple[Turn, ...]
 
 STEP = 0.25  # step as a fraction of a window of 10 s; smaller ones cost more and find the same (eval/diarization.py)
-SHARES = {"segmentation": (0.0, 0.25), "embeddings": (0.25, 0.98)}  # shares of the time, measured with CAM++
+SHARES = {
+    "segmentation": (0.0, 0.2),
+    "embeddings": (0.2, 0.8),
+    "stretches": (0.8, 0.98),
+}  # shares of the time, measured with CAM++
 ENVIRONMENT = {
     "PYANNOTE_METRICS_ENABLED": "0",  # pyannote.audio reads it on import
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32",  # read at the first convolution; 1024 hold 5 MB for each length of voice
@@ -64,7 +68,9 @@ class PyannoteDiarizer:
         assert self._pipeline is not None
         report(Event("diarizing"))
         with _quiet():
-            found = self._pipeline.apply({"uri": "sound", "sound": audio}, speakers or None, hook=_progress(report))
+            hook = _progress(report)
+            file = {"uri": "sound", "sound": audio, "hook": hook}
+            found = self._pipeline.apply(file, speakers or None, hook=hook)
         report(Event("diarizing", 1.0))
         turns = _turns(found.speaker_diarization, audio.duration)
         exclusive = _turns(found.exclusive_speaker_diarization, audio.duration)
@@ -82,7 +88,8 @@ class PyannoteDiarizer:
     def _community(self) -> WindowedDiarization:
         from pyannote.audio import Pipeline
 
-        from stt_lab.engines.clustering import BoundedVBxClustering, WindowedDiarization
+        from stt_lab.engines.clustering import BoundedVBxClustering
+        from stt_lab.engines.diarization import WindowedDiarization
 
         _present(self.spec.folder / "config.yaml")
         pipeline: Any = Pipeline.from_pretrained(str(self.spec.folder))
@@ -97,7 +104,7 @@ class PyannoteDiarizer:
         from pyannote.audio.core.plda import PLDA
 
         from stt_lab.engines.campplus import load_campplus
-        from stt_lab.engines.clustering import CampplusDiarization
+        from stt_lab.engines.diarization import CampplusDiarization
 
         segmentation = Model.from_pretrained(str(_present(self.spec.folder / "pytorch_model.bin")))
         embedding = load_campplus(dict(self.spec.extra)["campplus"])
