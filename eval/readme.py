@@ -11,6 +11,7 @@ MEASUREMENTS = {
     "words": Measurement("eval/quality.py words", "words.json", 20),
     "silence": Measurement("eval/quality.py silence", "silence.json", 2),
     "speakers": Measurement("eval/quality.py speakers", "speakers.json", 10),
+    "every_word": Measurement("eval/every_word.py", "every_word.json", 15),
     "diarization": Measurement("eval/diarization.py", "diarization.json", 15),
     "diarization-speed": Measurement("eval/diarization.py --speed", "diarization-speed.json", 15),
     "short": Measurement("eval/service.py short", "short.json", 10),
@@ -33,6 +34,8 @@ MEASUREMENTS = {
     "text-speed": Measurement("eval/text_speed.py", "text-speed.json", 4),
 }
 
+TALKS = "errors/assembled and video: "
+
 ROWS = (
     Row(
         "words",
@@ -47,6 +50,23 @@ ROWS = (
         "silence",
         ("words where nobody speaks ({files} recordings)", "{words}", ""),
         {"files": Number(at("files"), ".0f"), "words": Number(at("words"), ".0f", LESS)},
+    ),
+    Row(
+        "every_word",
+        (
+            "conversations and videos, {words} words: lost / of these spoken alone / added",
+            "{lost} / {alone} / {added}",
+            "{bare_lost} / {bare_alone} / {bare_added} bare faster-whisper",
+        ),
+        {
+            "words": Number(at(f"{TALKS}stt_lab/words"), ".0f"),
+            "lost": Number(at(f"{TALKS}stt_lab/deleted"), ".0f", LESS, 8),
+            "alone": Number(at(f"{TALKS}stt_lab/deleted_of/alone/0"), ".0f", LESS, 6),
+            "added": Number(at(f"{TALKS}stt_lab/inserted"), ".0f", LESS, 5),
+            "bare_lost": Number(at(f"{TALKS}bare/deleted"), ".0f"),
+            "bare_alone": Number(at(f"{TALKS}bare/deleted_of/alone/0"), ".0f"),
+            "bare_added": Number(at(f"{TALKS}bare/inserted"), ".0f"),
+        },
     ),
     Row(
         "diarization",

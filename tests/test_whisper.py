@@ -153,6 +153,18 @@ def base() -> WhisperTranscriber:
 
 
 @pytest.mark.truth
+@pytest.mark.parametrize("quiet", [0.1, 0.2, 0.29])
+def test_a_voice_ends_before_the_sound_does(conversation: Audio, tmp_path: Path, quiet: float) -> None:
+    """Also when the silence after it is shorter than a pause: the sound ends, and so does the voice."""
+    first = find_activity(conversation, silent)[0]
+    path = tmp_path / "sound.pcm"
+    spoken = conversation.read(0, first.stop)
+    path.write_bytes((np.append(spoken, np.zeros(round(quiet * S))) * 32767).astype("<i2").tobytes())
+    (*_, last) = find_activity(Audio(path, first.stop + round(quiet * S)), silent)
+    assert last.stop / S == pytest.approx(first.stop / S, abs=0.07)
+
+
+@pytest.mark.truth
 def test_the_language_costs_no_second_look(
     base: WhisperTranscriber, conversation: Audio, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ bytes, and sums per frame instead of an array of windows x frames x speakers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ClassVar, TypeVar
 
@@ -30,6 +30,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 SILENCE = 4 / 32768  # peak amplitude of a silent window
+MANY = 72  # windows (3 minutes), beyond which stretches are evidence enough for embedding half the windows
 CLEAN_S = 0.5  # non-overlapped speech that suffices for an embedding; with less, overlapped speech is used too
 
 
@@ -74,7 +75,7 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
         sound: Audio = file["sound"]
         windows, step = binary_segmentations.data, binary_segmentations.sliding_window.step
         found = np.full((*windows.shape[::2], self._embedding.dimension), np.nan, np.float32)
-        busy = [i for i, window in enumerate(windows) if window.any()]
+        busy = [i for i in self.embedded(len(windows)) if windows[i].any()]
 
         def embed(number: int) -> Floats:
             return self.embed(self.window(sound, number * step), masks(windows[number], exclude_overlap))
@@ -84,6 +85,10 @@ class WindowedDiarization(SpeakerDiarization):  # type: ignore[misc]  # pyannote
             if hook is not None:
                 hook("embeddings", None, completed=done, total=len(busy))
         return found
+
+    def embedded(self, windows: int) -> Sequence[int]:
+        """Return the windows whose local speakers are embedded; the rest does not vote on clusters."""
+        return range(windows)
 
     def embed(self, wave: Floats, speaking: Floats) -> Floats:
         """Embed a window: (samples,) and (frames, 3) to (3, dimension). One pass of WeSpeaker serves all speakers."""
@@ -158,6 +163,10 @@ class CampplusDiarization(WindowedDiarization):
         self, segmentations: SlidingWindowFeature, hard_clusters: NDArray[Any], count: SlidingWindowFeature
     ) -> SlidingWindowFeature:
         return SlidingWindowFeature(loudest(self.clustering.votes, count), count.sliding_window)
+
+    def embedded(self, windows: int) -> Sequence[int]:
+        """Every window, or every second one and the last if the recording is long: as good there (eval/LOG.md)."""
+        return range(windows) if windows <= MANY else sorted({*range(0, windows, 2), windows - 1})
 
     def embed(self, wave: Floats, speaking: Floats) -> Floats:
         features, model = fbank(torch.from_numpy(wave)), self._embedding.model_

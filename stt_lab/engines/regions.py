@@ -16,6 +16,7 @@ VAD_BLOCK = 600 * SAMPLE_RATE  # samples per block of voice activity detection
 KEPT_SILENCE = 2 * SAMPLE_RATE  # samples; faster-whisper's own limit between regions
 MARGIN = 400 * SAMPLE_RATE // 1000  # samples of silence that are kept on either side of a region, as in faster-whisper
 PAUSE_MS = 300  # shortest silence between two stretches of voice activity
+AFTER = SAMPLE_RATE  # samples of silence after the last sound
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,21 @@ class Speech:
 def find_activity(audio: Audio, report: Report) -> list[Region]:
     """Find where somebody speaks with Silero's voice activity detection, block by block.
 
-    Silences of PAUSE and more are left out. A voice that goes on over the end of a block is two regions that touch.
+    Silences of PAUSE and more are left out. A voice that goes on over the end of a block is two regions that touch. After
+    the sound it hears silence: it would otherwise take what fades at the very end for speech.
     """
+    import numpy as np
     from faster_whisper.vad import get_speech_timestamps
 
     regions: list[Region] = []
     for start in range(0, audio.samples, VAD_BLOCK):
         report(Event("transcribing", 0.0))
         sound = audio.read(start, start + VAD_BLOCK)
+        if start + VAD_BLOCK >= audio.samples:
+            sound = np.pad(sound, (0, AFTER))
         voiced = get_speech_timestamps(sound, min_silence_duration_ms=PAUSE_MS, speech_pad_ms=0)
-        regions += (Region(start + found["start"], start + found["end"]) for found in voiced)
+        found = (Region(start + one["start"], min(audio.samples, start + one["end"])) for one in voiced)
+        regions += (region for region in found if region.start < region.stop)
     return regions
 
 
