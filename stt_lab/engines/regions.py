@@ -69,8 +69,8 @@ class Speech:
 def find_activity(audio: Audio, report: Report) -> list[Region]:
     """Find where somebody speaks with Silero's voice activity detection, block by block.
 
-    Silences of PAUSE and more are left out. A voice that goes on over the end of a block is two regions that touch. After
-    the sound it hears silence: it would otherwise take what fades at the very end for speech.
+    Silences of PAUSE and more are left out. A voice that goes on over the end of a block is two regions that touch.
+    After the sound it hears silence: it would otherwise take what fades at the very end for speech.
     """
     import numpy as np
     from faster_whisper.vad import get_speech_timestamps
