@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.engines.protocols import Goal
+from stt_lab.engines.protocols import Goal, Search
 from stt_lab.engines.regions import Speech
 from stt_lab.transcription.second_look import FASTEST
 from stt_lab.types import SAMPLE_RATE, Event, Report, Segment, Suppressed, Word
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 HOP = 160  # samples per feature frame (10 ms)
 WINDOW = 3000  # frames per encoder window (30 s)
+REST = 100  # frames of live speech (1 s) behind the last time stamp that are decoded again; in fewer, words come twice
+LEAST = 2  # frames of sound; one position of the encoder is made of two
 SHORTEST_STEP = 20  # minimal frames between starts of windows, however early the text of one ends
 NEIGHBOURS = 2  # neighbouring frames on either side that a frame's analysis (25 ms, centred) covers
 DETECTED = 750  # encoder positions (15 s) for detecting the language of short sound, whose rest is padding
@@ -45,6 +47,7 @@ OPTIONS: dict[str, Any] = {  # values of the Whisper paper (Radford et al. 2022,
     "suppress_blank": True,
     "max_initial_timestamp": 1.0,
 }
+GREEDY: dict[str, Any] = {"beam_size": 1, "best_of": 1, "temperatures": [0.0]}
 PREPEND, APPEND = (
     "\"'“¿([{-",
     "\"'.。,，!！?？:：”)]}、",
@@ -59,9 +62,17 @@ class Decoding:
     """
 
     def __init__(
-        self, model: WhisperModel, speech: Speech, language: str | None, goal: Goal, report: Report, short: bool = False
+        self,
+        model: WhisperModel,
+        speech: Speech,
+        language: str | None,
+        goal: Goal,
+        report: Report,
+        short: bool = False,
+        search: Search = "full",
     ) -> None:
-        self.model, self.speech, self.progress, self.short = model, speech, _Progress(report), short
+        self.model, self.speech, self.progress = model, speech, _Progress(report)
+        self.short, self.search, self.live = short and search != "padded", search, search != "full"
         self.language, self.goal = language, goal
         self.suppressed: list[Suppressed] = []
         self._options: Any = None
@@ -72,7 +83,7 @@ class Decoding:
     def segments(self) -> Iterator[Segment]:
         frames = self.speech.samples // HOP
         seek, prompt = 0, _Prompt()
-        while seek < frames:
+        while frames - seek >= (REST if self.live and seek else LEAST):
             self.progress.reach(seek / frames)
             size = min(WINDOW, frames - seek)
             encoded = self._encode(seek, size)
@@ -118,9 +129,10 @@ class Decoding:
         self._tokenizer = Tokenizer(self.model.hf_tokenizer, multilingual, task=self.goal, language=self.language)
         unused = dict.fromkeys(TranscriptionOptions.__dataclass_fields__)
         suppressed = get_suppressed_tokens(self._tokenizer, [-1])
+        search = GREEDY if self.search == "greedy" else {}
         most = TOKENS + int(TOKENS_S * self.speech.samples / SAMPLE_RATE) if self.short else None
         self._options = TranscriptionOptions(
-            **unused | OPTIONS | {"suppress_tokens": suppressed, "max_new_tokens": most}
+            **unused | OPTIONS | search | {"suppress_tokens": suppressed, "max_new_tokens": most}
         )
 
     def _detect(self, encoded: Any, frames: int) -> str:
@@ -183,6 +195,9 @@ class Decoding:
         kept: list[dict[str, Any]] = []
         for segment in found:
             text = self._tokenizer.decode(segment["tokens"]).strip()
+            if self.live:
+                segment["words"] = _with_time(segment["words"])
+                text = "".join(word["word"] for word in segment["words"]).strip()
             reason = _reason_for_doubt(text, segment["words"])
             if not reason:
                 kept.append(segment)
@@ -246,6 +261,12 @@ def _first(encoded: Any, positions: int) -> Any:
     if encoded.device != "cpu":
         return encoded
     return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.asarray(encoded)[:, :positions]))
+
+
+def _with_time(words: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return words up to those at the end that take no time: the decoder says again what it has said."""
+    last = max((at for at, word in enumerate(words, 1) if word["end"] > word["start"]), default=0)
+    return words[:last]
 
 
 def _reason_for_doubt(text: str, words: list[dict[str, Any]]) -> str:

@@ -15,7 +15,7 @@ from stt_lab.caller import errand
 from stt_lab.engines import chat_api
 from stt_lab.engines.hosts import EngineCall, Host, InProcessHost, WorkerHost, worker_environ
 from stt_lab.engines.hosts.limits import seconds_for
-from stt_lab.engines.protocols import EngineSpec, Goal
+from stt_lab.engines.protocols import EngineSpec, Goal, Search
 from stt_lab.errors import BadInput, ModelBroken, ModelMissing
 from stt_lab.settings import Settings
 from stt_lab.slots import Slot, Waiting
@@ -198,6 +198,7 @@ class Pool:
         goal: Goal = "transcribe",
         session: float | None = None,
         stretches: tuple[Span, ...] = (),
+        search: Search = "full",
     ) -> Recognition:
         """Recognise the speech of a sound, or of some stretches of it, each on its own.
 
@@ -205,7 +206,7 @@ class Pool:
         all others; of urgent ones the oldest session is first.
         """
         arguments: dict[str, object] = {"audio": audio, "language": language, "goal": goal}
-        arguments |= {"stretches": stretches} if stretches else {}
+        arguments |= {"stretches": stretches, "search": search} if stretches else {}
         recognition: Recognition = self._run(model, "transcribe", arguments, report, session)
         return recognition
 

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]  # (texts, dimensions), each of unit length
 
 Goal = Literal["transcribe", "translate"]  # output: the spoken words, or their English translation
+Search = Literal[  # how words are found
+    "full",  # a beam; what follows the last time stamp of a window is decoded again
+    "greedy",  # of live speech: the likeliest word each time, for text that is replaced a moment later
+    "beam",  # of live speech: a beam
+    "padded",  # of live speech: a beam over the stretch and silence up to 30 s, which is slow and rarely repeats itself
+]
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class Transcriber(Engine, Protocol):
         report: Report,
         goal: Goal = "transcribe",
         stretches: tuple[Span, ...] = (),
+        search: Search = "full",
     ) -> Recognition:
         """Return segments with monotonic word times inside the audio. `language` is the spoken one; None detects it.
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stt_lab.engines.decoding import OPTIONS, Decoding
-from stt_lab.engines.protocols import EngineSpec, Goal
+from stt_lab.engines.protocols import EngineSpec, Goal, Search
 from stt_lab.engines.regions import Region, Speech, find_activity, without_silence
 from stt_lab.engines.sampling import SamplingModel
 from stt_lab.types import SAMPLE_RATE, Audio, Event, Provenance, Recognition, Report, Segment, Span, Suppressed
@@ -100,6 +100,7 @@ class WhisperTranscriber:
         report: Report,
         goal: Goal = "transcribe",
         stretches: tuple[Span, ...] = (),
+        search: Search = "full",
     ) -> Recognition:
         """Recognise the speech of a sound. Words have times in seconds of the file and a probability.
         In a translation, a word's time is where the decoder attended when it wrote the word.
@@ -114,7 +115,7 @@ class WhisperTranscriber:
         suppressed: list[Suppressed] = []
         for number, regions in enumerate(sounds):
             part = _part_of(report, number, len(sounds))
-            run = Decoding(model, Speech(audio, regions), language, goal, part, short=bool(stretches))
+            run = Decoding(model, Speech(audio, regions), language, goal, part, bool(stretches), search)
             model.model.pause = run.progress.pause
             segments += run.segments()
             suppressed += run.suppressed

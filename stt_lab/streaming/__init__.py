@@ -1,0 +1,1 @@
+"""Live speech: text while somebody speaks. See docs/live.md."""

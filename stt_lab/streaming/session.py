@@ -1,0 +1,217 @@
+"""A live session without input and output: it hears blocks of sound, asks for decoding steps, and tells events.
+
+It knows no model and reads no sound: `hear` gets the probabilities of a voice, `wanted` says which stretch to decode
+next and how, `answer` takes what was recognised there. So any worker can do any step, and tests need neither sound nor
+time. Everything before `cut` is final. While somebody speaks, the stretch since the cut is decoded again and again
+(partials). When nobody has spoken for a moment it is decoded with care, and the result waits until the silence is long
+enough for the end of what was said; a voice in between makes it void.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from stt_lab.streaming.events import Final, LiveEvent, Partial
+from stt_lab.streaming.guards import agreed, doubtful, ends_clause, ends_sentence, in_order
+from stt_lab.types import Recognition, Span, Word
+
+VOICE, SILENCE = 0.5, 0.35  # probability from which somebody begins to speak, and below which nobody does any more
+LEAD_S = 0.4  # sound before a voice that is decoded with it
+TAIL_S = 0.3  # silence after a voice before which its end is not decoded
+LEAST_VOICE_S = 0.2  # shorter voices are coughs and clicks
+FIRST_S = 0.6  # sound with a voice before its first partial
+UNSURE_S = 0.3  # at the edge of the sound, within which words are still being spoken
+EDGE_S = 1.0  # of the sound, in which no word is made final while somebody goes on speaking
+LOOKBACK_S = 1.0  # silence that is kept before a voice, however long nobody speaks
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When text is shown, and when it becomes final; seconds."""
+
+    step_s: float = 0.4  # new sound for another partial
+    silence_s: float = 0.7  # of silence that ends what was said
+    sentence_silence_s: float = 0.5  # the same after the end of a sentence
+    open_silence_s: float = 0.9  # the same in the middle of one
+    sentence_s: float = 8.0  # after which a sentence in the midst of speech is final
+    longest_s: float = 12.0  # after which a word is
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stretch to decode. `final`: with care, because its words will stay; `padded`: with more care."""
+
+    stretch: Span
+    final: bool = False
+    padded: bool = False
+    heard: float = 0.0  # seconds of the session when it was asked for
+    until: float | None = None  # words that end later are not wanted: somebody goes on speaking
+
+
+class Session:
+    """One stream of speech. `now`, `cut` and all other times are seconds since its beginning."""
+
+    def __init__(self, pace: Pace = Pace(), block_s: float = 0.032) -> None:
+        self.pace, self._block_s = pace, block_s
+        self.now = self.cut = 0.0
+        self.language: str | None = None
+        self.transcript: list[Word] = []  # what is final
+        self._voiced = 0.0  # seconds of voice since the cut
+        self._began: float | None = None  # when the voice began that is not final yet
+        self._last_voice = 0.0  # end of the last block with a voice
+        self._speaking = False
+        self._decoded = 0.0  # `now` of the last partial
+        self._before: tuple[Word, ...] = ()  # hypothesis of the partial before
+        self._stable: tuple[Word, ...] = ()  # what was shown as stable since the cut
+        self._held: tuple[float, tuple[Word, ...]] | None = None  # end of the voice, and its words
+        self._forced = False
+
+    # What was heard
+
+    def hear(self, probabilities: Sequence[float]) -> None:
+        """Take the probabilities of a voice in the blocks that came."""
+        for probability in probabilities:
+            self.now += self._block_s
+            self._speaking = probability >= (SILENCE if self._speaking else VOICE)
+            if self._speaking:
+                self._began = self.now - self._block_s if self._began is None else self._began
+                self._last_voice = self.now
+                self._voiced += self._block_s
+        if self._began is None:
+            self.cut = max(self.cut, self.now - LOOKBACK_S)
+        if self._held and self._last_voice > self._held[0]:
+            self._held = None
+
+    def force(self) -> None:
+        """Make final what was said so far, without waiting for silence."""
+        self._forced = True
+
+    @property
+    def silence(self) -> float:
+        """Seconds since somebody spoke."""
+        return self.now - self._last_voice
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was said that is not final."""
+        return self._began is None
+
+    # What to decode
+
+    def wanted(self) -> Step | None:
+        """Return the step that is due, if one is."""
+        if self._began is None or self._held:
+            return None
+        ended = not self._speaking and self.silence >= TAIL_S
+        if ended and self._voiced < LEAST_VOICE_S:
+            self._forget(self._last_voice)
+            return None
+        if ended or self._forced:
+            return self._step(min(self.now, self._last_voice + TAIL_S), final=True)
+        long = self._long_enough()
+        if long is not None:
+            return self._step(long + self._block_s, final=True, until=long)
+        first = self.now - max(self._start, self._began) >= FIRST_S
+        if first and self.now - self._decoded >= self.pace.step_s:
+            return self._step(self.now)
+        return None
+
+    @property
+    def _start(self) -> float:
+        """Where decoding begins: a little before the voice, and never before what is final."""
+        return max(self.cut, (self._began or 0.0) - LEAD_S)
+
+    def _step(self, end: float, final: bool = False, until: float | None = None) -> Step:
+        return Step(Span(self._start, max(end, self._start)), final, heard=self.now, until=until)
+
+    def _long_enough(self) -> float | None:
+        """Return the end of a stable sentence or word, if somebody has been speaking long enough to make it final."""
+        length = self.now - self._start
+        if length < self.pace.sentence_s or not self._stable:
+            return None
+        said = [word for word in self._stable if self._start + FIRST_S < word.end < self.now - EDGE_S]
+        ends = [word.end for word in said if ends_sentence(word.text)]
+        if not ends and length >= self.pace.longest_s:
+            ends = [word.end for word in said if ends_clause(word.text)] or [_before_longest_gap(said)] if said else []
+        return ends[-1] if ends else None
+
+    # What was recognised
+
+    def answer(self, step: Step, found: Recognition) -> tuple[list[LiveEvent], Step | None]:
+        """Take what was recognised in a step. Return events, and another step if it has to be decoded again."""
+        self._decoded = max(self._decoded, step.heard)
+        if step.stretch.start < self._start - 1e-6 or self._began is None:  # stale: its beginning is final by now
+            return [], None
+        self.language = self.language or found.language
+        written = [word for segment in found.segments for word in segment.words]
+        words, doubt = in_order(written, self.cut), doubtful(written, step.stretch.duration)
+        if not step.final:
+            return [] if doubt else self._partial(step, words), None
+        if doubt and not step.padded:
+            return [], Step(step.stretch, True, True, step.heard, step.until)
+        if step.until is not None:
+            return self._cut_at([word for word in words if word.end <= step.until + self._block_s]), None
+        self._held = self._last_voice, words
+        return self.due(), None
+
+    def _partial(self, step: Step, words: tuple[Word, ...]) -> list[LiveEvent]:
+        edge = step.stretch.end - UNSURE_S
+        spoken = tuple(word for word in words if word.end <= edge)
+        same = agreed(spoken, self._before)
+        if same >= len(self._stable):
+            self._stable = spoken[:same]
+        rest = spoken[len(self._stable) :]
+        seen = not self._before or agreed(rest, self._before[len(self._stable) :]) == len(rest)
+        shown = rest if seen else rest[:-1]  # the last word, once it was seen twice; of the first hypothesis, all
+        self._before = spoken
+        return [Partial(_text(self._stable), _text(shown), step.heard)]
+
+    def due(self) -> list[LiveEvent]:
+        """Return the final whose silence is long enough by now, if there is one."""
+        if self._held is None or not (self._forced or self.silence >= self._patience(self._held[1])):
+            return []
+        end, words = self._held
+        self._forget(max(end, words[-1].end if words else 0.0))
+        return self._final(words)
+
+    def _patience(self, words: Sequence[Word]) -> float:
+        """Seconds of silence that end what was said: fewer after a sentence, more in the middle of one."""
+        if not words:
+            return TAIL_S
+        if ends_sentence(words[-1].text):
+            return self.pace.sentence_silence_s
+        return self.pace.open_silence_s if ends_clause(words[-1].text) else self.pace.silence_s
+
+    def _cut_at(self, words: Sequence[Word]) -> list[LiveEvent]:
+        """Make words final while somebody goes on speaking."""
+        self._stable = self._before = ()
+        if not words:
+            self.cut = max(self.cut, self.now - self.pace.sentence_s)  # nothing was understood for so long
+            return []
+        self.cut = max(self.cut, words[-1].end)
+        return self._final(words)
+
+    def _final(self, words: Sequence[Word]) -> list[LiveEvent]:
+        if not words:
+            return [Partial("", "", self.now)]
+        self.transcript += words
+        return [Final(_text(words), tuple(words), self.language)]
+
+    def _forget(self, end: float) -> None:
+        """Begin anew after `end`: what was said before it is final."""
+        self.cut = max(self.cut, end)
+        self._began, self._held, self._voiced, self._forced = None, None, 0.0, False
+        self._stable = self._before = ()
+        self._decoded = self.now
+
+
+def _before_longest_gap(words: Sequence[Word]) -> float:
+    """Return the end of the word after which the next one begins latest; of equal ones the last."""
+    gaps = [(after.start - word.end, word.end) for word, after in pairwise(words)]
+    return max(gaps)[1] if gaps else words[-1].end
+
+
+def _text(words: Sequence[Word]) -> str:
+    return "".join(word.text for word in words).strip()

@@ -1,0 +1,243 @@
+"""Live sessions: what they ask for and tell, with made probabilities and made hypotheses; and real speech once."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stt_lab.engines.activity import BLOCK, VoiceActivity
+from stt_lab.metrics import wer
+from stt_lab.pipeline import choose_models, listen
+from stt_lab.runtime import private_runtime
+from stt_lab.settings import get_settings
+from stt_lab.streaming.events import Final, LiveEvent, Partial
+from stt_lab.streaming.guards import agreed, doubtful, ends_clause, ends_sentence, in_order, repeats_itself, too_many
+from stt_lab.streaming.live import LiveStream
+from stt_lab.streaming.session import Pace, Session, Step
+from stt_lab.types import SAMPLE_RATE, Audio, Provenance, Recognition, Segment, Word, silent
+
+MADE = Provenance("made", "made", "cpu", "0", {}, 0.0)
+
+
+def said(text: str, start: float, each: float = 0.3) -> list[Word]:
+    return [Word(start + at * each, start + (at + 1) * each, f" {word}", 0.9) for at, word in enumerate(text.split())]
+
+
+def found(words: Sequence[Word]) -> Recognition:
+    if not words:
+        return Recognition(None, (), MADE)
+    text = "".join(word.text for word in words).strip()
+    return Recognition("en", (Segment(words[0].start, words[-1].end, text, tuple(words)),), MADE)
+
+
+class Speaker:
+    """Says words to a session in blocks of 0.1 s, and recognises what lies in each step."""
+
+    def __init__(self, words: Sequence[Word], pace: Pace | None = None) -> None:
+        self.session = Session(pace or Pace(), 0.1)
+        self.words, self.steps = words, list[Step]()
+        self.events: list[tuple[float, LiveEvent]] = []
+
+    def until(self, end: float) -> Speaker:
+        while self.session.now < end - 1e-9:
+            now = self.session.now + 0.05
+            self.session.hear([0.9 if any(word.start <= now < word.end for word in self.words) else 0.0])
+            self._note(self.session.due())
+            self.work()
+        return self
+
+    def work(self) -> None:
+        step = self.session.wanted()
+        while step:
+            self.steps.append(step)
+            events, step = self.session.answer(step, found(self.heard(step)))
+            self._note(events)
+
+    def heard(self, step: Step) -> list[Word]:
+        return [word for word in self.words if word.start >= step.stretch.start - 0.1 and word.end <= step.stretch.end]
+
+    def _note(self, events: Sequence[LiveEvent]) -> None:
+        self.events += [(self.session.now, event) for event in events]
+
+    @property
+    def finals(self) -> list[Final]:
+        return [event for _, event in self.events if isinstance(event, Final)]
+
+
+def test_a_sentence_is_final_after_a_short_silence_and_a_clause_after_a_longer_one() -> None:
+    times = {}
+    for end in (".", "", ","):
+        speaker = Speaker(said(f"this is all that I have{end}", 1.0)).until(6.0)
+        ((at, final),) = [(at, event) for at, event in speaker.events if isinstance(event, Final)]
+        assert final.text == f"this is all that I have{end}"
+        times[end] = round(at - final.end, 2)
+    assert times == {".": 0.5, "": 0.7, ",": 0.9}
+
+
+def test_a_pause_inside_a_sentence_does_not_cut_it() -> None:
+    words = [*said("we went up the", 1.0), *said("hill again.", 2.8)]  # 0.6 s of silence
+    assert [final.text for final in Speaker(words).until(6.0).finals] == ["we went up the hill again."]
+
+
+def test_finals_never_change_repeat_or_go_back() -> None:
+    words = [word for at in range(40) for word in said("one and two and three, four and five.", 1 + 3.4 * at)]
+    speaker = Speaker(words).until(140)
+    written = [word for final in speaker.finals for word in final.words]
+    assert [word.text for word in written] == [word.text for word in words]
+    assert all(before.end <= after.start + 1e-9 for before, after in pairwise(written))
+    assert list(speaker.session.transcript) == written
+
+
+def test_the_first_partial_comes_soon_and_partials_stop_in_silence() -> None:
+    speaker = Speaker(said("good morning to all of you here.", 2.0)).until(10)
+    shown = [(at, event) for at, event in speaker.events if isinstance(event, Partial) and event.text]
+    assert 2.5 < shown[0][0] <= 2.7
+    assert shown[-1][0] < 4.5
+    for (_, before), (_, after) in pairwise(shown):
+        assert isinstance(before, Partial)
+        assert isinstance(after, Partial)
+        assert after.stable.startswith(before.stable)
+
+
+def test_somebody_who_does_not_stop_is_cut_at_a_sentence_or_a_clause_or_a_word() -> None:
+    for mark in (".", ",", ""):
+        text = " ".join(f"word{at}{mark if at % 4 == 3 else ''}" for at in range(120))
+        speaker = Speaker(said(text, 1.0)).until(37.5)
+        assert len(speaker.finals) >= 2
+        assert all(final.text.endswith(mark) for final in speaker.finals[:-1])
+        longest = max(step.stretch.duration for step in speaker.steps)
+        assert longest < Pace().longest_s + 1.5
+        joined = " ".join(final.text for final in speaker.finals).split()
+        assert joined == text.split()[: len(joined)]
+
+
+def test_a_click_is_not_decoded_and_silence_for_hours_keeps_nothing() -> None:
+    speaker = Speaker([Word(1.0, 1.1, " click")]).until(5)
+    assert speaker.steps == []
+    session = Session(Pace(), 0.1)
+    session.hear([0.0] * 36_000 * 6)
+    assert session.idle
+    assert session.now - session.cut == pytest.approx(1.0)
+
+
+def test_after_ten_minutes_of_silence_speech_is_recognised_at_its_time() -> None:
+    speaker = Speaker(said("is anybody still there?", 601.0))
+    speaker.session.hear([0.0] * 6000)
+    (final,) = speaker.until(606).finals
+    assert final.text == "is anybody still there?"
+    assert final.start == pytest.approx(601.0)
+
+
+def test_force_makes_final_without_silence() -> None:
+    speaker = Speaker(said("this goes on and on and on and on", 1.0)).until(2.5)
+    speaker.session.force()
+    speaker.work()
+    (final,) = speaker.finals
+    assert final.text in ("this goes on and", "this goes on and on")
+
+
+def test_a_hypothesis_that_repeats_itself_is_decoded_once_more_with_care() -> None:
+    class Loops(Speaker):
+        def heard(self, step: Step) -> list[Word]:
+            words = super().heard(step)
+            return words if step.padded else words * 3
+
+    speaker = Loops(said("and that was that.", 1.0)).until(5)
+    assert [final.text for final in speaker.finals] == ["and that was that."]
+    assert [step.padded for step in speaker.steps if step.final] == [False, True]
+    shown = [event.text for _, event in speaker.events if isinstance(event, Partial)]
+    assert all(text in ("", "and", "and that") for text in shown)  # too few words to repeat
+
+
+def test_a_step_whose_beginning_is_final_by_now_is_void() -> None:
+    speaker = Speaker(said("first this.", 1.0)).until(1.7)
+    stale = Step(speaker.session.wanted().stretch if speaker.session.wanted() else speaker.steps[-1].stretch)
+    speaker.until(4.0)
+    assert speaker.session.answer(stale, found(said("first this.", 1.0))) == ([], None)
+    assert len(speaker.finals) == 1
+
+
+# Guards
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("so I say to you so I say to you", True),
+        ("so I say to you and so I say to him", False),
+        ("I say so I say so", True),
+        ("no no no no", True),
+        ("no no no", False),
+        ("", False),
+        ("very, very good", False),
+    ],
+)
+def test_repeats(text: str, expected: bool) -> None:
+    assert repeats_itself(said(text, 0)) is expected
+
+
+def test_guards_are_pure() -> None:
+    words = said("a b c d e f g h i j", 0)
+    assert too_many(words, 1.0)
+    assert not too_many(words, 2.0)
+    assert doubtful(words, 1.0)
+    assert in_order([Word(1, 2, " a"), Word(0.5, 1.2, " b"), Word(1.5, 3, " c")], 0.0) == (
+        Word(1, 2, " a"),
+        Word(2, 3, " c"),
+    )
+    assert in_order([Word(0, 1, " a"), Word(0.9, 1.5, " b")], 1.0) == (Word(1.0, 1.5, " b"),)
+    assert agreed(said("Now, we go", 0), said("now we went", 0)) == 2
+    assert [ends_sentence(text) for text in ("So.", "So?”", "So", "So,")] == [True, True, False, False]
+    assert [ends_clause(text) for text in ("So,", "So -", "So")] == [True, True, False]
+
+
+# Real networks
+
+
+@pytest.fixture(scope="module")
+def speech() -> Path:
+    spec = importlib.util.find_spec("pyannote")
+    assert spec is not None
+    return next(Path(place) / "audio/sample/sample.wav" for place in spec.submodule_search_locations or ())
+
+
+@pytest.mark.truth
+def test_voice_activity_is_the_same_in_pieces(speech: Path) -> None:
+    from faster_whisper.vad import get_vad_model
+
+    runtime = private_runtime(get_settings())
+    with runtime.decoder.decode(speech) as audio:
+        sound = audio.read()[: BLOCK * 300]
+    voice = VoiceActivity()
+    heard = [one for at in range(0, len(sound), 333) for one in voice.push(sound[at : at + 333])]
+    whole = np.ravel(get_vad_model()(sound.copy()))
+    assert np.allclose(heard, whole[: len(heard)], atol=0.02)
+    assert len(heard) == 300
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("piece", [320, 1600, 8000, SAMPLE_RATE * 60], ids=["20ms", "100ms", "500ms", "at once"])
+def test_real_speech_in_pieces_of_any_size(speech: Path, tmp_path: Path, piece: int) -> None:
+    """Finals in order, nothing lost, and nearly the words of a whole recording. At once: partials are skipped."""
+    runtime = private_runtime(get_settings())
+    with runtime.decoder.decode(speech) as audio:
+        models = choose_models(runtime.pool, "tiny.en", "en", diarize=False)
+        stream = LiveStream(runtime.pool, models.transcriber, "en", tmp_path / "sound.pcm", silent)
+        sound = audio.read()
+        events: list[LiveEvent] = []
+        for at in range(0, len(sound), piece):
+            events += stream.push(sound[at : at + piece])
+        events += stream.finish()
+        whole = listen(runtime.pool, audio, models, 0, silent).text
+    finals = [event for event in events if isinstance(event, Final)]
+    words = [word for final in finals for word in final.words]
+    assert all(before.end <= after.start + 1e-6 for before, after in pairwise(words))
+    assert words[-1].end <= stream.duration + 0.1
+    assert wer([whole], [" ".join(final.text for final in finals)], "whisper_en").rate < 0.35
+    assert Audio(tmp_path / "sound.pcm", len(sound)).samples * 2 == (tmp_path / "sound.pcm").stat().st_size
+    assert [event for event in events if isinstance(event, Partial) and event.text] or piece > SAMPLE_RATE
