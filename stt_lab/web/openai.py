@@ -88,7 +88,7 @@ class OpenAiRequest:
 def transcriptions(
     file: Media,
     model: Model = "whisper-1",
-    language: Annotated[str, Field(description="ISO 639-1 code; detected if empty")] = "",
+    language: Annotated[str, Field(description="Code or name of the language; detected if empty")] = "",
     response_format: Annotated[Format, About] = "json",
     timestamp_granularities: Annotated[
         tuple[Literal["word", "segment"], ...], Field(description="What gets times in verbose_json")
@@ -140,7 +140,7 @@ ANSWERS: dict[str, Any] = {  # answers of both routes, for OpenAPI
 
 def read(route: Operation, form: Mapping[str, object]) -> OpenAiRequest:
     """Parse a form. Raises BadInput and MissingFile."""
-    values = route.parse(_plain(route, form)).values
+    values = route.parse(_plain(form)).values
     ignored = [
         name
         for name, info in route.fields.items()
@@ -150,14 +150,9 @@ def read(route: Operation, form: Mapping[str, object]) -> OpenAiRequest:
     return replace(made, ignored=tuple(ignored))
 
 
-def _plain(route: Operation, form: Mapping[str, object]) -> dict[str, object]:
-    """Return the form with plain names: OpenAI's packages write lists as `name[]` and objects as `name[member]`."""
-    made: dict[str, object] = {}
-    for name, value in form.items():
-        name = name.partition("[")[0]
-        several = name in route.fields and isinstance(route.fields[name].default, tuple)
-        made[name] = [value] if several and isinstance(value, str) else value
-    return made
+def _plain(form: Mapping[str, object]) -> dict[str, object]:
+    """Return the form with plain names: OpenAI's packages write members of objects as `name[member]`."""
+    return {name.partition("[")[0]: value for name, value in form.items()}
 
 
 def _model(name: str) -> str:

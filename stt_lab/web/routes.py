@@ -113,7 +113,7 @@ async def _values(
 ) -> AsyncIterator[tuple[dict[str, Any], str]]:
     """Read parameters from the URL and the body, and the client's name of its file."""
     if op.file_params:
-        async with service.upload(request, caller, op.file_params) as form:
+        async with service.upload(request, caller, op) as form:
             yield _placed(op, form, request), form.filename
     else:
         loose = op.method in ("GET", "DELETE")
@@ -160,7 +160,7 @@ def _openai(route: Operation, service: Service) -> Endpoint:
         try:
             caller = await service.caller(request)
             permit = authorize(op, caller)
-            async with service.upload(request, caller, route.file_params) as form:
+            async with service.upload(request, caller, route) as form:
                 asked = openai.read(route, form)
                 result = await service.run(permit, asked.values, request, form.filename, asked.present)
             answer = await service.thread(_response, op, result, request)
