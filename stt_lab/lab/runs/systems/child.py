@@ -98,11 +98,11 @@ class ChildSystem:
     def __init__(self, config: ExternalConfig, context: SystemContext, program: Program) -> None:
         self.name = context.name
         self._config, self._context, self._program = config, context, program
-        self._model = catalog.get(config.model)
+        able = catalog.models(program.task)
+        self._model = catalog.get(config.model, able)
         if self._model.task != program.task:
-            raise BadInput(
-                f"The model '{config.model}' cannot {program.task}. Choose another one for {context.name!r}."
-            )
+            others = ", ".join(catalog.names(able))
+            raise BadInput(f"The model '{config.model}' cannot {program.task}. Choose from {others}.")
         self._weights = Path()
         self._python = interpreter(config, context)
         self._child: DriverProcess | None = None
