@@ -102,7 +102,9 @@ class ChildSystem:
         self._model = catalog.get(config.model, able)
         if self._model.task != program.task:
             others = ", ".join(catalog.names(able))
-            raise BadInput(f"The model '{config.model}' cannot {program.task}. Choose from {others}.")
+            raise BadInput(
+                f"The model '{config.model}' cannot {program.task}. Choose another one for {context.name!r}: {others}."
+            )
         self._weights = Path()
         self._python = interpreter(config, context)
         self._child: DriverProcess | None = None
