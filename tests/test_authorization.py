@@ -50,7 +50,7 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "POST /v1/translate": (OWN, {"text": "a text", "target": "pt"}),
     "GET /v1/translate/languages": (KEYED, {}),
     "GET /v1/models": (OPEN, {}),
-    "GET /v1/models/base": (OPEN, {}),
+    "GET /v1/models/{model}": (OPEN, {}),
     "GET /v1/languages": (OPEN, {}),
     "GET /health": (OPEN, {}),
     "GET /v1/jobs/{job}": (JOBS, {}),
@@ -117,7 +117,8 @@ class World:
         Toy.lines = lines
         key = accounts.create_key(self.owner, f"{MARK} key", ["speech"])[0].id
         spare = accounts.create(f"spare {key}").id
-        return {"job": job, "key": key, "account": spare, "transcript": told["transcript_id"], "format": "srt"}
+        told_id = told["transcript_id"]
+        return {"job": job, "key": key, "account": spare, "transcript": told_id, "format": "srt", "model": "base"}
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +173,7 @@ def routes(served: Served) -> set[str]:
 
 
 def test_every_route_has_a_row(world: World) -> None:
-    rows = {re.sub(r"{(job|key|account|transcript)}", "{id}", row.split("?")[0]) for row in ROWS}
+    rows = {re.sub(r"{(job|key|account|transcript|model)}", "{id}", row.split("?")[0]) for row in ROWS}
     assert rows == routes(world.served)
 
 
@@ -197,7 +198,7 @@ def values(name: str, names: dict[str, Any], path: str) -> list[Any]:
     """Arguments for an endpoint: what its row sends, and else its defaults."""
     op = OPERATIONS[name]
     _, body = ROWS[row_of(name)]
-    ids = {"accounts": "account", "keys": "key", "transcripts": "transcript", "jobs": "job"}
+    ids = {"accounts": "account", "keys": "key", "transcripts": "transcript", "jobs": "job", "models": "model"}
     given: dict[str, Any] = {"format": "srt", "query": MARK} | (body if body is not RECORDING else {"model": "base"})
     given["id"] = names[ids[next(part for part in op.path.split("/") if part in ids)]] if "id" in op.fields else None
     given |= {media: file_data(path) for media in op.file_params}
@@ -207,7 +208,7 @@ def values(name: str, names: dict[str, Any], path: str) -> list[Any]:
 def row_of(name: str) -> str:
     op = OPERATIONS[name]
     wanted = f"{op.method} {op.path.rstrip('/')}"
-    plain = {row: re.sub(r"{(job|key|account|transcript)}", "{id}", row.split("?")[0]) for row in ROWS}
+    plain = {row: re.sub(r"{(job|key|account|transcript|model)}", "{id}", row.split("?")[0]) for row in ROWS}
     return next(row for row, shape in plain.items() if shape == wanted)
 
 
