@@ -12,6 +12,7 @@ from stt_lab.transcription.join import join, name_turns
 from stt_lab.transcription.second_look import in_context, unheard, with_found, without_doubles, without_words
 from stt_lab.transcription.word_times import on_speech
 from stt_lab.types import Audio, Event, Recognition, Report, Transcript, Turn, Unrecognized
+from stt_lab.weights import catalog
 from stt_lab.weights.catalog import Model
 
 
@@ -31,7 +32,8 @@ def choose_models(pool: Pool, model: str, language: str, diarize: bool, goal: Go
     code = language_code(language)
     transcriber, warnings = pool.resolve("transcribe", model, goal)
     if code not in (None, "en") and transcriber.languages == 1:
-        raise BadInput(f"The model '{transcriber.id}' recognises English only. Choose another model, or language=en.")
+        able = ", ".join(catalog.names(other for other in catalog.models("transcribe") if other.languages != 1))
+        raise BadInput(f"The model '{transcriber.id}' recognises English only. Choose from {able}, or language=en.")
     return Models(transcriber, pool.best("diarize") if diarize else None, code, goal, warnings)
 
 

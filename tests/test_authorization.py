@@ -46,9 +46,11 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "POST /v1/analyze": (OWN, {"text": "a text", "type": "topics"}),
     "POST /v1/generate": (OWN, {"text": "a text", "type": "blog_post"}),
     "POST /v1/embed": (OWN, {"texts": ["a text"]}),
+    "POST /v1/embeddings": (OWN, {"input": ["a text"]}),
     "POST /v1/translate": (OWN, {"text": "a text", "target": "pt"}),
     "GET /v1/translate/languages": (KEYED, {}),
     "GET /v1/models": (OPEN, {}),
+    "GET /v1/models/{model}": (OPEN, {}),
     "GET /v1/languages": (OPEN, {}),
     "GET /health": (OPEN, {}),
     "GET /v1/jobs/{job}": (JOBS, {}),
@@ -115,7 +117,8 @@ class World:
         Toy.lines = lines
         key = accounts.create_key(self.owner, f"{MARK} key", ["speech"])[0].id
         spare = accounts.create(f"spare {key}").id
-        return {"job": job, "key": key, "account": spare, "transcript": told["transcript_id"], "format": "srt"}
+        told_id = told["transcript_id"]
+        return {"job": job, "key": key, "account": spare, "transcript": told_id, "format": "srt", "model": "base"}
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +173,7 @@ def routes(served: Served) -> set[str]:
 
 
 def test_every_route_has_a_row(world: World) -> None:
-    rows = {re.sub(r"{(job|key|account|transcript)}", "{id}", row.split("?")[0]) for row in ROWS}
+    rows = {re.sub(r"{(job|key|account|transcript|model)}", "{id}", row.split("?")[0]) for row in ROWS}
     assert rows == routes(world.served)
 
 
@@ -195,7 +198,7 @@ def values(name: str, names: dict[str, Any], path: str) -> list[Any]:
     """Arguments for an endpoint: what its row sends, and else its defaults."""
     op = OPERATIONS[name]
     _, body = ROWS[row_of(name)]
-    ids = {"accounts": "account", "keys": "key", "transcripts": "transcript", "jobs": "job"}
+    ids = {"accounts": "account", "keys": "key", "transcripts": "transcript", "jobs": "job", "models": "model"}
     given: dict[str, Any] = {"format": "srt", "query": MARK} | (body if body is not RECORDING else {"model": "base"})
     given["id"] = names[ids[next(part for part in op.path.split("/") if part in ids)]] if "id" in op.fields else None
     given |= {media: file_data(path) for media in op.file_params}
@@ -205,7 +208,7 @@ def values(name: str, names: dict[str, Any], path: str) -> list[Any]:
 def row_of(name: str) -> str:
     op = OPERATIONS[name]
     wanted = f"{op.method} {op.path.rstrip('/')}"
-    plain = {row: re.sub(r"{(job|key|account|transcript)}", "{id}", row.split("?")[0]) for row in ROWS}
+    plain = {row: re.sub(r"{(job|key|account|transcript|model)}", "{id}", row.split("?")[0]) for row in ROWS}
     return next(row for row, shape in plain.items() if shape == wanted)
 
 
@@ -301,7 +304,7 @@ def signed_in(world: World, caller: str) -> Iterator[httpx.Client]:
 def test_a_page_of_another_site_cannot_use_a_session(row: str, world: World) -> None:
     """Whatever it asks for, on every route that knows its caller; what it sends with a key is the key's."""
     _, body = ROWS[row]
-    method, path = row.format(job="x", key=1, account=1, transcript=1, format="srt").split(" ")
+    method, path = row.format(job="x", key=1, account=1, transcript=1, format="srt", model="base").split(" ")
     with signed_in(world, "administrator") as client:
         for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
             answer = client.request(method, path, json=body if body else None, headers=headers)

@@ -256,6 +256,27 @@ def test_openai_shows_our_sentences(audio: Any, server: Server, clip: Clip) -> N
         stranger.audio.transcriptions.create(model="whisper-1", file=clip.path)
 
 
+def test_openai_embeds(server: Server, key: str) -> None:
+    """The real vectors: of 384 numbers, those of our own operation, with the tokens that were read."""
+    texts = ["The roof leaks.", "Water comes through the ceiling.", "He plays chess."]
+    mine = {"Authorization": f"Bearer {key}"}
+    plain = server.client.post("/v1/embed", headers=mine, json={"texts": texts}).json()
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, timeout=120) as client:
+        made = client.embeddings.create(model="text-embedding-3-small", input=texts, dimensions=384)
+    roof, water, chess = (one.embedding for one in made.data)
+    assert (len(roof), roof) == (384, pytest.approx(plain["embeddings"][0], abs=1e-6))
+    assert sum(map(float.__mul__, roof, water)) > sum(map(float.__mul__, roof, chess))
+    assert made.usage.total_tokens == 6 + 8 + 6  # each with two marks of its ends, and full stops
+    assert made.model == "all-MiniLM-L6-v2"
+
+
+def test_openai_logprobs_are_of_words(audio: Any, clip: Clip) -> None:
+    made = audio.transcriptions.create(model="Systran/faster-whisper-tiny.en", file=clip.path, include=["logprobs"])
+    clip.said(made.text)
+    assert "".join(one.token for one in made.logprobs) == made.text
+    assert all(-10 < one.logprob <= 0 for one in made.logprobs)
+
+
 def test_openai_routes_keep_our_one_shape_for_all_others(server: Server) -> None:
     answer = server.client.post("/v1/audio/transcriptions", files={"file": b""}, data={"response_format": "xml"})
     assert answer.status_code == 400

@@ -38,6 +38,33 @@ def test_language_code(value: str, code: str | None) -> None:
     assert language_code(value) == code
 
 
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("deu", "de"), ("ger", "de"), ("spa", "es"), ("zho", "zh"), ("chi", "zh"), ("fre", "fr"), ("nob", "no"),
+        ("jav", "jw"), ("tgl", "tl"), ("deu-AT", "de"), ("deutsch", "de"), ("Español", "es"), ("espanol", "es"),
+        ("中文", "zh"), ("简体中文", "zh"), ("日本語", "ja"), ("русский", "ru"), ("粵語", "yue"), ("norsk", "no"),
+        ("Bahasa Indonesia", "id"), ("espan\u0303ol", "es"),
+    ],
+)  # fmt: skip
+def test_three_letters_and_native_names(value: str, code: str) -> None:
+    assert language_code(value) == code
+
+
+@pytest.mark.parametrize(("value", "near"), [("duetsch", "deutsch"), ("espanhol", "espanol"), ("portugese", "portugu")])
+def test_a_near_miss_suggests_what_is_meant(value: str, near: str) -> None:
+    with pytest.raises(BadInput, match=f"Did you mean {near}"):
+        language_code(value)
+
+
+@pytest.mark.parametrize("value", ["eux", "xyz", "deuu", "e", "xho", "isiXhosa"])
+def test_a_wrong_code_suggests_no_other_language(value: str) -> None:
+    with pytest.raises(BadInput, match="Use auto, or a code") as caught:
+        language_code(value)
+    assert "mean" not in str(caught.value)
+    assert ("Xhosa" in str(caught.value)) == (value in ("xho", "isiXhosa"))
+
+
 @pytest.mark.parametrize("code", sorted(LANGUAGES))
 def test_every_code_and_name_is_accepted(code: str) -> None:
     assert language_code(code.upper()) == language_code(LANGUAGES[code].title()) == code

@@ -75,6 +75,11 @@ def test_all_languages_of_madlad_are_listed() -> None:
             ("haitian creole", "ht"),
             ("klingon", "tlh"),
             ("kaa_Latn", "kaa-Latn"),
+            ("ger", "de"),
+            ("deutsch", "de"),
+            ("Español", "es"),
+            ("中文", "zh"),
+            ("繁體中文", "zh-Hant"),
         ],
     ],
 )
@@ -84,7 +89,13 @@ def test_languages_by_code_and_name(given: str, code: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "says"),
-    [("portugese", "Portuguese (pt)"), ("xx", "/v1/translate/languages"), ("", "languages"), ("sr-Latn", "(sr)")],
+    [
+        ("portugese", "Portuguese (pt)"),
+        ("xx", "/v1/translate/languages"),
+        ("", "languages"),
+        ("sr-Latn", "(sr)"),
+        ("duetsch", "German"),
+    ],
 )
 def test_unknown_languages(given: str, says: str) -> None:
     with pytest.raises(BadInput) as caught:

@@ -120,6 +120,9 @@ class ToyEmbedder(Toy):
         counts = np.array([[1 + text.lower().count(chr(97 + i)) for i in range(26)] for text in texts], np.float32)
         return counts / np.linalg.norm(counts, axis=1, keepdims=True)
 
+    def embed_counted(self, texts: tuple[str, ...], report: Report) -> tuple[Any, int]:
+        return self.embed(texts, report), sum(len(text.split()) for text in texts)
+
 
 class ToyParser(Toy):
     """Sentences without grammar."""

@@ -56,6 +56,9 @@ class MiniLm:
         self._tokenizer = self._forward = None
 
     def embed(self, texts: tuple[str, ...], report: Report) -> Vectors:
+        return self.embed_counted(texts, report)[0]
+
+    def embed_counted(self, texts: tuple[str, ...], report: Report) -> tuple[Vectors, int]:
         if self._tokenizer is None or self._forward is None:
             self.load()
         assert self._tokenizer is not None
@@ -74,7 +77,7 @@ class MiniLm:
                 report(Event("reading", done / len(texts)))
         finally:
             pool.shutdown(cancel_futures=True)  # if `report` raised, no further batch starts
-        return made
+        return made, sum(map(len, ids))
 
 
 def _batches(ids: Sequence[Sequence[int]], most: int) -> Iterator[list[int]]:

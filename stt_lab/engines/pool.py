@@ -44,8 +44,10 @@ BROKEN_S = 3600.0  # seconds for which a model that could not be loaded is repor
 CRASHES = 3  # crashes within hosts.CRASHED_S that are reported
 
 
-def _missing(model_id: str) -> ModelMissing:
-    return ModelMissing(f"The model '{model_id}' is not installed. Install it with `stt-lab models pull {model_id}`.")
+def _missing(model: catalog.Model | None, name: str) -> ModelMissing:
+    """Say that a model is not installed; without `model`, that it cannot be."""
+    how = f"Install it with `stt-lab models pull {model.id}`." if model else "Choose one listed at /v1/models."
+    return ModelMissing(f"The model '{name}' is not installed. {how}")
 
 
 def _none(task: str, work: str = "") -> ModelMissing:
@@ -59,8 +61,7 @@ def _instead(requested: str, why: str, used: catalog.Model) -> str:
 
 
 def _unable(requested: str, task: str, others: Iterable[catalog.Model]) -> BadInput:
-    known = ", ".join(model.id for model in others)
-    return BadInput(f"The model '{requested}' cannot {task}. Choose from {known}.")
+    return BadInput(f"The model '{requested}' cannot {task}. Choose from {', '.join(catalog.names(others))}.")
 
 
 @dataclass(frozen=True)
@@ -138,17 +139,18 @@ class Pool:
 
     def resolve(self, task: str, wanted: str, goal: Goal = "transcribe") -> tuple[catalog.Model, tuple[str, ...]]:
         """Return the requested model if it is installed and able, else the best one that is, with a warning."""
-        model, strict = catalog.get(wanted), self._settings.strict_models
-        if model.task != task:
-            raise _unable(wanted, task, catalog.models(task))
-        able = model.translates or goal == "transcribe"
-        if not able and (strict or model.languages == 1):
-            raise _unable(wanted, goal, [other for other in catalog.models(task) if other.translates])
-        if able and catalog.available(model, self._settings):
+        others = [other for other in catalog.models(task) if other.translates or goal == "transcribe"]
+        model, strict = catalog.requested(wanted, task, others), self._settings.strict_models
+        if model is not None and model.task != task:
+            raise _unable(wanted, task, others)
+        able = model is None or model in others
+        if not able and (strict or (model and model.languages == 1)):
+            raise _unable(wanted, goal, others)
+        if model is not None and able and catalog.available(model, self._settings):
             return model, ()
         best = None if strict else catalog.best(task, self._settings, translates=goal == "translate")
         if best is None:
-            raise _missing(wanted) if able else _none(goal)
+            raise _missing(model, wanted) if able else _none(goal)
         why = "is not installed" if able else "cannot translate"
         return best, (_instead(wanted, why, best),)
 
@@ -177,13 +179,14 @@ class Pool:
             for model in catalog.models("translate")
             if model.translates_pair(source, target) and not model.for_tests
         ]
-        if wanted != AUTO and catalog.get(wanted) not in able:
+        asked = None if wanted == AUTO else catalog.requested(wanted, "translate", able)
+        if asked and asked not in able:
             raise _unable(wanted, work, able)
         here = {model.id: model for model in able if catalog.available(model, self._settings)}
-        if wanted in here:
-            return here[wanted], ()
-        if wanted != AUTO and self._settings.strict_models:
-            raise _missing(wanted)
+        if asked and asked.id in here:
+            return asked, ()
+        if asked and self._settings.strict_models:
+            raise _missing(asked, wanted)
         if not here:
             raise _none("translate", work)
         best = next(iter(here.values()))
@@ -231,7 +234,7 @@ class Pool:
     ) -> Any:
         folder = catalog.locate(model, self._settings)
         if folder is None:
-            raise _missing(model.id)
+            raise _missing(model, model.id)
         extra = catalog.extra(model, self._settings)
         spec = EngineSpec(folder, model.id, self.device, self._settings.threads, extra)
         lane = self._speech if model.lane == "speech" else self._text

@@ -96,6 +96,10 @@ class Embedder(Engine, Protocol):
         """Return a vector of unit length per text, in order; shape (texts, dimensions)."""
         ...
 
+    def embed_counted(self, texts: tuple[str, ...], report: Report) -> tuple[Vectors, int]:
+        """Return the vectors of `embed`, and the number of tokens that were read."""
+        ...
+
 
 @runtime_checkable
 class Parser(Engine, Protocol):

@@ -7,7 +7,7 @@ Their order here is that in which they are shown.
 from stt_lab.operations.speech import transcribe
 from stt_lab.operations.text import analyze, embed, generate, summarize
 from stt_lab.operations.translation import translate, translation_languages
-from stt_lab.operations.info import health, languages, models
+from stt_lab.operations.info import health, languages, model, models
 from stt_lab.operations.jobs import cancel_job, job, job_deliveries, job_result
 from stt_lab.operations.library import (
     delete_transcript,
@@ -62,6 +62,7 @@ __all__ = [
     "keys",
     "languages",
     "list_accounts",
+    "model",
     "models",
     "redact_transcript",
     "revoke_key",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from stt_lab.errors import NotFound
 from stt_lab.registry import current, operation
 from stt_lab.settings import MB, Settings
 from stt_lab.text import LANGUAGES
 from stt_lab.weights import catalog, devices
 
 GB = 1024 * MB
+OWNER = "stt_lab"  # of models without a repository on the hub
 TASKS = ("transcribe", "diarize", "embed", "parse", "translate")  # each needs an installed model
 
 
@@ -30,10 +34,22 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class ModelEntry:
+    """A model as OpenAI's API describes it."""
+
+    id: str
+    object: Literal["model"]
+    created: int  # always 0: unknown
+    owned_by: str  # owner of its repository on the hub
+
+
+@dataclass(frozen=True)
 class ModelList:
-    """All speech recognition models."""
+    """All speech recognition models, and for OpenAI's clients also the models of embeddings."""
 
     models: tuple[ModelInfo, ...]
+    object: Literal["list"]
+    data: tuple[ModelEntry, ...]
 
 
 @dataclass(frozen=True)
@@ -65,15 +81,31 @@ class Health:
 
 @operation("GET", "/v1/models", anonymous=True)
 def models() -> ModelList:
-    """List the speech recognition models, and which of them are installed."""
+    """List the speech recognition models, and which of them are installed.
+
+    `object` and `data` are what OpenAI's clients read; `data` also lists the models of embeddings.
+    """
     settings = current().runtime.settings
     device = devices.device(settings)
-    return ModelList(
-        tuple(
-            ModelInfo(m.id, m.name, m.languages, m.speed, catalog.available(m, settings), m.license, m.size_mb, device)
-            for m in catalog.models("transcribe")
-        )
+    listed = tuple(
+        ModelInfo(m.id, m.name, m.languages, m.speed, catalog.available(m, settings), m.license, m.size_mb, device)
+        for m in catalog.models("transcribe")
     )
+    return ModelList(listed, "list", _entries())
+
+
+@operation("GET", "/v1/models/{id}", anonymous=True)
+def model(id: Annotated[str, Field(description="Id of a model, as `models` lists it in `data`")]) -> ModelEntry:
+    """Describe a speech recognition or embedding model, as OpenAI's API does."""
+    for entry in _entries():
+        if entry.id == id:
+            return entry
+    raise NotFound(f"Model {id[:40]!r} was not found. Choose from {', '.join(entry.id for entry in _entries())}.")
+
+
+def _entries() -> tuple[ModelEntry, ...]:
+    able = [*catalog.models("transcribe"), *catalog.models("embed")]
+    return tuple(ModelEntry(m.id, "model", 0, m.repo.partition("/")[0] if m.repo else OWNER) for m in able)
 
 
 @operation("GET", "/v1/languages", anonymous=True)

@@ -55,7 +55,7 @@ def transcribe(
     file: Media,
     model: Annotated[str, Field(description="Id of a speech model, as `models` lists them")] = DEFAULT_MODEL,
     language: Annotated[
-        str, Field(description="ISO 639-1 code of the spoken language, or `auto` to detect it")
+        str, Field(description="Spoken language: a code such as `de` or `deu`, a name, or `auto` (detect)")
     ] = "auto",
     diarize: Annotated[bool, Field(description="Label who speaks")] = True,
     speakers: Annotated[int, Field(ge=0, le=20, description="Number of speakers (0 = detect)")] = 0,

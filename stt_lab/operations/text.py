@@ -30,6 +30,7 @@ class Embeddings:
     embeddings: tuple[tuple[float, ...], ...]  # unit length
     dimensions: int
     model: str
+    tokens: int  # read in all texts
 
 
 def require_words(text: str) -> str:
@@ -168,9 +169,9 @@ def embed(
     """
     pool = current().runtime.pool
     chosen, _ = pool.resolve("embed", model)
-    vectors = pool.work(chosen, "embed", current().report, texts=tuple(texts))
+    vectors, tokens = pool.work(chosen, "embed_counted", current().report, texts=tuple(texts))
     rows = tuple(tuple(row) for row in vectors.tolist())
-    return Embeddings(rows, vectors.shape[1], chosen.id)
+    return Embeddings(rows, vectors.shape[1], chosen.id, tokens)
 
 
 def tools(report: Report | None = None) -> Tools:

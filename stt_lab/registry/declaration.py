@@ -177,6 +177,17 @@ class Operation:
         return tuple(name for name, info in self.fields.items() if is_media(info))
 
     @property
+    def list_params(self) -> tuple[str, ...]:
+        """Return the names of the parameters that are lists."""
+        return tuple(name for name, info in self.fields.items() if typing.get_origin(plain_type(info)) in (list, tuple))
+
+    def is_optional(self, name: str) -> bool:
+        """Return whether a parameter, by its name or another one for it, may be left out."""
+        return any(
+            name in (known, *_other_names(info)) and not info.is_required() for known, info in self.fields.items()
+        )
+
+    @property
     def path_params(self) -> tuple[str, ...]:
         """Return the names of the parameters in the path."""
         return tuple(re.findall(r"{(\w+)}", self.path))
@@ -213,6 +224,11 @@ def _options() -> list[inspect.Parameter]:
         inspect.Parameter(option.name, kind, default=option.default, annotation=hints[option.name])
         for option in fields(JobOptions)
     ]
+
+
+def _other_names(info: FieldInfo) -> tuple[str, ...]:
+    alias = info.validation_alias
+    return tuple(str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else ()
 
 
 def is_media(info: FieldInfo) -> bool:

@@ -1,8 +1,10 @@
-"""Written language: language codes, ends of sentences, clean text, and normalisers for word error rates."""
+"""Written language: language codes, ends of sentences, clean text, and normalisers for word error rates.
+
+languages.py  languages of speech, by codes and names
+"""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 import json
@@ -20,59 +22,10 @@ from typing import Any, TypeAlias
 from stt_lab.cached import cached
 from stt_lab.errors import BadInput, Unavailable
 from stt_lab.extras import command
-
-# Languages of Whisper's tokenizer, by its own codes: ISO 639-1 where one exists, jw for Javanese.
-# fmt: off
-LANGUAGES: dict[str, str] = {
-    "af": "afrikaans", "am": "amharic", "ar": "arabic", "as": "assamese", "az": "azerbaijani", "ba": "bashkir",
-    "be": "belarusian", "bg": "bulgarian", "bn": "bengali", "bo": "tibetan", "br": "breton", "bs": "bosnian",
-    "ca": "catalan", "cs": "czech", "cy": "welsh", "da": "danish", "de": "german", "el": "greek", "en": "english",
-    "es": "spanish", "et": "estonian", "eu": "basque", "fa": "persian", "fi": "finnish", "fo": "faroese",
-    "fr": "french", "gl": "galician", "gu": "gujarati", "ha": "hausa", "haw": "hawaiian", "he": "hebrew",
-    "hi": "hindi", "hr": "croatian", "ht": "haitian creole", "hu": "hungarian", "hy": "armenian", "id": "indonesian",
-    "is": "icelandic", "it": "italian", "ja": "japanese", "jw": "javanese", "ka": "georgian", "kk": "kazakh",
-    "km": "khmer", "kn": "kannada", "ko": "korean", "la": "latin", "lb": "luxembourgish", "ln": "lingala",
-    "lo": "lao", "lt": "lithuanian", "lv": "latvian", "mg": "malagasy", "mi": "maori", "mk": "macedonian",
-    "ml": "malayalam", "mn": "mongolian", "mr": "marathi", "ms": "malay", "mt": "maltese", "my": "myanmar",
-    "ne": "nepali", "nl": "dutch", "nn": "nynorsk", "no": "norwegian", "oc": "occitan", "pa": "punjabi",
-    "pl": "polish", "ps": "pashto", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sa": "sanskrit",
-    "sd": "sindhi", "si": "sinhala", "sk": "slovak", "sl": "slovenian", "sn": "shona", "so": "somali",
-    "sq": "albanian", "sr": "serbian", "su": "sundanese", "sv": "swedish", "sw": "swahili", "ta": "tamil",
-    "te": "telugu", "tg": "tajik", "th": "thai", "tk": "turkmen", "tl": "tagalog", "tr": "turkish", "tt": "tatar",
-    "uk": "ukrainian", "ur": "urdu", "uz": "uzbek", "vi": "vietnamese", "yi": "yiddish", "yo": "yoruba",
-    "yue": "cantonese", "zh": "chinese",
-}
-# fmt: on
-
-ALIASES = {  # other names and codes of the same languages
-    "burmese": "my", "castilian": "es", "cmn": "zh", "fil": "tl", "filipino": "tl", "flemish": "nl", "haitian": "ht",
-    "iw": "he", "jv": "jw", "letzeburgesch": "lb", "mandarin": "zh", "moldavian": "ro", "moldovan": "ro", "nb": "no",
-    "panjabi": "pa", "pushto": "ps", "sinhalese": "si", "valencian": "ca",
-}  # fmt: skip
-_CODES = {name: code for code, name in LANGUAGES.items()} | ALIASES | {code: code for code in LANGUAGES}
-SHOWN = 30  # characters of an invalid value that an error repeats
-
-
-def language_code(value: str) -> str | None:
-    """Return Whisper's code for "en", "EN", "en-US" or "english"; None for "auto" or "" (detect the language).
-
-    Raises BadInput for a language that Whisper does not know.
-    """
-    wanted = value.strip().lower()
-    if wanted in ("", "auto"):
-        return None
-    code = _CODES.get(wanted) or _CODES.get(re.split("[-_]", wanted)[0])
-    if code is None:
-        raise BadInput(f'The language "{value[:SHOWN]}" does not exist. {_suggestion(wanted)}')
-    return code
-
-
-def _suggestion(wanted: str) -> str:
-    near = difflib.get_close_matches(wanted[:SHOWN], _CODES, 1)
-    if near:
-        return f"Did you mean {near[0]}?"
-    return "Use auto, or a code or name listed at /v1/languages."
-
+from stt_lab.text.languages import ALIASES as ALIASES
+from stt_lab.text.languages import LANGUAGES as LANGUAGES
+from stt_lab.text.languages import SHOWN as SHOWN
+from stt_lab.text.languages import language_code as language_code
 
 # Full stops, question and exclamation marks: Latin, CJK, Arabic, Indic, Armenian, Ethiopic, Burmese, Khmer, Tibetan
 SENTENCE_ENDS = frozenset(".?!…‼⁇⁈⁉。．｡？！؟۔।॥։።፧။។៕།")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from stt_lab.errors import BadInput
-from stt_lab.text import ALIASES, LANGUAGES, SHOWN
+from stt_lab.text.languages import ALIASES, LANGUAGES, SHOWN, native_names, nearest, standard_code
 
 TABLE = Path(__file__).with_name("languages.toml")
 LONGEST = 80  # characters of a code or name that are looked at
@@ -48,19 +47,24 @@ def _known() -> dict[str, str]:
 
 
 def language(value: str) -> Language:
-    """Return the language of a code (pt, por, pt-BR, zh-Hant) or an English name. An unknown country is ignored.
+    """Return the language of a code (pt, por, pt-BR, zh-Hant), or of an English or native name.
 
-    Raises BadInput for another value, with a suggestion.
+    An unknown country is ignored. Raises BadInput for another value, with a suggestion.
     """
     wanted = " ".join(value[:LONGEST].lower().replace("_", "-").split())
-    code = _known().get(wanted)
+    code = _code(wanted)
     while code is None and (shorter := re.fullmatch(r"(.+)-(?:[a-z]{2}|\d{3})", wanted)):
         wanted = shorter[1]
-        code = _known().get(wanted)
+        code = _code(wanted)
     if code is None:
-        plain = wanted.split("-")[0]  # without a script
-        near = [plain] if plain in _known() else difflib.get_close_matches(wanted[:SHOWN], _known(), 1)
-        found = languages()[_known()[near[0]]] if near else None
+        plain = _code(wanted.split("-")[0])  # without a script
+        near = plain or _code(nearest(wanted, [*_known(), *filter(_code, native_names())]) or "")
+        found = languages()[near] if near else None
         advice = f"Did you mean {found.name} ({found.code})?" if found else "Use one listed at /v1/translate/languages."
         raise BadInput(f'The language "{value[:SHOWN]}" cannot be translated. {advice}')
     return languages()[code]
+
+
+def _code(wanted: str) -> str | None:
+    """Return the code in languages.toml for a code or a name."""
+    return _known().get(wanted) or _known().get((standard_code(wanted) or "").lower())

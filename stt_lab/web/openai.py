@@ -1,5 +1,7 @@
 """Translate OpenAI's audio API: its requests become requests to `transcribe`, transcripts become its answers.
 
+Embeddings are in openai_embeddings.py.
+
 Pure: `stt_lab.web.routes` serves the ROUTES, and the work passes the same gate as every other request. Parameters of
 OpenAI that no engine here supports are reported in `warnings`; unknown values are null.
 """
@@ -19,16 +21,19 @@ from pydantic import Field
 from stt_lab.errors import BadInput, SttError
 from stt_lab.operations.speech import DEFAULT_MODEL
 from stt_lab.presentation import Body
-from stt_lab.registry import Media, Operation
+from stt_lab.registry import OPERATIONS, Media, Operation
 from stt_lab.text import LANGUAGES
 from stt_lab.transcription.render import render
 from stt_lab.types import Segment, Transcript
+from stt_lab.web import openai_embeddings
+from stt_lab.web.openai_embeddings import EmbeddingsRequest
 
 OPENAI_MODELS = re.compile(
     r"whisper-1|gpt-(?>[\w.-]*?transcribe)[\w.-]*"
 )  # OpenAI's models, which select the default one
 CLIENT = "openai/"  # in the User-Agent of OpenAI's packages for Python and JavaScript, and of other clients of its API
 FRAMES = 100  # frames per second, the unit of `seek`
+LEAST = 1e-9  # probability below which no logarithm is given
 NO_EFFECT = "No effect"  # descriptions of accepted but ignored parameters begin so
 
 Model = Annotated[
@@ -52,6 +57,7 @@ class OpenAiRequest:
     format: str
     stream: bool = False
     granularities: tuple[str, ...] = ("segment",)
+    logprobs: bool = False
     ignored: tuple[str, ...] = ()
 
     def present(self, transcript: Transcript, parameters: Mapping[str, Any]) -> Body:
@@ -60,7 +66,8 @@ class OpenAiRequest:
             rendering = render(transcript, self.format)
             return Body(rendering.text, rendering.media_type)
         warnings = [*transcript.warnings, *self._warnings()]
-        extra = {"warnings": warnings} if warnings else {}
+        extra: dict[str, Any] = {"warnings": warnings} if warnings else {}
+        extra |= {"logprobs": list(_logprobs(transcript))} if self.logprobs else {}
         if self.stream:
             events = _events(transcript, self.format == "diarized_json", extra)
             return Body("".join(f"data: {_dump(event)}\n\n" for event in events), "text/event-stream")
@@ -88,7 +95,7 @@ class OpenAiRequest:
 def transcriptions(
     file: Media,
     model: Model = "whisper-1",
-    language: Annotated[str, Field(description="ISO 639-1 code; detected if empty")] = "",
+    language: Annotated[str, Field(description="Code or name of the language; detected if empty")] = "",
     response_format: Annotated[Format, About] = "json",
     timestamp_granularities: Annotated[
         tuple[Literal["word", "segment"], ...], Field(description="What gets times in verbose_json")
@@ -97,7 +104,9 @@ def transcriptions(
     temperature: Temperature = 0.0,
     prompt: Prompt = "",
     chunking_strategy: Prompt = "auto",
-    include: Ignored = (),
+    include: Annotated[
+        tuple[Literal["logprobs"], ...], Field(description="`logprobs`: the log probability of each word (json only)")
+    ] = (),
     keywords: Ignored = (),
     languages: Ignored = (),
     known_speaker_names: Ignored = (),
@@ -110,9 +119,13 @@ def transcriptions(
         )
     if "word" in timestamp_granularities and response_format != "verbose_json":
         raise BadInput(f"The format {response_format} has no word times. Choose response_format=verbose_json.")
+    if include and response_format != "json":
+        raise BadInput(
+            f"The format {response_format} has no logprobs. Choose response_format=json, or leave include out."
+        )
     diarize = response_format == "diarized_json"
     values = {"file": file, "model": _model(model), "language": language, "diarize": diarize, "task": "transcribe"}
-    return OpenAiRequest(values, response_format, stream, timestamp_granularities)
+    return OpenAiRequest(values, response_format, stream, timestamp_granularities, "logprobs" in include)
 
 
 def translations(
@@ -126,38 +139,44 @@ def translations(
     return OpenAiRequest({"file": file, "model": _model(model), "diarize": False, "task": "translate"}, response_format)
 
 
-# These exist only on HTTP: the operation `transcribe` does the work
+# These exist only on HTTP: the operation that each names does the work
 ROUTES = (
     Operation(fn=transcriptions, method="POST", path="/v1/audio/transcriptions", scope="speech", anonymous=True),
     Operation(fn=translations, method="POST", path="/v1/audio/translations", scope="speech", anonymous=True),
+    openai_embeddings.ROUTE,
 )
-ANSWERS: dict[str, Any] = {  # answers of both routes, for OpenAPI
+SPOKEN: dict[str, Any] = {  # answers about a recording, for OpenAPI
     "application/json": {"schema": {"type": "object", "required": ["text"]}},
     **{kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/x-subrip", "text/vtt")},
     "text/event-stream": {"schema": {"type": "string"}},
 }
 
 
-def read(route: Operation, form: Mapping[str, object]) -> OpenAiRequest:
-    """Parse a form. Raises BadInput and MissingFile."""
-    values = route.parse(_plain(route, form)).values
+def worker(route: Operation) -> Operation:
+    """Return the operation that does the work of a route."""
+    return OPERATIONS["embed" if route is openai_embeddings.ROUTE else "transcribe"]
+
+
+def answers(route: Operation) -> dict[str, Any]:
+    """Return the answers of a route, for OpenAPI."""
+    return openai_embeddings.ANSWERS if route is openai_embeddings.ROUTE else SPOKEN
+
+
+def read(route: Operation, sent: Mapping[str, object]) -> OpenAiRequest | EmbeddingsRequest:
+    """Parse a form or a JSON body. Raises BadInput and MissingFile."""
+    values = route.parse(_plain(sent) if route.file_params else sent).values
     ignored = [
         name
         for name, info in route.fields.items()
         if (info.description or "").startswith(NO_EFFECT) and values[name] != info.default
     ]
-    made: OpenAiRequest = route.fn(**values)
+    made: OpenAiRequest | EmbeddingsRequest = route.fn(**values)
     return replace(made, ignored=tuple(ignored))
 
 
-def _plain(route: Operation, form: Mapping[str, object]) -> dict[str, object]:
-    """Return the form with plain names: OpenAI's packages write lists as `name[]` and objects as `name[member]`."""
-    made: dict[str, object] = {}
-    for name, value in form.items():
-        name = name.partition("[")[0]
-        several = name in route.fields and isinstance(route.fields[name].default, tuple)
-        made[name] = [value] if several and isinstance(value, str) else value
-    return made
+def _plain(form: Mapping[str, object]) -> dict[str, object]:
+    """Return the form with plain names: OpenAI's packages write members of objects as `name[member]`."""
+    return {name.partition("[")[0]: value for name, value in form.items()}
 
 
 def _model(name: str) -> str:
@@ -217,6 +236,22 @@ def _words(transcript: Transcript) -> Iterator[dict[str, Any]]:
         for word in segment.words:
             if word.plain:
                 yield {"word": word.plain, "start": round(word.start, 3), "end": round(word.end, 3)}
+
+
+def _logprobs(transcript: Transcript) -> Iterator[dict[str, Any]]:
+    """Yield the log probability of each word as it is written; OpenAI's are of tokens. Joined they are the text.
+
+    None for a word without confidence.
+    """
+    for number, segment in enumerate(transcript.segments):
+        for place, word in enumerate(segment.words):
+            token = word.text if place else " " * bool(number) + word.text.lstrip()
+            sure = None if word.confidence is None else math.log(max(word.confidence, LEAST))
+            yield {
+                "token": token,
+                "logprob": None if sure is None else round(sure, 6),
+                "bytes": list(token.encode("utf-8")),
+            }
 
 
 def _spoken(transcript: Transcript) -> Iterator[dict[str, Any]]:

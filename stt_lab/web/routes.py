@@ -44,7 +44,7 @@ def add_routes(app: FastAPI, installation: Installation) -> None:
     for op in OPERATIONS.values():
         _add(router, op, _endpoint(op, health if op.name == "health" else service), openapi.describe(op))
     for op in openai.ROUTES:
-        _add(router, op, _openai(op, service), openapi.describe(op, openai.ANSWERS))
+        _add(router, op, _openai(op, service), openapi.describe(op, openai.answers(op)))
     job = OPERATIONS["job"]
     _add(router, job, _events(service), openapi.describe(job, openapi.EVENTS), EVENTS_PATH, "job_events")
     sign_in.add_routes(router, service)
@@ -113,7 +113,7 @@ async def _values(
 ) -> AsyncIterator[tuple[dict[str, Any], str]]:
     """Read parameters from the URL and the body, and the client's name of its file."""
     if op.file_params:
-        async with service.upload(request, caller, op.file_params) as form:
+        async with service.upload(request, caller, op) as form:
             yield _placed(op, form, request), form.filename
     else:
         loose = op.method in ("GET", "DELETE")
@@ -147,12 +147,12 @@ def _response(op: Operation, result: Any, request: Request) -> Response:
     return Response(made.content, media_type=f"{made.media_type}; charset=utf-8")
 
 
-# OpenAI's audio API
+# OpenAI's API
 
 
 def _openai(route: Operation, service: Service) -> Endpoint:
     """Make the endpoint of an OpenAI route, which runs `transcribe`."""
-    op = OPERATIONS["transcribe"]
+    op = openai.worker(route)
 
     async def endpoint(request: Request) -> Response:
         answer: Response
@@ -160,11 +160,11 @@ def _openai(route: Operation, service: Service) -> Endpoint:
         try:
             caller = await service.caller(request)
             permit = authorize(op, caller)
-            async with service.upload(request, caller, route.file_params) as form:
-                asked = openai.read(route, form)
-                result = await service.run(permit, asked.values, request, form.filename, asked.present)
+            async with _values(route, request, caller, service) as (sent, filename):
+                asked = openai.read(route, sent)
+                result = await service.run(permit, asked.values, request, filename, asked.present)
             answer = await service.thread(_response, op, result, request)
-            headers = await service.limits(caller)
+            headers = await service.limits(caller) if op.charge else {}
         except SttError as problem:
             answer = _openai_error(problem, request)
         answer.headers.update(headers)

@@ -22,7 +22,7 @@ from stt_lab.door.input_check import parse_json
 from stt_lab.door.uploads import Upload
 from stt_lab.errors import BadInput, Busy, Disconnected, RateLimited, SttError, TooLarge, Unauthorized
 from stt_lab.installation import Installation
-from stt_lab.registry import Context, Permit
+from stt_lab.registry import Context, Operation, Permit
 from stt_lab.settings import MB
 from stt_lab.slots import Waiting
 from stt_lab.types import Event
@@ -107,15 +107,21 @@ class Service:
         return await self.thread(self.access.identify, request)
 
     @asynccontextmanager
-    async def upload(self, request: Request, caller: Caller, files: tuple[str, ...]) -> AsyncIterator[Form]:
-        """Store a multipart body on disk, within the limit of the caller's tier; delete its files after the block."""
+    async def upload(self, request: Request, caller: Caller, op: Operation) -> AsyncIterator[Form]:
+        """Receive the form of an operation, its files on disk, within the limit of the caller's tier.
+
+        Optional fields that are empty count as not sent. The files are deleted after the block.
+        """
         limit = await self.thread(self.access.upload_limit, caller)
         kind = request.headers.get("content-type", "")
         runtime = self.installation.runtime
         upload = await self.thread(runtime.uploads.enter, caller, limit)
         try:
-            async with receive(_counted(body(request, limit), upload), kind, runtime.uploads_dir, files) as form:
+            chunks = _counted(body(request, limit), upload)
+            async with receive(chunks, kind, runtime.uploads_dir, op.file_params, op.list_params) as form:
                 upload.end()  # from here on, the places of the queue are the limit
+                for name in [name for name, value in form.items() if value in ("", []) and op.is_optional(name)]:
+                    del form[name]
                 yield form
         finally:
             upload.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,11 +12,13 @@ from typing import BinaryIO
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from stt_lab.door.file_names import file_name, has_file_name
 from stt_lab.door.input_check import decode
 from stt_lab.errors import BadInput, MissingFile, Unavailable
 
 FIELD_LIMIT = 64 * 1024  # bytes of a text field
 FIELDS_LIMIT = 100
+INDEXED = re.compile(r"([^\[\]]+)\[([0-9]{0,3})\]")  # name[] and name[0]: items of a list
 NODE = " (Node.js: the built-in fetch needs the built-in FormData; any other is sent as [object FormData])"
 
 
@@ -27,15 +30,16 @@ class Form(dict[str, object]):
 
 @asynccontextmanager
 async def receive(
-    body: AsyncIterable[bytes], content_type: str, folder: Path, files: tuple[str, ...]
+    body: AsyncIterable[bytes], content_type: str, folder: Path, files: tuple[str, ...], lists: tuple[str, ...] = ()
 ) -> AsyncIterator[Form]:
     """Receive the form of a request: text by field name, and a Path for each field of `files`.
 
-    A field whose name ends with [] may occur several times and becomes a list. The files are deleted after the block.
+    Each field of `lists` becomes a list of text: clients repeat its name, write `name[]` or `name[0]`, `name[1]`, or
+    separate its items by commas. The files are deleted after the block.
 
     Raises BadInput for a malformed body and Unavailable if the disk is full.
     """
-    form = _Form(folder, files)
+    form = _Form(folder, files, lists)
     try:
         await _parse(body, content_type, form)
         yield form.values
@@ -70,19 +74,14 @@ def _boundary(content_type: str) -> bytes:
     return boundary
 
 
-def _shown(name: bytes) -> str:
-    """Return the last part of a file name, without control characters."""
-    last = decode(name, "The name of the file").replace("\\", "/").rpartition("/")[2]
-    return "".join(char for char in last if char.isprintable()).strip()[:255]
-
-
 class _Form:
     """Callbacks of the multipart parser, and the state between them."""
 
-    def __init__(self, folder: Path, files: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, files: tuple[str, ...], lists: tuple[str, ...] = ()) -> None:
         self.values = Form()
         self.complete = False
         self._folder, self._files = folder, files
+        self._items: dict[str, list[tuple[int, str]]] = {name: [] for name in lists}
         self._paths: list[Path] = []
         self._parts = 0
         self._header = (b"", b"")
@@ -123,12 +122,12 @@ class _Form:
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         self._name = decode(options.get(b"name", b""), "The name of a field")
-        if self._name in self.values and not self._name.endswith("[]"):
+        if self._name in self.values:
             raise BadInput(f"The field '{self._name[:80]}' was sent twice. Send it once.")
         if self._name in self._files:
-            if b"filename" not in self._disposition.lower():  # the parser omits "filename*=" from the options
+            if not has_file_name(self._disposition):
                 raise MissingFile(f"The field '{self._name}' is text. Send the recording as a file.")
-            self.values.filename = _shown(options.get(b"filename", b""))
+            self.values.filename = file_name(self._disposition, options.get(b"filename", b""))
             path = self._folder / secrets.token_hex(16)
             self._paths.append(path)
             self._sink = path.open("xb")
@@ -152,14 +151,19 @@ class _Form:
         self.values[self._name] = self._paths[-1]
 
     def _keep(self, text: str) -> None:
-        if self._name.endswith("[]"):
-            listed = self.values.setdefault(self._name, [])
-            assert isinstance(listed, list)
-            listed.append(text)
-        else:
+        found = INDEXED.fullmatch(self._name)
+        name = found[1] if found else self._name
+        if name not in self._items:
             self.values[self._name] = text
+            return
+        place = int(found[2]) if found and found[2] else 0
+        self._items[name] += [(place, item.strip()) for item in text.split(",")]
 
     def _end(self) -> None:
+        for name, items in self._items.items():
+            if items:
+                ordered = sorted(items, key=lambda item: item[0])  # stable: others keep the order of the form
+                self.values[name] = [text for _, text in ordered if text]
         self.complete = True
 
     def discard(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ CATALOG = Path(__file__).with_name("catalog.toml")
 
 Lane = Literal["speech", "text"]
 Source = Literal["own path", "installed package", "models dir", "hub cache"]
+WHISPER_NAME = re.compile(r"(?:[\w.-]+/)?(?:faster-)?whisper-([\w.-]+?)(?:-ct2)?")  # the size is in group 1
+HUB_NAME = re.compile(r"[a-z0-9][\w.-]{0,95}/[a-z0-9][\w.-]{0,95}")
 ANY = "any"  # as `pairs`: between all languages of translation/languages.toml
 
 
@@ -116,12 +119,37 @@ def models(task: str | None = None) -> tuple[Model, ...]:
     return tuple(model for model in read(CATALOG) if task in (None, model.task))
 
 
-def get(model_id: str) -> Model:
-    """Return the model with this id. Raises BadInput, which lists the known ids."""
+def get(model_id: str, able: Iterable[Model] = ()) -> Model:
+    """Return the model with this id. Raises BadInput, which lists the ids of those that are `able`, else all."""
     known = {model.id: model for model in models()}
     if model_id not in known:
-        raise BadInput(f"Model {str(model_id)[:40]!r} was not found. Choose from {', '.join(known)}.")
+        listed = ", ".join(names(able) or known)
+        raise BadInput(f"Model {str(model_id)[:40]!r} was not found. Choose from {listed}.")
     return known[model_id]
+
+
+def names(able: Iterable[Model]) -> tuple[str, ...]:
+    """Return the ids of models, for an error that lists them."""
+    return tuple(model.id for model in able if not model.for_tests)
+
+
+def requested(name: str, task: str, able: Iterable[Model]) -> Model | None:
+    """Return the model that a request names, by its id or by its name on the hub.
+
+    `Systran/faster-whisper-tiny.en` and `openai/whisper-tiny.en` mean `tiny.en`. None for another Whisper model
+    of the hub: it counts as not installed. Raises BadInput for other names, which lists those that are `able`.
+    """
+    wanted = name.lower()
+    by_repo = {model.repo.lower(): model for model in reversed(models()) if model.repo}
+    by_id = {model.id.lower(): model for model in models()}
+    found = WHISPER_NAME.fullmatch(wanted)
+    if wanted in by_repo:
+        return by_repo[wanted]
+    if found and found[1] in by_id and by_id[found[1]].task == "transcribe":
+        return by_id[found[1]]
+    if task == "transcribe" and "whisper" in wanted and HUB_NAME.fullmatch(wanted):
+        return None
+    return get(name, able)
 
 
 def lacks(model: Model, folder: Path) -> tuple[str, ...]:

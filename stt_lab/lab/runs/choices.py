@@ -125,7 +125,7 @@ def our_system(model: str, language: str, diarize: bool) -> SystemEntry:
     spoken = language if language in ("auto", KNOWN) else language_code(language)
     name = f"{model}, {spoken}{', speakers' if diarize else ''}"
     row = {"engine": "stt_lab", "model": model, "language": spoken, "diarize": diarize}
-    only = {"languages": ["en"]} if catalog.get(model).languages == 1 else {}
+    only = {"languages": ["en"]} if catalog.get(model, catalog.models("transcribe")).languages == 1 else {}
     return read_system(name, row | only)
 
 

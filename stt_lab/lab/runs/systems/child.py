@@ -98,10 +98,12 @@ class ChildSystem:
     def __init__(self, config: ExternalConfig, context: SystemContext, program: Program) -> None:
         self.name = context.name
         self._config, self._context, self._program = config, context, program
-        self._model = catalog.get(config.model)
+        able = catalog.models(program.task)
+        self._model = catalog.get(config.model, able)
         if self._model.task != program.task:
+            others = ", ".join(catalog.names(able))
             raise BadInput(
-                f"The model '{config.model}' cannot {program.task}. Choose another one for {context.name!r}."
+                f"The model '{config.model}' cannot {program.task}. Choose another one for {context.name!r}: {others}."
             )
         self._weights = Path()
         self._python = interpreter(config, context)

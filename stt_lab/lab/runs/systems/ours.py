@@ -41,7 +41,7 @@ class OwnSystem:
         # a run uses exactly the named model, never a substitute
         more = {"strict_models": True, "idle_unload_s": NEVER_S}
         self._settings = context.settings.model_copy(update=more)
-        self._model = catalog.get(config.model)
+        self._model = catalog.get(config.model, catalog.models("transcribe"))
         self._diarizer: catalog.Model | None = None
 
     def start(self, report: Report) -> None:
