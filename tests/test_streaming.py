@@ -141,6 +141,27 @@ def test_force_makes_final_without_silence() -> None:
     assert final.text in ("this goes on and", "this goes on and on")
 
 
+def test_force_without_speech_does_nothing_to_what_comes() -> None:
+    speaker = Speaker(said("and then we left.", 2.0)).until(1.0)
+    speaker.session.force()
+    ((at, final),) = [(at, event) for at, event in speaker.until(5).events if isinstance(event, Final)]
+    assert at - final.end == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("text", ["", "la"])
+def test_a_voice_that_nobody_understands_does_not_grow(text: str) -> None:
+    """A song: a voice for minutes, and no words, or other ones each time."""
+
+    class Song(Speaker):
+        def heard(self, step: Step) -> list[Word]:
+            other = f"{text}{len(self.steps)}"
+            return [Word(step.stretch.start + 1, step.stretch.start + 1.5, f" {other}", 0.4)] if text else []
+
+    speaker = Song([Word(1.0, 300.0, " song")]).until(302)
+    assert max(step.stretch.duration for step in speaker.steps) < 21
+    assert speaker.session.cut > 290
+
+
 def test_a_hypothesis_that_repeats_itself_is_decoded_once_more_with_care() -> None:
     class Loops(Speaker):
         def heard(self, step: Step) -> list[Word]:

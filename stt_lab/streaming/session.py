@@ -24,6 +24,7 @@ LEAST_VOICE_S = 0.2  # shorter voices are coughs and clicks
 FIRST_S = 0.6  # sound with a voice before its first partial
 UNSURE_S = 0.3  # at the edge of the sound, within which words are still being spoken
 EDGE_S = 1.0  # of the sound, in which no word is made final while somebody goes on speaking
+HOPELESS_S = 20.0  # of voice in which nothing was stable, such as songs: what was heard is made final, or given up
 LOOKBACK_S = 1.0  # silence that is kept before a voice, however long nobody speaks
 
 
@@ -86,7 +87,7 @@ class Session:
 
     def force(self) -> None:
         """Make final what was said so far, without waiting for silence."""
-        self._forced = True
+        self._forced = not self.idle
 
     @property
     def silence(self) -> float:
@@ -111,6 +112,8 @@ class Session:
         if ended or self._forced:
             return self._step(min(self.now, self._last_voice + TAIL_S), final=True)
         long = self._long_enough()
+        if long is None and self.now - self._start >= HOPELESS_S:
+            long = self.now - EDGE_S
         if long is not None:
             return self._step(long + self._block_s, final=True, until=long)
         first = self.now - max(self._start, self._began) >= FIRST_S
