@@ -242,7 +242,7 @@ def test_voice_activity_is_the_same_in_pieces(speech: Path) -> None:
 
 
 @pytest.mark.truth
-@pytest.mark.parametrize("piece", [320, 1600, 8000, SAMPLE_RATE * 60], ids=["20ms", "100ms", "500ms", "at once"])
+@pytest.mark.parametrize("piece", [1600, SAMPLE_RATE * 60], ids=["100ms", "at once"])
 def test_real_speech_in_pieces_of_any_size(speech: Path, tmp_path: Path, piece: int) -> None:
     """Finals in order, nothing lost, and nearly the words of a whole recording. At once: partials are skipped."""
     runtime = private_runtime(get_settings())

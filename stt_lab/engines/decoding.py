@@ -177,6 +177,9 @@ class Decoding:
             self._last_speech = words[-1]["end"]
         if ratio > OPTIONS["compression_ratio_threshold"]:
             found = self._without_loops(found)
+        for segment in found if self.live else ():
+            segment["words"] = _with_time(segment["words"])
+            segment["tokens"] = tokenizer.encode("".join(word["word"] for word in segment["words"]))
         return self._believed(found), seek_next, temperature <= OPTIONS["prompt_reset_on_temperature"]
 
     def _without_loops(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -195,9 +198,6 @@ class Decoding:
         kept: list[dict[str, Any]] = []
         for segment in found:
             text = self._tokenizer.decode(segment["tokens"]).strip()
-            if self.live:
-                segment["words"] = _with_time(segment["words"])
-                text = "".join(word["word"] for word in segment["words"]).strip()
             reason = _reason_for_doubt(text, segment["words"])
             if not reason:
                 kept.append(segment)
