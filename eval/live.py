@@ -97,11 +97,11 @@ def measure(runtime: Runtime, model: str, path: Path, real: bool, folder: Path) 
         seen.live = wer([truth], [" ".join(words)], "whisper_en")
         seen.file = wer([truth], [whole], "whisper_en")
         work = stream.worked_s / audio.duration
-    print(f"{path.name}: {stream.steps} steps, {stream.skipped} skipped, work {work:.2f}; {told(seen)}", flush=True)
+    print(f"{path.name}: {stream.steps} steps, {stream.skipped} skipped, work {work:.2f}; {line(seen)}", flush=True)
     return seen
 
 
-def told(seen: Measured) -> str:
+def line(seen: Measured) -> str:
     late = ""
     if seen.late:
         middle, most = np.percentile(seen.late, [50, 95])
@@ -122,7 +122,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for path in chosen.recordings:
             all_seen += measure(runtime, chosen.model, path, chosen.speed == "real", Path(folder))
-    print(f"all: {told(all_seen)}")
+    print(f"all: {line(all_seen)}")
 
 
 if __name__ == "__main__":

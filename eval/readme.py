@@ -86,12 +86,12 @@ ROWS = (
     ),
     Row(
         "diarization",
-        ("number of speakers right", "{right} of {all}", "{told} of {all_told} when told"),
+        ("number of speakers right", "{right} of {all}", "{given} of {all_given} with the number given"),
         {
             "right": Number(diarized("AMI+conv_dev", "right"), ".0f", MORE, 1),
             "all": Number(diarized("AMI+conv_dev", "clips"), ".0f"),
-            "told": Number(diarized("AMI+conv_dev", "right_given"), ".0f", MORE, 1),
-            "all_told": Number(diarized("AMI+conv_dev", "clips"), ".0f"),
+            "given": Number(diarized("AMI+conv_dev", "right_given"), ".0f", MORE, 1),
+            "all_given": Number(diarized("AMI+conv_dev", "clips"), ".0f"),
         },
     ),
     Row(

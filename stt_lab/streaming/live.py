@@ -12,7 +12,7 @@ import numpy as np
 from stt_lab.engines.activity import BLOCK_S, VoiceActivity
 from stt_lab.engines.pool import Pool
 from stt_lab.streaming.events import LiveEvent
-from stt_lab.streaming.session import Pace, Session, Step
+from stt_lab.streaming.session import PACE, Pace, Session, Step
 from stt_lab.types import SAMPLE_RATE, Audio, Recognition, Report, Span
 from stt_lab.weights.catalog import Model
 
@@ -36,7 +36,7 @@ class LiveStream:
         language: str | None,
         path: Path,
         report: Report,
-        pace: Pace = Pace(),  # noqa: B008
+        pace: Pace = PACE,
     ) -> None:
         self.session = Session(pace, BLOCK_S)
         self.session.language = language

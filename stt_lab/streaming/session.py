@@ -40,6 +40,9 @@ class Pace:
     longest_s: float = 12.0  # after which a word is
 
 
+PACE = Pace()
+
+
 @dataclass(frozen=True)
 class Step:
     """A stretch to decode. `final`: with care, because its words will stay; `padded`: with more care."""
@@ -54,7 +57,7 @@ class Step:
 class Session:
     """One stream of speech. `now`, `cut` and all other times are seconds since its beginning."""
 
-    def __init__(self, pace: Pace = Pace(), block_s: float = 0.032) -> None:
+    def __init__(self, pace: Pace = PACE, block_s: float = 0.032) -> None:
         self.pace, self._block_s = pace, block_s
         self.now = self.cut = 0.0
         self.language: str | None = None
