@@ -117,8 +117,8 @@ class World:
         Toy.lines = lines
         key = accounts.create_key(self.owner, f"{MARK} key", ["speech"])[0].id
         spare = accounts.create(f"spare {key}").id
-        told_id = told["transcript_id"]
-        return {"job": job, "key": key, "account": spare, "transcript": told_id, "format": "srt", "model": "base"}
+        transcript = told["transcript_id"]
+        return {"job": job, "key": key, "account": spare, "transcript": transcript, "format": "srt", "model": "base"}
 
 
 @pytest.fixture(scope="module")
