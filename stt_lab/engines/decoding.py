@@ -47,7 +47,12 @@ OPTIONS: dict[str, Any] = {  # values of the Whisper paper (Radford et al. 2022,
     "suppress_blank": True,
     "max_initial_timestamp": 1.0,
 }
-GREEDY: dict[str, Any] = {"beam_size": 1, "best_of": 1, "temperatures": [0.0]}
+SEARCHES: dict[Search, dict[str, Any]] = {  # live speech cannot wait for samples
+    "full": {},
+    "greedy": {"beam_size": 1, "best_of": 1, "temperatures": [0.0]},
+    "beam": {"temperatures": [0.0]},
+    "padded": {"temperatures": [0.0]},
+}
 PREPEND, APPEND = (
     "\"'“¿([{-",
     "\"'.。,，!！?？:：”)]}、",
@@ -129,10 +134,9 @@ class Decoding:
         self._tokenizer = Tokenizer(self.model.hf_tokenizer, multilingual, task=self.goal, language=self.language)
         unused = dict.fromkeys(TranscriptionOptions.__dataclass_fields__)
         suppressed = get_suppressed_tokens(self._tokenizer, [-1])
-        search = GREEDY if self.search == "greedy" else {}
         most = TOKENS + int(TOKENS_S * self.speech.samples / SAMPLE_RATE) if self.short else None
         self._options = TranscriptionOptions(
-            **unused | OPTIONS | search | {"suppress_tokens": suppressed, "max_new_tokens": most}
+            **unused | OPTIONS | SEARCHES[self.search] | {"suppress_tokens": suppressed, "max_new_tokens": most}
         )
 
     def _detect(self, encoded: Any, frames: int) -> str:

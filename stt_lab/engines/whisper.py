@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from faster_whisper import WhisperModel
 
 SEED = 0  # of sampling, the fallback of the search
+SHORT_AT_ONCE = 2  # short stretches that are computed at once, each by one thread
 
 
 class WhisperTranscriber:
@@ -30,6 +31,7 @@ class WhisperTranscriber:
         self.spec = spec
         self.languages: tuple[str, ...] = ()
         self._model: WhisperModel | None = None
+        self._narrow: Whisper | None = None  # the same weights for short stretches
         cpu = spec.device == "cpu"
         self._compute_type, self._threads = ("int8", spec.threads) if cpu else ("float16", 0)
         self._resolved = ""  # the compute type that CTranslate2 chose on this processor
@@ -56,7 +58,7 @@ class WhisperTranscriber:
         self.languages = tuple(self._model.supported_languages)
 
     def unload(self) -> None:
-        self._model = None
+        self._model = self._narrow = None
 
     def draws(self) -> Whisper:
         """Return a model that has not drawn random samples yet, so that each recording gets the same ones.
@@ -83,15 +85,31 @@ class WhisperTranscriber:
             self._sampled = True
             return self._model.model
 
-    def _view(self) -> WhisperModel:
-        """Return the model for one recording."""
+    def _view(self, short: bool) -> WhisperModel:
+        """Return the model for one recording, or for `short` stretches of one."""
         with self._drawing:
             if self._model is None:
                 self.load()
             view = copy.copy(self._model)
             assert view is not None
-            view.model = SamplingModel(view.model, self.draws)
+            view.model = SamplingModel(self._for_short() if short else view.model, self.draws)
             return view
+
+    def _for_short(self) -> Whisper:
+        """Return the weights for short stretches: one thread has them faster than two, which wait for each other."""
+        import ctranslate2
+
+        assert self._model is not None
+        if self.spec.device != "cpu":
+            return self._model.model
+        if self._narrow is None:
+            self._narrow = ctranslate2.models.Whisper(
+                str(self.spec.folder),
+                compute_type=self._compute_type,
+                intra_threads=1,
+                inter_threads=min(SHORT_AT_ONCE, self._threads),
+            )
+        return self._narrow
 
     def transcribe(
         self,
@@ -106,7 +124,7 @@ class WhisperTranscriber:
         In a translation, a word's time is where the decoder attended when it wrote the word.
         """
         began = time.perf_counter()
-        model = self._view()
+        model = self._view(short=bool(stretches))
         report(Event("transcribing", 0.0))
         language = language if len(self.languages) > 1 else "en"
         activity: list[Region] = [] if stretches else find_activity(audio, report)

@@ -20,6 +20,7 @@ from stt_lab.types import Recognition, Span, Word
 VOICE, SILENCE = 0.5, 0.35  # probability from which somebody begins to speak, and below which nobody does any more
 LEAD_S = 0.4  # sound before a voice that is decoded with it
 TAIL_S = 0.3  # silence after a voice before which its end is not decoded
+BREATH_S = 0.1  # silence after which no partial begins, because it would keep the final waiting
 LEAST_VOICE_S = 0.2  # shorter voices are coughs and clicks
 FIRST_S = 0.6  # sound with a voice before its first partial
 UNSURE_S = 0.3  # at the edge of the sound, within which words are still being spoken
@@ -120,7 +121,7 @@ class Session:
         if long is not None:
             return self._step(long + self._block_s, final=True, until=long)
         first = self.now - max(self._start, self._began) >= FIRST_S
-        if first and self.now - self._decoded >= self.pace.step_s:
+        if first and self.silence < BREATH_S and self.now - self._decoded >= self.pace.step_s:
             return self._step(self.now)
         return None
 
