@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 
 from stt_lab.accounts.access import Access
 from stt_lab.accounts.accounts import ADMINISTRATOR_ID
-from stt_lab.accounts.sign_in_tokens import LIFETIME_S, MOST, SignInTokens
+from stt_lab.accounts.one_time_tokens import SIGN_IN_S, OneTimeTokens, sign_in_tokens
 from stt_lab.accounts.wrong_keys import WrongKeys
 from stt_lab.caller import ADMINISTRATOR
 from stt_lab.errors import BadInput, RateLimited
@@ -98,26 +98,26 @@ def test_an_address_works_once(browser: httpx.Client, service: Service) -> None:
 
 def test_an_address_lives_for_15_minutes(tmp_path: Path) -> None:
     now = [1_000_000.0]
-    tokens = SignInTokens(tmp_path, lambda: now[0])
-    for later, valid in ((LIFETIME_S - 1, True), (LIFETIME_S + 1, False), (86_400, False), (-86_400, False)):
+    tokens = OneTimeTokens(tmp_path, SIGN_IN_S, most=20, clock=lambda: now[0])
+    for later, valid in ((SIGN_IN_S - 1, True), (SIGN_IN_S + 1, False), (86_400, False), (-86_400, False)):
         token = tokens.make()
         now[0] += later
-        assert tokens.take(token) is valid
-        assert not tokens.take(token)
-    assert not tokens.take("")
-    assert not tokens.take("../admin.key")
+        assert (tokens.take(token) is not None) is valid
+        assert tokens.take(token) is None
+    assert tokens.take("") is None
+    assert tokens.take("../admin.key") is None
 
 
 def test_addresses_are_few_and_not_readable_on_disk(tmp_path: Path) -> None:
-    tokens = SignInTokens(tmp_path)
-    made = [tokens.make() for _ in range(2 * MOST)]
+    tokens, most = sign_in_tokens(tmp_path), 20
+    made = [tokens.make() for _ in range(2 * most)]
     files = list((tmp_path / "sign-in").iterdir())
-    assert len(files) == MOST
+    assert len(files) == most
     assert (tmp_path / "sign-in").stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     assert not any(token in path.name + path.read_text() for token in made for path in files)
-    assert tokens.take(made[-1])
-    assert SignInTokens(tmp_path).take(made[-2])  # another server on the data directory
+    assert tokens.take(made[-1]) is not None
+    assert sign_in_tokens(tmp_path).take(made[-2]) is not None  # another server on the data directory
 
 
 def test_the_command_prints_an_address_of_the_running_server(fakes: Make, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from stt_lab.accounts.accounts import WRONG_KEY
 from stt_lab.accounts.kept_secret import kept_secret
+from stt_lab.accounts.one_time_tokens import OneTimeTokens, account_of, sign_in_tokens, stream_tokens
 from stt_lab.accounts.origin import LOOPBACK_NAMES, came_through_a_proxy, host_name, is_foreign
-from stt_lab.accounts.sign_in_tokens import SignInTokens
 from stt_lab.accounts.wrong_keys import WrongKeys
 from stt_lab.caller import ADMINISTRATOR, ADMINISTRATOR_ID, ANONYMOUS, LOCAL_CLIENT, Caller
 from stt_lab.errors import BadInput, Forbidden, Unauthorized
@@ -56,7 +56,7 @@ class Access:
         self._key = _checked(given.get_secret_value() if given else _kept_key(settings.data_dir / "admin.key"))
         self._secret = kept_secret(settings.data_dir / "access.key")
         self.accounts = accounts
-        self.tokens = SignInTokens(settings.data_dir)
+        self.tokens, self._data_dir = sign_in_tokens(settings.data_dir), settings.data_dir
         self.wrong_keys = WrongKeys()
         self.cors_origins = frozenset(settings.cors_origins)
         self._proxies, self._max_upload_mb = settings.trusted_proxies, settings.max_upload_mb
@@ -68,15 +68,17 @@ class Access:
     def identify(self, connection: HTTPConnection) -> Caller:
         """Identify the caller of an HTTP request, a WebSocket or a request from the page.
 
-        The first of these decides: the header `Authorization: Bearer KEY`; `?token=KEY` on a WebSocket, because
-        browsers cannot set its headers; the session of the page. Otherwise, or after the session has ended, the caller
-        is anonymous. Raises Unauthorized for a wrong key, and Forbidden if a page of another site uses the session.
+        The first of these decides: the header `Authorization: Bearer KEY`; `?token=` on a WebSocket, with a key or a
+        token that opens one stream, because browsers cannot set its headers; the session of the page. Otherwise, or
+        after the session has ended, the caller is anonymous. Raises Unauthorized for a wrong key, and Forbidden if a
+        page of another site uses the session.
         """
         authorization = connection.headers.get("authorization")
         if authorization:
             return self.identify_key(_bearer(authorization), self.address(connection))
         if token := _token(connection):
-            return self.identify_key(token, self.address(connection))
+            address = self.address(connection)
+            return self._take(token, address) if account_of(token) else self.identify_key(token, address)
         return self._signed_in(connection) or replace(ANONYMOUS, client=self.client(connection))
 
     def identify_key(self, key: str, address: str = "") -> Caller:
@@ -90,6 +92,26 @@ class Access:
             raise
         self.wrong_keys.note_right(client, key)
         return caller
+
+    def _take(self, token: str, address: str) -> Caller:
+        """Identify the caller by a token that opens one stream. Raises Unauthorized or RateLimited."""
+        client, account_id = self._client(address), account_of(token)
+        assert account_id is not None
+        self.wrong_keys.check(client, token)
+        key_id = stream_tokens(self._data_dir, account_id).take(token)
+        account = None if key_id is None else self.accounts.get(account_id)
+        if account is None or account.disabled:
+            self.wrong_keys.count_wrong(client)
+            raise Unauthorized(
+                "This stream token is not valid: each opens one stream, within a minute. "
+                "Get a new one with POST /v1/stream/token."
+            )
+        if not key_id and account_id == ADMINISTRATOR_ID:
+            return ADMINISTRATOR
+        key = next((key for key in self.accounts.keys(account_id) if str(key.id) == key_id), None)
+        if key is None:
+            raise Unauthorized(WRONG_KEY)
+        return _caller(account, key)
 
     # The page's sessions
 
@@ -181,7 +203,7 @@ class Access:
         """Take the token of a sign-in address, which signs its first visitor in as the administrator."""
         client = self._client(address)
         self.wrong_keys.check(client, token)
-        if not self.tokens.take(token):
+        if self.tokens.take(token) is None:
             self.wrong_keys.count_wrong(client)
             raise Unauthorized(
                 "This sign-in address is not valid: each works once, within 15 minutes. "
@@ -240,7 +262,7 @@ class Access:
         return hmac.new(self._secret, f"stt_lab {purpose}".encode(), hashlib.sha256).hexdigest()
 
 
-def sign_in_address(base: str, tokens: SignInTokens) -> str:
+def sign_in_address(base: str, tokens: OneTimeTokens) -> str:
     return f"{base.rstrip('/')}{SIGN_IN_PATH}?token={tokens.make()}"
 
 

@@ -172,7 +172,7 @@ def _serve(host: str | None, port: int | None) -> int:
 
 def _sign_in(url: str | None) -> int:
     from stt_lab.accounts.access import sign_in_address
-    from stt_lab.accounts.sign_in_tokens import SignInTokens
+    from stt_lab.accounts.one_time_tokens import sign_in_tokens
     from stt_lab.scratch import running_address
 
     folder = get_settings().data_dir
@@ -184,6 +184,6 @@ def _sign_in(url: str | None) -> int:
         )
     print(
         f"This address signs you in as the administrator, once, within 15 minutes:\n"
-        f"{sign_in_address(base, SignInTokens(folder))}"
+        f"{sign_in_address(base, sign_in_tokens(folder))}"
     )
     return 0

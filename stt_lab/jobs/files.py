@@ -40,6 +40,17 @@ class JobFiles:
             self.remove(job_id)
             raise Unavailable(FULL) from None
 
+    def make_folder(self, job_id: str) -> Path:
+        """Make the folder of a job without uploads."""
+        try:
+            self.folder(job_id).mkdir(mode=0o700)
+        except OSError:
+            raise Unavailable(FULL) from None
+        return self.folder(job_id)
+
+    def folder(self, job_id: str) -> Path:
+        return self._jobs / job_id
+
     def of(self, job_id: str, names: Iterable[str]) -> dict[str, Path]:
         return {name: self._jobs / job_id / name for name in names}
 

@@ -28,7 +28,9 @@ from stt_lab.errors import (
     Unavailable,
 )
 from stt_lab.jobs.files import digest
-from stt_lab.jobs.lifecycle import CALL, CANCELLED, JOB, RETRY_AFTER_S, JobLifecycle, Places, unattended
+from stt_lab.jobs.lifecycle import CALL, CANCELLED, JOB, RETRY_AFTER_S, Places, unattended
+from stt_lab.jobs.stream_lifecycle import StreamLifecycle
+from stt_lab.jobs.streams import StreamJobs, Work
 from stt_lab.jobs.webhooks import Webhooks, check_url
 from stt_lab.jobs.workers import ENDING, JobWorkers, Outcome, Updates, to_row
 from stt_lab.library import Library
@@ -39,6 +41,7 @@ from stt_lab.settings import Settings
 from stt_lab.store.database import Database
 from stt_lab.store.models import DeliveryRow, now
 from stt_lab.store.queue import ACTIVE, JobRow
+from stt_lab.streaming.updates import Update
 from stt_lab.types import Event, JobInfo
 
 POLL_S = 0.25  # between checks whether the client has disconnected
@@ -64,10 +67,11 @@ class JobQueue:
     def __init__(
         self, runtime: Runtime, database: Database, accounts: Accounts, library: Library, settings: Settings
     ) -> None:
-        self._lifecycle, self._settings = JobLifecycle(database, accounts, library, settings), settings
+        self._lifecycle, self._settings = StreamLifecycle(database, accounts, library, settings), settings
         self._webhooks = Webhooks(database, settings)
         self._runtime = runtime
         self._workers = JobWorkers(self._lifecycle, runtime, self._webhooks.wake)
+        self._streams = StreamJobs(self._lifecycle, self._workers)
 
     @property
     def worker(self) -> str:
@@ -95,6 +99,8 @@ class JobQueue:
     def run(self, request: Request, context: Context) -> Any:
         """Run an operation and return its result, or its job if the request asks for that."""
         key, op = _checked_key(context.idempotency_key), request.op
+        if op.live:
+            return self.stream(request, context, lambda inner: perform(request, inner))
         if op.job is None:
             keeps = key and op.replayable and op.method == "POST"
             with errand_of(context.caller, refusable=True):
@@ -113,6 +119,15 @@ class JobQueue:
         if outcome.problem is not None:
             raise outcome.problem
         return outcome.value
+
+    def stream(self, request: Request, context: Context, work: Work) -> Iterator[Update]:
+        """Run a live operation, whose updates `work` makes. Raises errors of quotas at once."""
+        title = context.filename or f"Live {now():%Y-%m-%d %H:%M}"
+        return self._streams.run(request, context, work, title)
+
+    def check_quota(self, caller: Caller) -> None:
+        """Raise an error if a caller may not start a stream now."""
+        self._lifecycle.accounts.check(*_owner(caller))
 
     def _submit(self, row: JobRow, request: Request, context: Context) -> JobRow | None:
         """Put a job into the queue. Return the earlier job with the same Idempotency-Key."""

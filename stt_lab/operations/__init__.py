@@ -5,6 +5,7 @@ Their order here is that in which they are shown.
 
 # isort: off
 from stt_lab.operations.speech import transcribe
+from stt_lab.operations.live import stream, stream_token
 from stt_lab.operations.text import analyze, embed, generate, summarize
 from stt_lab.operations.translation import translate, translation_languages
 from stt_lab.operations.info import health, languages, model, models
@@ -67,6 +68,8 @@ __all__ = [
     "redact_transcript",
     "revoke_key",
     "search_transcripts",
+    "stream",
+    "stream_token",
     "summarize",
     "summarize_transcript",
     "transcribe",

@@ -95,6 +95,7 @@ def operation(
     plan: Callable[..., Any] | None = None,
     presentation: Presentation | None = None,
     replayable: bool = True,
+    live: bool = False,
     heavy: bool = False,
 ) -> Callable[..., Any]:
     """Declare a function as an operation. The decorated function validates its arguments like every surface."""
@@ -115,6 +116,7 @@ def operation(
             plan=plan,
             presentation=presentation,
             replayable=replayable,
+            live=live,
             heavy=heavy,
         )
         OPERATIONS[op.name] = op

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from stt_lab.caller import Caller
@@ -51,6 +52,8 @@ class Context:
     meter: Meter = unmetered
     idempotency_key: str | None = None
     filename: str = ""  # the client's name of the upload, for display only
+    folder: Path | None = None  # for files of a live stream, which are deleted when it ends
+    recording: Path | None = None  # file in which a live stream keeps its sound (16-bit PCM); None: it keeps none
     plan: Any = None  # return value of the operation's `plan` for this request
 
 
@@ -72,7 +75,8 @@ def running() -> Context | None:
 
 def perform(request: Request, context: Context) -> Any:
     """Do the work of an admitted request. Gates call this."""
-    result = within(replace(context, plan=request.plan), request.op.fn, request.values)
+    context = replace(context, plan=request.plan)
+    result = within(context, request.op.fn, request.values)
     if isinstance(result, Generator):
         return _steps(context, result)
     if isinstance(result, File):

@@ -123,6 +123,7 @@ class Operation:
 
     presentation: Presentation | None = None
     replayable: bool = True  # whether the answer to an Idempotency-Key is stored; files are computed again
+    live: bool = False  # whether it yields updates while sound comes, and is charged minute by minute
     heavy: bool = False  # whether it computes for seconds or waits for engines; so do all with a job or the scope text
     signature: inspect.Signature = field(init=False)
     params: type[BaseModel] = field(init=False)
@@ -156,7 +157,7 @@ class Operation:
     @property
     def threads(self) -> Literal["read", "write", "work"]:
         """Return which threads of a server run it, so that none waits for work of another kind."""
-        if self.heavy or self.job is not None or self.scope == "text":
+        if self.heavy or self.live or self.job is not None or self.scope == "text":
             return "work"
         return "read" if self.method == "GET" else "write"
 

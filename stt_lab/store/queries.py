@@ -130,7 +130,7 @@ def active_jobs(session: Session, account_id: int, client: str | None) -> int:
 
 def counted_jobs(session: Session, account_id: int, client: str, since: datetime) -> int:
     """Count the jobs of a client that used minutes since then or are in progress; each counts once."""
-    reserved = _reserved(account_id, since, LedgerRow.job_id).where(LedgerRow.client == client)
+    reserved = _reserved(account_id, since, _JOB).where(LedgerRow.client == client)
     both = reserved.union(_active(account_id, client)).subquery()
     return session.scalar(select(func.count()).select_from(both)) or 0
 
@@ -145,7 +145,7 @@ def usage(session: Session, account_id: int, since: datetime) -> list[Used]:
     postgresql = session.get_bind().dialect.name == "postgresql"
     created: ColumnElement[datetime] = LedgerRow.created.expression
     day = func.date(func.timezone("UTC", created) if postgresql else created)
-    sums = func.sum(_taken("minutes")), -func.sum(_taken("credits")), func.count()
+    sums = func.sum(_taken("minutes")), -func.sum(_taken("credits")), func.count(_JOB.distinct())
     rows = session.execute(
         _reserved(account_id, since, day, LedgerRow.operation, *sums).group_by(day, LedgerRow.operation)
     )
@@ -153,11 +153,13 @@ def usage(session: Session, account_id: int, since: datetime) -> list[Used]:
 
 
 def _active(account_id: int, client: str | None) -> Select[str]:
-    own = select(Job.id).where(Job.account_id == account_id, Job.state.in_(ACTIVE))
+    own = select(func.substr(Job.id, 1, PART)).where(Job.account_id == account_id, Job.state.in_(ACTIVE))
     return own if client is None else own.where(Job.client == client)
 
 
 _settled = aliased(LedgerRow)
+PART = 35  # characters of the id of a stream; those of its minutes go on after it
+_JOB = func.substr(LedgerRow.job_id, 1, PART)  # of other jobs, as good as the whole id
 
 
 def _taken(column: str) -> ColumnElement[int]:

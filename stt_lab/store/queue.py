@@ -22,6 +22,7 @@ from stt_lab.types import JobInfo
 LEASE = timedelta(seconds=30)  # much longer than the servers' clocks may differ
 ATTEMPTS = 3  # then a job that crashes its workers is given up
 ACTIVE = ("queued", "running")
+STREAM = "stream"  # operation whose jobs run at once and take no place among recordings
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # before all jobs
 
 
@@ -118,7 +119,7 @@ def waiting(session: Session) -> int:
 def load(session: Session, worker: str, account_id: int | None = None, client: str | None = None) -> int:
     """Count the jobs that wait or that a worker runs, of all or of an account: in one statement, because one may be
     claimed between two."""
-    counted = [or_(Job.state == "queued", and_(*_held_by(worker)))]
+    counted = [or_(Job.state == "queued", and_(*_held_by(worker))), Job.operation != STREAM]
     counted += [Job.account_id == account_id] if account_id is not None else []
     counted += [Job.client == client] if client is not None else []
     return session.scalar(select(func.count(Job.id)).where(*counted)) or 0
@@ -132,7 +133,7 @@ def claim(session: Session, worker: str, shared: int) -> JobRow | None:
     without a running job get one.
     """
     running, began = _turn()
-    held = session.scalar(select(func.count(Job.id)).where(*_held_by(worker))) or 0
+    held = session.scalar(select(func.count(Job.id)).where(*_held_by(worker), Job.operation != STREAM)) or 0
     job_id = session.scalar(
         select(Job.id)
         .where(Job.state == "queued", *([running == 0] if held >= shared else []))
@@ -154,7 +155,7 @@ def claim(session: Session, worker: str, shared: int) -> JobRow | None:
 def _turn() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """Return the number of running jobs of a job's owner, and when its last job began."""
     other = aliased(Job)
-    same = and_(other.account_id == Job.account_id, other.client == Job.client)
+    same = and_(other.account_id == Job.account_id, other.client == Job.client, other.operation != STREAM)
     running = select(func.count()).where(same, other.state == "running").correlate(Job).scalar_subquery()
     began = select(func.coalesce(func.max(other.started), BEGINNING)).where(same).correlate(Job).scalar_subquery()
     return running, began
@@ -189,6 +190,12 @@ def _held_by(worker: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
 def _claimed(row: JobRow) -> ColumnElement[bool]:
     """Return the condition that a claim still holds."""
     return and_(Job.id == row.id, Job.state == "running", Job.worker == row.worker, Job.attempts == row.attempts)
+
+
+def keep_in(session: Session, row: JobRow, transcript_id: int) -> JobRow:
+    """Say in which transcript the result of a claimed job is kept. Return the new row."""
+    session.execute(update(Job).where(_claimed(row)).values(transcript_id=transcript_id))
+    return get(session, row.id) or row
 
 
 def advance(session: Session, row: JobRow, stage: str, percent: float, eta_s: float | None) -> None:

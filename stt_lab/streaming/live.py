@@ -1,32 +1,40 @@
-"""A live session on a machine: sound goes to a file, voice activity is heard here, and the pool decodes the steps."""
+"""A live session on a machine: sound goes to a file, voice activity is heard here, and the pool decodes the steps.
+
+The file holds the last minutes only: what is final is dropped from it, however long the stream is.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stt_lab.audio.wav import to_pcm
 from stt_lab.engines.activity import BLOCK_S, VoiceActivity
 from stt_lab.engines.pool import Pool
 from stt_lab.streaming.events import LiveEvent
 from stt_lab.streaming.session import PACE, Pace, Session, Step
-from stt_lab.types import SAMPLE_RATE, Audio, Recognition, Report, Span
+from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Recognition, Report, Span
 from stt_lab.weights.catalog import Model
 
 if TYPE_CHECKING:
     from stt_lab.types import Samples
 
 PIECE = SAMPLE_RATE // 10  # samples that are heard between two looks at what is due
+KEPT_S = 60.0  # of final sound in the file, after which it is written anew without that
+PARTIALS_LATER_S = 1.0  # by which a partial may wait longer for its turn than a final
+BUSY = 0.5  # share of the time that partials of one stream may take
 BEHIND_S = 1.5  # seconds of sound that wait; with more, partials are skipped until it is made up
 
 
 class LiveStream:
     """Speech that is coming. `push` and `finish` yield events as they happen; both work in the caller's thread.
 
-    The file `path` keeps the sound (16-bit PCM); it belongs to the caller.
+    The file `path` belongs to the caller (16-bit PCM).
     """
 
     def __init__(
@@ -40,12 +48,13 @@ class LiveStream:
     ) -> None:
         self.session = Session(pace, BLOCK_S)
         self.session.language = language
-        self.began = time.time()
         self.steps = self.skipped = 0
-        self.worked_s = 0.0
+        self.worked_s = 0.0  # seconds of computing
         self._pool, self._model, self._path, self._report = pool, model, path, report
         self._voice, self._samples = VoiceActivity(), 0
-        self._file = path.open("wb")
+        self._dropped = 0  # samples that are not in the file any more
+        self._rest_until = 0.0  # second of the stream before which no further partial begins
+        self._file = path.open("wb+")
 
     @property
     def duration(self) -> float:
@@ -56,16 +65,16 @@ class LiveStream:
         """Hear float32 samples of SAMPLE_RATE, shape (n,)."""
         for at in range(0, len(samples), PIECE):
             piece = samples[at : at + PIECE]
-            self._file.write((np.clip(piece, -1, 1 - 2**-15) * 32768).astype("<i2").tobytes())
+            self._file.write(to_pcm(piece))
             self._samples += len(piece)
             self.session.hear(self._voice.push(piece))
             yield from self.session.due()
             step = self.session.wanted()
-            behind = (len(samples) - at) / SAMPLE_RATE
-            if step and not step.final and behind > BEHIND_S:
+            if step and not step.final and self._too_late((len(samples) - at) / SAMPLE_RATE):
                 self.skipped += 1
             elif step:
                 yield from self._decode(step)
+        self._drop()
 
     def finalize(self) -> Iterator[LiveEvent]:
         """Make final what was said so far."""
@@ -84,9 +93,16 @@ class LiveStream:
         """Close the file of the sound."""
         self._file.close()
 
+    def _too_late(self, behind: float) -> bool:
+        """Return whether a partial is not worth its time: sound waits, or partials have had their share."""
+        return behind > BEHIND_S or self.session.now < self._rest_until
+
     def _decode(self, step: Step) -> Iterator[LiveEvent]:
         while True:
+            began = time.monotonic()
             events, again = self.session.answer(step, self._recognise(step))
+            if not step.final:
+                self._rest_until = step.heard + (time.monotonic() - began) / BUSY
             yield from events
             if again is None:
                 return
@@ -94,17 +110,43 @@ class LiveStream:
 
     def _recognise(self, step: Step) -> Recognition:
         self._file.flush()
-        end = min(step.stretch.end, self.duration)
-        began = time.perf_counter()
+        base = self._dropped / SAMPLE_RATE
+        end = min(step.stretch.end, self.duration) - base
         found = self._pool.transcribe(
             self._model,
-            Audio(self._path, self._samples),
+            Audio(self._path, self._samples - self._dropped),
             self.session.language,
             self._report,
-            session=self.began,
-            stretches=(Span(min(step.stretch.start, end), end),),
+            session=time.time() + (0.0 if step.final else PARTIALS_LATER_S),
+            stretches=(Span(min(step.stretch.start - base, end), end),),
             search="greedy" if not step.final else "padded" if step.padded else "beam",
         )
         self.steps += 1
-        self.worked_s += time.perf_counter() - began
-        return found
+        self.worked_s += found.provenance.elapsed
+        return _later(found, base) if base else found
+
+    def _drop(self) -> None:
+        """Drop sound that is final from the file, if that is much."""
+        final = int(self.session.cut * SAMPLE_RATE)
+        if final - self._dropped < KEPT_S * SAMPLE_RATE:
+            return
+        self._file.seek((final - self._dropped) * SAMPLE_BYTES)
+        rest = self._file.read()
+        self._file.seek(0)
+        self._file.write(rest)
+        self._file.truncate()
+        self._dropped = final
+
+
+def _later(found: Recognition, seconds: float) -> Recognition:
+    """Return what was recognised, later by so many seconds."""
+    moved = tuple(
+        replace(
+            segment,
+            start=segment.start + seconds,
+            end=segment.end + seconds,
+            words=tuple(replace(word, start=word.start + seconds, end=word.end + seconds) for word in segment.words),
+        )
+        for segment in found.segments
+    )
+    return replace(found, segments=moved)

@@ -84,6 +84,16 @@ def _times(span: Span) -> dict[str, Any]:
     return {"start": _rounded(span.start), "end": _rounded(span.end)}
 
 
+def segment_json(segment: Segment, verbose: bool = False) -> dict[str, Any]:
+    """Return a segment on its own, as a stream sends it."""
+    return _segment(0, segment, verbose)
+
+
+def read_segment(made: Mapping[str, Any]) -> Segment:
+    """Make a segment of the result of `segment_json`."""
+    return _read_segment(made)
+
+
 def _segment(number: int, segment: Segment, verbose: bool) -> dict[str, Any]:
     made = {"id": number} if verbose else {}
     made |= _times(segment) | {"text": segment.text} | ({"speaker": segment.speaker} if segment.speaker else {})
