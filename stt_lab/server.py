@@ -26,12 +26,13 @@ from stt_lab.lab.runs.evaluations import Evaluations
 from stt_lab.recall.indexing import Indexer
 from stt_lab.runtime import Runtime
 from stt_lab.scratch import prepare
-from stt_lab.settings import Settings, get_settings
+from stt_lab.settings import MB, Settings, get_settings
 from stt_lab.web import reference
 from stt_lab.web.connections import (
     ACCEPT_BATCH,
     LimitedProtocol,
     Listener,
+    LiveProtocol,
     limited,
     limits_for,
     raise_descriptor_limit,
@@ -49,6 +50,9 @@ OPTIONS: dict[str, Any] = {
     "server_header": False,
     "proxy_headers": False,  # stt_lab.accounts.access reads these headers, from trusted proxies only
     "http": LimitedProtocol,
+    "ws": LiveProtocol,
+    "ws_max_size": 2 * MB,  # above the route's own limit, which has a sentence
+    "ws_per_message_deflate": False,  # sound does not compress, and a small message may become a large one
     "loop": "asyncio",
     "backlog": ACCEPT_BATCH,
     "timeout_keep_alive": LimitedProtocol.limits.keep_alive_s,

@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     max_uploads_gb: float = Field(20, gt=0, description="Size of all uploads in progress in GB; further ones get 503")
     disk_reserve_gb: float = Field(1, ge=0, description="Free space on disk in GB below which uploads get 503")
     max_audio_hours: float = Field(8, gt=0, description="Longest recording in hours")
+    max_stream_hours: float = Field(4, gt=0, description="Longest live stream in hours")
     keep_audio: bool = Field(True, description="Keep the recordings of stored transcripts")
     retention_days: int = Field(0, ge=0, description="Days until transcripts are deleted (0 = never)")
     webhook_allow_private: bool = Field(False, description="Allow webhooks to private addresses, for an intranet")

@@ -12,7 +12,19 @@ from typing import ClassVar
 
 from stt_lab.engines.protocols import EngineSpec, Goal
 from stt_lab.errors import RateLimited
-from stt_lab.types import Audio, Diarization, Event, Provenance, Recognition, Report, Segment, Turn, Word
+from stt_lab.types import (
+    SAMPLE_RATE,
+    Audio,
+    Diarization,
+    Event,
+    Provenance,
+    Recognition,
+    Report,
+    Segment,
+    Span,
+    Turn,
+    Word,
+)
 
 
 class Fake:
@@ -47,6 +59,37 @@ class Fake:
 
 class Echo(Fake):
     pass
+
+
+class Clockwork(Fake):
+    """Says a word at each half second of a stretch: its number from the beginning of the sound."""
+
+    STEP = 0.5
+
+    def transcribe(
+        self,
+        audio: Audio,
+        language: str | None,
+        report: Report,
+        goal: Goal = "transcribe",
+        stretches: tuple[Span, ...] = (),
+        search: str = "full",
+    ) -> Recognition:
+        report(Event("transcribing", 0.0))
+        words: list[Word] = []
+        for stretch in stretches or (Span(0.0, audio.duration),):
+            sound = audio.read()
+            at = math.ceil(stretch.start / self.STEP)
+            while (at + 1) * self.STEP <= stretch.end + 0.1:
+                start, end = at * self.STEP, (at + 1) * self.STEP - 0.05
+                if abs(sound[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]).max(initial=0) > 0.1:
+                    words.append(Word(start, end, f" w{at}", 0.9))
+                at += 1
+        made = Provenance(type(self).__name__, self.spec.model, self.spec.device, "1", elapsed=0.01)
+        if not words:
+            return Recognition(None, (), made)
+        text = "".join(word.text for word in words).strip()
+        return Recognition(language or "en", (Segment(words[0].start, words[-1].end, text, tuple(words)),), made)
 
 
 class Mute(Fake):
@@ -180,7 +223,7 @@ class Halves(Fake):
 
 TRANSCRIBERS: tuple[type[Fake], ...] = (
     *(Echo, Mute, Endless, Deaf, Crash, Broken, Refusing, Chatty, Reveal, Gated),
-    *(Steps, Meeting, Corrupt),
+    *(Steps, Meeting, Corrupt, Clockwork),
 )
 ENGINES = {kind.__name__.lower(): f"fake_engines:{kind.__name__}" for kind in (*TRANSCRIBERS, Halves)}
 

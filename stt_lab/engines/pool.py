@@ -13,6 +13,7 @@ from typing import Any
 
 from stt_lab.caller import errand
 from stt_lab.engines import chat_api
+from stt_lab.engines.admission import Admission
 from stt_lab.engines.hosts import EngineCall, Host, InProcessHost, WorkerHost, worker_environ
 from stt_lab.engines.hosts.limits import seconds_for
 from stt_lab.engines.protocols import EngineSpec, Goal, Search
@@ -83,6 +84,7 @@ class Pool:
         self.kept = 0 if one else KEPT
         self._speech = self._lane(settings.recordings_at_once, TEXTS if one else None, kept=self.kept)
         self._text = self._speech if one else self._lane(TEXTS_AT_ONCE, TEXTS, each=1)
+        self.admission = Admission(self.device)  # of live streams
         self._elsewhere = chat_api.ChatApi(settings)
         self.patience_s = (
             settings.queue_timeout_s

@@ -12,11 +12,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from stt_lab.accounts.one_time_tokens import STREAM_TOKEN_S, stream_tokens
+from stt_lab.engines.admission import Gauge
 from stt_lab.errors import BadInput
 from stt_lab.pipeline import Models, choose_models
 from stt_lab.registry import Charge, Media, current, operation
 from stt_lab.streaming.session import PACE, Pace
-from stt_lab.streaming.stream import Gauge, Live, Sound, listen_live, sound_of
+from stt_lab.streaming.stream import Live, Sound, listen_live, sound_of
 from stt_lab.streaming.updates import Update
 
 DEFAULT_MODEL = "large-v3-turbo"
@@ -61,15 +62,18 @@ def stream(
     """
     context = current()
     if store and context.recording is None:
-        raise BadInput(
-            "The parameter 'store' needs a server. Start one with `stt-lab serve`, and send the file there."
-        )
+        raise BadInput("The parameter 'store' needs a server. Start one with `stt-lab serve`, and send the file there.")
     with context.runtime.decoder.decode(file, context.report) as audio:
-        yield from live_updates(sound_of(audio, speed == "real"), silence_ms, audio.warnings)
+        real = speed == "real"
+        yield from live_updates(sound_of(audio, real), silence_ms, audio.warnings, urgent=real)
 
 
 def live_updates(
-    sound: Sound, silence_ms: int, warnings: tuple[str, ...] = (), gauge: Gauge | None = None
+    sound: Sound,
+    silence_ms: int,
+    warnings: tuple[str, ...] = (),
+    urgent: bool = True,
+    gauge: Gauge | None = None,
 ) -> Iterator[Update]:
     """Yield the updates of a stream in the context of its operation."""
     context = current()
@@ -86,6 +90,7 @@ def live_updates(
             context.recording,
             pace_of(silence_ms),
             (*models.warnings, *warnings),
+            urgent,
             gauge or Gauge(),
         )
         yield from listen_live(live, sound)

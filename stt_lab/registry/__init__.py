@@ -25,6 +25,7 @@ from stt_lab.registry.context import (
     current,
     perform,
     running,
+    steps,
     unmetered,
     within,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "plain_type",
     "prepare",
     "present",
+    "steps",
     "unmetered",
     "within",
 ]

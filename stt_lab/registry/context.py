@@ -78,9 +78,9 @@ def perform(request: Request, context: Context) -> Any:
     context = replace(context, plan=request.plan)
     result = within(context, request.op.fn, request.values)
     if isinstance(result, Generator):
-        return _steps(context, result)
+        return steps(context, result)
     if isinstance(result, File):
-        return replace(result, chunks=_steps(context, result.chunks))
+        return replace(result, chunks=steps(context, result.chunks))
     return result
 
 
@@ -93,7 +93,7 @@ def within(context: Context, fn: Callable[..., Any], values: Any) -> Any:
         _context.reset(token)
 
 
-def _steps(context: Context, items: Iterator[Any]) -> Iterator[Any]:
+def steps(context: Context, items: Iterator[Any]) -> Iterator[Any]:
     """Yield the items of a lazy result. Each is computed in the given context, in the thread that asks for it."""
     try:
         while True:

@@ -173,6 +173,11 @@ class Operation:
         return declared or self.signature.return_annotation
 
     @property
+    def yielded(self) -> Any:
+        """Return the type of what a live operation yields; that of the result of others."""
+        return typing.get_args(self.result)[0] if self.live else self.result
+
+    @property
     def file_params(self) -> tuple[str, ...]:
         """Return the names of the file parameters."""
         return tuple(name for name, info in self.fields.items() if is_media(info))

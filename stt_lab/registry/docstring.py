@@ -24,7 +24,7 @@ def docstring(op: Operation) -> str:
     if op.fields:
         listed = (_entry(name, _about(info)) for name, info in op.fields.items())
         parts.append("Parameters:\n" + "\n".join(listed))
-    parts.append("Returns:\n" + _entry(_name(op.result), _shape(op)))
+    parts.append(("Yields" if op.live else "Returns") + ":\n" + _entry(_name(op.yielded), _shape(op)))
     parts.append("Raises:\n" + "\n".join(_entry(name, why) for name, why in errors(op).items()))
     return "\n\n".join(parts)
 
@@ -53,7 +53,7 @@ def _name(kind: Any) -> str:
 
 
 def _shape(op: Operation) -> str:
-    kind = op.result
+    kind = op.yielded
     about = (inspect.getdoc(kind) or "").splitlines()[:1] if is_dataclass(kind) else []
     members = f" Members: {', '.join(one.name for one in fields(kind))}." if is_dataclass(kind) else ""
     generated = about and about[0].startswith(f"{_name(kind)}(")  # dataclasses use the signature as docstring

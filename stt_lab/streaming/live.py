@@ -15,9 +15,10 @@ import numpy as np
 
 from stt_lab.audio.wav import to_pcm
 from stt_lab.engines.activity import BLOCK_S, VoiceActivity
+from stt_lab.engines.admission import Gauge
 from stt_lab.engines.pool import Pool
 from stt_lab.streaming.events import LiveEvent
-from stt_lab.streaming.session import PACE, Pace, Session, Step
+from stt_lab.streaming.session import PACE, VOICE, Pace, Session, Step
 from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Recognition, Report, Span
 from stt_lab.weights.catalog import Model
 
@@ -34,7 +35,7 @@ BEHIND_S = 1.5  # seconds of sound that wait; with more, partials are skipped un
 class LiveStream:
     """Speech that is coming. `push` and `finish` yield events as they happen; both work in the caller's thread.
 
-    The file `path` belongs to the caller (16-bit PCM).
+    The file `path` belongs to the caller (16-bit PCM). `urgent` steps go before recordings.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class LiveStream:
         path: Path,
         report: Report,
         pace: Pace = PACE,
+        urgent: bool = True,
     ) -> None:
         self.session = Session(pace, BLOCK_S)
         self.session.language = language
         self.steps = self.skipped = 0
-        self.worked_s = 0.0  # seconds of computing
+        self.worked_s = self._voiced = 0.0  # seconds of computing, and of sound with a voice
         self._pool, self._model, self._path, self._report = pool, model, path, report
+        self._urgent = urgent
         self._voice, self._samples = VoiceActivity(), 0
         self._dropped = 0  # samples that are not in the file any more
         self._rest_until = 0.0  # second of the stream before which no further partial begins
@@ -67,7 +70,9 @@ class LiveStream:
             piece = samples[at : at + PIECE]
             self._file.write(to_pcm(piece))
             self._samples += len(piece)
-            self.session.hear(self._voice.push(piece))
+            voice = self._voice.push(piece)
+            self._voiced += BLOCK_S * sum(one >= VOICE for one in voice)
+            self.session.hear(voice)
             yield from self.session.due()
             step = self.session.wanted()
             if step and not step.final and self._too_late((len(samples) - at) / SAMPLE_RATE):
@@ -75,6 +80,10 @@ class LiveStream:
             elif step:
                 yield from self._decode(step)
         self._drop()
+
+    def show(self, gauge: Gauge) -> None:
+        """Say how this stream is doing."""
+        gauge.heard, gauge.voiced, gauge.worked = self.session.now, self._voiced, self.worked_s
 
     def finalize(self) -> Iterator[LiveEvent]:
         """Make final what was said so far."""
@@ -117,7 +126,7 @@ class LiveStream:
             Audio(self._path, self._samples - self._dropped),
             self.session.language,
             self._report,
-            session=time.time() + (0.0 if step.final else PARTIALS_LATER_S),
+            session=time.time() + (0.0 if step.final else PARTIALS_LATER_S) if self._urgent else None,
             stretches=(Span(min(step.stretch.start - base, end), end),),
             search="greedy" if not step.final else "padded" if step.padded else "beam",
         )

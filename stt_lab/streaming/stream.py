@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stt_lab.audio.wav import to_pcm
+from stt_lab.engines.admission import Gauge
 from stt_lab.engines.pool import Pool
 from stt_lab.errors import NoCredits, RateLimited
 from stt_lab.streaming.events import Final, LiveEvent
 from stt_lab.streaming.live import PIECE, LiveStream
 from stt_lab.streaming.session import PACE, Pace
-from stt_lab.streaming.updates import LastUpdate, Update
-from stt_lab.types import SAMPLE_RATE, Audio, Event, Report, Segment, Transcript
+from stt_lab.streaming.updates import LastUpdate, Ready, Update
+from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Event, Report, Segment, Span, Transcript
 from stt_lab.weights.catalog import Model
 
 if TYPE_CHECKING:
     from stt_lab.types import Samples
 
 POLL_S = 0.05
+MINUTE_S = 60.0
 READ_S = 10  # of a file that are in memory at once
 
 
@@ -35,14 +37,6 @@ class Command(Enum):
 
 
 Sound = Iterable["Samples | Command"]
-
-
-@dataclass
-class Gauge:
-    """How a stream is doing; read while it works."""
-
-    heard: float = 0.0  # seconds of sound that were worked on
-    worked: float = 0.0  # seconds of computing for them
 
 
 @dataclass(frozen=True)
@@ -58,41 +52,72 @@ class Live:
     recording: Path | None = None  # file for the whole sound (16-bit PCM)
     pace: Pace = PACE
     warnings: tuple[str, ...] = ()
+    urgent: bool = True  # whether somebody is speaking now: such streams go before recordings
     gauge: Gauge = field(default_factory=Gauge)
 
 
 def listen_live(live: Live, sound: Sound) -> Iterator[Update]:
-    """Yield updates while sound comes, and a LastUpdate when it ends.
+    """Yield Ready once the model is loaded, updates while sound comes, and a LastUpdate when it ends.
 
-    If `meter` raises, what was heard before becomes final first. Other errors end the stream at once.
+    Raises Busy if the machine carries no further stream. If `meter` raises, what was heard before becomes final first.
+    Other errors end the stream at once.
     """
-    stream = LiveStream(live.pool, live.model, live.language, live.folder / "window.pcm", live.report, live.pace)
+    with live.pool.admission.seat(live.model, live.gauge) if live.urgent else live.pool.slot(live.report):
+        _load(live)
+        yield Ready(model=live.model.id, warnings=live.warnings)
+        window = live.folder / "window.pcm"
+        with closing(
+            LiveStream(live.pool, live.model, live.language, window, live.report, live.pace, live.urgent)
+        ) as stream:
+            yield from _listened(live, stream, sound)
+
+
+def _load(live: Live) -> None:
+    """Load the model, if it is not loaded yet: recognise a moment of silence."""
+    silence = live.folder / "silence.pcm"
+    silence.write_bytes(bytes(SAMPLE_RATE // 2 * SAMPLE_BYTES))
+    audio, session = Audio(silence, SAMPLE_RATE // 2), time.time() if live.urgent else None
+    stretches = (Span(0.0, audio.duration),)
+    live.pool.transcribe(
+        live.model, audio, live.language or "en", live.report, session=session, stretches=stretches, search="greedy"
+    )
+
+
+def _listened(live: Live, stream: LiveStream, sound: Sound) -> Iterator[Update]:
     said: list[Segment] = []
-    with closing(stream):
-        try:
-            for piece in sound:
-                live.report(Event("transcribing"))
-                for event in _heard(live, stream, piece):
-                    yield _update(event, said)
-        except (NoCredits, RateLimited):
-            yield from (_update(event, said) for event in stream.finish())
-            raise
+    try:
+        for piece in sound:
+            live.report(Event("transcribing"))
+            for event in _heard(live, stream, piece):
+                yield _update(event, said)
+    except (NoCredits, RateLimited):
         yield from (_update(event, said) for event in stream.finish())
-        yield LastUpdate(language=stream.session.language, transcript=_transcript(live, stream, said))
+        raise
+    yield from (_update(event, said) for event in stream.finish())
+    yield LastUpdate(language=stream.session.language, transcript=_transcript(live, stream, said))
 
 
 def _heard(live: Live, stream: LiveStream, piece: Samples | Command) -> Iterator[LiveEvent]:
     if piece is Command.FINALIZE:
         yield from stream.finalize()
     elif not isinstance(piece, Command):
-        live.meter(stream.duration + len(piece) / SAMPLE_RATE)
-        if live.recording:
-            with live.recording.open("ab") as file:
-                file.write(to_pcm(piece))
-        for event in stream.push(piece):
-            live.gauge.heard, live.gauge.worked = stream.session.now, stream.worked_s
-            yield event
-        live.gauge.heard, live.gauge.worked = stream.duration, stream.worked_s
+        for part in _minutes(piece, stream.duration):
+            live.meter(stream.duration + len(part) / SAMPLE_RATE)
+            if live.recording:
+                with live.recording.open("ab") as file:
+                    file.write(to_pcm(part))
+            for event in stream.push(part):
+                stream.show(live.gauge)
+                yield event
+            stream.show(live.gauge)
+
+
+def _minutes(piece: Samples, at: float) -> Iterator[Samples]:
+    """Split sound that comes at this second where a minute ends: the next one may not be paid for."""
+    while len(piece):
+        left = max(1, round((MINUTE_S - at % MINUTE_S) * SAMPLE_RATE))
+        yield piece[:left]
+        at, piece = at + len(piece[:left]) / SAMPLE_RATE, piece[left:]
 
 
 def _update(event: LiveEvent, said: list[Segment]) -> Update:

@@ -23,6 +23,14 @@ class Update:
 
 
 @dataclass(frozen=True)
+class Ready(Update):
+    """The beginning of a stream: its model is loaded."""
+
+    model: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class LastUpdate(Update):
     """The end of a stream. `text` is final text that was not sent before."""
 
@@ -31,6 +39,9 @@ class LastUpdate(Update):
 
 def message(update: Update) -> dict[str, Any]:
     """Return an update as JSON."""
+    if isinstance(update, Ready):
+        warnings = {"warnings": list(update.warnings)} if update.warnings else {}
+        return {"status": "ready", "text": "", "model": update.model} | warnings
     made: dict[str, Any] = {"text": update.text, "partial": update.partial}
     if update.partial:
         made["stable"] = update.stable

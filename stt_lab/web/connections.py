@@ -18,8 +18,10 @@ from typing import Any, ClassVar, Literal
 
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
-from stt_lab.errors import BadInput
+from stt_lab.errors import BadInput, SttError, TooLarge, Unavailable
 
 CHECKED_WITH = "0.54.0"  # release of uvicorn
 DESCRIPTORS = 65_536  # a higher limit than this has no use here, and makes some programs slow
@@ -192,6 +194,29 @@ def make_room(new: LimitedProtocol) -> None:
 def _oldest(candidates: Iterable[LimitedProtocol], counts: Counter[str]) -> list[LimitedProtocol]:
     """Sort connections: those of the address that has the most come first, then the oldest; uploads come last."""
     return sorted(candidates, key=lambda one: (one.state == "body", -counts[one.address], one.opened))
+
+
+class LiveProtocol(WebSocketsSansIOProtocol):
+    """A WebSocket that says why it ends, also where no route has a say: a server that stops, a message without end."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._fail, self.conn.fail = self.conn.fail, self._say_and_fail  # type: ignore[method-assign]
+
+    def _say_and_fail(self, code: int, reason: str = "") -> None:
+        if code == 1009:
+            self._say(TooLarge("This message is larger than 1 MiB. Send sound in smaller pieces."))
+        self._fail(code, reason)
+
+    def shutdown(self) -> None:
+        if self.handshake_complete and not self.close_sent:
+            self._say(Unavailable("The server is shutting down. Begin a new stream when it is back."))
+            self.transport.write(b"".join(self.conn.data_to_send()))
+        super().shutdown()
+
+    def _say(self, problem: SttError) -> None:
+        with contextlib.suppress(InvalidState):
+            self.conn.send_text(json.dumps(problem.as_dict() | {"text": ""}).encode())
 
 
 def limited(limits: ConnectionLimits) -> type[LimitedProtocol]:

@@ -73,6 +73,7 @@ RANGE = {
     "description": "Byte range of the file",
     "schema": {"type": "string", "pattern": "^bytes=[0-9]{1,18}-$"},
 }
+UPDATES = {"application/x-ndjson": {"schema": {"type": "string", "description": "A line of JSON for each update"}}}
 EVENTS = {"text/event-stream": {"schema": {"type": "string", "description": "The job, each time it changes"}}}
 
 
@@ -149,6 +150,8 @@ def _body(op: Operation, schema: dict[str, Any]) -> dict[str, Any]:
 def _result(op: Operation, contents: dict[str, Any] | None) -> dict[str, Any]:
     if op.result is File:
         contents = SOUNDS if _in_parts(op) else FILES
+    if op.live:
+        contents = UPDATES
     if contents is None:
         schema = _result_schema(op)
         schema.pop("$defs", None)
@@ -160,7 +163,7 @@ def _result(op: Operation, contents: dict[str, Any] | None) -> dict[str, Any]:
 def _result_schema(op: Operation) -> dict[str, Any]:
     if op.result is Transcript:
         return {"type": "object", "required": ["text", "language", "duration", "segments", "speakers"]}
-    if op.result is File:
+    if op.result is File or op.live:
         return {}
     return TypeAdapter(op.result).json_schema(ref_template=REFS, mode="serialization")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -22,8 +22,9 @@ from stt_lab.errors import BadInput, Disconnected, NotFound, SttError
 from stt_lab.installation import Installation
 from stt_lab.presentation import JSON, body, to_json
 from stt_lab.registry import OPERATIONS, Context, Operation, authorize, call
+from stt_lab.streaming.updates import Update, message
 from stt_lab.types import File, JobInfo
-from stt_lab.web import openai, openapi, sign_in
+from stt_lab.web import live, openai, openapi, sign_in
 from stt_lab.web.downloads import download
 from stt_lab.web.security import SecurityMiddleware
 from stt_lab.web.service import CRASHED, DEVICES, TEXTS, Service, Threads, error_response, json_body
@@ -42,11 +43,15 @@ def add_routes(app: FastAPI, installation: Installation) -> None:
     health = replace(service, quick="health")  # answers whatever else waits
     router = app.router
     for op in OPERATIONS.values():
-        _add(router, op, _endpoint(op, health if op.name == "health" else service), openapi.describe(op))
+        endpoint = _lines(op, service) if op.live else _endpoint(op, health if op.name == "health" else service)
+        _add(router, op, endpoint, openapi.describe(op))
     for op in openai.ROUTES:
         _add(router, op, _openai(op, service), openapi.describe(op, openai.answers(op)))
     job = OPERATIONS["job"]
     _add(router, job, _events(service), openapi.describe(job, openapi.EVENTS), EVENTS_PATH, "job_events")
+    sockets = live.LiveSockets(service)
+    router.add_websocket_route(live.PATH, sockets.serve)
+    router.add_websocket_route(f"{live.PATH}/", sockets.serve)
     sign_in.add_routes(router, service)
     _add_refusals(router)
     app.openapi = _document(app)  # type: ignore[method-assign]
@@ -145,6 +150,41 @@ def _response(op: Operation, result: Any, request: Request) -> Response:
     if wants_json and made.in_json is not None:
         return JSONResponse(made.in_json)
     return Response(made.content, media_type=f"{made.media_type}; charset=utf-8")
+
+
+# Live operations on files
+
+
+def _lines(op: Operation, service: Service) -> Endpoint:
+    """Make the endpoint of a live operation: a line of JSON for each update."""
+
+    async def endpoint(request: Request) -> Response:
+        caller = await service.caller(request)
+        permit = authorize(op, caller)
+        async with AsyncExitStack() as stack:
+            values, filename = await stack.enter_async_context(_values(op, request, caller, service))
+            updates: Generator[Update] = await service.run(permit, values, request, filename)
+            first = await service.threads.run("work", next, updates)  # errors that come before any text
+            held = stack.pop_all()
+        return StreamingResponse(_written(first, updates, held, service), media_type="application/x-ndjson")
+
+    return endpoint
+
+
+async def _written(
+    first: Update, updates: Generator[Update], held: AsyncExitStack, service: Service
+) -> AsyncIterator[str]:
+    """Write updates as lines, each computed in a thread; end the stream when the client has gone."""
+    update: Update | None = first
+    async with held:
+        try:
+            while update is not None:
+                yield json.dumps(message(update), ensure_ascii=False) + "\n"
+                update = await service.threads.run("work", next, updates, None)
+        except SttError as problem:
+            yield json.dumps(problem.as_dict() | {"text": ""}) + "\n"
+        finally:
+            await asyncio.shield(service.threads.run("work", updates.close))
 
 
 # OpenAI's API

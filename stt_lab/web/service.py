@@ -7,13 +7,13 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse
 
 from stt_lab.accounts.access import Access
@@ -34,6 +34,7 @@ JSON_LIMIT = 8 * MB  # largest JSON body, which is held in memory
 DEVICES = 64  # most devices of a cluster; each may have a request that waits. Threads start when needed
 TEXTS = 48  # threads for other work, mostly on texts
 QUICK = 16  # threads for reads, and as many for short writes
+LIVE = 72  # threads of live streams, one each; more than engines.admission admits
 SHARE = 0.5  # of the threads for work, for one caller
 
 RETRY_S = 10
@@ -52,12 +53,17 @@ class Threads:
         self._pools = {kind: ThreadPoolExecutor(QUICK, f"web-{kind}") for kind in ("read", "write")}
         self._pools["work"] = ThreadPoolExecutor(work, "web-work")
         self._pools["health"] = ThreadPoolExecutor(2, "web-health")
+        self._pools["live"] = ThreadPoolExecutor(LIVE, "web-live")
         self._places, self._busy = work, Counter[Owner]()  # used in the event loop only
         self._texts = Counter[Owner]()  # of these, the ones on texts
 
     async def run(self, kind: str, work: Callable[..., T], *arguments: Any) -> T:
         """Run blocking work in a thread and return its result. Unforeseen errors go to the log."""
         return await asyncio.get_running_loop().run_in_executor(self._pools[kind], _logged, work, *arguments)
+
+    def live(self, work: Callable[..., None], *arguments: Any) -> Future[None]:
+        """Run a live stream in a thread of its own."""
+        return self._pools["live"].submit(_logged, work, *arguments)
 
     async def work(self, caller: Caller, texts: Waiting | None, work: Callable[..., T], *arguments: Any) -> T:
         """Run work that takes long; `texts` limits how much of a kind is in progress.
@@ -102,7 +108,7 @@ class Service:
         """Run short blocking work in a thread and return its result. Unforeseen errors go to the log."""
         return await self.threads.run(self.quick, work, *arguments)
 
-    async def caller(self, request: Request) -> Caller:
+    async def caller(self, request: HTTPConnection) -> Caller:
         """Identify the caller. Raises Unauthorized for a wrong key, Forbidden if another site uses the session."""
         return await self.thread(self.access.identify, request)
 
