@@ -7,7 +7,7 @@ is cleared where silence was removed; and suppressed text is listed with its rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stt_lab.engines.protocols import Goal, Search
@@ -27,6 +27,7 @@ NEIGHBOURS = 2  # neighbouring frames on either side that a frame's analysis (25
 DETECTED = 750  # encoder positions (15 s) for detecting the language of short sound, whose rest is padding
 DETECTION_WINDOWS = 3  # windows tried for detecting the language while none is certain
 TAIL = 200  # frames of silence (2 s) behind a short stretch
+LOOP = 3  # tokens, and more, that come twice in a row in a loop
 TOKENS, TOKENS_S = 16, 6  # most tokens of a short stretch, and more for each second of it
 UNLIKELY = 0.1  # mean probability of words below which a segment is noise; real speech had 0.24 and more (eval/LOG.md)
 SURE = 0.5  # probability at which a language is accepted at once
@@ -47,8 +48,9 @@ OPTIONS: dict[str, Any] = {  # values of the Whisper paper (Radford et al. 2022,
     "suppress_blank": True,
     "max_initial_timestamp": 1.0,
 }
-SEARCHES: dict[Search, dict[str, Any]] = {  # live speech cannot wait for samples
+SEARCHES: dict[Search, dict[str, Any]] = {  # live speech cannot wait for samples; short recordings get them in "full"
     "full": {},
+    "short": {"temperatures": [0.0]},
     "greedy": {"beam_size": 1, "best_of": 1, "temperatures": [0.0]},
     "beam": {"temperatures": [0.0]},
     "padded": {"temperatures": [0.0]},
@@ -77,9 +79,11 @@ class Decoding:
         search: Search = "full",
     ) -> None:
         self.model, self.speech, self.progress = model, speech, _Progress(report)
-        self.short, self.search, self.live = short and search != "padded", search, search != "full"
+        self.short, self.search = short and search != "padded", search
+        self.live = search in ("greedy", "beam", "padded")
         self.language, self.goal = language, goal
         self.suppressed: list[Suppressed] = []
+        self.doubtful = False  # whether a window of 30 s should be tried instead of a short one
         self._options: Any = None
         self._tokenizer: Any = None
         self._whole: Any = None  # features of sound that fits into one window
@@ -165,6 +169,7 @@ class Decoding:
         prompt = model.get_prompt(tokenizer, previous)
         result, log_prob, temperature, ratio = model.generate_with_fallback(encoded, prompt, tokenizer, self._options)
         tokens = result.sequences_ids[0]
+        self.doubtful |= self.short and self._is_doubtful(tokens, log_prob, ratio)
         offset, end = seek * HOP / SAMPLE_RATE, (seek + size) * HOP / SAMPLE_RATE
         if reason := _suppression_reason(result.no_speech_prob, log_prob):
             self._suppress(offset, end, tokenizer.decode(tokens), reason)
@@ -185,6 +190,13 @@ class Decoding:
             segment["words"] = _with_time(segment["words"])
             segment["tokens"] = tokenizer.encode("".join(word["word"] for word in segment["words"]))
         return self._believed(found), seek_next, temperature <= OPTIONS["prompt_reset_on_temperature"]
+
+    def _is_doubtful(self, tokens: list[int], log_prob: float, ratio: float) -> bool:
+        """Return whether the text of a short window is a loop, or unlikely."""
+        if len(tokens) >= self._options.max_new_tokens or ratio > OPTIONS["compression_ratio_threshold"]:
+            return True
+        said = [token for token in tokens if token < self._tokenizer.eot]
+        return log_prob < OPTIONS["log_prob_threshold"] or repeats(said, LOOP)
 
     def _without_loops(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Drop segments that repeat the previous one, in a window whose text compresses too well."""
@@ -255,6 +267,15 @@ class _Prompt:
         kept = self.tokens if region == self._region else []
         self.tokens = [*kept, *tokens][-224:] if sure else []  # half of the decoder's context length
         self._region = region
+
+
+def repeats(said: Sequence[object], size: int) -> bool:
+    """Return whether at least `size` items come twice in a row."""
+    return any(
+        said[at : at + length] == said[at + length : at + 2 * length]
+        for length in range(size, len(said) // 2 + 1)
+        for at in range(len(said) - 2 * length + 1)
+    )
 
 
 def _first(encoded: Any, positions: int) -> Any:

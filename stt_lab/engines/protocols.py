@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Goal = Literal["transcribe", "translate"]  # output: the spoken words, or their English translation
 Search = Literal[  # how words are found
     "full",  # a beam; what follows the last time stamp of a window is decoded again
+    "short",  # the same for a recording of some seconds, in a window of its length
     "greedy",  # of live speech: the likeliest word each time, for text that is replaced a moment later
     "beam",  # of live speech: a beam
     "padded",  # of live speech: a beam over the stretch and silence up to 30 s, which is slow and rarely repeats itself

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from faster_whisper import WhisperModel
 
 SEED = 0  # of sampling, the fallback of the search
+SHORT_S = 12.0  # longest recording that is decoded in a window of its length instead of 30 s
+BROKEN_OFF_S = 1.0  # of a voice without words at the end, after which a short window is not believed
 SHORT_AT_ONCE = 2  # short stretches that are computed at once, each by one thread
 
 
@@ -124,18 +126,18 @@ class WhisperTranscriber:
         In a translation, a word's time is where the decoder attended when it wrote the word.
         """
         began = time.perf_counter()
-        model = self._view(short=bool(stretches))
         report(Event("transcribing", 0.0))
         language = language if len(self.languages) > 1 else "en"
         activity: list[Region] = [] if stretches else find_activity(audio, report)
         sounds = [[_region(one)] for one in stretches] or [without_silence(activity, audio.samples)]
+        if not stretches and search == "full" and audio.duration <= SHORT_S and self.spec.device == "cpu":
+            search = "short"
         segments: list[Segment] = []
         suppressed: list[Suppressed] = []
         for number, regions in enumerate(sounds):
             part = _part_of(report, number, len(sounds))
-            run = Decoding(model, Speech(audio, regions), language, goal, part, bool(stretches), search)
-            model.model.pause = run.progress.pause
-            segments += run.segments()
+            run, found = self._decode(Speech(audio, regions), language, goal, part, bool(stretches), search)
+            segments += found
             suppressed += run.suppressed
             language = run.language
         return Recognition(
@@ -145,6 +147,19 @@ class WhisperTranscriber:
             provenance=self._provenance(goal, time.perf_counter() - began),
             speech=tuple(Span(one.start / SAMPLE_RATE, one.stop / SAMPLE_RATE) for one in activity),
         )
+
+    def _decode(
+        self, speech: Speech, language: str | None, goal: Goal, report: Report, stretch: bool, search: Search
+    ) -> tuple[Decoding, list[Segment]]:
+        """Recognise one sound. A short recording whose text is doubtful is decoded again as a long one."""
+        short = stretch or search == "short"
+        model = self._view(short)
+        run = Decoding(model, speech, language, goal, report, short, search)
+        model.model.pause = run.progress.pause
+        found = list(run.segments())
+        if search == "short" and (run.doubtful or _breaks_off(found, speech)):
+            return self._decode(speech, language, goal, report, False, "full")
+        return run, found
 
     def _provenance(self, goal: Goal, elapsed: float) -> Provenance:
         from faster_whisper import __version__
@@ -161,6 +176,12 @@ class WhisperTranscriber:
 def _part_of(report: Report, number: int, parts: int) -> Report:
     """Return a receiver of the progress of one of several parts."""
     return lambda event: report(replace(event, fraction=(number + event.fraction) / parts))
+
+
+def _breaks_off(found: list[Segment], speech: Speech) -> bool:
+    """Return whether the words end long before the voice."""
+    end = speech.regions[-1].stop / SAMPLE_RATE
+    return not found or end - found[-1].end > BROKEN_OFF_S
 
 
 def _region(stretch: Span) -> Region:
