@@ -90,7 +90,7 @@ def _mount(app: FastAPI, installation: Installation) -> None:
         "favicon_path": HERE / "favicon.svg",
     }
     harden()
-    live.add_worklet(app)
+    app.add_api_route(live.WORKLET_PATH, live.worklet, include_in_schema=False)
     gr.mount_gradio_app(app, demo, path="/", **options, **look)
     mark_as_launched(demo)
     route: Any = app.router.routes[-1]
