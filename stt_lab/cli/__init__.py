@@ -24,6 +24,7 @@ from stt_lab.cli.arguments import add_argument
 from stt_lab.cli.groups import GROUPS, HELP
 from stt_lab.cli.lab import GROUPS as LAB_GROUPS
 from stt_lab.cli.lab import HELP as LAB_HELP
+from stt_lab.cli.live import show_live
 from stt_lab.errors import BadInput, SttError
 from stt_lab.presentation import body
 from stt_lab.registry import OPERATIONS, Context, Operation, call
@@ -93,13 +94,15 @@ def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> 
     for name in values.pop(media):
         try:
             result = _call(op, values | {media: Path(name)}, runtime)
+            if op.live:
+                result = show_live(result, quiet=output is not None)
         except SttError as problem:
             failed += 1
             print(f"stt-lab: {name}: {problem}", file=sys.stderr)
             continue
-        if output is None:
+        if output is None and not op.live:
             print(body(result).text, flush=True)
-        else:
+        elif output is not None:
             written.add(_write(output, Path(name), result, written))
     return min(failed, 1)
 

@@ -15,15 +15,18 @@ transport.py  retries, pauses, errors
 remote.py     calls of operations by their declarations
 reading.py    JSON to values
 parts.py      jobs, transcripts, keys
+live.py       streams of live speech
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
+from stt_lab.client.live import Source, StreamOptions, stream
 from stt_lab.client.parts import JobsResource, KeysResource, ProgressCallback, TranscribeOptions, TranscriptsResource
 from stt_lab.client.remote import FileSource, Remote
 from stt_lab.client.transport import Transport
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     from stt_lab.operations.account import OwnAccount, Usage
     from stt_lab.operations.info import Health, LanguageInfo, ModelInfo
+    from stt_lab.streaming.updates import Update
 
 __all__ = ["Client"]
 
@@ -94,6 +98,13 @@ class Client:
                 self.jobs.cancel(job.id)
             raise
         return replace(self.jobs.result(job.id), id=ended.transcript_id)
+
+    def stream(self, source: Source, **options: Unpack[StreamOptions]) -> Iterator[Update]:
+        """Yield text while speech comes. `source` is the path of a recording, or pieces of 16-bit PCM (16 kHz, mono).
+
+        The last update has the `transcript`; with `store=True` it is in the library, and has its `id`.
+        """
+        return stream(self._transport.base_url, self._transport.key, source, options)
 
     def account(self) -> OwnAccount:
         """Return the account of the key: plan, credits and remaining quota."""

@@ -30,6 +30,7 @@ class Transport:
 
         from stt_lab import __version__
 
+        self.base_url, self.key = base_url, api_key
         if not base_url.startswith(("http://", "https://")):
             raise BadInput(f"{base_url!r} is not the address of a server. Use one such as http://127.0.0.1:7860.")
         headers = {"User-Agent": f"stt_lab/{__version__}", "Accept": "application/json"}

@@ -53,7 +53,7 @@ def stream(
     silence_ms: SilenceMs = 700,
     speed: Annotated[
         Literal["real", "max"], Field(description="`real` takes as long as the recording, `max` no longer than needed")
-    ] = "max",
+    ] = "real",
 ) -> Iterator[Update]:
     """Transcribe a recording as live speech: yield text while it is heard.
 

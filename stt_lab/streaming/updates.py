@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stt_lab.transcription import render
@@ -52,6 +53,21 @@ def message(update: Update) -> dict[str, Any]:
     if isinstance(update, LastUpdate):
         made |= {"is_final": True, "final": True} | _ending(update.transcript)
     return made
+
+
+def from_message(made: Mapping[str, Any]) -> Update:
+    """Make an update of the result of `message`. Raises KeyError, TypeError or ValueError for anything else."""
+    if made.get("status") == "ready":
+        return Ready(model=made.get("model", ""), warnings=tuple(made.get("warnings", ())))
+    if made.get("final"):
+        whole = {"segments": [], "speakers": [], "language": None, "duration": 0.0} | dict(made)
+        transcript = render.from_json(whole)
+        words = [Segment(0.0, transcript.duration, made["transcript"])] if made.get("transcript") else []
+        return LastUpdate(language=transcript.language, transcript=replace(transcript, segments=tuple(words)))
+    if not made.get("words"):
+        return Update(made["text"], made.get("partial", ""), made.get("stable", 0))
+    found = render.read_segment(made)
+    return Update(made["text"], start=found.start, end=found.end, words=found.words, language=made.get("language"))
 
 
 def _ending(transcript: Transcript | None) -> dict[str, Any]:

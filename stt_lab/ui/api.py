@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, get_args, get_origin
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import closing
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import gradio as gr
 
@@ -13,6 +14,7 @@ from stt_lab.installation import Installation
 from stt_lab.operations.library import PATH
 from stt_lab.presentation import body
 from stt_lab.registry import OPERATIONS, Context, Operation, call
+from stt_lab.streaming.updates import message
 from stt_lab.types import Event, File
 from stt_lab.ui.work import BackgroundCall, ReportProgress, file_data, named, sentence
 
@@ -39,7 +41,8 @@ def run_operation(
 def add_endpoints(installation: Installation) -> None:
     """Add an endpoint for every operation to the Blocks that is being built."""
     for op in OPERATIONS.values():
-        gr.api(_endpoint(op, installation), api_name=op.name, api_description=op.summary, concurrency_limit=None)
+        make = _live_endpoint if op.live else _endpoint
+        gr.api(make(op, installation), api_name=op.name, api_description=op.summary, concurrency_limit=None)
 
 
 def _endpoint(op: Operation, installation: Installation) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -60,6 +63,39 @@ def _endpoint(op: Operation, installation: Installation) -> Callable[..., Corout
         except Exception as problem:
             raise gr.Error(sentence(problem), print_exception=False) from None
 
+    return _described(endpoint, op)
+
+
+def _live_endpoint(op: Operation, installation: Installation) -> Callable[..., AsyncIterator[Any]]:
+    """Make the endpoint of a live operation: a generator of its updates."""
+
+    async def endpoint(request: gr.Request, *args: Any) -> AsyncIterator[Any]:
+        values = dict(zip(op.fields, args, strict=False))
+
+        def job(report: ReportProgress) -> None:
+            name = next((named(values.get(media)) for media in op.file_params), "")
+            with installation.runtime.shared_files.taken(values, op.file_params) as parsed:
+                updates = run_operation(installation, op.name, parsed, request, lambda _: report(None), name)
+                with closing(updates):
+                    for update in updates:
+                        report(message(update))
+
+        try:
+            async with BackgroundCall(job) as work:
+                async for made in work.updates():
+                    for one in filter(None, made):
+                        yield one
+                work.result()
+        except Exception as problem:
+            raise gr.Error(sentence(problem), print_exception=False) from None
+
+    return _described(endpoint, op)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _described(endpoint: F, op: Operation) -> F:
     signature = _signature(op)
     endpoint.__name__, endpoint.__doc__ = op.name, op.description
     endpoint.__signature__ = signature  # type: ignore[attr-defined]  # what Gradio reads

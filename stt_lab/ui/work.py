@@ -71,10 +71,12 @@ class BackgroundCall(Generic[T]):
 
     async def updates(self) -> AsyncIterator[list[Any]]:
         """Yield the new progress values every POLL_S until the job ends."""
-        while not self._ended.is_set():
+        ended = False
+        while not ended:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._ended.wait()
+            ended = self._ended.is_set()  # before the rest is read, so that nothing is lost
             if not client_listens():
                 raise Disconnected(CANCELLED)
             yield [self._reported.popleft() for _ in range(len(self._reported))]
