@@ -20,8 +20,8 @@ PANEL = """<section class="live-panel" aria-label="Live text">
 <div class="live-figures"><span id="live-lag" hidden></span>
 <span id="live-elapsed" title="Sound so far">0:00</span></div>
 <div id="live-level" aria-hidden="true"><i></i></div></div>
-<div id="live-text" class="stt-window" tabindex="0" role="region" aria-label="Text"><p id="live-empty">The text appears
-here while you speak. Grey words may still change, black ones are final.</p>
+<div id="live-text" class="stt-window" tabindex="0" role="region" aria-label="Text">
+<p id="live-empty">The text appears here while you speak. Grey words may still change.</p>
 <ol id="live-finals" aria-live="polite" dir="auto"></ol>
 <p id="live-partial" dir="auto"><span id="live-stable"></span><span id="live-unstable"></span></p></div>
 <div id="live-actions" class="stt-downloads" hidden>

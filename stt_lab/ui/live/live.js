@@ -248,6 +248,7 @@
       if (state.textContent !== text) state.textContent = text;
       state.dataset.phase = error ? "error" : phase;
       const runs = phase !== "ended";
+      document.querySelector(".live-form").classList.toggle("live-runs", runs);
       node("start").textContent = runs ? "Stop" : "Start";
       node("start").disabled = phase === "finishing";
       node("start").classList.toggle("live-stops", runs);
