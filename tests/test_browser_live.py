@@ -85,7 +85,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def new_key(served: Served) -> str:
-    return served.accounts.create_key(served.accounts.create(f"Ada {uuid4()}").id, "a", ["speech", "text", "library"])[1]
+    account = served.accounts.create(f"Ada {uuid4()}")
+    return served.accounts.create_key(account.id, "a", ["speech", "text", "library"])[1]
 
 
 @contextmanager
