@@ -128,7 +128,7 @@ def stream(
     language: str = 'auto',
     store: bool = False,
     silence_ms: int = 700,
-    speed: Literal['real', 'max'] = 'max',
+    speed: Literal['real', 'max'] = 'real',
 ) -> Iterator[Update]:
     """Transcribe a recording as live speech: yield text while it is heard.
 
@@ -142,7 +142,7 @@ def stream(
             'auto').
         store: Keep transcript and recording in the library of the key's account (default: False).
         silence_ms: Milliseconds of silence that end what was said; text shifts it (default: 700).
-        speed: `real` takes as long as the recording, `max` no longer than needed (default: 'max').
+        speed: `real` takes as long as the recording, `max` no longer than needed (default: 'real').
 
     Yields:
         Update: New text of a stream. `text` is final: it never changes and never comes again. `partial`

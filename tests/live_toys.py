@@ -31,6 +31,9 @@ class LevelActivity:
         self._rest = sound[blocks * BLOCK :]
         return [float(np.abs(sound[at * BLOCK : (at + 1) * BLOCK]).max() > LOUD) for at in range(blocks)]
 
+    def push_silence(self, samples: int) -> list[float]:
+        return self.push(np.zeros(samples, np.float32))
+
 
 @pytest.fixture
 def levels(monkeypatch: pytest.MonkeyPatch) -> None:

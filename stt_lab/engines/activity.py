@@ -9,8 +9,6 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from stt_lab.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -27,12 +25,16 @@ class VoiceActivity:
     """Probabilities of voice for one sound. Keeps the network's state and what does not fill a block yet."""
 
     def __init__(self) -> None:
+        import numpy as np
+
         self._network = _network()
         self._memory = {name: np.zeros(STATE, np.float32) for name in "hc"}
         self._rest = np.zeros(LEAD, np.float32)  # the last samples of the block before, then those of a new one
 
     def push(self, samples: Samples) -> list[float]:
         """Return the probability that somebody speaks, for each block of BLOCK samples that is now complete."""
+        import numpy as np
+
         sound = np.concatenate([self._rest, samples])
         blocks = (len(sound) - LEAD) // BLOCK
         self._rest = sound[blocks * BLOCK :]
@@ -41,6 +43,12 @@ class VoiceActivity:
         heard = np.stack([sound[at * BLOCK : at * BLOCK + LEAD + BLOCK] for at in range(blocks)])
         found, self._memory["h"], self._memory["c"] = self._network.run(None, {"input": heard, **self._memory})
         return [float(one) for one in np.ravel(found)]
+
+    def push_silence(self, samples: int) -> list[float]:
+        """Do the same with silence."""
+        import numpy as np
+
+        return self.push(np.zeros(samples, np.float32))
 
 
 def _network() -> Any:

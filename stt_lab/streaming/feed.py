@@ -8,10 +8,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from stt_lab.errors import Disconnected
-from stt_lab.streaming.stream import Command
+from stt_lab.streaming.stream import Control
 from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -27,12 +25,12 @@ class Feed:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop, self._space = loop, asyncio.Event()
         self._change = threading.Condition()
-        self._waiting: deque[bytes | Command] = deque()
+        self._waiting: deque[bytes | Control] = deque()
         self._held = 0  # bytes that wait
         self._ended = self._aborted = False
         self.received = 0.0  # seconds
 
-    async def put(self, item: bytes | Command) -> None:
+    async def put(self, item: bytes | Control) -> None:
         """Append whole samples or a command; wait while too much waits before it."""
         while self._held > HELD_S * SAMPLE_RATE * SAMPLE_BYTES and not self._ended:
             self._space.clear()
@@ -56,14 +54,14 @@ class Feed:
         self._aborted = True
         self.end()
 
-    def __iter__(self) -> Iterator[Samples | Command]:
+    def __iter__(self) -> Iterator[Samples | Control]:
         while True:
             item = self._take()
             if item is None:
                 return
             yield item
 
-    def _take(self) -> Samples | Command | None:
+    def _take(self) -> Samples | Control | None:
         """Return all sound that waits before the next command, or that command; None at the end."""
         with self._change:
             if not self._waiting and not self._ended:
@@ -71,7 +69,7 @@ class Feed:
             if self._aborted:
                 raise Disconnected("The client disconnected.")
             if not self._waiting:
-                return None if self._ended else Command.NOTHING
+                return None if self._ended else Control.NOTHING
             parts: list[bytes] = []
             while self._waiting and isinstance(self._waiting[0], bytes):
                 parts.append(self._waiting.popleft())  # type: ignore[arg-type]
@@ -79,4 +77,10 @@ class Feed:
                 return self._waiting.popleft()  # type: ignore[return-value]
             self._held = 0
         self._loop.call_soon_threadsafe(self._space.set)
-        return np.frombuffer(b"".join(parts), "<i2").astype(np.float32) / np.float32(32768)
+        return _samples(b"".join(parts))
+
+
+def _samples(pcm: bytes) -> Samples:
+    import numpy as np
+
+    return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)

@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from stt_lab.audio.wav import to_pcm
 from stt_lab.engines.activity import BLOCK_S, VoiceActivity
 from stt_lab.engines.admission import Gauge
@@ -94,7 +92,7 @@ class LiveStream:
 
     def finish(self) -> Iterator[LiveEvent]:
         """End the stream: the last words become final."""
-        self.session.hear(self._voice.push(np.zeros(SAMPLE_RATE // 2, np.float32)))
+        self.session.hear(self._voice.push_silence(SAMPLE_RATE // 2))
         yield from self.finalize()
         self.close()
 

@@ -29,14 +29,14 @@ MINUTE_S = 60.0
 READ_S = 10  # of a file that are in memory at once
 
 
-class Command(Enum):
+class Control(Enum):
     """What may come between two pieces of sound."""
 
     FINALIZE = "finalize"  # make final what was said so far
     NOTHING = "nothing"  # no sound came for a moment
 
 
-Sound = Iterable["Samples | Command"]
+Sound = Iterable["Samples | Control"]
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ def _listened(live: Live, stream: LiveStream, sound: Sound) -> Iterator[Update]:
     yield LastUpdate(language=stream.session.language, transcript=_transcript(live, stream, said))
 
 
-def _heard(live: Live, stream: LiveStream, piece: Samples | Command) -> Iterator[LiveEvent]:
-    if piece is Command.FINALIZE:
+def _heard(live: Live, stream: LiveStream, piece: Samples | Control) -> Iterator[LiveEvent]:
+    if piece is Control.FINALIZE:
         yield from stream.finalize()
-    elif not isinstance(piece, Command):
+    elif not isinstance(piece, Control):
         for part in _minutes(piece, stream.duration):
             live.meter(stream.duration + len(part) / SAMPLE_RATE)
             if live.recording:
@@ -132,7 +132,7 @@ def _transcript(live: Live, stream: LiveStream, said: list[Segment]) -> Transcri
     return Transcript(language, stream.duration, tuple(said), model=live.model.id, warnings=live.warnings)
 
 
-def sound_of(audio: Audio, real: bool) -> Iterator[Samples | Command]:
+def sound_of(audio: Audio, real: bool) -> Iterator[Samples | Control]:
     """Yield decoded sound as it would come from a microphone, at its speed or as fast as it is taken."""
     began = time.monotonic()
     for at in range(0, audio.samples, READ_S * SAMPLE_RATE):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from stt_lab.caller import Caller
 from stt_lab.door.client_slots import ClientSlots, SlotLimits
@@ -19,24 +19,18 @@ from stt_lab.door.input_check import parse_json
 from stt_lab.engines.admission import Gauge
 from stt_lab.errors import (
     BadInput,
-    Busy,
-    Conflict,
     Disconnected,
-    Forbidden,
-    NoCredits,
-    RateLimited,
     SttError,
     TooLarge,
-    Unauthorized,
-    Unavailable,
 )
 from stt_lab.operations.live import live_updates
 from stt_lab.registry import OPERATIONS, Context, Request, authorize, prepare, steps
 from stt_lab.settings import MB
 from stt_lab.streaming.feed import Feed
-from stt_lab.streaming.stream import Command
+from stt_lab.streaming.stream import Control
 from stt_lab.streaming.updates import LastUpdate, Ready, Update, message
 from stt_lab.types import SAMPLE_BYTES
+from stt_lab.web.closing import IDLE, LONGEST, SEND_S, Closing, close, close_code, refuse
 from stt_lab.web.service import CRASHED, Service
 
 PATH = "/v1/stream"
@@ -46,32 +40,9 @@ ACTIONS = ("stop", "finalize", "keepalive")
 HEARTBEAT_S = 5.0  # after the last message
 LOADING_S = 1.0  # for which a model may load before the client hears of it
 IDLE_S = 60.0  # without sound
-SEND_S = 20.0  # until a client has read a message
 FRAME = MB  # bytes of a message
 MOST_ERRORS = 20  # messages that are answered with an error until the stream ends
 ODD = 3  # messages with half a sample until the stream ends
-FULL_S = 30  # Retry-After where an error has none
-
-IDLE, LONGEST = 4000, 4001  # close codes of ours
-CODES: tuple[tuple[type[SttError], int], ...] = (
-    (TooLarge, 1009),
-    (Busy, 1013),
-    (Unavailable, 1012),
-    (Unauthorized, 1008),
-    (Forbidden, 1008),
-    (NoCredits, 1008),
-    (RateLimited, 1008),
-    (Conflict, 1008),
-    (BadInput, 1008),
-)
-
-
-class Closing(Exception):
-    """The stream ends for a reason that the client is told, with a close code."""
-
-    def __init__(self, problem: SttError, code: int | None = None) -> None:
-        super().__init__(str(problem))
-        self.problem, self.code = problem, code or close_code(problem)
 
 
 @dataclass(frozen=True)
@@ -79,10 +50,6 @@ class Ended:
     """What the thread of a stream says last."""
 
     problem: SttError | None = None
-
-
-def close_code(problem: SttError) -> int:
-    return next((code for kind, code in CODES if isinstance(problem, kind)), 1011)
 
 
 class LiveSockets:
@@ -99,7 +66,7 @@ class LiveSockets:
         except SttError as problem:
             return await refuse(socket, problem, 1013)
         try:
-            await Conversation(socket, self._service).run()
+            await LiveConversation(socket, self._service).run()
         except Closing as end:
             await refuse(socket, end.problem, end.code)
         except SttError as problem:
@@ -110,25 +77,7 @@ class LiveSockets:
             self._slots.free(client)
 
 
-async def refuse(socket: WebSocket, problem: SttError, code: int) -> None:
-    """Say what is wrong, and close."""
-    said = problem.as_dict() | {"text": ""}
-    if code == 1013 or problem.retry_after is not None:
-        said["retry_after"] = problem.retry_after or FULL_S
-    with suppress(WebSocketDisconnect, TimeoutError, RuntimeError):
-        async with asyncio.timeout(SEND_S):
-            await socket.send_text(json.dumps(said))
-    await close(socket, code)
-
-
-async def close(socket: WebSocket, code: int) -> None:
-    if socket.application_state is WebSocketState.CONNECTED and socket.client_state is WebSocketState.CONNECTED:
-        with suppress(WebSocketDisconnect, TimeoutError, RuntimeError):
-            async with asyncio.timeout(SEND_S):
-                await socket.close(code)
-
-
-class Conversation:
+class LiveConversation:
     """One WebSocket, from its key to its last message."""
 
     def __init__(self, socket: WebSocket, service: Service) -> None:
@@ -303,7 +252,7 @@ class Conversation:
         if action not in ACTIONS:
             raise BadInput(f"This message has no known action. Send {_list(ACTIONS)}, or sound as binary messages.")
         if action == "finalize":
-            await self._feed.put(Command.FINALIZE)
+            await self._feed.put(Control.FINALIZE)
         return bool(action == "stop")
 
     async def _receive(self, timeout_s: float) -> bytes | str:

@@ -1,0 +1,104 @@
+"""How many streams does this machine carry, and how late are they?
+
+    python eval/live_load.py URL KEY MODEL STREAMS [--seconds 60] RECORDING
+
+Opens so many streams over the WebSocket at once, each with the sound of RECORDING from another place, at the speed of
+speech. Prints for all of them: seconds from the end of the last word of a final to that final (median and 95th
+percentile), how many were refused (1013), and the greatest lag that the server reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from stt_lab.audio import DecodeLimits, Decoder
+from stt_lab.types import SAMPLE_RATE, silent
+
+PIECE = 3200  # bytes: 0.1 s
+APART_S = 17.0  # between the places where two streams begin
+
+
+@dataclass
+class Seen:
+    late: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)  # seconds from the beginning of a voice to its first text
+    lag: float = 0.0
+    refused: int = 0
+    words: int = 0
+
+
+def stream(address: str, key: str, model: str, sound: bytes, seen: Seen) -> None:
+    headers = {"Authorization": f"Bearer {key}"}
+    with connect(f"{address}?model={model}&language=en", additional_headers=headers) as connection:
+        began = [0.0]
+
+        def send() -> None:
+            began[0] = time.monotonic()
+            for number, at in enumerate(range(0, len(sound), PIECE)):
+                time.sleep(max(0.0, began[0] + (number + 1) * 0.1 - time.monotonic()))
+                connection.send(sound[at : at + PIECE])
+            connection.send(b"")
+
+        sender = threading.Thread(target=send, daemon=True)
+        try:
+            while True:
+                made = json.loads(connection.recv(60))
+                if made.get("status") == "ready":
+                    sender.start()
+                if "error" in made:
+                    seen.refused += 1
+                    return
+                seen.lag = max(seen.lag, made.get("lag", 0.0))
+                seen.words += len(made.get("words", ()))
+                if made.get("words"):
+                    seen.late.append(time.monotonic() - began[0] - made["end"])
+                if made.get("final"):
+                    return
+        except ConnectionClosed:
+            return
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url")
+    parser.add_argument("key")
+    parser.add_argument("model")
+    parser.add_argument("streams", type=int)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("recording", type=Path)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        decoder = Decoder(Path(folder), DecodeLimits(10_000 * SAMPLE_RATE, 600))
+        with decoder.decode(asked.recording, silent) as audio:
+            sound = audio.path.read_bytes()
+    address = f"ws://{urlsplit(asked.url).netloc}/v1/stream"
+    size, seen = int(asked.seconds * 2 * SAMPLE_RATE), Seen()
+    threads = []
+    for number in range(asked.streams):
+        at = int(number * APART_S * 2 * SAMPLE_RATE)
+        own = (sound + sound)[at % len(sound) :][:size]
+        threads.append(threading.Thread(target=stream, args=(address, asked.key, asked.model, own, seen)))
+        threads[-1].start()
+        time.sleep(0.3)
+    for thread in threads:
+        thread.join()
+    middle, most = np.percentile(seen.late, [50, 95]) if seen.late else (0.0, 0.0)
+    print(
+        f"{asked.streams} streams of {asked.model}: {seen.words} words, end to final {middle:.2f} s, p95 {most:.2f} s "
+        f"({len(seen.late)}); refused {seen.refused}; greatest lag {seen.lag:.2f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()
