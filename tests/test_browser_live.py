@@ -181,8 +181,8 @@ def test_pause_sends_no_sound_and_stop_ends(browser: Browser, served: Served) ->
         expect(page.locator("#live-partial")).to_be_hidden()
         before = len(sent)
         for _ in range(2):
-            page.clock.fast_forward(20_000)  # calls each timer once
-        page.wait_for_timeout(1000)
+            page.clock.fast_forward(20_000)
+            page.wait_for_timeout(1000)
         assert [json.loads(one) for one in sent[before:]] == [{"action": "keepalive"}] * 2
         page.get_by_role("button", name="Resume").click()
         expect(page.locator("#live-state")).to_have_text("Listening.")
@@ -267,6 +267,10 @@ def test_text_is_shown_as_text(scripted: tuple[Page, list[WebSocketRoute]]) -> N
     expect(page.locator("#live-lag")).to_be_hidden()
 
 
+WATCHED = """() => {
+    const devices = navigator.mediaDevices, ask = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = async (wanted) => window.heard = await ask(wanted);
+}"""
 ENDINGS = [  # an error message, a close code, and what the page says
     ("This machine carries no further stream. Try again later.", 1013, "carries no further stream. Try again later."),
     (None, 1006, "Ended: The connection to the server was lost. Press Start to begin a new stream."),
@@ -279,6 +283,7 @@ def test_what_was_final_stays_when_a_stream_breaks(
     scripted: tuple[Page, list[WebSocketRoute]], error: str | None, code: int, said: str
 ) -> None:
     page, sockets = scripted
+    page.evaluate(WATCHED)
     socket = begin(page, sockets)
     tell(socket, status="ready")
     tell(socket, text="Good morning.", start=0.4, end=1.2)
@@ -289,6 +294,7 @@ def test_what_was_final_stays_when_a_stream_breaks(
     expect(page.locator("#live-state")).to_contain_text(said)
     expect(page.locator(".live-said")).to_have_text("Good morning.")
     expect(page.get_by_role("button", name="Start")).to_be_enabled()
+    assert page.evaluate("window.heard.getTracks().map(track => track.readyState)") == ["ended"]
 
 
 def test_a_refused_configuration_ends_the_stream(scripted: tuple[Page, list[WebSocketRoute]]) -> None:
@@ -297,6 +303,36 @@ def test_a_refused_configuration_ends_the_stream(scripted: tuple[Page, list[WebS
     tell(socket, error="stream needs a key.", code="unauthorized")
     expect(page.locator("#live-state")).to_contain_text("stream needs a key.")
     expect(page.locator("#live-state a")).to_have_text("Sign in")
+
+
+SLOW_CONTEXT = """window.AudioContext = class extends AudioContext {
+    constructor(options) { super(options && {sampleRate: 44100}); this.asked = options; }
+    createMediaStreamSource(sound) {
+        if (this.asked) throw new DOMException("as in Firefox", "NotSupportedError");
+        return super.createMediaStreamSource(sound);
+    }
+}"""
+
+
+def test_a_browser_that_records_only_at_its_own_rate(browser: Browser, served: Served) -> None:
+    with live(browser, served, new_key(served), script=SLOW_CONTEXT) as page:
+        sent: list[str | bytes] = []
+        page.route_web_socket("**/v1/stream", lambda socket: socket.on_message(lambda message: sent.append(message)))
+        page.get_by_role("button", name="Start").click()
+        expect(page.locator("#live-elapsed")).to_have_text("0:03")
+        page.evaluate("void 0")  # lets messages come in
+        assert json.loads(sent[0]) == {"model": "tiny.en", "language": "auto", "store": False}
+        assert len(sent) > 20
+        assert {len(one) for one in sent[1:]} == {3200}
+        assert np.abs(np.frombuffer(b"".join(sent[1:]), "<i2")).max() > 1000  # type: ignore[arg-type]
+
+
+def test_what_the_server_refuses_is_said(browser: Browser, served: Served) -> None:
+    with live(browser, served, new_key(served)) as page:
+        page.locator("#live-controls").get_by_label("Language").select_option("German")
+        page.get_by_role("button", name="Start").click()
+        expect(page.locator("#live-state")).to_contain_text("The model 'tiny.en' recognises English only.")
+        expect(page.locator("#live-language")).to_be_enabled()
 
 
 REFUSED = "void (navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', '{}')))"

@@ -134,14 +134,22 @@
 
     take(pcm, level) {
       this.level = level;
-      if (this.phase === "paused") return;
+      if (this.phase === "paused") return this.stay();
       if (level > QUIET) this.heardAt = Date.now();
       this.samples += pcm.byteLength / 2;
       if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(pcm);
       else if (!this.opened) this.waiting.push(pcm);
     }
 
+    // Keeps a paused stream open. The worklet's clock calls this, because browsers slow down the timers of hidden pages.
+    stay() {
+      if (Date.now() - this.stayedAt < KEEPALIVE_MS) return;
+      this.stayedAt = Date.now();
+      this.send({ action: "keepalive" });
+    }
+
     hear(message) {
+      if (this.done) return;
       if (message.error) this.fail(message);
       if (message.status === "loading" && this.phase === "connecting") this.show("loading", "Loading the model. You can speak already …");
       if (message.status === "ready") this.ready(message);
@@ -171,7 +179,6 @@
 
     pause() {
       if (this.phase === "paused") {
-        clearInterval(this.keepalive);
         this.microphone.mute(false);
         this.heardAt = Date.now();
         return this.listen();
@@ -180,7 +187,7 @@
       this.show("paused", "Paused. Nothing is sent.");
       this.microphone.mute(true);
       this.send({ action: "finalize" });  // no silence comes that would make the last words final
-      this.keepalive = setInterval(() => this.send({ action: "keepalive" }), KEEPALIVE_MS);
+      this.stayedAt = Date.now();
     }
 
     // Ends the stream: the server makes the rest final, and closes.
@@ -215,7 +222,7 @@
     finish(reason, well = false) {
       if (this.done) return;
       this.done = true;
-      for (const timer of [this.clock, this.keepalive]) clearInterval(timer);
+      clearInterval(this.clock);
       clearTimeout(this.patience);
       this.microphone.close();
       this.lock?.release();
