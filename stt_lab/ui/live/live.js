@@ -18,8 +18,8 @@
   if (!navigator.mediaDevices) document.documentElement.classList.add("live-insecure");
 
   function clock(seconds) {
-    const whole = Math.floor(seconds), two = (number) => String(number).padStart(2, "0");
-    const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
+    const whole = Math.floor(seconds), hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
+    const two = (number) => String(number).padStart(2, "0");
     return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
   }
 
@@ -32,8 +32,7 @@
   class Microphone {
     // Calls `piece` with 100 ms of PCM and their level, again and again; `lost` if the microphone goes away.
     constructor(piece, lost) {
-      this.piece = piece;
-      this.lost = lost;
+      Object.assign(this, { piece, lost });
     }
 
     async open(device) {
