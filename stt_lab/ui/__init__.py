@@ -70,6 +70,7 @@ def _mount(app: FastAPI, installation: Installation) -> None:
 
     from stt_lab.ui.gradio_private import bound, harden, mark_as_launched
     from stt_lab.ui.guard import Guard
+    from stt_lab.ui.live import files as live
     from stt_lab.ui.theme import theme
 
     options: dict[str, Any] = {
@@ -84,11 +85,12 @@ def _mount(app: FastAPI, installation: Installation) -> None:
     }
     look: dict[str, Any] = {
         "theme": theme(),
-        "css_paths": [HERE / "page.css", HERE / "text.css"],
-        "head": f"<script>{(HERE / 'page.js').read_text('utf-8')}</script>",
+        "css_paths": [HERE / "page.css", HERE / "text.css", live.STYLE],
+        "head": "".join(f"<script>{path.read_text('utf-8')}</script>" for path in (HERE / "page.js", live.SCRIPT)),
         "favicon_path": HERE / "favicon.svg",
     }
     harden()
+    app.add_api_route(live.WORKLET_PATH, live.worklet, include_in_schema=False)
     gr.mount_gradio_app(app, demo, path="/", **options, **look)
     mark_as_launched(demo)
     route: Any = app.router.routes[-1]

@@ -11,11 +11,12 @@ from stt_lab.installation import Installation
 from stt_lab.ui.api import caller_of
 from stt_lab.ui.gradio_private import root_blocks
 from stt_lab.ui.lab import LabTab
+from stt_lab.ui.live import LiveTab
 from stt_lab.ui.parts import PRIVATE, Tab, html
 from stt_lab.ui.text.tab import TextTab
 from stt_lab.ui.transcribe import TranscribeTab
 
-TABS: tuple[type[Tab], ...] = (TranscribeTab, TextTab, LabTab)
+TABS: tuple[type[Tab], ...] = (TranscribeTab, LiveTab, TextTab, LabTab)
 TITLE = (
     '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with timestamps and speakers, on your own machine.</p>'
 )
