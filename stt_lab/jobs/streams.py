@@ -100,7 +100,10 @@ class StreamJob:
             self.kept.add(update)
         if not isinstance(update, LastUpdate) or update.transcript is None:
             return update
-        return replace(update, transcript=self._finish(update.transcript))
+        whole = update.transcript
+        if self.stored:  # with its words
+            whole = replace(whole, segments=self.kept.transcript(whole.model).segments)
+        return replace(update, transcript=self._finish(whole))
 
     def end(self, problem: BaseException | None = None) -> None:
         """End the stream, if it has not ended yet: with what is final, or without a charge if nothing is and this

@@ -122,7 +122,7 @@ def _minutes(piece: Samples, at: float) -> Iterator[Samples]:
 
 def _update(event: LiveEvent, said: list[Segment]) -> Update:
     if isinstance(event, Final):
-        said.append(Segment(event.start, event.end, event.text, event.words))
+        said.append(Segment(event.start, event.end, event.text))  # without words, of which there may be very many
         return Update(event.text, start=event.start, end=event.end, words=event.words, language=event.language)
     return Update(partial=event.text, stable=len(event.stable))
 
