@@ -164,7 +164,7 @@ class Decoding:
         model, tokenizer = self.model, self._tokenizer
         prompt = model.get_prompt(tokenizer, previous)
         result, log_prob, temperature, ratio = model.generate_with_fallback(encoded, prompt, tokenizer, self._options)
-        tokens = result.sequences_ids[0]
+        tokens = self._closed(result.sequences_ids[0], seek, size)
         offset, end = seek * HOP / SAMPLE_RATE, (seek + size) * HOP / SAMPLE_RATE
         if reason := _suppression_reason(result.no_speech_prob, log_prob):
             self._suppress(offset, end, tokenizer.decode(tokens), reason)
@@ -185,6 +185,14 @@ class Decoding:
             segment["words"] = _with_time(segment["words"])
             segment["tokens"] = tokenizer.encode("".join(word["word"] for word in segment["words"]))
         return self._believed(found), seek_next, temperature <= OPTIONS["prompt_reset_on_temperature"]
+
+    def _closed(self, tokens: list[int], seek: int, size: int) -> list[int]:
+        """Close the last segment of live speech at the end of the sound, or its text would be decoded once more, alone:
+        then words are lost, because a short rest without context repeats itself.
+        """
+        stamps = self._tokenizer.timestamp_begin
+        last = seek + size >= self.speech.samples // HOP
+        return [*tokens, stamps + size // 2] if self.live and last and tokens and tokens[-1] < stamps else tokens
 
     def _without_loops(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Drop segments that repeat the previous one, in a window whose text compresses too well."""
