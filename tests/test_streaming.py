@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -103,6 +104,20 @@ def test_the_first_partial_comes_soon_and_partials_stop_in_silence() -> None:
         assert isinstance(before, Partial)
         assert isinstance(after, Partial)
         assert after.stable.startswith(before.stable)
+
+
+def test_stable_text_keeps_its_punctuation_until_the_final() -> None:
+    class Dots(Speaker):
+        def heard(self, step: Step) -> list[Word]:
+            words = super().heard(step)
+            dot = "." if len(self.steps) % 2 and not step.final else ""
+            return [replace(word, text=word.text + dot) for word in words]
+
+    speaker = Dots(said("one two three four five six seven", 1.0)).until(6)
+    shown = [event.stable for _, event in speaker.events if isinstance(event, Partial) and event.stable]
+    assert len(shown) > 2
+    assert all(after.startswith(before) for before, after in pairwise(shown))
+    assert [final.text for final in speaker.finals] == ["one two three four five six seven"]
 
 
 def test_somebody_who_does_not_stop_is_cut_at_a_sentence_or_a_clause_or_a_word() -> None:
@@ -208,6 +223,23 @@ def test_context_begins_in_the_longest_pause_and_its_words_are_not_new() -> None
     assert missing([], Span(1, 3)) == 2
     assert missing(said("six", 2.0), Span(1, 3)) == pytest.approx(1.0)
     assert missing(said("six", 1.0), Span(1, 3), until=True) == 0
+
+
+def test_the_language_is_certain_only_after_three_seconds_of_voice_that_agree() -> None:
+    class Foreign(Speaker):
+        def work(self) -> None:
+            step = self.session.wanted()
+            while step:
+                self.steps.append(step)
+                language = "cy" if step.stretch.duration < 2 else "de"  # at first mistaken
+                answer = replace(found(self.heard(step)), language=language)
+                events, step = self.session.answer(step, answer)
+                self._note(events)
+
+    speaker = Foreign(said("das hier ist ein langer Satz auf Deutsch und er geht noch weiter.", 1.0))
+    assert speaker.until(3.5).session.language is None
+    assert speaker.until(4.8).session.language == "de"
+    assert [final.language for final in speaker.until(8).finals] == ["de"]
 
 
 # Guards

@@ -27,6 +27,7 @@ FIRST_S = 0.6  # sound with a voice before its first partial
 UNSURE_S = 0.3  # at the edge of the sound, within which words are still being spoken
 EDGE_S = 1.0  # of the sound, in which no word is made final while somebody goes on speaking
 HOPELESS_S = 20.0  # of voice in which nothing was stable, such as songs: what was heard is made final, or given up
+CERTAIN_S = 3.0  # of voice from which a language is certain, if two steps agree
 UNCOVERED_S = 0.45  # of a voice without words, after which its stretch is decoded again without context
 WORDS_BEFORE = 60  # final words among which context is looked for
 AGAIN_S = 2.0  # after an attempt to make words final while somebody speaks
@@ -66,7 +67,9 @@ class Session:
     def __init__(self, pace: Pace = PACE, block_s: float = 0.032) -> None:
         self.pace, self._block_s = pace, block_s
         self.now = self.cut = 0.0
-        self.language: str | None = None
+        self.language: str | None = None  # once it is certain: until then each step detects it
+        self._guess: str | None = None  # language of the last step
+        self._voiced_ever = 0.0  # seconds of voice
         self.transcript: list[Word] = []  # what is final
         self._voiced = 0.0  # seconds of voice since the cut
         self._began: float | None = None  # when the voice began that is not final yet
@@ -92,6 +95,7 @@ class Session:
                 self._began = self.now - self._block_s if self._began is None else self._began
                 self._last_voice = self.now
                 self._voiced += self._block_s
+                self._voiced_ever += self._block_s
         if self._began is None:
             self.cut = max(self.cut, self.now - LOOKBACK_S)
         if self._held and self._last_voice > self._held[0]:
@@ -145,7 +149,8 @@ class Session:
         length = self.now - self._start
         if length < self.pace.sentence_s or self.now - self._tried < AGAIN_S:
             return False
-        said = [word for word in self._stable if self._start + FIRST_S < word.end < self.now - EDGE_S]
+        latest = self._before[: len(self._stable)]  # with the punctuation of the last hypothesis
+        said = [word for word in latest if self._start + FIRST_S < word.end < self.now - EDGE_S]
         return length >= self.pace.longest_s or any(ends_sentence(word.text) for word in said)
 
     # What was recognised
@@ -155,7 +160,7 @@ class Session:
         self._decoded = max(self._decoded, step.heard)
         if step.after < self._start - 1e-6 or self._began is None:  # stale: its beginning is final by now
             return [], None
-        self.language = self.language or found.language
+        self._hear_language(step, found.language)
         written = [word for segment in found.segments for word in segment.words]
         began = (self._began or 0.0) if self._cut_in_silence else 0.0
         after = new_from(written, self.transcript[-1] if self.transcript else None, self.cut, began)
@@ -170,12 +175,18 @@ class Session:
         self._held = self._last_voice, words
         return self.due(), None
 
+    def _hear_language(self, step: Step, language: str | None) -> None:
+        """Take a step's language for certain if the step before had the same and it had sound enough."""
+        enough = min(self._voiced_ever, step.stretch.duration) >= CERTAIN_S
+        if self.language is None and language:
+            self.language = language if enough and language == self._guess else None
+            self._guess = language
+
     def _partial(self, step: Step, words: tuple[Word, ...]) -> list[LiveEvent]:
         edge = step.stretch.end - UNSURE_S
         spoken = tuple(word for word in words if word.end <= edge)
         same = agreed(spoken, self._before)
-        if same >= len(self._stable):
-            self._stable = spoken[:same]
+        self._stable += spoken[len(self._stable) : same]  # case and punctuation stay, too
         rest = spoken[len(self._stable) :]
         seen = not self._before or agreed(rest, self._before[len(self._stable) :]) == len(rest)
         shown = rest if seen else rest[:-1]  # the last word, once it was seen twice; of the first hypothesis, all
@@ -235,7 +246,7 @@ class Session:
         if not words:
             return [Partial("", "", self.now)]
         self.transcript += words
-        return [Final(_text(words), tuple(words), self.language)]
+        return [Final(_text(words), tuple(words), self.language or self._guess)]
 
     def _forget(self, end: float) -> None:
         """Begin anew after `end`: what was said before it is final."""
