@@ -4,14 +4,19 @@
 
 Feeds recordings of English to a session (stt_lab.streaming), at the speed of speech or as fast as it takes them, and
 prints for each: errors of the finals and of file mode with the same model (against RECORDING.words.json, or file mode
-where there is none), work per second of sound, and for `real` the time from the end of a last word to its final.
-`changed` counts shown words of partials that were replaced or taken back.
+where there is none), work per second of sound, and for `real` the time from the end of a last word to its final. The
+last line has the difference of the error rates and its 95 % interval over blocks of BLOCK words.
+
+`changed` counts words of partials that a reader sees replaced or taken back by the next partial, also where only case
+or punctuation differs; `of these in letters` leaves those out. What a final changes is not counted. `word shown` is the
+sound that passes from the end of a word to the first text that has as many words, on average.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -22,6 +27,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stt_lab.metrics import WordErrors, wer
+from stt_lab.metrics.intervals import compare
+from stt_lab.metrics.words import align
 from stt_lab.pipeline import choose_models, listen
 from stt_lab.runtime import Runtime, private_runtime
 from stt_lab.settings import get_settings
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     from stt_lab.types import Samples
 
 POLL_S = 0.02
+BLOCK = 25  # words of the reference, for the interval
 
 
 @dataclass
@@ -44,6 +52,9 @@ class Measured:
     late: list[float] = field(default_factory=list)  # seconds from the end of the last word to its final, in pauses
     shown: int = 0
     changed: int = 0
+    in_letters: int = 0  # of those, with another word than before, and not only case and punctuation
+    delays: list[float] = field(default_factory=list)  # seconds of sound from the end of a word to its first show
+    blocks: list[tuple[WordErrors, WordErrors]] = field(default_factory=list)  # of live and file
 
     def __add__(self, other: Measured) -> Measured:
         return Measured(
@@ -52,6 +63,9 @@ class Measured:
             self.late + other.late,
             self.shown + other.shown,
             self.changed + other.changed,
+            self.in_letters + other.in_letters,
+            self.delays + other.delays,
+            self.blocks + other.blocks,
         )
 
 
@@ -68,7 +82,7 @@ def pieces(sound: Samples, real: bool) -> Iterator[Samples]:
 
 
 def measure(runtime: Runtime, model: str, path: Path, real: bool, folder: Path) -> Measured:
-    seen, words, before = Measured(), list[str](), list[str]()
+    seen, words, before, shown_at = Measured(), list[str](), list[str](), list[float]()
     with runtime.decoder.decode(path) as audio:
         models = choose_models(runtime.pool, model, "en", diarize=False)
         whole = listen(runtime.pool, audio, models, 0, silent).text
@@ -80,6 +94,10 @@ def measure(runtime: Runtime, model: str, path: Path, real: bool, folder: Path) 
                 if isinstance(event, Final):
                     words.append(event.text)
                     before.clear()
+                    now_s = stream.session.now
+                    times = shown_at[: len(event.words)] + [now_s] * (len(event.words) - len(shown_at))
+                    seen.delays += [at - word.end for at, word in zip(times, event.words, strict=True)]
+                    shown_at.clear()
                     if real and stream.session.idle:
                         seen.late.append(time.monotonic() - began - event.end)
                 elif event.text:
@@ -87,6 +105,9 @@ def measure(runtime: Runtime, model: str, path: Path, real: bool, folder: Path) 
                     seen.shown += max(0, len(now) - len(before))
                     same = sum(one == other for one, other in zip(before, now, strict=False))
                     seen.changed += len(before) - same
+                    plain = [[re.sub(r"\W", "", word).casefold() for word in side] for side in (before, now)]
+                    seen.in_letters += len(before) - sum(one == other for one, other in zip(*plain, strict=False))
+                    shown_at.extend([stream.session.now] * (len(now) - len(shown_at)))
                     before[:] = now
 
         for piece in pieces(audio.read(), real):
@@ -96,9 +117,22 @@ def measure(runtime: Runtime, model: str, path: Path, real: bool, folder: Path) 
         truth = " ".join(word["word"] for word in json.loads(times.read_text("utf-8"))) if times.exists() else whole
         seen.live = wer([truth], [" ".join(words)], "whisper_en")
         seen.file = wer([truth], [whole], "whisper_en")
+        seen.blocks = list(zip(*(blocks(truth, text) for text in (" ".join(words), whole)), strict=True))
         work = stream.worked_s / audio.duration
     print(f"{path.name}: {stream.steps} steps, {stream.skipped} skipped, work {work:.2f}; {line(seen)}", flush=True)
     return seen
+
+
+def blocks(reference: str, hypothesis: str) -> list[WordErrors]:
+    """Count the errors in each BLOCK words of a reference."""
+    made, place = [WordErrors()], 0
+    for step in align(reference, hypothesis, "whisper_en"):
+        place += step.op != "insert"
+        if step.op != "insert" and place > BLOCK:
+            made, place = [*made, WordErrors()], 1
+        counts = [step.op == op for op in ("substitute", "delete", "insert")]
+        made[-1] += WordErrors(*counts, step.op != "insert")
+    return made
 
 
 def line(seen: Measured) -> str:
@@ -108,7 +142,8 @@ def line(seen: Measured) -> str:
         late = f"; end to final {middle:.2f} s, p95 {most:.2f} s ({len(seen.late)})"
     return (
         f"WER live {100 * seen.live.rate:.1f} %, file {100 * seen.file.rate:.1f} % of {seen.live.words} words; "
-        f"changed {seen.changed} of {seen.shown} shown words{late}"
+        f"changed {seen.changed} (of these in letters {seen.in_letters}) of {seen.shown} shown words; "
+        f"word shown after {np.mean(seen.delays or [0.0]):.2f} s{late}"
     )
 
 
@@ -123,6 +158,9 @@ def main() -> None:
         for path in chosen.recordings:
             all_seen += measure(runtime, chosen.model, path, chosen.speed == "real", Path(folder))
     print(f"all: {line(all_seen)}")
+    live, file = zip(*all_seen.blocks, strict=True)
+    found = compare(live, file, seed=0)
+    print(f"live - file: {100 * found.difference:+.2f} points ({100 * found.low:+.2f} to {100 * found.high:+.2f})")
 
 
 if __name__ == "__main__":

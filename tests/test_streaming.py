@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from stt_lab.metrics import wer
 from stt_lab.pipeline import choose_models, listen
 from stt_lab.runtime import private_runtime
 from stt_lab.settings import get_settings
+from stt_lab.streaming.context import context_start, missing, new_from
 from stt_lab.streaming.events import Final, LiveEvent, Partial
 from stt_lab.streaming.guards import agreed, doubtful, ends_clause, ends_sentence, in_order, repeats_itself, too_many
 from stt_lab.streaming.live import LiveStream
 from stt_lab.streaming.session import Pace, Session, Step
-from stt_lab.types import SAMPLE_RATE, Audio, Provenance, Recognition, Segment, Word, silent
+from stt_lab.types import SAMPLE_RATE, Audio, Provenance, Recognition, Segment, Span, Word, silent
 
 MADE = Provenance("made", "made", "cpu", "0", {}, 0.0)
 
@@ -104,13 +106,27 @@ def test_the_first_partial_comes_soon_and_partials_stop_in_silence() -> None:
         assert after.stable.startswith(before.stable)
 
 
+def test_stable_text_keeps_its_punctuation_until_the_final() -> None:
+    class Dots(Speaker):
+        def heard(self, step: Step) -> list[Word]:
+            words = super().heard(step)
+            dot = "." if len(self.steps) % 2 and not step.final else ""
+            return [replace(word, text=word.text + dot) for word in words]
+
+    speaker = Dots(said("one two three four five six seven", 1.0)).until(6)
+    shown = [event.stable for _, event in speaker.events if isinstance(event, Partial) and event.stable]
+    assert len(shown) > 2
+    assert all(after.startswith(before) for before, after in pairwise(shown))
+    assert [final.text for final in speaker.finals] == ["one two three four five six seven"]
+
+
 def test_somebody_who_does_not_stop_is_cut_at_a_sentence_or_a_clause_or_a_word() -> None:
     for mark in (".", ",", ""):
         text = " ".join(f"word{at}{mark if at % 4 == 3 else ''}" for at in range(120))
         speaker = Speaker(said(text, 1.0)).until(37.5)
         assert len(speaker.finals) >= 2
         assert all(final.text.endswith(mark) for final in speaker.finals[:-1])
-        longest = max(step.stretch.duration for step in speaker.steps)
+        longest = max(step.stretch.end - step.after for step in speaker.steps)
         assert longest < Pace().longest_s + 1.5
         joined = " ".join(final.text for final in speaker.finals).split()
         assert joined == text.split()[: len(joined)]
@@ -158,7 +174,7 @@ def test_a_voice_that_nobody_understands_does_not_grow(text: str) -> None:
             return [Word(step.stretch.start + 1, step.stretch.start + 1.5, f" {other}", 0.4)] if text else []
 
     speaker = Song([Word(1.0, 300.0, " song")]).until(302)
-    assert max(step.stretch.duration for step in speaker.steps) < 21
+    assert max(step.stretch.end - step.after for step in speaker.steps) < 23
     assert speaker.session.cut > 290
 
 
@@ -181,6 +197,49 @@ def test_a_step_whose_beginning_is_final_by_now_is_void() -> None:
     speaker.until(4.0)
     assert speaker.session.answer(stale, found(said("first this.", 1.0))) == ([], None)
     assert len(speaker.finals) == 1
+
+
+def test_finals_are_decoded_with_the_utterance_before_and_again_without_it_if_words_are_lost() -> None:
+    class Loses(Speaker):
+        def heard(self, step: Step) -> list[Word]:
+            words = super().heard(step)
+            return words[:-2] if step.stretch.start < step.after else words
+
+    words = [*said("this was the first.", 1.0), *said("and that is the second.", 4.0)]
+    speaker = Loses(words).until(8)
+    assert [final.text for final in speaker.finals] == ["this was the first.", "and that is the second."]
+    second = [step for step in speaker.steps if step.final and step.after > 2]
+    assert [step.stretch.start < 1.0 for step in second] == [True, False]
+
+
+def test_context_begins_in_the_longest_pause_and_its_words_are_not_new() -> None:
+    before = [*said("one two", 1.0), *said("three four", 4.0), *said("five", 6.0)]
+    assert context_start(before, 7.0) == pytest.approx(2.8)
+    assert context_start([], 0.3) == 0.3
+    assert context_start(before, 60.0) == 60.0
+    again = [*said("four", 4.4), *said("five", 6.1), *said("six", 7.0)]
+    assert new_from(again, before[-1], 6.35, 6.5) == pytest.approx(6.4)
+    assert new_from(again, None, 5.0, 0.0) == 5.0
+    assert missing([], Span(1, 3)) == 2
+    assert missing(said("six", 2.0), Span(1, 3)) == pytest.approx(1.0)
+    assert missing(said("six", 1.0), Span(1, 3), until=True) == 0
+
+
+def test_the_language_is_certain_only_after_three_seconds_of_voice_that_agree() -> None:
+    class Foreign(Speaker):
+        def work(self) -> None:
+            step = self.session.wanted()
+            while step:
+                self.steps.append(step)
+                language = "cy" if step.stretch.duration < 2 else "de"  # at first mistaken
+                answer = replace(found(self.heard(step)), language=language)
+                events, step = self.session.answer(step, answer)
+                self._note(events)
+
+    speaker = Foreign(said("das hier ist ein langer Satz auf Deutsch und er geht noch weiter.", 1.0))
+    assert speaker.until(3.5).session.language is None
+    assert speaker.until(4.8).session.language == "de"
+    assert [final.language for final in speaker.until(8).finals] == ["de"]
 
 
 # Guards

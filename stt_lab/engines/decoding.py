@@ -168,7 +168,7 @@ class Decoding:
         model, tokenizer = self.model, self._tokenizer
         prompt = model.get_prompt(tokenizer, previous)
         result, log_prob, temperature, ratio = model.generate_with_fallback(encoded, prompt, tokenizer, self._options)
-        tokens = result.sequences_ids[0]
+        tokens = self._closed(result.sequences_ids[0], seek, size)
         self.doubtful |= self.short and self._is_doubtful(tokens, log_prob, ratio)
         offset, end = seek * HOP / SAMPLE_RATE, (seek + size) * HOP / SAMPLE_RATE
         if reason := _suppression_reason(result.no_speech_prob, log_prob):
@@ -197,6 +197,15 @@ class Decoding:
             return True
         said = [token for token in tokens if token < self._tokenizer.eot]
         return log_prob < OPTIONS["log_prob_threshold"] or repeats(said, LOOP)
+
+    def _closed(self, tokens: list[int], seek: int, size: int) -> list[int]:
+        """Close the last segment of short sound at the end of the sound, or its text would be decoded once more, alone:
+        then words are lost, because a short rest without context repeats itself.
+        """
+        stamps = self._tokenizer.timestamp_begin
+        last = seek + size >= self.speech.samples // HOP
+        closes = self.live or self.search == "short"
+        return [*tokens, stamps + size // 2] if closes and last and tokens and tokens[-1] < stamps else tokens
 
     def _without_loops(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Drop segments that repeat the previous one, in a window whose text compresses too well."""

@@ -10,22 +10,27 @@ enough for the end of what was said; a voice in between makes it void.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from stt_lab.streaming.context import context_start, missing, new_from
 from stt_lab.streaming.events import Final, LiveEvent, Partial
 from stt_lab.streaming.guards import agreed, doubtful, ends_clause, ends_sentence, in_order
 from stt_lab.types import Recognition, Span, Word
 
 VOICE, SILENCE = 0.5, 0.35  # probability from which somebody begins to speak, and below which nobody does any more
 LEAD_S = 0.4  # sound before a voice that is decoded with it
-TAIL_S = 0.3  # silence after a voice before which its end is not decoded
+TAIL_S = 0.4  # silence after a voice before which its end is not decoded
 BREATH_S = 0.1  # silence after which no partial begins, because it would keep the final waiting
 LEAST_VOICE_S = 0.2  # shorter voices are coughs and clicks
 FIRST_S = 0.6  # sound with a voice before its first partial
 UNSURE_S = 0.3  # at the edge of the sound, within which words are still being spoken
 EDGE_S = 1.0  # of the sound, in which no word is made final while somebody goes on speaking
 HOPELESS_S = 20.0  # of voice in which nothing was stable, such as songs: what was heard is made final, or given up
+CERTAIN_S = 3.0  # of voice from which a language is certain, if two steps agree
+UNCOVERED_S = 0.45  # of a voice without words, after which its stretch is decoded again without context
+WORDS_BEFORE = 60  # final words among which context is looked for
+AGAIN_S = 2.0  # after an attempt to make words final while somebody speaks
 LOOKBACK_S = 1.0  # silence that is kept before a voice, however long nobody speaks
 
 
@@ -53,6 +58,7 @@ class Step:
     padded: bool = False
     heard: float = 0.0  # seconds of the session when it was asked for
     until: float | None = None  # words that end later are not wanted: somebody goes on speaking
+    after: float = 0.0  # what is before it is final and only context
 
 
 class Session:
@@ -61,7 +67,9 @@ class Session:
     def __init__(self, pace: Pace = PACE, block_s: float = 0.032) -> None:
         self.pace, self._block_s = pace, block_s
         self.now = self.cut = 0.0
-        self.language: str | None = None
+        self.language: str | None = None  # once it is certain: until then each step detects it
+        self._guess: str | None = None  # language of the last step
+        self._voiced_ever = 0.0  # seconds of voice
         self.transcript: list[Word] = []  # what is final
         self._voiced = 0.0  # seconds of voice since the cut
         self._began: float | None = None  # when the voice began that is not final yet
@@ -72,6 +80,9 @@ class Session:
         self._stable: tuple[Word, ...] = ()  # what was shown as stable since the cut
         self._held: tuple[float, tuple[Word, ...]] | None = None  # end of the voice, and its words
         self._forced = False
+        self._tried = 0.0  # `now` of the last attempt to make words final while somebody speaks
+        self._cut_in_silence = True  # and not between two words
+        self._other: tuple[bool, float, tuple[Word, ...]] | None = None  # doubt, seconds without words, and words
 
     # What was heard
 
@@ -84,6 +95,7 @@ class Session:
                 self._began = self.now - self._block_s if self._began is None else self._began
                 self._last_voice = self.now
                 self._voiced += self._block_s
+                self._voiced_ever += self._block_s
         if self._began is None:
             self.cut = max(self.cut, self.now - LOOKBACK_S)
         if self._held and self._last_voice > self._held[0]:
@@ -116,10 +128,8 @@ class Session:
         if ended or self._forced:
             return self._step(min(self.now, self._last_voice + TAIL_S), final=True)
         long = self._long_enough()
-        if long is None and self.now - self._start >= HOPELESS_S:
-            long = self.now - EDGE_S
-        if long is not None:
-            return self._step(long + self._block_s, final=True, until=long)
+        if long:
+            return self._step(self.now, final=True, until=self.now - EDGE_S)
         first = self.now - max(self._start, self._began) >= FIRST_S
         if first and self.silence < BREATH_S and self.now - self._decoded >= self.pace.step_s:
             return self._step(self.now)
@@ -131,44 +141,52 @@ class Session:
         return max(self.cut, (self._began or 0.0) - LEAD_S)
 
     def _step(self, end: float, final: bool = False, until: float | None = None) -> Step:
-        return Step(Span(self._start, max(end, self._start)), final, heard=self.now, until=until)
+        start = context_start(self.transcript[-WORDS_BEFORE:], self._start) if final else self._start
+        return Step(Span(start, max(end, start)), final, heard=self.now, until=until, after=self._start)
 
-    def _long_enough(self) -> float | None:
-        """Return the end of a stable sentence or word, if somebody has been speaking long enough to make it final."""
+    def _long_enough(self) -> bool:
+        """Return whether somebody has been speaking long enough to make a sentence or a word final."""
         length = self.now - self._start
-        if length < self.pace.sentence_s or not self._stable:
-            return None
-        said = [word for word in self._stable if self._start + FIRST_S < word.end < self.now - EDGE_S]
-        ends = [word.end for word in said if ends_sentence(word.text)]
-        if not ends and length >= self.pace.longest_s:
-            ends = [word.end for word in said if ends_clause(word.text)] or [_before_longest_gap(said)] if said else []
-        return ends[-1] if ends else None
+        if length < self.pace.sentence_s or self.now - self._tried < AGAIN_S:
+            return False
+        latest = self._before[: len(self._stable)]  # with the punctuation of the last hypothesis
+        said = [word for word in latest if self._start + FIRST_S < word.end < self.now - EDGE_S]
+        return length >= self.pace.longest_s or any(ends_sentence(word.text) for word in said)
 
     # What was recognised
 
     def answer(self, step: Step, found: Recognition) -> tuple[list[LiveEvent], Step | None]:
         """Take what was recognised in a step. Return events, and another step if it has to be decoded again."""
         self._decoded = max(self._decoded, step.heard)
-        if step.stretch.start < self._start - 1e-6 or self._began is None:  # stale: its beginning is final by now
+        if step.after < self._start - 1e-6 or self._began is None:  # stale: its beginning is final by now
             return [], None
-        self.language = self.language or found.language
+        self._hear_language(step, found.language)
         written = [word for segment in found.segments for word in segment.words]
-        words, doubt = in_order(written, self.cut), doubtful(written, step.stretch.duration)
+        began = (self._began or 0.0) if self._cut_in_silence else 0.0
+        after = new_from(written, self.transcript[-1] if self.transcript else None, self.cut, began)
+        words, doubt = in_order(written, after), doubtful(written, step.stretch.duration)
         if not step.final:
             return [] if doubt else self._partial(step, words), None
-        if doubt and not step.padded:
-            return [], Step(step.stretch, True, True, step.heard, step.until)
+        again, words = self._again(step, words, doubt)
+        if again:
+            return [], again
         if step.until is not None:
-            return self._cut_at([word for word in words if word.end <= step.until + self._block_s]), None
+            return self._cut_at(words, step), None
         self._held = self._last_voice, words
         return self.due(), None
+
+    def _hear_language(self, step: Step, language: str | None) -> None:
+        """Take a step's language for certain if the step before had the same and it had sound enough."""
+        enough = min(self._voiced_ever, step.stretch.duration) >= CERTAIN_S
+        if self.language is None and language:
+            self.language = language if enough and language == self._guess else None
+            self._guess = language
 
     def _partial(self, step: Step, words: tuple[Word, ...]) -> list[LiveEvent]:
         edge = step.stretch.end - UNSURE_S
         spoken = tuple(word for word in words if word.end <= edge)
         same = agreed(spoken, self._before)
-        if same >= len(self._stable):
-            self._stable = spoken[:same]
+        self._stable += spoken[len(self._stable) : same]  # case and punctuation stay, too
         rest = spoken[len(self._stable) :]
         seen = not self._before or agreed(rest, self._before[len(self._stable) :]) == len(rest)
         shown = rest if seen else rest[:-1]  # the last word, once it was seen twice; of the first hypothesis, all
@@ -191,25 +209,50 @@ class Session:
             return self.pace.sentence_silence_s
         return self.pace.open_silence_s if ends_clause(words[-1].text) else self.pace.silence_s
 
-    def _cut_at(self, words: Sequence[Word]) -> list[LiveEvent]:
+    def _again(self, step: Step, words: tuple[Word, ...], doubt: bool) -> tuple[Step | None, tuple[Word, ...]]:
+        """Return how to decode a stretch once more if words are doubtful or seem lost, and the better words so far."""
+        voice = Span(max(step.after, self._began or 0.0), max(step.after, min(self._last_voice, step.stretch.end)))
+        lost = missing(words, voice, step.until is not None)
+        if step.stretch.start < step.after and (doubt or lost > UNCOVERED_S):
+            self._other = doubt, lost, words
+            return replace(step, stretch=Span(step.after, step.stretch.end)), words
+        if self._other:
+            doubt, _, words = min(self._other, (doubt, lost, words), key=lambda one: one[:2])
+            self._other = None
+        return replace(step, padded=True) if doubt and not step.padded else None, words
+
+    def _cut_at(self, words: Sequence[Word], step: Step) -> list[LiveEvent]:
         """Make words final while somebody goes on speaking."""
-        self._stable = self._before = ()
-        if not words:
-            self.cut = max(self.cut, self.now - self.pace.sentence_s)  # nothing was understood for so long
+        self._tried = self.now
+        assert step.until is not None
+        said = [word for word in words if step.after + FIRST_S < word.end <= step.until]
+        length = self.now - self._start
+        ends = [word.end for word in said if ends_sentence(word.text)]
+        if not ends and length >= self.pace.longest_s:
+            ends = [word.end for word in said if ends_clause(word.text)] or [_before_longest_gap(said)] if said else []
+        if not ends:
+            if length >= HOPELESS_S:
+                self.cut = max(self.cut, self.now - self.pace.sentence_s)  # nothing was understood for so long
+                self._stable = self._before = ()
             return []
-        self.cut = max(self.cut, words[-1].end)
-        return self._final(words)
+        taken = [word for word in words if word.end <= ends[-1]]
+        following = words[len(taken)].start if len(taken) < len(words) else ends[-1]
+        self.cut = max(self.cut, (ends[-1] + min(following, ends[-1] + LEAD_S)) / 2)
+        self._cut_in_silence = False
+        self._stable = self._before = ()
+        return self._final(taken)
 
     def _final(self, words: Sequence[Word]) -> list[LiveEvent]:
         if not words:
             return [Partial("", "", self.now)]
         self.transcript += words
-        return [Final(_text(words), tuple(words), self.language)]
+        return [Final(_text(words), tuple(words), self.language or self._guess)]
 
     def _forget(self, end: float) -> None:
         """Begin anew after `end`: what was said before it is final."""
         self.cut = max(self.cut, end)
-        self._began, self._held, self._voiced, self._forced = None, None, 0.0, False
+        self._cut_in_silence = True
+        self._began, self._held, self._voiced, self._forced, self._other = None, None, 0.0, False, None
         self._stable = self._before = ()
         self._decoded = self.now
 

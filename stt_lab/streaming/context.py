@@ -1,0 +1,39 @@
+"""Words that become final are decoded together with sound before them: where that begins, and what is new. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from stt_lab.streaming.guards import bare
+from stt_lab.types import Span, Word
+
+CONTEXT_S = 8.0  # most sound before a stretch that is decoded with it
+NEAR_S = 0.6  # between the ends of a word in two hypotheses that are taken for the same word
+EARLY_S = 0.1  # after the beginning of a voice, before which no word of it ends
+
+
+def context_start(said: Sequence[Word], start: float) -> float:
+    """Return the middle of the longest pause between final words in the CONTEXT_S seconds before a stretch.
+
+    Without words so near it is the start of the stretch: words that begin in the middle are understood badly.
+    """
+    pauses = [Span(before.end, max(before.end, after.start)) for before, after in pairwise([Word(0, 0, ""), *said])]
+    inside = [pause for pause in pauses if (pause.start + pause.end) / 2 >= start - CONTEXT_S]
+    longest = max(inside, key=lambda pause: (pause.duration, pause.start), default=Span(start, start))
+    return min(start, (longest.start + longest.end) / 2)
+
+
+def new_from(words: Sequence[Word], last: Word | None, cut: float, began: float) -> float:
+    """Return the time after which words are new. The last final word, heard once more, is not; nor is what ends before
+    the voice began."""
+    early = [word.end for word in words if word.end <= began + EARLY_S]
+    same = [word.end for word in words if last and bare(word) == bare(last) and abs(word.end - last.end) < NEAR_S]
+    return max([cut, *early, *same])
+
+
+def missing(words: Sequence[Word], voice: Span, until: bool = False) -> float:
+    """Return for how many seconds at its beginning, or at its end unless somebody goes on, a voice has no words."""
+    if not words:
+        return voice.duration
+    return max(words[0].start - voice.start, 0.0 if until else voice.end - words[-1].end)
