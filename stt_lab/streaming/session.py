@@ -31,6 +31,7 @@ CERTAIN_S = 3.0  # of voice from which a language is certain, if two steps agree
 UNCOVERED_S = 0.45  # of a voice without words, after which its stretch is decoded again without context
 WORDS_BEFORE = 60  # final words among which context is looked for
 AGAIN_S = 2.0  # after an attempt to make words final while somebody speaks
+KEPT_WORDS = 500  # that are final, as context of those that come
 LOOKBACK_S = 1.0  # silence that is kept before a voice, however long nobody speaks
 
 
@@ -70,7 +71,7 @@ class Session:
         self.language: str | None = None  # once it is certain: until then each step detects it
         self._guess: str | None = None  # language of the last step
         self._voiced_ever = 0.0  # seconds of voice
-        self.transcript: list[Word] = []  # what is final
+        self.transcript: list[Word] = []  # the last words that are final
         self._voiced = 0.0  # seconds of voice since the cut
         self._began: float | None = None  # when the voice began that is not final yet
         self._last_voice = 0.0  # end of the last block with a voice
@@ -245,7 +246,7 @@ class Session:
     def _final(self, words: Sequence[Word]) -> list[LiveEvent]:
         if not words:
             return [Partial("", "", self.now)]
-        self.transcript += words
+        self.transcript = [*self.transcript, *words][-KEPT_WORDS:]
         return [Final(_text(words), tuple(words), self.language or self._guess)]
 
     def _forget(self, end: float) -> None:
