@@ -3,7 +3,7 @@
     python eval/live_load.py URL KEY MODEL STREAMS [--seconds 60] RECORDING
 
 Opens so many streams over the WebSocket at once, each with the sound of RECORDING from another place, at the speed of
-speech. Prints for all of them: seconds from the end of the last word of a final to that final (median and 95th
+speech. Prints for all of them: seconds from the end of the last word before a pause to its final (median and 95th
 percentile), how many were refused (1013), and the greatest lag that the server reported.
 """
 
@@ -26,13 +26,14 @@ from stt_lab.audio import DecodeLimits, Decoder
 from stt_lab.types import SAMPLE_RATE, silent
 
 PIECE = 3200  # bytes: 0.1 s
+PAUSE_S = 0.4  # without words, which a final waits for; in others somebody went on speaking
 APART_S = 17.0  # between the places where two streams begin
 
 
 @dataclass
 class Seen:
-    late: list[float] = field(default_factory=list)
-    first: list[float] = field(default_factory=list)  # seconds from the beginning of a voice to its first text
+    late: list[float] = field(default_factory=list)  # of finals before a pause
+    inside: int = 0  # finals in the middle of speech
     lag: float = 0.0
     refused: int = 0
     words: int = 0
@@ -42,6 +43,7 @@ def stream(address: str, key: str, model: str, sound: bytes, seen: Seen) -> None
     headers = {"Authorization": f"Bearer {key}"}
     with connect(f"{address}?model={model}&language=en", additional_headers=headers) as connection:
         began = [0.0]
+        before: list[tuple[float, float]] = []  # end and lateness of the final before
 
         def send() -> None:
             began[0] = time.monotonic()
@@ -61,8 +63,13 @@ def stream(address: str, key: str, model: str, sound: bytes, seen: Seen) -> None
                     return
                 seen.lag = max(seen.lag, made.get("lag", 0.0))
                 seen.words += len(made.get("words", ()))
+                if before and (made.get("words") or made.get("final")):
+                    end, late = before.pop()
+                    paused = made.get("final") or made["start"] - end >= PAUSE_S
+                    seen.late += [late] if paused else []
+                    seen.inside += not paused
                 if made.get("words"):
-                    seen.late.append(time.monotonic() - began[0] - made["end"])
+                    before.append((made["end"], time.monotonic() - began[0] - made["end"]))
                 if made.get("final"):
                     return
         except ConnectionClosed:
@@ -96,7 +103,7 @@ def main() -> None:
     middle, most = np.percentile(seen.late, [50, 95]) if seen.late else (0.0, 0.0)
     print(
         f"{asked.streams} streams of {asked.model}: {seen.words} words, end to final {middle:.2f} s, p95 {most:.2f} s "
-        f"({len(seen.late)}); refused {seen.refused}; greatest lag {seen.lag:.2f} s"
+        f"({len(seen.late)}, and {seen.inside} inside of speech); refused {seen.refused}; greatest lag {seen.lag:.2f} s"
     )
 
 
