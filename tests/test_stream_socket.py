@@ -389,6 +389,17 @@ def test_sound_at_full_speed_is_slowed_down_not_dropped(service: Service) -> Non
     assert len(client.messages[-1]["transcript"].split()) == 160
 
 
+def test_sound_is_dropped_when_it_is_final(service: Service) -> None:
+    with talking(service.port, QUERY, KEY) as client:
+        client.say((voice(2) + silence(1)) * 60, piece=MB // 2)
+        until(lambda: any(path.stat().st_size > 0 for path in files(service.settings.data_dir / "jobs")))
+        client.tell(action="stop")
+        assert client.code() == 1000
+    starts = [one["start"] for one in client.finals]
+    assert len(starts) == 60
+    assert all(abs(start - 3 * number) < 0.3 for number, start in enumerate(starts))  # also where sound was dropped
+
+
 def test_a_client_that_never_reads(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stt_lab.web.live.SEND_S", 0.5)
     monkeypatch.setattr("stt_lab.web.live.HEARTBEAT_S", 0.0)

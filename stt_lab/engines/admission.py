@@ -12,7 +12,7 @@ from stt_lab.errors import Busy
 from stt_lab.weights.catalog import Model
 
 FULL = 0.8  # share of the processors that streams may take
-MB_PER_SHARE = 300.0  # of a model that takes one processor for each second of speech; tiny.en takes 0.26, base 0.5
+MB_PER_SHARE = 300.0  # of a model that takes one processor for each second of speech: tiny.en 0.26, base 0.5
 ON_GPU = 0.05  # share of the device that a stream takes there, until it is measured
 KNOWN_S = 20.0  # of sound from which a measurement counts
 MOST = 64  # streams at once, whatever they cost
@@ -26,6 +26,7 @@ class Gauge:
     heard: float = 0.0  # seconds of sound that were worked on
     voiced: float = 0.0  # of these, the ones with a voice
     worked: float = 0.0  # seconds of computing for them
+    needed: float = 0.0  # of these, the ones that are left where a machine is full
 
 
 @dataclass(eq=False)
@@ -85,4 +86,4 @@ class Admission:
 
 def _measured(gauge: Gauge) -> float:
     """Return the processors for each second with a voice; 0 if that is not known yet."""
-    return gauge.worked / gauge.voiced if gauge.voiced >= KNOWN_S else 0.0
+    return gauge.needed / gauge.voiced if gauge.voiced >= KNOWN_S else 0.0

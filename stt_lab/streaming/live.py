@@ -15,6 +15,7 @@ from stt_lab.audio.wav import to_pcm
 from stt_lab.engines.activity import BLOCK_S, VoiceActivity
 from stt_lab.engines.admission import Gauge
 from stt_lab.engines.pool import Pool
+from stt_lab.streaming.context import CONTEXT_S
 from stt_lab.streaming.events import LiveEvent
 from stt_lab.streaming.session import PACE, VOICE, Pace, Session, Step
 from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Recognition, Report, Span
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 PIECE = SAMPLE_RATE // 10  # samples that are heard between two looks at what is due
 KEPT_S = 60.0  # of final sound in the file, after which it is written anew without that
 PARTIALS_LATER_S = 1.0  # by which a partial may wait longer for its turn than a final
-BUSY = 0.5  # share of the time that partials of one stream may take
+BUSY = 0.5  # share of the time that partials of one stream may take, where there are only two
+LEAST = 0.5  # share of their work for partials that is left where a machine is full
 BEHIND_S = 1.5  # seconds of sound that wait; with more, partials are skipped until it is made up
 
 
@@ -50,6 +52,7 @@ class LiveStream:
         self.session.language = language
         self.steps = self.skipped = 0
         self.worked_s = self._voiced = 0.0  # seconds of computing, and of sound with a voice
+        self._partials_s = 0.0  # seconds of computing for partials
         self._pool, self._model, self._path, self._report = pool, model, path, report
         self._urgent = urgent
         self._voice, self._samples = VoiceActivity(), 0
@@ -82,6 +85,7 @@ class LiveStream:
     def show(self, gauge: Gauge) -> None:
         """Say how this stream is doing."""
         gauge.heard, gauge.voiced, gauge.worked = self.session.now, self._voiced, self.worked_s
+        gauge.needed = self.worked_s - (1 - LEAST) * self._partials_s
 
     def finalize(self) -> Iterator[LiveEvent]:
         """Make final what was said so far."""
@@ -109,7 +113,8 @@ class LiveStream:
             began = time.monotonic()
             events, again = self.session.answer(step, self._recognise(step))
             if not step.final:
-                self._rest_until = step.heard + (time.monotonic() - began) / BUSY
+                busy = BUSY * min(1.0, 2 / max(1, self._pool.admission.open))
+                self._rest_until = step.heard + (time.monotonic() - began) / busy
             yield from events
             if again is None:
                 return
@@ -125,16 +130,17 @@ class LiveStream:
             self.session.language,
             self._report,
             session=time.time() + (0.0 if step.final else PARTIALS_LATER_S) if self._urgent else None,
-            stretches=(Span(min(step.stretch.start - base, end), end),),
+            stretches=(Span(min(max(0.0, step.stretch.start - base), end), end),),
             search="greedy" if not step.final else "padded" if step.padded else "beam",
         )
         self.steps += 1
         self.worked_s += found.provenance.elapsed
+        self._partials_s += 0.0 if step.final else found.provenance.elapsed
         return _later(found, base) if base else found
 
     def _drop(self) -> None:
         """Drop sound that is final from the file, if that is much."""
-        final = int(self.session.cut * SAMPLE_RATE)
+        final = int(max(0.0, self.session.cut - CONTEXT_S)) * SAMPLE_RATE
         if final - self._dropped < KEPT_S * SAMPLE_RATE:
             return
         self._file.seek((final - self._dropped) * SAMPLE_BYTES)
