@@ -27,8 +27,7 @@ def admitted(full: Admission, stack: ExitStack, gauge: Gauge | None = None) -> i
     while True:
         try:
             stack.enter_context(full.seat(TINY, gauge or Gauge()))
-        except Busy as problem:
-            assert problem.retry_after
+        except Busy:
             return count
         count += 1
 

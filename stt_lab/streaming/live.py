@@ -76,9 +76,9 @@ class LiveStream:
             self.session.hear(voice)
             yield from self.session.due()
             step = self.session.wanted()
-            if step and not step.final and self._too_late((len(samples) - at) / SAMPLE_RATE):
+            if step and not step.final and (len(samples) - at) / SAMPLE_RATE > BEHIND_S:
                 self.skipped += 1
-            elif step:
+            elif step and (step.final or self.session.now >= self._rest_until):
                 yield from self._decode(step)
         self._drop()
 
@@ -103,10 +103,6 @@ class LiveStream:
     def close(self) -> None:
         """Close the file of the sound."""
         self._file.close()
-
-    def _too_late(self, behind: float) -> bool:
-        """Return whether a partial is not worth its time: sound waits, or partials have had their share."""
-        return behind > BEHIND_S or self.session.now < self._rest_until
 
     def _decode(self, step: Step) -> Iterator[LiveEvent]:
         while True:
