@@ -16,6 +16,7 @@ from live_toys import Client, levels, silence, talking, voice
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from stt_lab.accounts.credits import Tier
+from stt_lab.errors import EngineCrashed
 from stt_lab.settings import MB, Settings
 
 __all__ = ["fakes_fixture", "levels"]
@@ -357,6 +358,28 @@ def test_a_failing_engine_says_so_and_costs_nothing(service: Service) -> None:
         assert client.code() == 1011
     assert "passwd" not in json.dumps(client.messages)
     assert service.accounts.balance(number) == 1
+
+
+@pytest.mark.parametrize("left", [2, 1])
+def test_an_engine_that_fails_later(service: Service, left: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything was final it costs nothing; after that what was heard."""
+    number, raw = account(service, credits=2)
+    with talking(service.port, f"{QUERY}&store=true", raw) as client:
+        client.until("status", "ready")
+        if left == 1:
+            client.say(voice(1) + silence(1.5))
+            client.until("words")
+        monkeypatch.setattr(service.runtime.pool, "transcribe", crash)
+        client.say(voice(2))
+        assert client.code() == 1011
+    assert service.accounts.balance(number) == left
+    (kept,) = service.library.list(number).results
+    assert kept.status == ("done" if left == 1 else "failed")
+    assert files(service.settings.data_dir / "jobs") == []
+
+
+def crash(*arguments: object, **options: object) -> None:
+    raise EngineCrashed("The engine stopped unexpectedly.")
 
 
 def test_one_account_has_its_number_of_streams(service: Service) -> None:

@@ -21,7 +21,6 @@ class KeptStream:
     def __init__(self, folder: Path) -> None:
         self._folder, self._finals = folder, folder / "finals.jsonl"
         self.sound = folder / "sound.pcm"
-        self.words = 0  # that this process has added
 
     def add(self, update: Update) -> None:
         """Keep a final; it is on disk when this returns."""
@@ -31,7 +30,6 @@ class KeptStream:
             file.write(line + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self.words += len(update.words)
 
     def transcript(self, model: str) -> Transcript:
         """Return what is final."""

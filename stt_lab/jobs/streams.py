@@ -81,6 +81,7 @@ class StreamJob:
         self.row, self.stored = row, stored
         self._lifecycle = lifecycle
         self._minutes = 0  # that are reserved
+        self._delivered = False  # whether something became final
         self._ended = False
         self.folder = lifecycle.begin_stream(row)
         self.kept = KeptStream(self.folder)
@@ -96,6 +97,7 @@ class StreamJob:
 
     def passed(self, update: Update) -> Update:
         """Keep what is final in an update before it is sent; the last one gets the id of the transcript."""
+        self._delivered = self._delivered or bool(update.words)
         if update.words and self.stored:
             self.kept.add(update)
         if not isinstance(update, LastUpdate) or update.transcript is None:
@@ -110,11 +112,12 @@ class StreamJob:
         server is at fault."""
         if self._ended:
             return
-        at_fault = isinstance(problem, SttError) and problem.status >= 500 and not isinstance(problem, Unavailable)
+        stops = type(problem) is Unavailable  # the server, on purpose
+        at_fault = isinstance(problem, SttError) and problem.status >= 500 and not stops
         if not self._minutes:
             self._ended = True
             self._lifecycle.forget_stream(self.row)
-        elif at_fault and not self.kept.words:
+        elif at_fault and not self._delivered:
             self._ended = True
             assert isinstance(problem, SttError)
             with suppress(LostClaim):

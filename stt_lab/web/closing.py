@@ -27,7 +27,6 @@ IDLE, LONGEST = 4000, 4001  # close codes of ours
 CODES: tuple[tuple[type[SttError], int], ...] = (
     (TooLarge, 1009),
     (Busy, 1013),
-    (Unavailable, 1012),
     (Unauthorized, 1008),
     (Forbidden, 1008),
     (NoCredits, 1008),
@@ -46,6 +45,8 @@ class Closing(Exception):
 
 
 def close_code(problem: SttError) -> int:
+    if type(problem) is Unavailable:  # the server or its database; engines that fail have classes of their own
+        return 1012
     return next((code for kind, code in CODES if isinstance(problem, kind)), 1011)
 
 
