@@ -9,19 +9,17 @@ from stt_lab.streaming.guards import bare
 from stt_lab.types import Span, Word
 
 CONTEXT_S = 8.0  # most sound before a stretch that is decoded with it
-WINDOW_S = 10.0  # of both together, beyond which there is no context: long stretches need it less, and cost more
 NEAR_S = 0.6  # between the ends of a word in two hypotheses that are taken for the same word
 EARLY_S = 0.1  # after the beginning of a voice, before which no word of it ends
 
 
-def context_start(said: Sequence[Word], start: float, end: float) -> float:
-    """Return the middle of the longest pause between final words in some seconds before a stretch.
+def context_start(said: Sequence[Word], start: float) -> float:
+    """Return the middle of the longest pause between final words in the CONTEXT_S seconds before a stretch.
 
     Without words so near it is the start of the stretch: words that begin in the middle are understood badly.
     """
     pauses = [Span(before.end, max(before.end, after.start)) for before, after in pairwise([Word(0, 0, ""), *said])]
-    first = start - min(CONTEXT_S, max(0.0, WINDOW_S - (end - start)))
-    inside = [pause for pause in pauses if (pause.start + pause.end) / 2 >= first]
+    inside = [pause for pause in pauses if (pause.start + pause.end) / 2 >= start - CONTEXT_S]
     longest = max(inside, key=lambda pause: (pause.duration, pause.start), default=Span(start, start))
     return min(start, (longest.start + longest.end) / 2)
 

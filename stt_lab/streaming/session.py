@@ -142,7 +142,7 @@ class Session:
         return max(self.cut, (self._began or 0.0) - LEAD_S)
 
     def _step(self, end: float, final: bool = False, until: float | None = None) -> Step:
-        start = context_start(self.transcript[-WORDS_BEFORE:], self._start, end) if final else self._start
+        start = context_start(self.transcript[-WORDS_BEFORE:], self._start) if final else self._start
         return Step(Span(start, max(end, start)), final, heard=self.now, until=until, after=self._start)
 
     def _long_enough(self) -> bool:
