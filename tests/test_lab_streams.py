@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT
 from fakes import fakes_fixture
 from live_toys import levels, silence, voice
+from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
 from stt_lab.errors import BadInput, SttError, Unavailable
@@ -22,6 +23,7 @@ from stt_lab.lab.runs.predictions import Prediction
 from stt_lab.lab.runs.suite import read_suites, read_system
 from stt_lab.lab.runs.systems import ready
 from stt_lab.lab.runs.systems.live_web import LiveService, address
+from stt_lab.lab.runs.systems.live_whisperlivekit import LiveKitListener
 from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput
 from stt_lab.metrics import StreamLog, StreamUpdate, final_changes
 from stt_lab.settings import Settings, get_settings
@@ -176,3 +178,44 @@ def test_a_service_that_refuses_or_breaks_off_is_a_sentence(tmp_path: Path) -> N
 def test_an_address_keeps_its_own_query() -> None:
     made = address(LiveService("https://x.example/v1/stream?region=eu", "base"), None)
     assert made == "wss://x.example/v1/stream?region=eu&model=base"
+
+
+# WhisperLiveKit
+
+
+def test_whisperlivekit_settles_what_its_lines_have(tmp_path: Path) -> None:
+    states = [
+        ([], "one"), ([], "one"), (["one"], "to"), (["one", ""], "two"), (["One two"], ""),
+        (["one two", "three"], "four"),
+    ]  # fmt: skip
+
+    def answer(socket: ServerConnection) -> None:
+        socket.send(json.dumps({"type": "config", "useAudioWorklet": True}))
+        for received in socket:
+            if not received:
+                break
+        for lines, partial in states:
+            rows = [{"speaker": 1, "text": line, "start": "0:00:00", "end": "0:00:01"} for line in lines]
+            socket.send(json.dumps({"status": "active_transcription", "lines": rows, "buffer_transcription": partial}))
+        socket.send(json.dumps({"type": "ready_to_stop"}))
+
+    with serving(answer) as url, connect(url.replace("http", "ws")) as connection:
+        found = LiveKitListener(connection, sound(tmp_path, silence(0.3)), silent).output("en")
+    assert (found.text, found.language) == ("one two three", "en")
+    assert found.stream is not None
+    assert [(one.text, one.partial) for one in found.stream.updates] == [
+        ("", "one"), ("one", "to"), ("", "two"), ("two", ""), ("three", "four"), ("", ""),
+    ]  # fmt: skip
+    assert final_changes(found.stream).changed == 0
+    assert found.stream.worked_s is None
+
+
+def test_whisperlivekit_is_not_ready_without_its_environment(
+    fakes: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    entry = read_system("x", {"engine": "whisperlivekit", "model": "clockwork"})
+    if ready.installed("whisperlivekit"):
+        pytest.skip("whisperlivekit is installed beside stt_lab")
+    said = ready.lacks(entry, fakes())
+    assert "python -m venv eval/envs/whisperlivekit && eval/envs/whisperlivekit/bin/pip install" in said

@@ -253,16 +253,17 @@ class FinalChanges:
 
     finals: int = 0
     repeated: int = 0  # finals that begin before the end of an earlier one
-    changed: int = 0  # streams whose transcript is not their finals
+    changed: int = 0  # streams whose transcript has other words than their finals
 
     def __add__(self, other: FinalChanges) -> FinalChanges:
         return FinalChanges(self.finals + other.finals, self.repeated + other.repeated, self.changed + other.changed)
 
 
 def final_changes(log: StreamLog) -> FinalChanges:
-    """Count finals, those that say again what was final, and whether the transcript at the end differs from them."""
+    """Count finals, those that say again what was final, and whether the transcript at the end has other words."""
     finals = [update for update in log.updates if update.text.strip()]
     timed = [update.words for update in finals if update.words]
     repeated = sum(after[0].start < before[-1].end - OVERLAP_S for before, after in pairwise(timed))
     whole = log.text if log.transcript is None else log.transcript
-    return FinalChanges(len(finals), repeated, int(whole.split() != log.text.split()))
+    plain = _cached("basic")
+    return FinalChanges(len(finals), repeated, int(_split(whole, plain) != _split(log.text, plain)))

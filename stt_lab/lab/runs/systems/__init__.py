@@ -5,6 +5,7 @@ from __future__ import annotations
 from stt_lab.lab.runs.systems.child import FasterWhisper, OpenAiWhisper, Pyannote, WhisperCpp, WhisperX
 from stt_lab.lab.runs.systems.live import LiveConfig
 from stt_lab.lab.runs.systems.live_web import LiveService
+from stt_lab.lab.runs.systems.live_whisperlivekit import WhisperLiveKit
 from stt_lab.lab.runs.systems.ours import OwnConfig
 from stt_lab.lab.runs.systems.protocol import SystemConfig
 from stt_lab.lab.runs.systems.web import OpenAiService, SttService
@@ -20,4 +21,5 @@ KINDS: dict[str, type[SystemConfig]] = {  # `engine` in suites.toml -> its confi
     "stt-api": SttService,
     "stt_lab-live": LiveConfig,
     "stt-live": LiveService,
+    "whisperlivekit": WhisperLiveKit,
 }

@@ -6,10 +6,11 @@ import json
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from stt_lab.audio.wav import to_pcm
@@ -70,7 +71,7 @@ class LiveWebSystem:
             with connect(
                 address(self._config, language), additional_headers=headers, compression=None, open_timeout=OPEN_S
             ) as connection:
-                return _Listener(connection, audio, report).output(language)
+                return ServiceListener(connection, audio, report).output(language)
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as problem:
             raise Unavailable(
                 f"The service did not answer ({type(problem).__name__}). Check that it is running."
@@ -95,8 +96,10 @@ def address(config: LiveService, language: str | None) -> str:
 
 
 @dataclass
-class _Listener:
+class StreamListener(ABC):
     """One stream: a thread sends sound at the speed of speech, this one reads."""
+
+    stop: ClassVar[str | bytes]  # message that says that no more sound comes
 
     connection: ClientConnection
     audio: Audio
@@ -105,34 +108,35 @@ class _Listener:
     segments: list[Segment] = field(default_factory=list)
     transcript: str | None = None
     rtf: float | None = None  # seconds of work for each second of sound, as the service says it
-    _began: float | None = None
-    _ended: threading.Event = field(default_factory=threading.Event)
+    began: float | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def output(self, language: str | None) -> SystemOutput:
         from websockets.exceptions import ConnectionClosed
 
         opened = time.monotonic()
         try:
-            while not self._ended.is_set():
+            while not self.ended.is_set():
                 self.report(Event("transcribing"))
-                heard_nothing = self._began is None and time.monotonic() - opened > READY_S
+                heard_nothing = self.began is None and time.monotonic() - opened > READY_S
                 if heard_nothing:
-                    self._begin()
+                    self.begin()
                 with suppress(TimeoutError):
-                    self._take(json.loads(self.connection.recv(POLL_S)))
+                    self.take(json.loads(self.connection.recv(POLL_S)))
         except ConnectionClosed:
-            if self._began is None or self.connection.close_code != NORMAL:
+            if self.began is None or self.connection.close_code != NORMAL:
                 raise Unavailable(
                     f"The service closed the stream too early (code {self.connection.close_code}). Check model and key."
                 ) from None
         finally:
-            self._ended.set()
+            self.ended.set()
         worked = None if self.rtf is None else self.rtf * self.audio.duration
         log = StreamLog(tuple(self.updates), "running", self.transcript, worked)
-        return SystemOutput(log.text, language, tuple(self.segments), stream=log)
+        text = log.text if self.transcript is None else self.transcript
+        return SystemOutput(text, language, tuple(self.segments), stream=log)
 
-    def _begin(self) -> None:
-        self._began = time.monotonic()
+    def begin(self) -> None:
+        self.began = time.monotonic()
         threading.Thread(target=self._send, daemon=True).start()
 
     def _send(self) -> None:
@@ -140,12 +144,29 @@ class _Listener:
 
         with suppress(ConnectionClosed):  # the reader says why
             for piece in as_spoken(self.audio, PIECE):
-                if self._ended.is_set():
+                if self.ended.is_set():
                     return
                 self.connection.send(to_pcm(piece))
-            self.connection.send(json.dumps({"action": "stop"}))
+            self.connection.send(self.stop)
 
-    def _take(self, made: Mapping[str, Any]) -> None:
+    @abstractmethod
+    def take(self, made: Mapping[str, Any]) -> None:
+        """Take a message: call `begin` when the service is ready, `note` for text, and set `ended` at the last one."""
+
+    def note(self, text: str, partial: str, words: tuple[Word, ...]) -> None:
+        at = time.monotonic() - (self.began or 0.0)
+        self.updates.append(StreamUpdate(at, min(at, self.audio.duration), text, partial, words))
+        if text:
+            start, end = (words[0].start, words[-1].end) if words else (0.0, 0.0)
+            self.segments.append(Segment(start, max(start, end), text, words))
+
+
+class ServiceListener(StreamListener):
+    """A stream of a service of STT.ai's shape."""
+
+    stop = json.dumps({"action": "stop"})
+
+    def take(self, made: Mapping[str, Any]) -> None:
         if made.get("error"):
             error = made["error"]
             said = error.get("message", error) if isinstance(error, dict) else error
@@ -154,27 +175,20 @@ class _Listener:
             self.rtf = made.get("rtf", self.rtf)
         if made.get("status") == "loading":
             return
-        if self._began is None:
-            self._begin()
+        if self.began is None:
+            self.begin()
         if made.get("final"):
             self._end(made)
         elif "status" not in made and (made.get("text") or "partial" in made):
-            self._note(str(made.get("text") or "").strip(), str(made.get("partial") or "").strip(), _words(made))
+            self.note(str(made.get("text") or "").strip(), str(made.get("partial") or "").strip(), _words(made))
 
     def _end(self, made: Mapping[str, Any]) -> None:
         """Take the last message. Its text is the rest, or the whole transcript again."""
         self.transcript = str(made.get("transcript") or made.get("text") or "")
         rest = str(made.get("text") or "").strip()
         if rest and (rest != self.transcript.strip() or not self.segments):
-            self._note(rest, "", _words(made))
-        self._ended.set()
-
-    def _note(self, text: str, partial: str, words: tuple[Word, ...]) -> None:
-        at = time.monotonic() - (self._began or 0.0)
-        self.updates.append(StreamUpdate(at, min(at, self.audio.duration), text, partial, words))
-        if text:
-            start, end = (words[0].start, words[-1].end) if words else (0.0, 0.0)
-            self.segments.append(Segment(start, max(start, end), text, words))
+            self.note(rest, "", _words(made))
+        self.ended.set()
 
 
 def _words(made: Mapping[str, Any]) -> tuple[Word, ...]:
