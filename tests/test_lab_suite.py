@@ -59,7 +59,7 @@ def test_each_engine_has_a_config_of_its_own() -> None:
         "c", {"engine": "whisper.cpp", "model": "base", "options": options, "languages": ["en", "de"]}
     )
     assert program == SystemEntry("c", "whisper.cpp", WhisperCpp("base", options=options), ("en", "de"))
-    assert len(set(KINDS.values())) == len(KINDS) == 8
+    assert len(set(KINDS.values())) == len(KINDS) == 11
 
 
 def test_speakers_are_a_number_or_known() -> None:

@@ -12,22 +12,24 @@ import nbformat
 import pytest
 from conftest import ROOT, Choose
 from fakes import tone
+from lab_toys import made_run
 
 from stt_lab.cli import main
 from stt_lab.errors import BadInput, MissingFile, Unavailable
-from stt_lab.lab.report import notebooks, plots, show, tables
+from stt_lab.lab.report import notebooks, plots, show, streams, tables
 from stt_lab.lab.report import own_recordings as own
 from stt_lab.lab.runs import runner
 from stt_lab.lab.runs.predictions import Prediction, append
 from stt_lab.lab.runs.suite import read_dict
 from stt_lab.lab.scoring import results, scores, words
+from stt_lab.metrics import StreamLog, StreamUpdate
 from stt_lab.settings import get_settings
-from stt_lab.types import Segment, Turn
+from stt_lab.types import Segment, Turn, Word
 
 slow = pytest.mark.slow
 NAMES = [
-    "00-report", "01-word-error", "02-speed-and-latency", "03-diarization", "04-robustness", "06-compare-systems",
-    "07-error-analysis", "08-your-own-data",
+    "00-report", "01-word-error", "02-speed-and-latency", "03-diarization", "04-robustness", "05-live",
+    "06-compare-systems", "07-error-analysis", "08-your-own-data",
 ]  # fmt: skip
 ALLOWED = {"stt_lab", "pandas", "matplotlib", "IPython"}
 SAID = ["the cat sat on the mat", "a <b>bold</b> move", "two words", "nobody knows Ada in 7 streets", "go on", "yes"]
@@ -255,11 +257,74 @@ def test_a_failing_notebook_is_kept(run: Path, tmp_path: Path) -> None:
 
 @slow
 @pytest.mark.parametrize(
-    "name", [name for name in NAMES if name not in ("01-word-error", "04-robustness", "08-your-own-data")]
+    "name", [name for name in NAMES if name not in ("01-word-error", "04-robustness", "05-live", "08-your-own-data")]
 )
 def test_the_others_are_executed(run: Path, name: str) -> None:
     page = notebooks.report(run, name).read_text("utf-8")
     assert page.count("<img") >= 2
+    assert "Traceback" not in page
+
+
+@pytest.fixture(scope="module")
+def live_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two live systems, one of which knows no times, and of one that is not live."""
+    said = ["well", "then", "here", "we", "are"]
+    words = [{"word": word, "start": n * 0.5, "end": n * 0.5 + 0.4} for n, word in enumerate(said)]
+    written = tuple(Word(n * 0.5, n * 0.5 + 0.4, word) for n, word in enumerate(said))
+    log = StreamLog(
+        (
+            StreamUpdate(1.5, 1.5, partial="well den"),
+            StreamUpdate(2.0, 2.0, "Well then", words=written[:2]),
+            StreamUpdate(3.5, 3.0, "hear we are.", words=written[2:]),
+        ),
+        worked_s=1.5, steps=4, skipped=1,
+    )  # fmt: skip
+    plain = StreamLog((StreamUpdate(4.0, 3.0, "well then here we are"),), "stopped")
+    rows = [
+        {"id": "told", "audio": "told.wav", "language": "en", "text": " ".join(said), "words": words},
+        {"id": "untold", "audio": "untold.wav", "language": "en", "text": " ".join(said)},
+    ]
+    found = [
+        Prediction(system, row["id"], 3.0, stream.text if stream else "well", "en", seconds=3.0, stream=stream)
+        for row in rows
+        for system, stream in (("one live", log), ("other live", plain), ("file", None))
+    ]
+    return made_run(tmp_path_factory.mktemp("live"), rows, found).folder
+
+
+def test_streams_are_measured(live_run: Path, opened: results.Results) -> None:
+    live = streams.measure(results.open_results(live_run))
+    assert list(live.systems) == ["one live", "other live"]
+    table = streams.latencies(live).set_index(["system", "seconds from"])
+    late = table.loc["one live", "end of a word to final"]
+    assert (late["times"], late["of"]) == (4, "5")
+    assert late["mean"] == pytest.approx((1.6 + 1.1 + 1.6 + 1.1) / 4)
+    assert table.loc["other live", "end of speech to its final"]["p50"] == pytest.approx(1.6)
+    kept = streams.stability(live).set_index("system")
+    one = kept.loc["one live"]
+    assert (one["churn (%)"], one["work (s per s)"], one["steps"]) == (pytest.approx(100 * 1 / 6), 0.5, "8")
+    assert (one["finals"], one["repeated"], one["changed"]) == (4, 0, 0)
+    assert list(kept["clock"]) == ["running", "stopped"]
+    assert kept.loc["other live", "steps"] == "-"
+    for figure in (streams.emission(live), streams.ends(live), streams.timeline(live)):
+        (axes,) = figure.axes
+        assert axes.get_xlabel()
+        assert axes.get_title(loc="left")
+    with pytest.raises(BadInput, match=r"No live recording 'untold' has word times. Choose from told"):
+        streams.timeline(live, "one live", "untold")
+    with pytest.raises(BadInput, match=r"no live system 'file'. Choose from one live, other live"):
+        streams.timeline(live, "file")
+    with pytest.raises(BadInput, match="Nobody speaks from 50 to 70 s"):
+        streams.timeline(live, start=50.0)
+    with pytest.raises(BadInput, match="Make a run with `stt-lab eval live`"):
+        streams.measure(opened)
+
+
+@slow
+def test_live_speech_is_executed(live_run: Path) -> None:
+    page = notebooks.report(live_run, "05").read_text("utf-8")
+    assert page.count("<img") >= 4
+    assert 'alt="One live: told"' in page
     assert "Traceback" not in page
 
 

@@ -2,6 +2,8 @@
 
     python docs/examples/make.py             all of them, some ten minutes on two cores
     python docs/examples/make.py 04 07       only these
+    python docs/examples/make.py 05 --live RUN    notebook 05, over a stored run of the suite `live`: its recordings
+                                             have word times, which those of `make data` have not
 
 A page is docs/examples/NAME.md, its pictures lie in a folder of the same name. Code and recordings are left out.
 """
@@ -31,6 +33,7 @@ ROOT = HERE.parents[1]
 SPEECH = ROOT / "data" / "speech"
 SUITE = "dev"  # of eval/suites.toml
 WIDTH, COLOURS = 900, 64  # of pictures, in pixels and in their palette
+LIVE = "05-live"
 OWN = 8  # recordings of notebook 08
 PARAMETERS: dict[str, dict[str, Any]] = {
     "04-robustness": {"recordings": str(SPEECH), "limit": 4},
@@ -43,19 +46,36 @@ INDEX = """# What the notebooks show
 
 Each notebook, run over what `make data` makes (about four minutes of speech, so the intervals are wide) by
 `make examples`. The pages of real runs have the recordings to listen to; here they are left out. Look at `busy`
-before you look at speeds: it counts the recordings during which other programs used the machine.
+before you look at speeds: it counts the recordings during which other programs used the machine. Live speech needs word
+times, so notebook 05 ran over other recordings (the suite `live`).
 
 {pages}
 
 What was said: announcements of Asterisk's sound packages (en, es, fr: CC BY-SA 3.0, Allison Smith and June Wallack; it,
-ru: CC BY 3.0, Carlo Flora and ivrvoice.ru), LibriVox (public domain), and the sample of pyannote.audio (MIT).
+ru: CC BY 3.0, Carlo Flora and ivrvoice.ru), LibriVox (public domain), LibriSpeech (CC BY 4.0), and the sample of
+pyannote.audio (MIT).
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="of notebooks, such as 04; all when left out")
-    wanted = [notebooks.find(name).stem for name in parser.parse_args().names] or list(notebooks.notebooks())
+    parser.add_argument(
+        "--live", type=Path, metavar="RUN", help="run of the suite `live`; without it 05 stays as it is"
+    )
+    asked = parser.parse_args()
+    wanted = [notebooks.find(name).stem for name in asked.names] or list(notebooks.notebooks())
+    if LIVE in wanted:
+        wanted.remove(LIVE)
+        if asked.live:
+            keep(LIVE, notebooks.report(asked.live, LIVE).with_suffix(".ipynb"))
+    if wanted:
+        from_data(wanted)
+    (HERE / "README.md").write_text(INDEX.format(pages="\n".join(lines())), "utf-8")
+
+
+def from_data(wanted: list[str]) -> None:
+    """Run notebooks over what `make data` makes."""
     python(str(ROOT / "data" / "make.py"), str(SPEECH))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "run"
@@ -65,7 +85,6 @@ def main() -> None:
             place = Path(scratch) / name if name in PARAMETERS else folder
             own = {"recordings": str(own_folder(Path(scratch) / "mine"))} if name == "08-your-own-data" else {}
             keep(name, notebooks.report(place, name, PARAMETERS.get(name, {}) | own).with_suffix(".ipynb"))
-    (HERE / "README.md").write_text(INDEX.format(pages="\n".join(lines())), "utf-8")
 
 
 def python(*command: str) -> None:

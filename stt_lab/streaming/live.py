@@ -6,7 +6,7 @@ The file holds the last minutes only: what is final is dropped from it, however 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,8 @@ BEHIND_S = 1.5  # seconds of sound that wait; with more, partials are skipped un
 class LiveStream:
     """Speech that is coming. `push` and `finish` yield events as they happen; both work in the caller's thread.
 
-    The file `path` belongs to the caller (16-bit PCM). `urgent` steps go before recordings.
+    The file `path` belongs to the caller (16-bit PCM). `urgent` steps go before recordings. `clock` says how long
+    partials take; one that stands still lets them take no time.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class LiveStream:
         report: Report,
         pace: Pace = PACE,
         urgent: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.session = Session(pace, BLOCK_S)
         self.session.language = language
@@ -54,7 +56,7 @@ class LiveStream:
         self.worked_s = self._voiced = 0.0  # seconds of computing, and of sound with a voice
         self._partials_s = 0.0  # seconds of computing for partials
         self._pool, self._model, self._path, self._report = pool, model, path, report
-        self._urgent = urgent
+        self._urgent, self._clock = urgent, clock
         self._voice, self._samples = VoiceActivity(), 0
         self._dropped = 0  # samples that are not in the file any more
         self._rest_until = 0.0  # second of the stream before which no further partial begins
@@ -106,11 +108,11 @@ class LiveStream:
 
     def _decode(self, step: Step) -> Iterator[LiveEvent]:
         while True:
-            began = time.monotonic()
+            began = self._clock()
             events, again = self.session.answer(step, self._recognise(step))
             if not step.final:
                 busy = BUSY * min(1.0, 2 / max(1, self._pool.admission.open))
-                self._rest_until = step.heard + (time.monotonic() - began) / busy
+                self._rest_until = step.heard + (self._clock() - began) / busy
             yield from events
             if again is None:
                 return

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from stt_lab.errors import BadInput
+from stt_lab.metrics import StreamLog
 from stt_lab.types import Segment, Turn
 
 
@@ -32,6 +33,7 @@ class Prediction:
     joules: float | None = None
     busy: bool = False  # other programs used the machine meanwhile: the times are unreliable
     error: str | None = None  # reason of a failure; such a row is counted, but never scored as empty text
+    stream: StreamLog | None = None  # None: the system got the whole recording at once
 
     @property
     def key(self) -> tuple[str, str]:

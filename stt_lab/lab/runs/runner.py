@@ -318,8 +318,9 @@ def _row(system: str, item: str, audio: Audio, output: SystemOutput, cost: Cost,
     for name, value in (("cpu", cost.cpu), ("memory_mb", cost.memory_mb), ("joules", cost.joules)):
         costs[name] = None if value is None else round(value, 3)
     return Prediction(
-        system, item, audio.duration, output.text, output.language, output.segments, output.turns, error=error, **costs
-    )
+        system, item, audio.duration, output.text, output.language, output.segments, output.turns,
+        error=error, stream=output.stream, **costs,
+    )  # fmt: skip
 
 
 def _patience(seconds: float, other: Report) -> Report:

@@ -19,7 +19,7 @@ from stt_lab.child import Child, clean_environ
 from stt_lab.engines.hosts import LIBRARIES, tuning
 from stt_lab.errors import BadInput, Cancelled, EngineCrashed, ModelMissing, SttError, Unavailable
 from stt_lab.lab.data.dataset import Item
-from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting, speaker_setting
+from stt_lab.lab.runs.systems.protocol import System, SystemContext, SystemOutput, language_setting, speaker_setting
 from stt_lab.settings import Settings
 from stt_lab.types import Audio, Event, Report, Segment, Turn, Word
 from stt_lab.weights import catalog, devices
@@ -46,6 +46,7 @@ PROGRAMS = {
     "openai-whisper": Program("bare_openai_whisper", "openai-whisper>=20250625", "pt", module="whisper"),
     "whisper.cpp": Program("bare_whisper_cpp", "pywhispercpp>=1.5", "ggml", module="pywhispercpp"),
     "whisperx": Program("bare_whisperx", "whisperx>=3.8", module="whisperx"),
+    "whisperlivekit": Program("serve_whisperlivekit", "whisperlivekit>=0.2.26", module="whisperlivekit"),
     "pyannote": Program("bare_pyannote", "pyannote.audio>=4.0.7", task="diarize", module="pyannote.audio"),
 }
 
@@ -62,7 +63,7 @@ class ExternalConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     python: str = ""  # interpreter with the program; relative to the working directory
 
-    def make(self, context: SystemContext) -> ChildSystem:
+    def make(self, context: SystemContext) -> System:
         return ChildSystem(self, context, PROGRAMS[self.engine])
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from stt_lab.engines.pool import Pool
 from stt_lab.errors import BadInput
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting, speaker_setting
@@ -41,11 +42,11 @@ class OwnSystem:
         # a run uses exactly the named model, never a substitute
         more = {"strict_models": True, "idle_unload_s": NEVER_S}
         self._settings = context.settings.model_copy(update=more)
-        self._model = catalog.get(config.model, catalog.models("transcribe"))
+        self.model = catalog.get(config.model, catalog.models("transcribe"))
         self._diarizer: catalog.Model | None = None
 
     def start(self, report: Report) -> None:
-        config, pool = self._config, self._runtime.pool
+        config, pool = self._config, self.pool
         pool.resolve("transcribe", config.model)  # strict: raises if it is not installed
         if config.diarize:
             self._diarizer = pool.resolve("diarize", config.diarizer)[0] if config.diarizer else pool.best("diarize")
@@ -55,29 +56,37 @@ class OwnSystem:
         return private_runtime(self._settings)
 
     @property
+    def pool(self) -> Pool:
+        return self._runtime.pool
+
+    @property
     def capacity(self) -> int:
-        return self._runtime.pool.devices
+        return self.pool.devices
 
     def transcribe(self, item: Item, audio: Audio, report: Report) -> SystemOutput:
-        config, pool = self._config, self._runtime.pool
+        config, pool = self._config, self.pool
         language = language_setting(config.language, item)
-        if language not in (None, "en") and self._model.languages == 1:
-            raise BadInput(
-                f"The model '{self._model.id}' supports English only. Set languages = [\"en\"] for the system."
-            )
-        models = Models(self._model, self._diarizer, language)
+        self.check_language(language)
+        models = Models(self.model, self._diarizer, language)
         transcript = listen(pool, audio, models, speaker_setting(config.speakers, item), report)
         turns = transcript.turns if self._diarizer else None
         return SystemOutput(transcript.text, transcript.language, transcript.segments, turns)
 
+    def check_language(self, language: str | None) -> None:
+        """Raise BadInput if the model does not know a language."""
+        if language not in (None, "en") and self.model.languages == 1:
+            raise BadInput(
+                f"The model '{self.model.id}' supports English only. Set languages = [\"en\"] for the system."
+            )
+
     def processes(self) -> tuple[int, ...]:
         if self._settings.engine_host == "ray":
             return ()
-        worker = self._runtime.pool.process
+        worker = self.pool.process
         return (worker or os.getpid(),)
 
     def provenance(self) -> dict[str, Any]:
-        used = [model for model in (self._model, self._diarizer) if model is not None]
+        used = [model for model in (self.model, self._diarizer) if model is not None]
         needed = [catalog.get(need) for model in used for need in model.needs]
         weights = {model.id: self._hashes(model) for model in (*used, *needed)}
         return {"engine": "stt_lab", "settings": asdict(self._config), "weights": weights}

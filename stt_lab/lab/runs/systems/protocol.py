@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from stt_lab.errors import BadInput
 from stt_lab.lab.data.dataset import Item
+from stt_lab.metrics import StreamLog
 from stt_lab.settings import Settings
 from stt_lab.text import language_code
 from stt_lab.types import Audio, Report, Segment, Turn
@@ -27,6 +28,7 @@ class SystemOutput:
     language: str | None = None
     segments: tuple[Segment, ...] = ()
     turns: tuple[Turn, ...] | None = None  # None: the system does not diarize
+    stream: StreamLog | None = None  # of a live system: when it said what
 
 
 class System(Protocol):

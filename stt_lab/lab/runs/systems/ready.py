@@ -9,6 +9,7 @@ from stt_lab.errors import SttError
 from stt_lab.lab.runs.runner import ENVS
 from stt_lab.lab.runs.suite import SystemEntry
 from stt_lab.lab.runs.systems.child import PROGRAMS, ExternalConfig, install, interpreter, weights_for
+from stt_lab.lab.runs.systems.live import LiveConfig
 from stt_lab.lab.runs.systems.ours import OwnConfig
 from stt_lab.lab.runs.systems.protocol import SystemContext
 from stt_lab.settings import Settings
@@ -23,6 +24,8 @@ def lacks(entry: SystemEntry, settings: Settings) -> str:
     try:
         if isinstance(entry.config, OwnConfig):
             return _ours(entry.config, settings)
+        if isinstance(entry.config, LiveConfig):
+            return _ours(OwnConfig(entry.config.model), settings)
         if isinstance(entry.config, ExternalConfig):
             return _foreign(entry.config, SystemContext(entry.name, settings, ENVS, 1.0))
     except SttError as problem:

@@ -1,0 +1,107 @@
+"""Our own live sessions, which get a recording as it would come from a microphone."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stt_lab.lab.data.dataset import Item
+from stt_lab.lab.runs.systems.ours import OwnConfig, OwnSystem
+from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting
+from stt_lab.metrics import Clock, StreamLog, StreamUpdate
+from stt_lab.streaming.events import Final, LiveEvent
+from stt_lab.streaming.live import PIECE, LiveStream
+from stt_lab.types import SAMPLE_RATE, Audio, Event, Report, Segment
+
+if TYPE_CHECKING:
+    from stt_lab.types import Samples
+
+POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class LiveConfig:
+    """`engine = "stt_lab-live"`. With the clock "stopped", sound waits while something is computed."""
+
+    model: str  # of the catalog
+    language: str = "auto"  # auto, known, or a code
+    clock: Clock = "running"
+
+    def make(self, context: SystemContext) -> LiveSystem:
+        return LiveSystem(self, context)
+
+
+class LiveSystem(OwnSystem):
+    """A session per recording, with the engines of a file's transcription."""
+
+    def __init__(self, config: LiveConfig, context: SystemContext) -> None:
+        super().__init__(OwnConfig(config.model, config.language), context)
+        self._live = config
+
+    @property
+    def capacity(self) -> int:
+        return 1  # streams beside each other would be late because of each other
+
+    def transcribe(self, item: Item, audio: Audio, report: Report) -> SystemOutput:
+        language = language_setting(self._live.language, item)
+        self.check_language(language)
+        running = self._live.clock == "running"
+        clock: Callable[[], float] = time.monotonic if running else lambda: 0.0
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            closing(LiveStream(self.pool, self.model, language, Path(folder) / "sound", report, clock=clock)) as stream,
+        ):
+            pieces = as_spoken(audio) if running else at_once(audio)
+            updates, segments = _listened(stream, pieces, audio.duration, report, running)
+        transcript = "".join(word.text for word in stream.session.transcript).strip()
+        log = StreamLog(tuple(updates), self._live.clock, transcript, stream.worked_s, stream.steps, stream.skipped)
+        return SystemOutput(log.text, stream.session.language, tuple(segments), stream=log)
+
+    def provenance(self) -> dict[str, Any]:
+        return super().provenance() | {"engine": "stt_lab-live", "settings": asdict(self._live)}
+
+
+def _listened(
+    stream: LiveStream, pieces: Iterable[Samples], duration: float, report: Report, running: bool
+) -> tuple[list[StreamUpdate], list[Segment]]:
+    """Return the updates of a stream and its finals."""
+    updates, segments, began = list[StreamUpdate](), list[Segment](), time.monotonic()
+
+    def note(events: Iterable[LiveEvent]) -> None:
+        for event in events:
+            at = time.monotonic() - began if running else stream.duration
+            heard = min(duration, at)
+            if isinstance(event, Final):
+                segments.append(Segment(event.start, event.end, event.text, event.words))
+                updates.append(StreamUpdate(at, heard, event.text, words=event.words))
+            else:
+                updates.append(StreamUpdate(at, heard, partial=event.text))
+
+    for piece in pieces:
+        report(Event("transcribing"))
+        note(stream.push(piece))
+    note(stream.finish())
+    return updates, segments
+
+
+def as_spoken(audio: Audio, piece: int = PIECE) -> Iterator[Samples]:
+    """Yield sound at the speed of speech: all that has come since, and no less than `piece` samples."""
+    at, began = 0, time.monotonic()
+    while at < audio.samples:
+        come = min(audio.samples, int((time.monotonic() - began) * SAMPLE_RATE))
+        if come - at < piece and come < audio.samples:
+            time.sleep(POLL_S)
+            continue
+        yield audio.read(at, come)
+        at = come
+
+
+def at_once(audio: Audio) -> Iterator[Samples]:
+    """Yield sound in pieces, as fast as it is taken."""
+    for at in range(0, audio.samples, PIECE):
+        yield audio.read(at, at + PIECE)
