@@ -180,6 +180,8 @@ def _part_of(report: Report, number: int, parts: int) -> Report:
 
 def _breaks_off(found: list[Segment], speech: Speech) -> bool:
     """Return whether the words end long before the voice."""
+    if not speech.regions:
+        return False
     end = speech.regions[-1].stop / SAMPLE_RATE
     return not found or end - found[-1].end > BROKEN_OFF_S
 
