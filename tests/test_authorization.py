@@ -42,6 +42,8 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "POST /v1/transcribe": (SPEECH, RECORDING),
     "POST /v1/audio/transcriptions": (SPEECH, RECORDING),
     "POST /v1/audio/translations": (SPEECH, RECORDING),
+    "POST /v1/stream": (OWN, RECORDING),
+    "POST /v1/stream/token": (OWN, {}),
     "POST /v1/summarize": (OWN, {"text": "a text"}),
     "POST /v1/analyze": (OWN, {"text": "a text", "type": "topics"}),
     "POST /v1/generate": (OWN, {"text": "a text", "type": "blog_post"}),
@@ -87,6 +89,7 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "GET /api/v1/search?query=zebrafish&mode=meaning": (OWN, {}),
     "GET /docs": (PAGES, {}),
     "GET /openapi.json": (PAGES, {}),
+    "GET /live/worklet.js": (PAGES, {}),
     "GET /sign-in": (PAGES, {}),
     "POST /sign-in": ((401,) * 6, {}),  # what counts is the key in the form, and here is none
     "POST /sign-out": ((303,) * 6, {}),

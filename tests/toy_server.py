@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from stt_lab.accounts.accounts import Tier
 from stt_lab.accounts.wrong_keys import WrongKeys
 from stt_lab.engines import pool
-from stt_lab.engines.protocols import EngineSpec, Goal
+from stt_lab.engines.protocols import EngineSpec, Goal, Search
 from stt_lab.installation import Installation
 from stt_lab.server import OPTIONS, compose, create_app
 from stt_lab.settings import Settings
@@ -35,6 +35,7 @@ from stt_lab.types import (
     Recognition,
     Report,
     Segment,
+    Span,
     Suppressed,
     Turn,
     Word,
@@ -80,7 +81,15 @@ class Toy:
 class ToyTranscriber(Toy):
     """Says its lines, one after the other, as long as the sound lasts."""
 
-    def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
+    def transcribe(
+        self,
+        audio: Audio,
+        language: str | None,
+        report: Report,
+        goal: Goal = "transcribe",
+        stretches: tuple[Span, ...] = (),
+        search: Search = "full",
+    ) -> Recognition:
         self.work("transcribing", report)
         if "broken" in Toy.lines:
             raise RuntimeError("secret detail of /etc/somewhere")

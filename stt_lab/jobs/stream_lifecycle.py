@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from stt_lab.errors import Cancelled, NotFound
-from stt_lab.jobs.kept_streams import KeptStream
 from stt_lab.jobs.lifecycle import JobLifecycle, LostClaim
 from stt_lab.store import queue
 from stt_lab.store.queue import JobRow
-from stt_lab.types import Transcript
+from stt_lab.streaming.kept_streams import KeptStream
 
 LIVE = "live_"  # prefix of ids of streams
 DELETED = "The transcript was deleted while it was made."
@@ -44,12 +44,11 @@ class StreamLifecycle(JobLifecycle):
             number = self.library.open(session, row.account_id, row.filename, row.created)
             return queue.keep_in(session, row, number)
 
-    def finish_stream(self, row: JobRow, transcript: Transcript) -> Transcript:
+    def finish_stream(self, row: JobRow, transcript: Any) -> Any:
         """End a stream with what is final in it."""
         if row.transcript_id is not None and self.settings.keep_audio:
             KeptStream(self.files.folder(row.id)).put_recording()
-        made: Transcript = self.done(row, transcript, handed_over=True)
-        return made
+        return self.done(row, transcript, handed_over=True)
 
     def forget_stream(self, row: JobRow) -> None:
         """Forget a stream without sound."""

@@ -11,18 +11,19 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from stt_lab.caller import Caller
 from stt_lab.errors import Cancelled, NotFound, SttError, Unavailable
-from stt_lab.jobs.kept_streams import KeptStream
 from stt_lab.jobs.lifecycle import LostClaim
 from stt_lab.jobs.stream_lifecycle import DELETED, LIVE, StreamLifecycle
 from stt_lab.jobs.workers import ENDING, JobWorkers, RunningJob, to_row
 from stt_lab.registry import Context, Request
 from stt_lab.store.models import now
 from stt_lab.store.queue import JobRow
+from stt_lab.streaming.kept_streams import KeptStream
 from stt_lab.streaming.updates import LastUpdate, Update
-from stt_lab.types import Event, Transcript
+from stt_lab.types import Event
 
 MINUTE_S = 60.0
 ID_BYTES = 15  # ids have store.queries.PART characters
@@ -127,7 +128,7 @@ class StreamJob:
             with suppress(SttError):
                 self._finish(self.kept.transcript(str(self.row.parameters.get("model", ""))))
 
-    def _finish(self, transcript: Transcript) -> Transcript:
+    def _finish(self, transcript: Any) -> Any:
         self._ended = True
         try:
             return self._lifecycle.finish_stream(self.row, transcript)
