@@ -67,6 +67,6 @@ class StreamLifecycle(JobLifecycle):
             return self.forget_stream(row)
         kept = KeptStream(self.files.folder(row.id))
         with suppress(NotFound, Cancelled):
-            self.finish_stream(row, kept.transcript(str(row.parameters.get("model", ""))))
+            self.finish_stream(row, kept.transcript(row.parameters))
             return None
         return self.failed(row, Cancelled(DELETED))

@@ -41,7 +41,7 @@ class StreamJobs:
         """Admit a stream, and yield its updates as `work` makes them. `title` is that of its transcript, if it is
         stored. Raises errors of quotas at once."""
         row = self._row(request, context.caller, title)
-        stream = StreamJob(self._lifecycle, row, bool(request.values.get("store")))
+        stream = StreamJob(self._lifecycle, row, request.stored)
         return self._updates(stream, context, work)
 
     def _row(self, request: Request, caller: Caller, title: str) -> JobRow:
@@ -105,7 +105,7 @@ class StreamJob:
             return update
         whole = update.transcript
         if self.stored:  # with its words
-            whole = replace(whole, segments=self.kept.transcript(whole.model).segments)
+            whole = replace(whole, segments=self.kept.transcript(self.row.parameters).segments)
         return replace(update, transcript=self._finish(whole))
 
     def end(self, problem: BaseException | None = None) -> None:
@@ -126,7 +126,7 @@ class StreamJob:
             self._lifecycle.release_minutes(self.row, self._minutes)
         else:
             with suppress(SttError):
-                self._finish(self.kept.transcript(str(self.row.parameters.get("model", ""))))
+                self._finish(self.kept.transcript(self.row.parameters))
 
     def _finish(self, transcript: Any) -> Any:
         self._ended = True

@@ -102,6 +102,11 @@ class Request:
     plan: Any = None  # return value of `Operation.plan`
 
     @property
+    def stored(self) -> bool:
+        """Return whether the result of a live operation goes to the library."""
+        return bool(self.values.get("store"))
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """Return all parameters except files."""
         options = {name: getattr(self.options, name) for name in OPTION_NAMES} if self.op.job else {}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from stt_lab.audio.wav import wav_writer
 from stt_lab.streaming.updates import Update
@@ -31,8 +33,8 @@ class KeptStream:
             file.flush()
             os.fsync(file.fileno())
 
-    def transcript(self, model: str) -> Transcript:
-        """Return what is final."""
+    def transcript(self, parameters: Mapping[str, Any]) -> Transcript:
+        """Return what is final in a stream with these parameters."""
         language, segments = None, []
         for line in self._lines():
             with suppress(ValueError, KeyError, TypeError):  # half a line, which was never sent
@@ -40,7 +42,7 @@ class KeptStream:
                 segments.append(read_segment(made["segment"]))
                 language = made["language"]
         end = max((segment.end for segment in segments), default=0.0)
-        return Transcript(language, max(end, self._seconds()), tuple(segments), model=model)
+        return Transcript(language, max(end, self._seconds()), tuple(segments), model=str(parameters.get("model", "")))
 
     def put_recording(self) -> None:
         """Write the sound as a WAV file, under the name that the recordings of jobs have."""

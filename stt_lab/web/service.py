@@ -222,8 +222,12 @@ async def _counted(chunks: AsyncIterator[bytes], upload: Upload) -> AsyncIterato
         yield chunk
 
 
-async def json_body(request: Request) -> dict[str, Any]:
-    values = parse_json(b"".join([chunk async for chunk in body(request, JSON_LIMIT)]))
+async def json_body(request: Request, optional: bool = False) -> dict[str, Any]:
+    """Return the JSON object of a body; {} for an empty one if it is `optional`."""
+    sent = b"".join([chunk async for chunk in body(request, JSON_LIMIT)])
+    if not sent and optional:
+        return {}
+    values = parse_json(sent)
     if not isinstance(values, dict):
         raise BadInput("The body is not a JSON object. Send one with the content type application/json.")
     return values
