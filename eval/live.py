@@ -19,7 +19,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,13 +33,13 @@ from stt_lab.pipeline import choose_models, listen
 from stt_lab.runtime import Runtime, private_runtime
 from stt_lab.settings import get_settings
 from stt_lab.streaming.events import Final, LiveEvent
-from stt_lab.streaming.live import PIECE, LiveStream
-from stt_lab.types import SAMPLE_RATE, silent
+from stt_lab.streaming.live import LiveStream
+from stt_lab.streaming.stream import sound_of
+from stt_lab.types import silent
 
 if TYPE_CHECKING:
-    from stt_lab.types import Samples
+    pass
 
-POLL_S = 0.02
 BLOCK = 25  # words of the reference, for the interval
 
 
@@ -67,18 +67,6 @@ class Measured:
             self.delays + other.delays,
             self.blocks + other.blocks,
         )
-
-
-def pieces(sound: Samples, real: bool) -> Iterator[Samples]:
-    """Yield the sound as it comes."""
-    at, began = 0, time.monotonic()
-    while at < len(sound):
-        come = int((time.monotonic() - began) * SAMPLE_RATE) if real else at + PIECE
-        if real and come - at < PIECE and come < len(sound):
-            time.sleep(POLL_S)
-            continue
-        yield sound[at:come]
-        at = min(come, len(sound))
 
 
 def measure(runtime: Runtime, model: str, path: Path, real: bool, folder: Path) -> Measured:
@@ -110,7 +98,7 @@ def measure(runtime: Runtime, model: str, path: Path, real: bool, folder: Path) 
                     shown_at.extend([stream.session.now] * (len(now) - len(shown_at)))
                     before[:] = now
 
-        for piece in pieces(audio.read(), real):
+        for piece in sound_of(audio, real):
             take(stream.push(piece))
         take(stream.finish())
         times = path.with_suffix(".words.json")

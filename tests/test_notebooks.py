@@ -281,8 +281,8 @@ def live_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     plain = StreamLog((StreamUpdate(4.0, 3.0, "well then here we are"),), "stopped")
     rows = [
-        {"id": "told", "audio": "told.wav", "language": "en", "text": " ".join(said), "words": words},
-        {"id": "untold", "audio": "untold.wav", "language": "en", "text": " ".join(said)},
+        {"id": "timed", "audio": "timed.wav", "language": "en", "text": " ".join(said), "words": words},
+        {"id": "untimed", "audio": "untimed.wav", "language": "en", "text": " ".join(said)},
     ]
     found = [
         Prediction(system, row["id"], 3.0, stream.text if stream else "well", "en", seconds=3.0, stream=stream)
@@ -310,8 +310,8 @@ def test_streams_are_measured(live_run: Path, opened: results.Results) -> None:
         (axes,) = figure.axes
         assert axes.get_xlabel()
         assert axes.get_title(loc="left")
-    with pytest.raises(BadInput, match=r"No live recording 'untold' has word times. Choose from told"):
-        streams.timeline(live, "one live", "untold")
+    with pytest.raises(BadInput, match=r"No live recording 'untimed' has word times. Choose from timed"):
+        streams.timeline(live, "one live", "untimed")
     with pytest.raises(BadInput, match=r"no live system 'file'. Choose from one live, other live"):
         streams.timeline(live, "file")
     with pytest.raises(BadInput, match="Nobody speaks from 50 to 70 s"):
@@ -324,7 +324,7 @@ def test_streams_are_measured(live_run: Path, opened: results.Results) -> None:
 def test_live_speech_is_executed(live_run: Path) -> None:
     page = notebooks.report(live_run, "05").read_text("utf-8")
     assert page.count("<img") >= 4
-    assert 'alt="One live: told"' in page
+    assert 'alt="One live: timed"' in page
     assert "Traceback" not in page
 
 

@@ -191,11 +191,6 @@ class Credits:
             same = {"job_id": job_id, "operation": operation, "client": client}
             session.add(self._entry(account_id, "reserve", **same, **taken))
 
-    def check(self, account_id: int, client: str) -> None:
-        """Raise an error if an account may not start a job now."""
-        with self._database.write() as session:
-            self.admit(session, account_id, client, self._clock())
-
     def settle(self, session: Session, job_id: str, minutes: int | None = None) -> None:
         """Charge for a job that succeeded: its reservation, or `minutes` if given.
 

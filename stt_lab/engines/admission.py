@@ -50,7 +50,7 @@ class Admission:
         """Hold a place within the block. Raises Busy if the machine is full; a single stream is never refused."""
         seat = _Seat(model.id, gauge)
         with self._lock:
-            cost = self._cost(model.id, model)
+            cost = self._cost(model)
             if self._seats and (self.load() + cost > self._room or len(self._seats) >= MOST):
                 raise Busy(
                     f"This machine carries no further live stream beside the {len(self._seats)} that are open. Try "
@@ -75,8 +75,8 @@ class Admission:
         """Return the processors that the open streams take while somebody speaks in all of them."""
         return sum(max(self._costs[seat.model], _measured(seat.gauge)) for seat in self._seats)
 
-    def _cost(self, model_id: str, model: Model) -> float:
-        return self._costs.get(model_id, ON_GPU if self._gpu else model.size_mb / MB_PER_SHARE)
+    def _cost(self, model: Model) -> float:
+        return self._costs.get(model.id, ON_GPU if self._gpu else model.size_mb / MB_PER_SHARE)
 
     def _learn(self, seat: _Seat) -> None:
         measured = _measured(seat.gauge)

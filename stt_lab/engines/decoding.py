@@ -7,11 +7,12 @@ is cleared where silence was removed; and suppressed text is listed with its rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from stt_lab.engines.protocols import Goal, Search
 from stt_lab.engines.regions import Speech
+from stt_lab.transcription.loops import repeats
 from stt_lab.transcription.second_look import FASTEST
 from stt_lab.types import SAMPLE_RATE, Event, Report, Segment, Suppressed, Word
 
@@ -278,15 +279,6 @@ class _Prompt:
         kept = self.tokens if region == self._region else []
         self.tokens = [*kept, *tokens][-224:] if sure else []  # half of the decoder's context length
         self._region = region
-
-
-def repeats(said: Sequence[object], size: int) -> bool:
-    """Return whether at least `size` items come twice in a row."""
-    return any(
-        said[at : at + length] == said[at + length : at + 2 * length]
-        for length in range(size, len(said) // 2 + 1)
-        for at in range(len(said) - 2 * length + 1)
-    )
 
 
 def _first(encoded: Any, positions: int) -> Any:

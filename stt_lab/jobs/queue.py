@@ -125,10 +125,6 @@ class JobQueue:
         title = context.filename or f"Live {now():%Y-%m-%d %H:%M}"
         return self._streams.run(request, context, work, title)
 
-    def check_quota(self, caller: Caller) -> None:
-        """Raise an error if a caller may not start a stream now."""
-        self._lifecycle.accounts.check(*_owner(caller))
-
     def _submit(self, row: JobRow, request: Request, context: Context) -> JobRow | None:
         """Put a job into the queue. Return the earlier job with the same Idempotency-Key."""
         media = {name: request.values[name] for name in request.op.file_params}

@@ -14,17 +14,13 @@ from pydantic import Field
 from stt_lab.accounts.one_time_tokens import STREAM_TOKEN_S, stream_tokens
 from stt_lab.engines.admission import Gauge
 from stt_lab.errors import BadInput
+from stt_lab.operations.speech import DEFAULT_MODEL, Language, SpeechModel
 from stt_lab.pipeline import Models, choose_models
 from stt_lab.registry import Charge, Media, current, operation
 from stt_lab.streaming.session import PACE, Pace
 from stt_lab.streaming.stream import Live, Sound, listen_live, sound_of
 from stt_lab.streaming.updates import Update
 
-DEFAULT_MODEL = "large-v3-turbo"
-Model = Annotated[str, Field(description="Id of a speech model, as `models` lists them")]
-Language = Annotated[
-    str, Field(description="Spoken language: a code such as `de` or `deu`, a name, or `auto` (detect)")
-]
 Store = Annotated[bool, Field(description="Keep transcript and recording in the library of the key's account")]
 SilenceMs = Annotated[
     int, Field(ge=250, le=2000, description="Milliseconds of silence that end what was said; text shifts it")
@@ -47,7 +43,7 @@ def choose(model: str, language: str, **others: object) -> Models:
 @operation("POST", "/v1/stream", scope="speech", charge=Charge("input"), plan=choose, live=True)
 def stream(
     file: Media,
-    model: Model = DEFAULT_MODEL,
+    model: SpeechModel = DEFAULT_MODEL,
     language: Language = "auto",
     store: Store = False,
     silence_ms: SilenceMs = 700,

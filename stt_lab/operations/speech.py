@@ -17,6 +17,10 @@ ResponseFormat = Literal["json", "txt", "text", "srt", "vtt", "verbose_json"]
 Inaudible = Annotated[
     bool, Field(description="Mark speech that was not understood in texts and subtitles: [inaudible 0:34\u20130:36]")
 ]
+SpeechModel = Annotated[str, Field(description="Id of a speech model, as `models` lists them")]
+Language = Annotated[
+    str, Field(description="Spoken language: a code such as `de` or `deu`, a name, or `auto` (detect)")
+]
 DEFAULT_MODEL = "large-v3-turbo"
 READABLE = ("txt", "text", "srt", "vtt")
 TEXTS = ("application/x-subrip", "text/vtt", "text/plain")
@@ -53,10 +57,8 @@ def formatted(transcript: Transcript, parameters: Mapping[str, Any]) -> Transcri
 )
 def transcribe(
     file: Media,
-    model: Annotated[str, Field(description="Id of a speech model, as `models` lists them")] = DEFAULT_MODEL,
-    language: Annotated[
-        str, Field(description="Spoken language: a code such as `de` or `deu`, a name, or `auto` (detect)")
-    ] = "auto",
+    model: SpeechModel = DEFAULT_MODEL,
+    language: Language = "auto",
     diarize: Annotated[bool, Field(description="Label who speaks")] = True,
     speakers: Annotated[int, Field(ge=0, le=20, description="Number of speakers (0 = detect)")] = 0,
     response_format: Annotated[ResponseFormat, Field(description="Format of the answer")] = "json",

@@ -71,10 +71,14 @@ class Feed:
             if not self._waiting:
                 return None if self._ended else Control.NOTHING
             parts: list[bytes] = []
-            while self._waiting and isinstance(self._waiting[0], bytes):
-                parts.append(self._waiting.popleft())  # type: ignore[arg-type]
-            if not parts:
-                return self._waiting.popleft()  # type: ignore[return-value]
+            while self._waiting:
+                first = self._waiting[0]
+                if isinstance(first, Control) and parts:
+                    break
+                self._waiting.popleft()
+                if isinstance(first, Control):
+                    return first
+                parts.append(first)
             self._held = 0
         self._loop.call_soon_threadsafe(self._space.set)
         return _samples(b"".join(parts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stt_lab.transcription.loops import repeats
 from stt_lab.types import Word
 
 REPEATED = 3  # words, and more, that come twice in a row: decoders do that, people hardly ever
@@ -19,11 +20,7 @@ def repeats_itself(words: Sequence[Word]) -> bool:
     """Return whether REPEATED words or more come twice in a row, or one word more than REPEATED times."""
     said = [bare(word) for word in words]
     once = any(len(set(said[at : at + REPEATED + 1])) == 1 for at in range(len(said) - REPEATED))
-    return once or any(
-        said[at : at + size] == said[at + size : at + 2 * size]
-        for size in range(REPEATED, len(said) // 2 + 1)
-        for at in range(len(said) - 2 * size + 1)
-    )
+    return once or repeats(said, REPEATED)
 
 
 def too_many(words: Sequence[Word], seconds: float) -> bool:

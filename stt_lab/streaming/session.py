@@ -112,6 +112,11 @@ class Session:
         return self.now - self._last_voice
 
     @property
+    def likely_language(self) -> str | None:
+        """Return the certain language, or else that of the last step."""
+        return self.language or self._guess
+
+    @property
     def idle(self) -> bool:
         """Whether nothing was said that is not final."""
         return self._began is None
@@ -247,7 +252,7 @@ class Session:
         if not words:
             return [Partial("", "", self.now)]
         self.transcript = [*self.transcript, *words][-KEPT_WORDS:]
-        return [Final(_text(words), tuple(words), self.language or self._guess)]
+        return [Final(_text(words), tuple(words), self.likely_language)]
 
     def _forget(self, end: float) -> None:
         """Begin anew after `end`: what was said before it is final."""

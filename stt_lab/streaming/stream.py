@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,8 @@ from stt_lab.weights.catalog import Model
 if TYPE_CHECKING:
     from stt_lab.types import Samples
 
-POLL_S = 0.05
+POLL_S = 0.02
 MINUTE_S = 60.0
-READ_S = 10  # of a file that are in memory at once
 
 
 class Control(Enum):
@@ -85,27 +85,28 @@ def _load(live: Live) -> None:
 
 def _listened(live: Live, stream: LiveStream, sound: Sound) -> Iterator[Update]:
     said: list[Segment] = []
-    try:
-        for piece in sound:
-            live.report(Event("transcribing"))
-            for event in _heard(live, stream, piece):
-                yield _update(event, said)
-    except (NoCredits, RateLimited):
-        yield from (_update(event, said) for event in stream.finish())
-        raise
+    with live.recording.open("ab", buffering=0) if live.recording else nullcontext() as recording:
+        try:
+            for piece in sound:
+                live.report(Event("transcribing"))
+                for event in _heard(live, stream, piece, recording):
+                    yield _update(event, said)
+        except (NoCredits, RateLimited):
+            yield from (_update(event, said) for event in stream.finish())
+            raise
     yield from (_update(event, said) for event in stream.finish())
-    yield LastUpdate(language=stream.session.language, transcript=_transcript(live, stream, said))
+    made = _transcript(live, stream, said)
+    yield LastUpdate(language=made.language, transcript=made)
 
 
-def _heard(live: Live, stream: LiveStream, piece: Samples | Control) -> Iterator[LiveEvent]:
+def _heard(live: Live, stream: LiveStream, piece: Samples | Control, recording: FileIO | None) -> Iterator[LiveEvent]:
     if piece is Control.FINALIZE:
         yield from stream.finalize()
     elif not isinstance(piece, Control):
         for part in _minutes(piece, stream.duration):
             live.meter(stream.duration + len(part) / SAMPLE_RATE)
-            if live.recording:
-                with live.recording.open("ab") as file:
-                    file.write(to_pcm(part))
+            if recording:
+                recording.write(to_pcm(part))
             for event in stream.push(part):
                 stream.show(live.gauge)
                 yield event
@@ -128,16 +129,19 @@ def _update(event: LiveEvent, said: list[Segment]) -> Update:
 
 
 def _transcript(live: Live, stream: LiveStream, said: list[Segment]) -> Transcript:
-    language = stream.session.language if said else None
+    language = stream.session.likely_language if said else None
     return Transcript(language, stream.duration, tuple(said), model=live.model.id, warnings=live.warnings)
 
 
-def sound_of(audio: Audio, real: bool) -> Iterator[Samples | Control]:
-    """Yield decoded sound as it would come from a microphone, at its speed or as fast as it is taken."""
-    began = time.monotonic()
-    for at in range(0, audio.samples, READ_S * SAMPLE_RATE):
-        block = audio.read(at, at + READ_S * SAMPLE_RATE)
-        for start in range(0, len(block), PIECE):
-            while real and (at + start + PIECE) / SAMPLE_RATE > time.monotonic() - began:
-                time.sleep(POLL_S)
-            yield block[start : start + PIECE]
+def sound_of(audio: Audio, real: bool, piece: int = PIECE) -> Iterator[Samples]:
+    """Yield decoded sound in pieces of so many samples, as fast as it is taken; `real`: as it would come from
+    a microphone, all that has come since the last piece, and no less than `piece`.
+    """
+    at, began = 0, time.monotonic()
+    while at < audio.samples:
+        come = int((time.monotonic() - began) * SAMPLE_RATE) if real else at + piece
+        if come - at < piece and come < audio.samples:
+            time.sleep(POLL_S)
+            continue
+        yield audio.read(at, come)
+        at = min(come, audio.samples)

@@ -89,11 +89,6 @@ def segment_json(segment: Segment, verbose: bool = False) -> dict[str, Any]:
     return _segment(0, segment, verbose)
 
 
-def read_segment(made: Mapping[str, Any]) -> Segment:
-    """Make a segment of the result of `segment_json`."""
-    return _read_segment(made)
-
-
 def _segment(number: int, segment: Segment, verbose: bool) -> dict[str, Any]:
     made = {"id": number} if verbose else {}
     made |= _times(segment) | {"text": segment.text} | ({"speaker": segment.speaker} if segment.speaker else {})
@@ -117,7 +112,7 @@ def from_json(made: Mapping[str, Any]) -> Transcript:
     return Transcript(
         language=made["language"],
         duration=made["duration"],
-        segments=tuple(map(_read_segment, made["segments"])),
+        segments=tuple(map(read_segment, made["segments"])),
         speakers=tuple(made["speakers"]),
         model=made.get("model", ""),
         warnings=tuple(made.get("warnings", ())),
@@ -130,7 +125,8 @@ def from_json(made: Mapping[str, Any]) -> Transcript:
     )
 
 
-def _read_segment(made: Mapping[str, Any]) -> Segment:
+def read_segment(made: Mapping[str, Any]) -> Segment:
+    """Make a segment of the result of `segment_json`."""
     text, words = made["text"], made["words"]
     written = _written(text, [word["word"] for word in words])
     return Segment(

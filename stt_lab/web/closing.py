@@ -11,7 +11,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from stt_lab.errors import (
     BadInput,
     Busy,
-    Conflict,
     Forbidden,
     NoCredits,
     RateLimited,
@@ -31,13 +30,12 @@ CODES: tuple[tuple[type[SttError], int], ...] = (
     (Forbidden, 1008),
     (NoCredits, 1008),
     (RateLimited, 1008),
-    (Conflict, 1008),
     (BadInput, 1008),
 )
 
 
 class Closing(Exception):
-    """The stream ends for a reason that the client is told, with a close code."""
+    """The stream ends: its client gets the reason, then the close code."""
 
     def __init__(self, problem: SttError, code: int | None = None) -> None:
         super().__init__(str(problem))

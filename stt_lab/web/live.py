@@ -86,7 +86,6 @@ class LiveConversation:
         self._loop = asyncio.get_running_loop()
         self._feed, self._gauge = Feed(self._loop), Gauge()
         self._updates: asyncio.Queue[Update | Ended] = asyncio.Queue()
-        self._early: list[str] = []
         self._errors = self._odd = 0
         self._by_query = False
         self._stored = False
@@ -95,7 +94,6 @@ class LiveConversation:
         caller = await self._caller()
         request = await self._configured(caller)
         self._stored = bool(request.values["store"])
-        await self._service.thread(self._service.installation.jobs.check_quota, caller)
         context = Context(caller, self._service.installation.runtime, gate=self._service.installation.jobs)
         thread = self._service.threads.live(self._work, request, context)
         try:

@@ -8,7 +8,7 @@ import gradio as gr
 
 from stt_lab.errors import SttError, Unauthorized
 from stt_lab.installation import Installation
-from stt_lab.operations.live import DEFAULT_MODEL
+from stt_lab.operations.speech import DEFAULT_MODEL
 from stt_lab.registry import OPERATIONS, authorize
 from stt_lab.ui import parts
 from stt_lab.ui.api import caller_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,13 +15,12 @@ from stt_lab.lab.runs.systems.ours import OwnConfig, OwnSystem
 from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting
 from stt_lab.metrics import Clock, StreamLog, StreamUpdate
 from stt_lab.streaming.events import Final, LiveEvent
-from stt_lab.streaming.live import PIECE, LiveStream
-from stt_lab.types import SAMPLE_RATE, Audio, Event, Report, Segment
+from stt_lab.streaming.live import LiveStream
+from stt_lab.streaming.stream import sound_of
+from stt_lab.types import Audio, Event, Report, Segment
 
 if TYPE_CHECKING:
     from stt_lab.types import Samples
-
-POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,9 @@ class LiveSystem(OwnSystem):
             tempfile.TemporaryDirectory() as folder,
             closing(LiveStream(self.pool, self.model, language, Path(folder) / "sound", report, clock=clock)) as stream,
         ):
-            pieces = as_spoken(audio) if running else at_once(audio)
-            updates, segments = _listened(stream, pieces, audio.duration, report, running)
-        transcript = "".join(word.text for word in stream.session.transcript).strip()
-        log = StreamLog(tuple(updates), self._live.clock, transcript, stream.worked_s, stream.steps, stream.skipped)
-        return SystemOutput(log.text, stream.session.language, tuple(segments), stream=log)
+            updates, segments = _listened(stream, sound_of(audio, running), audio.duration, report, running)
+        log = StreamLog(tuple(updates), self._live.clock, None, stream.worked_s, stream.steps, stream.skipped)
+        return SystemOutput(log.text, stream.session.likely_language, tuple(segments), stream=log)
 
     def provenance(self) -> dict[str, Any]:
         return super().provenance() | {"engine": "stt_lab-live", "settings": asdict(self._live)}
@@ -87,21 +84,3 @@ def _listened(
         note(stream.push(piece))
     note(stream.finish())
     return updates, segments
-
-
-def as_spoken(audio: Audio, piece: int = PIECE) -> Iterator[Samples]:
-    """Yield sound at the speed of speech: all that has come since, and no less than `piece` samples."""
-    at, began = 0, time.monotonic()
-    while at < audio.samples:
-        come = min(audio.samples, int((time.monotonic() - began) * SAMPLE_RATE))
-        if come - at < piece and come < audio.samples:
-            time.sleep(POLL_S)
-            continue
-        yield audio.read(at, come)
-        at = come
-
-
-def at_once(audio: Audio) -> Iterator[Samples]:
-    """Yield sound in pieces, as fast as it is taken."""
-    for at in range(0, audio.samples, PIECE):
-        yield audio.read(at, at + PIECE)

@@ -16,9 +16,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from stt_lab.audio.wav import to_pcm
 from stt_lab.errors import BadInput, SttError, Unavailable
 from stt_lab.lab.data.dataset import Item
-from stt_lab.lab.runs.systems.live import as_spoken
 from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting
 from stt_lab.metrics import StreamLog, StreamUpdate
+from stt_lab.streaming.stream import sound_of
 from stt_lab.types import Audio, Event, Report, Segment, Word
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class StreamListener(ABC):
         from websockets.exceptions import ConnectionClosed
 
         with suppress(ConnectionClosed):  # the reader says why
-            for piece in as_spoken(self.audio, PIECE):
+            for piece in sound_of(self.audio, True, PIECE):
                 if self.ended.is_set():
                     return
                 self.connection.send(to_pcm(piece))
