@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stt_lab.engines.turns import turn_end
 from stt_lab.metrics import WordErrors, wer
 from stt_lab.metrics.intervals import compare
 from stt_lab.metrics.words import align
@@ -74,7 +75,8 @@ def measure(runtime: Runtime, model: str, path: Path, real: bool, folder: Path) 
     with runtime.decoder.decode(path) as audio:
         models = choose_models(runtime.pool, model, "en", diarize=False)
         whole = listen(runtime.pool, audio, models, 0, silent).text
-        stream = LiveStream(runtime.pool, models.transcriber, "en", folder / "sound.pcm", silent)
+        turns = turn_end(runtime.settings)
+        stream = LiveStream(runtime.pool, models.transcriber, "en", folder / "sound.pcm", silent, turns=turns)
         began = time.monotonic()
 
         def take(events: Iterable[LiveEvent]) -> None:

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 
 from stt_lab.engines.activity import BLOCK, VoiceActivity
+from stt_lab.engines.turns import turn_end
 from stt_lab.metrics import wer
 from stt_lab.pipeline import choose_models, listen
 from stt_lab.runtime import private_runtime
-from stt_lab.settings import get_settings
-from stt_lab.streaming.context import context_start, missing, new_from
+from stt_lab.settings import Settings, get_settings
+from stt_lab.streaming.context import context_start, dropped, missing, new_from
 from stt_lab.streaming.events import Final, LiveEvent, Partial
 from stt_lab.streaming.guards import agreed, doubtful, ends_clause, ends_sentence, in_order, repeats_itself, too_many
 from stt_lab.streaming.live import LiveStream
-from stt_lab.streaming.session import Pace, Session, Step
+from stt_lab.streaming.session import UNFINISHED, Pace, Session, Step
 from stt_lab.types import SAMPLE_RATE, Audio, Provenance, Recognition, Segment, Span, Word, silent
 
 MADE = Provenance("made", "made", "cpu", "0", {}, 0.0)
@@ -79,6 +80,29 @@ def test_a_sentence_is_final_after_a_short_silence_and_a_clause_after_a_longer_o
         assert final.text == f"this is all that I have{end}"
         times[end] = round(at - final.end, 2)
     assert times == {".": 0.5, "": 0.7, ",": 0.9}
+
+
+@pytest.mark.parametrize(("finished", "expected"), [(0.9, (0.5, 0.7, 0.9)), (0.1, (1.1, 1.1, 1.1))])
+def test_somebody_who_does_not_sound_finished_is_given_more_silence(
+    finished: float, expected: tuple[float, ...]
+) -> None:
+    session = Session(Pace(), 0.1)
+    session.hear([0.9] * 10)
+    assert not session.asks_turn
+    session.hear([0.0] * 3)
+    assert session.asks_turn
+    session.hear_turn(finished)
+    assert not session.asks_turn
+    assert tuple(session.patience([Word(0, 1, f" word{end}")]) for end in (".", "", ",")) == expected
+    session.hear([0.9] * 3 + [0.0] * 3)  # what was heard of a silence says nothing of the next one
+    assert session.asks_turn
+    assert session.patience([Word(0, 1, " word.")]) == 0.5
+
+
+def test_a_click_is_not_asked_about() -> None:
+    session = Session(Pace(), 0.1)
+    session.hear([0.0] * 5 + [0.9] + [0.0] * 9)
+    assert not session.asks_turn
 
 
 def test_a_pause_inside_a_sentence_does_not_cut_it() -> None:
@@ -214,9 +238,9 @@ def test_finals_are_decoded_with_the_utterance_before_and_again_without_it_if_wo
 
 def test_context_begins_in_the_longest_pause_and_its_words_are_not_new() -> None:
     before = [*said("one two", 1.0), *said("three four", 4.0), *said("five", 6.0)]
-    assert context_start(before, 7.0) == pytest.approx(2.8)
-    assert context_start([], 0.3) == 0.3
-    assert context_start(before, 60.0) == 60.0
+    assert context_start(before, Span(7.0, 7.0 + 1)) == pytest.approx(2.8)
+    assert context_start([], Span(0.3, 0.3 + 1)) == 0.3
+    assert context_start(before, Span(60.0, 60.0 + 1)) == 60.0
     again = [*said("four", 4.4), *said("five", 6.1), *said("six", 7.0)]
     assert new_from(again, before[-1], 6.35, 6.5) == pytest.approx(6.4)
     assert new_from(again, None, 5.0, 0.0) == 5.0
@@ -321,3 +345,29 @@ def test_real_speech_in_pieces_of_any_size(speech: Path, tmp_path: Path, piece: 
     assert wer([whole], [" ".join(final.text for final in finals)], "whisper_en").rate < 0.35
     assert Audio(tmp_path / "sound.pcm", len(sound)).samples * 2 == (tmp_path / "sound.pcm").stat().st_size
     assert [event for event in events if isinstance(event, Partial) and event.text] or piece > SAMPLE_RATE
+
+
+@pytest.mark.truth
+def test_smart_turn_hears_whether_somebody_has_finished(speech: Path) -> None:
+    """The greeting at 6.9 s is complete; "Diane from New" at 13.3 s and "... down ..." at 27.2 s are not."""
+    turns = turn_end(get_settings())
+    assert turns is not None
+    runtime = private_runtime(get_settings())
+    with runtime.decoder.decode(speech) as audio:
+        sound = audio.read()
+    greeting, name, middle = (turns.probability(sound[: int(end * SAMPLE_RATE)]) for end in (7.11, 13.32, 27.18))
+    assert greeting > 0.7
+    assert max(name, middle) < UNFINISHED
+    assert turns.probability(sound) == turns.probability(sound[-8 * SAMPLE_RATE :])
+    assert 0 <= turns.probability(np.zeros(SAMPLE_RATE, np.float32)) <= 1
+
+
+def test_without_its_weights_nobody_asks_about_turns(tmp_path: Path) -> None:
+    assert turn_end(Settings(models_dir=tmp_path)) is None
+
+
+def test_words_that_were_shown_are_not_lost_in_context() -> None:
+    shown = said("treating this as a legal issue", 3.0)
+    assert dropped(shown, shown) == 0
+    assert dropped(shown, said("treating this", 3.0)) == pytest.approx(0.9)  # "this" ends at 3.6, "as" lies near it
+    assert dropped([], shown) == 0

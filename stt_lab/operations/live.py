@@ -13,6 +13,7 @@ from pydantic import Field
 
 from stt_lab.accounts.one_time_tokens import STREAM_TOKEN_S, stream_tokens
 from stt_lab.engines.admission import Gauge
+from stt_lab.engines.turns import turn_end
 from stt_lab.errors import BadInput
 from stt_lab.operations.speech import DEFAULT_MODEL, Language, SpeechModel
 from stt_lab.pipeline import Models, choose_models
@@ -88,6 +89,7 @@ def live_updates(
             (*models.warnings, *warnings),
             urgent,
             gauge or Gauge(),
+            turn_end(context.runtime.settings),
         )
         yield from listen_live(live, sound)
 
@@ -100,6 +102,7 @@ def pace_of(silence_ms: int) -> Pace:
         silence_s=PACE.silence_s * share,
         sentence_silence_s=PACE.sentence_silence_s * share,
         open_silence_s=PACE.open_silence_s * share,
+        unfinished_silence_s=PACE.unfinished_silence_s * share,
     )
 
 

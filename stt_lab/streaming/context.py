@@ -9,17 +9,22 @@ from stt_lab.streaming.guards import bare
 from stt_lab.types import Span, Word
 
 CONTEXT_S = 8.0  # most sound before a stretch that is decoded with it
+WINDOW_S = 10.0  # of a stretch and its context together: long stretches need none, and it would make them late
 NEAR_S = 0.6  # between the ends of a word in two hypotheses that are taken for the same word
+APART_S = 0.2  # between words of two hypotheses at most, if one was heard where the other is
 EARLY_S = 0.1  # after the beginning of a voice, before which no word of it ends
 
 
-def context_start(said: Sequence[Word], start: float) -> float:
-    """Return the middle of the longest pause between final words in the CONTEXT_S seconds before a stretch.
+def context_start(said: Sequence[Word], stretch: Span) -> float:
+    """Return the middle of the longest pause between final words in the seconds before a stretch, where its context
+    begins: at most CONTEXT_S, and no more than make WINDOW_S with the stretch.
 
     Without words so near it is the start of the stretch: words that begin in the middle are understood badly.
     """
+    start = stretch.start
+    earliest = start - max(0.0, min(CONTEXT_S, WINDOW_S - stretch.duration))
     pauses = [Span(before.end, max(before.end, after.start)) for before, after in pairwise([Word(0, 0, ""), *said])]
-    inside = [pause for pause in pauses if (pause.start + pause.end) / 2 >= start - CONTEXT_S]
+    inside = [pause for pause in pauses if (pause.start + pause.end) / 2 >= earliest]
     longest = max(inside, key=lambda pause: (pause.duration, pause.start), default=Span(start, start))
     return min(start, (longest.start + longest.end) / 2)
 
@@ -37,3 +42,12 @@ def missing(words: Sequence[Word], voice: Span, until: bool = False) -> float:
     if not words:
         return voice.duration
     return max(words[0].start - voice.start, 0.0 if until else voice.end - words[-1].end)
+
+
+def dropped(shown: Sequence[Word], words: Sequence[Word]) -> float:
+    """Return the seconds of words that were shown at times at which nothing is said any more."""
+    return sum(
+        word.end - word.start
+        for word in shown
+        if not any(one.start - APART_S < (word.start + word.end) / 2 < one.end + APART_S for one in words)
+    )

@@ -15,6 +15,7 @@ from stt_lab.audio.wav import to_pcm
 from stt_lab.engines.activity import BLOCK_S, VoiceActivity
 from stt_lab.engines.admission import Gauge
 from stt_lab.engines.pool import Pool
+from stt_lab.engines.turns import HEARD_S, TurnEnd
 from stt_lab.streaming.context import CONTEXT_S
 from stt_lab.streaming.events import LiveEvent
 from stt_lab.streaming.session import PACE, VOICE, Pace, Session, Step
@@ -49,6 +50,7 @@ class LiveStream:
         pace: Pace = PACE,
         urgent: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        turns: TurnEnd | None = None,
     ) -> None:
         self.session = Session(pace, BLOCK_S)
         self.session.language = language
@@ -56,7 +58,7 @@ class LiveStream:
         self.worked_s = self._voiced = 0.0  # seconds of computing, and of sound with a voice
         self._partials_s = 0.0  # seconds of computing for partials
         self._pool, self._model, self._path, self._report = pool, model, path, report
-        self._urgent, self._clock = urgent, clock
+        self._urgent, self._clock, self._turns = urgent, clock, turns
         self._voice, self._samples = VoiceActivity(), 0
         self._dropped = 0  # samples that are not in the file any more
         self._rest_until = 0.0  # second of the stream before which no further partial begins
@@ -76,6 +78,8 @@ class LiveStream:
             voice = self._voice.push(piece)
             self._voiced += BLOCK_S * sum(one >= VOICE for one in voice)
             self.session.hear(voice)
+            if self._turns and self.session.asks_turn:
+                self.session.hear_turn(self._turns.probability(self._last(HEARD_S)))
             yield from self.session.due()
             step = self.session.wanted()
             if step and not step.final and (len(samples) - at) / SAMPLE_RATE > BEHIND_S:
@@ -135,6 +139,12 @@ class LiveStream:
         self.worked_s += found.provenance.elapsed
         self._partials_s += 0.0 if step.final else found.provenance.elapsed
         return _later(found, base) if base else found
+
+    def _last(self, seconds: float) -> Samples:
+        """Return the last seconds of the sound, as far as they are in the file."""
+        self._file.flush()
+        count = self._samples - self._dropped
+        return Audio(self._path, count).read(max(0, count - int(seconds * SAMPLE_RATE)), count)
 
     def _drop(self) -> None:
         """Drop sound that is final from the file, if that is much."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from stt_lab.streaming.context import context_start, missing, new_from
+from stt_lab.streaming.context import context_start, dropped, missing, new_from
 from stt_lab.streaming.events import Final, LiveEvent, Partial
 from stt_lab.streaming.guards import agreed, doubtful, ends_clause, ends_sentence, in_order
 from stt_lab.types import Recognition, Span, Word
@@ -22,6 +22,8 @@ VOICE, SILENCE = 0.5, 0.35  # probability from which somebody begins to speak, a
 LEAD_S = 0.4  # sound before a voice that is decoded with it
 TAIL_S = 0.4  # silence after a voice before which its end is not decoded
 BREATH_S = 0.1  # silence after which no partial begins, because it would keep the final waiting
+TURN_S = 0.2  # silence after which it is asked whether somebody has finished, as the network was trained
+UNFINISHED = 0.3  # probability of that below which the silence is longer; read speech has 0.7 and more at its ends
 LEAST_VOICE_S = 0.2  # shorter voices are coughs and clicks
 FIRST_S = 0.6  # sound with a voice before its first partial
 UNSURE_S = 0.3  # at the edge of the sound, within which words are still being spoken
@@ -43,6 +45,7 @@ class Pace:
     silence_s: float = 0.7  # of silence that ends what was said
     sentence_silence_s: float = 0.5  # the same after the end of a sentence
     open_silence_s: float = 0.9  # the same in the middle of one
+    unfinished_silence_s: float = 1.1  # the same if somebody does not sound finished, whatever the text
     sentence_s: float = 8.0  # after which a sentence in the midst of speech is final
     longest_s: float = 12.0  # after which a word is
 
@@ -80,6 +83,7 @@ class Session:
         self._before: tuple[Word, ...] = ()  # hypothesis of the partial before
         self._stable: tuple[Word, ...] = ()  # what was shown as stable since the cut
         self._held: tuple[float, tuple[Word, ...]] | None = None  # end of the voice, and its words
+        self._turn: tuple[float, float] | None = None  # end of a voice, and the probability that it has finished
         self._forced = False
         self._tried = 0.0  # `now` of the last attempt to make words final while somebody speaks
         self._cut_in_silence = True  # and not between two words
@@ -102,6 +106,17 @@ class Session:
         if self._held and self._last_voice > self._held[0]:
             self._held = None
 
+    @property
+    def asks_turn(self) -> bool:
+        """Return whether it is time to ask if somebody has finished: once in each silence."""
+        if self._began is None or self._speaking or self.silence < TURN_S or self._voiced < LEAST_VOICE_S:
+            return False
+        return self._turn is None or self._turn[0] < self._last_voice
+
+    def hear_turn(self, finished: float) -> None:
+        """Take the probability that somebody who is silent now has finished."""
+        self._turn = self._last_voice, finished
+
     def force(self) -> None:
         """Make final what was said so far, without waiting for silence."""
         self._forced = not self.idle
@@ -120,6 +135,17 @@ class Session:
     def idle(self) -> bool:
         """Whether nothing was said that is not final."""
         return self._began is None
+
+    def patience(self, words: Sequence[Word]) -> float:
+        """Seconds of silence that end what was said: fewer after a sentence, more in the middle of one."""
+        if not words:
+            return TAIL_S
+        pace, last = self.pace, words[-1].text
+        seconds = pace.open_silence_s if ends_clause(last) else pace.silence_s
+        seconds = pace.sentence_silence_s if ends_sentence(last) else seconds
+        if self._turn and self._turn[0] == self._last_voice and self._turn[1] < UNFINISHED:
+            return max(seconds, pace.unfinished_silence_s)
+        return seconds
 
     # What to decode
 
@@ -147,8 +173,9 @@ class Session:
         return max(self.cut, (self._began or 0.0) - LEAD_S)
 
     def _step(self, end: float, final: bool = False, until: float | None = None) -> Step:
-        start = context_start(self.transcript[-WORDS_BEFORE:], self._start) if final else self._start
-        return Step(Span(start, max(end, start)), final, heard=self.now, until=until, after=self._start)
+        stretch = Span(self._start, max(end, self._start))
+        start = context_start(self.transcript[-WORDS_BEFORE:], stretch) if final else self._start
+        return Step(Span(start, stretch.end), final, heard=self.now, until=until, after=self._start)
 
     def _long_enough(self) -> bool:
         """Return whether somebody has been speaking long enough to make a sentence or a word final."""
@@ -201,24 +228,16 @@ class Session:
 
     def due(self) -> list[LiveEvent]:
         """Return the final whose silence is long enough by now, if there is one."""
-        if self._held is None or not (self._forced or self.silence >= self._patience(self._held[1])):
+        if self._held is None or not (self._forced or self.silence >= self.patience(self._held[1])):
             return []
         end, words = self._held
         self._forget(max(end, words[-1].end if words else 0.0))
         return self._final(words)
 
-    def _patience(self, words: Sequence[Word]) -> float:
-        """Seconds of silence that end what was said: fewer after a sentence, more in the middle of one."""
-        if not words:
-            return TAIL_S
-        if ends_sentence(words[-1].text):
-            return self.pace.sentence_silence_s
-        return self.pace.open_silence_s if ends_clause(words[-1].text) else self.pace.silence_s
-
     def _again(self, step: Step, words: tuple[Word, ...], doubt: bool) -> tuple[Step | None, tuple[Word, ...]]:
         """Return how to decode a stretch once more if words are doubtful or seem lost, and the better words so far."""
         voice = Span(max(step.after, self._began or 0.0), max(step.after, min(self._last_voice, step.stretch.end)))
-        lost = missing(words, voice, step.until is not None)
+        lost = missing(words, voice, step.until is not None) + dropped(self._before, words)
         if step.stretch.start < step.after and (doubt or lost > UNCOVERED_S):
             self._other = doubt, lost, words
             return replace(step, stretch=Span(step.after, step.stretch.end)), words

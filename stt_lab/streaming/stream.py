@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from stt_lab.audio.wav import to_pcm
 from stt_lab.engines.admission import Gauge
 from stt_lab.engines.pool import Pool
+from stt_lab.engines.turns import TurnEnd
 from stt_lab.errors import NoCredits, RateLimited
 from stt_lab.streaming.events import Final, LiveEvent
 from stt_lab.streaming.live import PIECE, LiveStream
@@ -54,6 +55,7 @@ class Live:
     warnings: tuple[str, ...] = ()
     urgent: bool = True  # whether somebody is speaking now: such streams go before recordings
     gauge: Gauge = field(default_factory=Gauge)
+    turns: TurnEnd | None = None  # hears whether somebody has finished; without it, text and silence alone tell
 
 
 def listen_live(live: Live, sound: Sound) -> Iterator[Update]:
@@ -67,7 +69,9 @@ def listen_live(live: Live, sound: Sound) -> Iterator[Update]:
         yield Ready(model=live.model.id, warnings=live.warnings)
         window = live.folder / "window.pcm"
         with closing(
-            LiveStream(live.pool, live.model, live.language, window, live.report, live.pace, live.urgent)
+            LiveStream(
+                live.pool, live.model, live.language, window, live.report, live.pace, live.urgent, turns=live.turns
+            )
         ) as stream:
             yield from _listened(live, stream, sound)
 

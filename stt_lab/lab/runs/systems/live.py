@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stt_lab.engines.turns import turn_end
 from stt_lab.lab.data.dataset import Item
 from stt_lab.lab.runs.systems.ours import OwnConfig, OwnSystem
 from stt_lab.lab.runs.systems.protocol import SystemContext, SystemOutput, language_setting
@@ -51,13 +52,16 @@ class LiveSystem(OwnSystem):
         self.check_language(language)
         running = self._live.clock == "running"
         clock: Callable[[], float] = time.monotonic if running else lambda: 0.0
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            closing(LiveStream(self.pool, self.model, language, Path(folder) / "sound", report, clock=clock)) as stream,
-        ):
+        with tempfile.TemporaryDirectory() as folder, self._stream(language, Path(folder), report, clock) as stream:
             updates, segments = _listened(stream, sound_of(audio, running), audio.duration, report, running)
         log = StreamLog(tuple(updates), self._live.clock, None, stream.worked_s, stream.steps, stream.skipped)
         return SystemOutput(log.text, stream.session.likely_language, tuple(segments), stream=log)
+
+    def _stream(
+        self, language: str | None, folder: Path, report: Report, clock: Callable[[], float]
+    ) -> AbstractContextManager[LiveStream]:
+        turns = turn_end(self._settings)
+        return closing(LiveStream(self.pool, self.model, language, folder / "sound", report, clock=clock, turns=turns))
 
     def provenance(self) -> dict[str, Any]:
         return super().provenance() | {"engine": "stt_lab-live", "settings": asdict(self._live)}

@@ -1,0 +1,77 @@
+"""Hear whether somebody who pauses has finished: Smart Turn v3.2, from the last seconds of sound.
+
+The network (Pipecat, BSD-2-Clause) was trained on speech that was cut after 0.2 s of silence. Its input is Whisper's
+log-mel of 8 s, with zeros before sound that is shorter; faster-whisper brings the features.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stt_lab.settings import Settings
+from stt_lab.types import SAMPLE_RATE
+from stt_lab.weights import catalog
+
+if TYPE_CHECKING:
+    from stt_lab.types import Samples
+
+MODEL = "smart-turn-v3.2"
+HEARD_S = 8  # seconds of sound before the pause
+NETWORK = "smart-turn-v3.2-cpu.onnx"
+FEATURES = "feature_extractor.py"  # of faster-whisper; needs numpy alone
+LEAST = 1e-7  # variance of silence
+
+
+class TurnEnd:
+    """Tells how likely it is that a turn has ended. One network serves all streams of a process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._network, self._features = _network(folder / NETWORK), _extractor()
+
+    def probability(self, samples: Samples) -> float:
+        """Return the probability that what somebody said is complete, of float32 samples at SAMPLE_RATE, shape (n,).
+        Only the last HEARD_S count.
+        """
+        import numpy as np
+
+        sound = np.zeros(HEARD_S * SAMPLE_RATE, np.float32)
+        last = samples[-len(sound) :]
+        sound[len(sound) - len(last) :] = last
+        sound = (sound - sound.mean()) / np.sqrt(sound.var() + LEAST)
+        features = self._features(sound, padding=0)[None, :, : HEARD_S * 100].astype(np.float32)
+        (found,) = self._network.run(None, {"input_features": features})
+        return float(np.ravel(found)[0])
+
+
+def turn_end(settings: Settings) -> TurnEnd | None:
+    """Return the network that hears the end of a turn, if it is installed."""
+    folder = catalog.locate(catalog.get(MODEL), settings)
+    return TurnEnd(folder) if folder else None
+
+
+@lru_cache(1)
+def _extractor() -> Any:
+    """Return faster-whisper's features without importing all of it, which takes a second."""
+    package = importlib.util.find_spec("faster_whisper")
+    assert package is not None
+    assert package.submodule_search_locations
+    path = Path(next(iter(package.submodule_search_locations))) / FEATURES
+    spec = importlib.util.spec_from_file_location("stt_lab_whisper_features", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.FeatureExtractor()
+
+
+@lru_cache(1)
+def _network(path: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.inter_op_num_threads = options.intra_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
