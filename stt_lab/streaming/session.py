@@ -28,7 +28,7 @@ LEAST_VOICE_S = 0.2  # shorter voices are coughs and clicks
 FIRST_S = 0.6  # sound with a voice before its first partial
 UNSURE_S = 0.3  # at the edge of the sound, within which words are still being spoken
 EDGE_S = 1.0  # of the sound, in which no word is made final while somebody goes on speaking
-HOPELESS_S = 20.0  # of voice in which nothing was stable, such as songs: what was heard is made final, or given up
+HOPELESS_S = 20.0  # of voice that is not final, such as songs: what was heard is made final, and the rest given up
 CERTAIN_S = 3.0  # of voice from which a language is certain, if two steps agree
 UNCOVERED_S = 0.45  # of a voice without words, after which its stretch is decoded again without context
 WORDS_BEFORE = 60  # final words among which context is looked for
@@ -252,17 +252,20 @@ class Session:
         assert step.until is not None
         said = [word for word in words if step.after + FIRST_S < word.end <= step.until]
         length = self.now - self._start
+        hopeless = self.now - self.pace.sentence_s if length >= HOPELESS_S else 0.0  # before it nothing is tried again
         ends = [word.end for word in said if ends_sentence(word.text)]
-        if not ends and length >= self.pace.longest_s:
-            ends = [word.end for word in said if ends_clause(word.text)] or [_before_longest_gap(said)] if said else []
+        if not ends and length >= self.pace.longest_s and said:
+            ends = [word.end for word in said if ends_clause(word.text)] or [_before_longest_gap(said)]
+        if hopeless and said:
+            ends = [said[-1].end]
         if not ends:
-            if length >= HOPELESS_S:
-                self.cut = max(self.cut, self.now - self.pace.sentence_s)  # nothing was understood for so long
+            self.cut = max(self.cut, hopeless)
+            if hopeless:
                 self._stable = self._before = ()
             return []
         taken = [word for word in words if word.end <= ends[-1]]
         following = words[len(taken)].start if len(taken) < len(words) else ends[-1]
-        self.cut = max(self.cut, (ends[-1] + min(following, ends[-1] + LEAD_S)) / 2)
+        self.cut = max(self.cut, hopeless, (ends[-1] + min(following, ends[-1] + LEAD_S)) / 2)
         self._cut_in_silence = False
         self._stable = self._before = ()
         return self._final(taken)
