@@ -1,10 +1,11 @@
 """How many streams does this machine carry, and how late are they?
 
-    python eval/live_load.py URL KEY MODEL STREAMS [--seconds 60] RECORDING
+    python eval/live_load.py URL KEY MODEL STREAMS [--seconds 60] [--beside FILE] RECORDING
 
 Opens so many streams over the WebSocket at once, each with the sound of RECORDING from another place, at the speed of
 speech. Prints for all of them: seconds from the end of the last word before a pause to its final (median and 95th
-percentile), how many were refused (1013), and the greatest lag that the server reported.
+percentile), how many were refused (1013), and the greatest lag that the server reported. With --beside, FILE is
+transcribed all the time, by the same model, and it says how many times that ended and how long each took.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from stt_lab.audio import DecodeLimits, Decoder
+from stt_lab.client import Client
 from stt_lab.types import SAMPLE_RATE, silent
 
 PIECE = 3200  # bytes: 0.1 s
@@ -76,6 +78,15 @@ def stream(address: str, key: str, model: str, sound: bytes, seen: Seen) -> None
             return
 
 
+def beside(asked: argparse.Namespace, stop: threading.Event, took: list[float]) -> None:
+    """Transcribe a file again and again."""
+    with Client(asked.url, api_key=asked.key) as client:
+        while not stop.is_set():
+            began = time.monotonic()
+            client.transcribe(asked.beside, model=asked.model, language="en", diarize=False)
+            took.append(time.monotonic() - began)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url")
@@ -83,6 +94,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("streams", type=int)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--beside", type=Path)
     parser.add_argument("recording", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +103,11 @@ def main() -> None:
             sound = audio.path.read_bytes()
     address = f"ws://{urlsplit(asked.url).netloc}/v1/stream"
     size, seen = int(asked.seconds * 2 * SAMPLE_RATE), Seen()
-    threads = []
+    threads, stop, took = [], threading.Event(), list[float]()
+    other = threading.Thread(target=beside, args=(asked, stop, took), daemon=True)
+    if asked.beside:
+        other.start()
+        time.sleep(2)
     for number in range(asked.streams):
         at = int(number * APART_S * 2 * SAMPLE_RATE)
         own = (sound + sound)[at % len(sound) :][:size]
@@ -100,6 +116,10 @@ def main() -> None:
         time.sleep(0.3)
     for thread in threads:
         thread.join()
+    stop.set()
+    if asked.beside:
+        other.join(600)
+        print(f"{asked.beside.name} ended {len(took)} times, after {', '.join(f'{one:.1f}' for one in took)} s")
     middle, most = np.percentile(seen.late, [50, 95]) if seen.late else (0.0, 0.0)
     print(
         f"{asked.streams} streams of {asked.model}: {seen.words} words, end to final {middle:.2f} s, p95 {most:.2f} s "

@@ -19,7 +19,16 @@ from stt_lab.runtime import private_runtime
 from stt_lab.settings import Settings, get_settings
 from stt_lab.streaming.context import context_start, dropped, missing, new_from
 from stt_lab.streaming.events import Final, LiveEvent, Partial
-from stt_lab.streaming.guards import agreed, doubtful, ends_clause, ends_sentence, in_order, repeats_itself, too_many
+from stt_lab.streaming.guards import (
+    agreed,
+    calm,
+    doubtful,
+    ends_clause,
+    ends_sentence,
+    in_order,
+    repeats_itself,
+    too_many,
+)
 from stt_lab.streaming.live import LiveStream
 from stt_lab.streaming.session import UNFINISHED, Pace, Session, Step
 from stt_lab.types import SAMPLE_RATE, Audio, Provenance, Recognition, Segment, Span, Word, silent
@@ -371,3 +380,30 @@ def test_words_that_were_shown_are_not_lost_in_context() -> None:
     assert dropped(shown, shown) == 0
     assert dropped(shown, said("treating this", 3.0)) == pytest.approx(0.9)  # "this" ends at 3.6, "as" lies near it
     assert dropped([], shown) == 0
+
+
+def test_what_one_hypothesis_contradicts_stays_until_another_agrees() -> None:
+    shown = said("is not allied in action", 3.0)
+    other = said("is not our lead in action to morphine", 3.0, 0.25)
+    assert [word.text for word in calm(shown, other)] == [*(word.text for word in shown), " to", " morphine"]
+    assert calm((), other) == tuple(other)
+    assert calm(shown, said("is not allied in action to", 3.0)) == tuple(said("is not allied in action to", 3.0))
+    assert calm(shown, said("is not", 3.0)) == tuple(shown)
+
+
+def test_partials_change_once_two_hypotheses_agree_on_it() -> None:
+    session = Session(Pace(), 0.1)
+    session.hear([0.9] * 30)
+    texts = ("one two", "one too many here", "one two four here", "one two four here now")
+    seen = []
+    for text in texts:
+        session.hear([0.9] * 4)
+        (event,), _ = session.answer(Step(Span(0.0, session.now), heard=session.now), found(said(text, 0.0)))
+        assert isinstance(event, Partial)
+        seen.append((event.stable, event.text))
+    assert seen == [
+        ("", "one two"),
+        ("one", "one two many"),
+        ("one", "one two many"),
+        ("one two four here", "one two four here"),
+    ]

@@ -53,6 +53,16 @@ def agreed(one: Sequence[Word], other: Sequence[Word]) -> int:
     return count
 
 
+def calm(shown: Sequence[Word], heard: Sequence[Word]) -> tuple[Word, ...]:
+    """Return the words to show that are not agreed on yet. Where one hypothesis alone contradicts what is shown, that
+    stays, and only what comes after it is added: a reader would see words change that change back in a moment.
+    """
+    if not shown or agreed(shown, heard) == len(shown):
+        return tuple(heard)
+    end = shown[-1].end
+    return (*shown, *(word for word in heard if (word.start + word.end) / 2 > end))
+
+
 def ends_sentence(text: str) -> bool:
     return text.rstrip(" \"'”’»)").endswith((".", "?", "!", "。", "？", "！"))
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from stt_lab.streaming.context import context_start, dropped, missing, new_from
 from stt_lab.streaming.events import Final, LiveEvent, Partial
-from stt_lab.streaming.guards import agreed, doubtful, ends_clause, ends_sentence, in_order
+from stt_lab.streaming.guards import agreed, calm, doubtful, ends_clause, ends_sentence, in_order
 from stt_lab.types import Recognition, Span, Word
 
 VOICE, SILENCE = 0.5, 0.35  # probability from which somebody begins to speak, and below which nobody does any more
@@ -82,6 +82,7 @@ class Session:
         self._decoded = 0.0  # `now` of the last partial
         self._before: tuple[Word, ...] = ()  # hypothesis of the partial before
         self._stable: tuple[Word, ...] = ()  # what was shown as stable since the cut
+        self._grey: tuple[Word, ...] = ()  # what was shown after it
         self._held: tuple[float, tuple[Word, ...]] | None = None  # end of the voice, and its words
         self._turn: tuple[float, float] | None = None  # end of a voice, and the probability that it has finished
         self._forced = False
@@ -218,13 +219,14 @@ class Session:
     def _partial(self, step: Step, words: tuple[Word, ...]) -> list[LiveEvent]:
         edge = step.stretch.end - UNSURE_S
         spoken = tuple(word for word in words if word.end <= edge)
-        same = agreed(spoken, self._before)
-        self._stable += spoken[len(self._stable) : same]  # case and punctuation stay, too
-        rest = spoken[len(self._stable) :]
+        same, known = agreed(spoken, self._before), len(self._stable)
+        self._stable += spoken[known:same]  # case and punctuation stay, too
+        rest, more = spoken[len(self._stable) :], self._stable[known:]
         seen = not self._before or agreed(rest, self._before[len(self._stable) :]) == len(rest)
-        shown = rest if seen else rest[:-1]  # the last word, once it was seen twice; of the first hypothesis, all
+        kept = self._grey[len(more) :] if agreed(self._grey, more) == len(more) else ()
+        self._grey = calm(kept, rest if seen else rest[:-1])  # the last word, once it was seen twice; at first, all
         self._before = spoken
-        return [Partial(_text(self._stable), _text(shown), step.heard)]
+        return [Partial(_text(self._stable), _text(self._grey), step.heard)]
 
     def due(self) -> list[LiveEvent]:
         """Return the final whose silence is long enough by now, if there is one."""
@@ -261,13 +263,13 @@ class Session:
         if not ends:
             self.cut = max(self.cut, hopeless)
             if hopeless:
-                self._stable = self._before = ()
+                self._stable = self._before = self._grey = ()
             return []
         taken = [word for word in words if word.end <= ends[-1]]
         following = words[len(taken)].start if len(taken) < len(words) else ends[-1]
         self.cut = max(self.cut, hopeless, (ends[-1] + min(following, ends[-1] + LEAD_S)) / 2)
         self._cut_in_silence = False
-        self._stable = self._before = ()
+        self._stable = self._before = self._grey = ()
         return self._final(taken)
 
     def _final(self, words: Sequence[Word]) -> list[LiveEvent]:
@@ -281,7 +283,7 @@ class Session:
         self.cut = max(self.cut, end)
         self._cut_in_silence = True
         self._began, self._held, self._voiced, self._forced, self._other = None, None, 0.0, False, None
-        self._stable = self._before = ()
+        self._stable = self._before = self._grey = ()
         self._decoded = self.now
 
 
