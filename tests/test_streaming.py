@@ -253,6 +253,9 @@ def test_context_begins_in_the_longest_pause_and_its_words_are_not_new() -> None
     again = [*said("four", 4.4), *said("five", 6.1), *said("six", 7.0)]
     assert new_from(again, before[-1], 6.35, 6.5) == pytest.approx(6.4)
     assert new_from(again, None, 5.0, 0.0) == 5.0
+    short = said("I do not think", 7.0, 0.2)  # a short first word, after whose end the voice is heard
+    assert new_from(short, before[-1], 6.35, 7.3) == 6.35
+    assert new_from([*said("yes", 6.4, 0.2), *short], before[-1], 6.35, 7.3) == pytest.approx(6.6)
     assert missing([], Span(1, 3)) == 2
     assert missing(said("six", 2.0), Span(1, 3)) == pytest.approx(1.0)
     assert missing(said("six", 1.0), Span(1, 3), until=True) == 0

@@ -12,7 +12,7 @@ CONTEXT_S = 8.0  # most sound before a stretch that is decoded with it
 WINDOW_S = 10.0  # of a stretch and its context together: long stretches need none, and it would make them late
 NEAR_S = 0.6  # between the ends of a word in two hypotheses that are taken for the same word
 APART_S = 0.2  # between words of two hypotheses at most, if one was heard where the other is
-EARLY_S = 0.1  # after the beginning of a voice, before which no word of it ends
+EARLY_S = 0.3  # before a voice is heard, in which a word of it may end: "I" and "he" are often heard late
 
 
 def context_start(said: Sequence[Word], stretch: Span) -> float:
@@ -32,7 +32,7 @@ def context_start(said: Sequence[Word], stretch: Span) -> float:
 def new_from(words: Sequence[Word], last: Word | None, cut: float, began: float) -> float:
     """Return the time after which words are new. The last final word, heard once more, is not; nor is what ends before
     the voice began."""
-    early = [word.end for word in words if word.end <= began + EARLY_S]
+    early = [word.end for word in words if word.end <= began - EARLY_S]
     same = [word.end for word in words if last and bare(word) == bare(last) and abs(word.end - last.end) < NEAR_S]
     return max([cut, *early, *same])
 
