@@ -20,7 +20,7 @@ from stt_lab.types import Recognition, Span, Word
 
 VOICE, SILENCE = 0.5, 0.35  # probability from which somebody begins to speak, and below which nobody does any more
 LEAD_S = 0.4  # sound before a voice that is decoded with it
-TAIL_S = 0.4  # silence after a voice before which its end is not decoded
+TAIL_S = 0.3  # silence after a voice before which its end is not decoded
 BREATH_S = 0.1  # silence after which no partial begins, because it would keep the final waiting
 TURN_S = 0.2  # silence after which it is asked whether somebody has finished, as the network was trained
 UNFINISHED = 0.3  # probability of that below which the silence is longer; read speech has 0.7 and more at its ends
