@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class Cases:
             and one["word"][-1].isalnum()
             and other["start"] - one["end"] < 0.1
         ]
-        sound, parts, begins, at = self.sound(path)[: int(READER_S * SAMPLE_RATE)], list[Samples](), list[float](), 0
+        sound, parts, begins, at = self.sound(path)[: int(READER_S * SAMPLE_RATE)], list[Any](), list[float](), 0
         for place in places:
             stop = int(place * SAMPLE_RATE)
             parts += [sound[at:stop], self.room(seconds)]

@@ -28,7 +28,7 @@ from stt_lab.client import Client
 from stt_lab.types import SAMPLE_RATE, silent
 
 PIECE = 3200  # bytes: 0.1 s
-PAUSE_S = 0.4  # without words, which a final waits for; in others somebody went on speaking
+PAUSE_S = 1.0  # without words, after which somebody had finished; shorter pauses are in the midst of speech
 APART_S = 17.0  # between the places where two streams begin
 
 
