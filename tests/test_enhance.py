@@ -15,8 +15,8 @@ import httpx
 import numpy as np
 import pyloudnorm
 import pytest
+from media_files import encode
 from scipy.signal import resample
-from test_audio import encode
 from toy_server import KEY, MINE, Served, serve, settings_for, until
 
 import stt_lab
