@@ -33,7 +33,7 @@ from stt_lab.types import SAMPLE_RATE, Word, silent
 if TYPE_CHECKING:
     from stt_lab.types import Samples
 
-SILENCE_S = 600
+SILENCE_S = 600  # seconds
 PAUSES = (0.2, 0.4, 0.6, 0.8, 1.0)  # seconds
 READER, READER_S = "assembled/long_lj001_one_reader.mp3", 100.0
 EVERY = 12  # words between two pauses

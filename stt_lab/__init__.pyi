@@ -20,7 +20,7 @@ from stt_lab.types import Audio as Audio, Diarization as Diarization, Entity as 
 from stt_lab.writing.values import Analysis as Analysis, Generated as Generated, Summary as Summary
 from typing import Any as Any, Literal as Literal, overload as overload
 
-__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_transcript", "embed", "end_sessions", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "model", "models", "redact_transcript", "revoke_key", "search_transcripts", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "update_account", "update_transcript", "usage"]
+__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "model", "models", "redact_transcript", "revoke_key", "search_transcripts", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "update_account", "update_transcript", "usage"]
 __version__: str
 
 @overload
@@ -323,6 +323,64 @@ def translation_languages(
         Unavailable: A model or its device is not available now.
     """
     ...
+@overload
+def enhance_audio(
+    file: str | Path,
+    loudness: float = -16.0,
+    normalize: bool = True,
+    attenuation_limit_db: float = 100.0,
+    background: Literal[False] = False,
+    store: bool = True,
+    webhook_url: str = '',
+) -> File:
+    """Remove noise from a recording and set its loudness. The result is a WAV file (16-bit PCM).
+
+    It has the sample rate, channels and length of the recording. Silence and sounds under 0.4 s keep their level.
+
+    Parameters:
+        file: Audio or video file.
+        loudness: Loudness of the result in LUFS (default: -16.0).
+        normalize: Set the loudness, and limit peaks to -1 dBTP (default: True).
+        attenuation_limit_db: Most that noise is lowered, in dB (100 = as much as possible) (default:
+            100.0).
+        background: Answer at once with a job instead of the result; on HTTP also `async` (default:
+            False).
+        store: Keep the transcript in the library of the key's account (default: True).
+        webhook_url: URL that receives a signed POST when the job ends (default: '').
+
+    Returns:
+        File: A file on disk, or one whose bytes are computed while it is read, once. Members: name,
+            media_type, chunks, warnings, path, headers. With `background`: a JobInfo.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        MissingFile: The file cannot be read.
+        UnsupportedMedia: The file has no sound that can be decoded.
+        Unavailable: A model or its device is not available now.
+        Cancelled: The work was cancelled.
+    """
+    ...
+@overload
+def enhance_audio(
+    file: str | Path,
+    loudness: float = -16.0,
+    normalize: bool = True,
+    attenuation_limit_db: float = 100.0,
+    *,
+    background: Literal[True],
+    store: bool = True,
+    webhook_url: str = '',
+) -> JobInfo: ...
+@overload
+def enhance_audio(
+    file: str | Path,
+    loudness: float = -16.0,
+    normalize: bool = True,
+    attenuation_limit_db: float = 100.0,
+    background: bool = False,
+    store: bool = True,
+    webhook_url: str = '',
+) -> File | JobInfo: ...
 def models(
 ) -> ModelList:
     """List the speech recognition models, and which of them are installed.

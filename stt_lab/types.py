@@ -319,7 +319,7 @@ class Event:
 
     STAGES: ClassVar[tuple[str, ...]] = (
         *("queued", "decoding", "loading", "transcribing", "diarizing", "checking", "joining"),
-        *("reading", "writing", "translating"),  # stages of text operations
+        *("reading", "writing", "translating", "enhancing", "speaking"),
     )
 
     stage: str

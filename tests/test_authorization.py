@@ -43,6 +43,7 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "POST /v1/audio/transcriptions": (SPEECH, RECORDING),
     "POST /v1/audio/translations": (SPEECH, RECORDING),
     "POST /v1/stream": (OWN, RECORDING),
+    "POST /v1/enhance-audio": (OWN, RECORDING),
     "POST /v1/stream/token": (OWN, {}),
     "POST /v1/summarize": (OWN, {"text": "a text"}),
     "POST /v1/analyze": (OWN, {"text": "a text", "type": "topics"}),

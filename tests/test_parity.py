@@ -24,7 +24,10 @@ from stt_lab.registry import OPERATIONS, Operation
 from stt_lab.server import compose, create_app
 from stt_lab.settings import Settings
 
-FILES = ("transcribe", "stream", "export_transcript", "transcript_audio", "redact_transcript", "translate_transcript")
+FILES = (
+    *("transcribe", "stream", "enhance_audio"),
+    *("export_transcript", "transcript_audio", "redact_transcript", "translate_transcript"),
+)
 CLI_EXTRAS = {name: {"output"} for name in FILES}  # only there
 HTTP_EXTRAS = {"job_events", "transcriptions", "translations", "embeddings"}  # a stream, and OpenAI's API
 CLI_COMMANDS = {"serve", "sign-in", "accounts", "eval", "data"}  # commands that are no operations

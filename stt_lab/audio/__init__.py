@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stt_lab.audio.multichannel import Multichannel
 from stt_lab.child import Child, clean_environ
 from stt_lab.errors import BadInput, EngineCrashed, MissingFile, SttError, TooLarge, Unavailable, UnsupportedMedia
 from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Event, Report, Track, silent
 
 PROGRAM = "stt_lab.audio.decoder"
 REPORT_EVERY = 0.25  # seconds
+WANTED = {"rate": SAMPLE_RATE, "track": 0, "whole": False}  # of a request, unless it says otherwise
 LOWEST_RATE, HIGHEST_RATE = 8_000, 48_000  # Hz
 REFUSALS = {kind.code: kind for kind in (BadInput, UnsupportedMedia, TooLarge, Unavailable)}
 
@@ -74,26 +76,43 @@ class Decoder:
         return self._decoded(source, report, sample_rate, track)
 
     @contextmanager
+    def decode_whole(self, source: Path, report: Report = silent) -> Iterator[Multichannel]:
+        """Decode `source` with its own rate, channels and level. The file is deleted after the block.
+
+        Progress and errors are those of `decode`; UnsupportedMedia also for more than eight channels, and TooLarge
+        for a sound that no WAV file can hold.
+        """
+        with self._target(source) as target:
+            done = self._write(source, target, report, {"whole": True})
+            yield Multichannel(path=target, **done | {"warnings": tuple(done["warnings"])})
+
+    @contextmanager
     def _decoded(self, source: Path, report: Report, rate: int, track: int) -> Iterator[Audio]:
+        with self._target(source) as target:
+            done = self._write(source, target, report, {"rate": rate, "track": track})
+            tracks = tuple(Track(**one) for one in done["tracks"])
+            samples = target.stat().st_size // SAMPLE_BYTES
+            done |= {"samples": samples, "tracks": tracks, "warnings": tuple(done["warnings"])}
+            yield Audio(path=target, sample_rate=rate, **done)
+
+    @contextmanager
+    def _target(self, source: Path) -> Iterator[Path]:
         _check(source)
         target = self.folder / f"{secrets.token_hex(16)}.pcm"
         try:
-            yield self._audio(source, target, report, rate, track)
+            yield target
         finally:
             target.unlink(missing_ok=True)
 
-    def _audio(self, source: Path, target: Path, report: Report, rate: int, track: int) -> Audio:
+    def _write(self, source: Path, target: Path, report: Report, wanted: dict[str, Any]) -> dict[str, Any]:
         deadline = time.monotonic() + self.limits.timeout_s
-        request = {"source": str(source.absolute()), "target": str(target), "rate": rate, "track": track}
+        request = {"source": str(source.absolute()), "target": str(target)} | WANTED | wanted
         report(Event("decoding", 0.0))
         with self._borrowed() as child:
             child.send(request)
             done = self._follow(child, deadline, report)
             report(Event("decoding", 1.0))
-        tracks = tuple(Track(**one) for one in done["tracks"])
-        samples = target.stat().st_size // SAMPLE_BYTES
-        done |= {"samples": samples, "tracks": tracks, "warnings": tuple(done["warnings"])}
-        return Audio(path=target, sample_rate=rate, **done)
+        return done
 
     def _follow(self, child: _Program, deadline: float, report: Report) -> dict[str, Any]:
         """Pass progress on until the last answer. Raises the error in it."""

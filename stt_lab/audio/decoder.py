@@ -3,9 +3,9 @@
     python -m stt_lab.audio.decoder MAX_SAMPLES MEMORY_MB
 
 MAX_SAMPLES counts at 16 kHz. Requests are JSON lines on stdin, {"source": path, "target": path, "rate": hertz,
-"track": number}. Answers are JSON lines on stdout: {"fraction": 0.5} once or more, then {"done": {...}} or {"error":
-sentence, "code": code}. The program ends with its stdin, also in the middle of a file. It imports PyAV and numpy and
-nothing else that is heavy, so that it starts quickly.
+"track": number, "whole": false}. Answers are JSON lines on stdout: {"fraction": 0.5} once or more, then {"done": {...}}
+or {"error": sentence, "code": code}. The program ends with its stdin, also in the middle of a file. It imports PyAV and
+numpy and nothing else that is heavy, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -28,7 +28,18 @@ import numpy as np
 
 from stt_lab.audio.media import ACCEPTED, Media, candidates, declared_seconds, opened, tracks
 from stt_lab.audio.parts import find_parts
-from stt_lab.audio.sound import FAINT, LEVEL, QUIET, Mix, Tally, frames, pcm
+from stt_lab.audio.sound import (
+    FAINT,
+    FLOAT_BYTES,
+    LEVEL,
+    MOST_CHANNELS,
+    QUIET,
+    WAV_BYTES,
+    Mix,
+    Tally,
+    frames,
+    pcm,
+)
 from stt_lab.errors import SttError, Unavailable, UnsupportedMedia
 from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Track
 
@@ -55,7 +66,7 @@ def main() -> None:
         request = pending.get()
         target[:] = [request["target"]]
         _say({"fraction": 0.0})  # errors from here on are caused by the file
-        _limit_file(max_samples, request["rate"])
+        _limit_file(max_samples, 0 if request["whole"] else request["rate"])
         _say(_answer(request, max_samples))
         target.clear()
         gc.collect()  # resamplers are part of reference cycles
@@ -69,7 +80,7 @@ def _limit(max_samples: int, memory_mb: int) -> None:
         return
     limits = {
         resource.RLIMIT_AS: memory_mb * 1024 * 1024,
-        resource.RLIMIT_FSIZE: _bytes(max_samples, HIGHEST_RATE),
+        resource.RLIMIT_FSIZE: _bytes(max_samples, 0),
         resource.RLIMIT_NOFILE: OPEN_FILES,
         resource.RLIMIT_CORE: 0,
     }
@@ -83,11 +94,14 @@ def _limit_file(max_samples: int, rate: int) -> None:
     with contextlib.suppress(ImportError, ValueError, OSError):  # as in _limit
         import resource
 
-        resource.setrlimit(resource.RLIMIT_FSIZE, (_bytes(max_samples, rate), _bytes(max_samples, HIGHEST_RATE)))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_bytes(max_samples, rate), _bytes(max_samples, 0)))
 
 
 def _bytes(max_samples: int, rate: int) -> int:
-    """Return the largest output file at a sample rate: one block more than allowed."""
+    """Return the largest output file at a sample rate, or with all channels (0): one block more than allowed."""
+    if not rate:
+        whole = min(WAV_BYTES * FLOAT_BYTES // SAMPLE_BYTES, max_samples * HIGHEST_RATE * MOST_CHANNELS)
+        return max(whole + 2**26, _bytes(max_samples, HIGHEST_RATE))
     return (max_samples + SAMPLE_RATE * BLOCK_SECONDS) * SAMPLE_BYTES * rate // SAMPLE_RATE
 
 
@@ -108,7 +122,8 @@ def _say(message: dict[str, Any]) -> None:
 def _answer(request: dict[str, Any], max_samples: int) -> dict[str, Any]:
     try:
         source, target = request["source"], request["target"]
-        return {"done": decode(source, target, max_samples, request["rate"], request["track"])}
+        decoded = decode(source, target, max_samples, request["rate"], request["track"], request["whole"])
+        return {"done": decoded}
     except SttError as problem:
         return problem.as_dict()
     except MemoryError:
@@ -122,16 +137,20 @@ def _answer(request: dict[str, Any], max_samples: int) -> dict[str, Any]:
     return UnsupportedMedia(error).as_dict()
 
 
-def decode(source: str, target: str, max_samples: int, rate: int = SAMPLE_RATE, track: int = 0) -> dict[str, Any]:
+def decode(
+    source: str, target: str, max_samples: int, rate: int = SAMPLE_RATE, track: int = 0, whole: bool = False
+) -> dict[str, Any]:
     """Write a sound track of `source` to the new file `target` as raw 16-bit mono PCM at `rate` Hz.
 
     `track` counts from 1; 0 chooses the one that is flagged as default if it has sound, else the first with sound.
     `max_samples` counts at 16 kHz. Sample n is heard n / `rate` seconds after the beginning of the file. Returns the
-    fields of `stt_lab.types.Audio` except path and rate. Raises UnsupportedMedia for files that are no media or have
-    no sound, BadInput for a track that is not there, and TooLarge beyond `max_samples`.
+    fields of `stt_lab.types.Audio` except path and rate. With `whole`, the sound keeps rate, channels and level, as
+    interleaved 32-bit floats, and the fields are those of `stt_lab.audio.multichannel.Multichannel`. Raises
+    UnsupportedMedia for files that are no media or have no sound, BadInput for a track that is not there, and TooLarge
+    beyond `max_samples`.
     """
     with _open(source) as file, open(target, "xb") as out:
-        reader = Reader(file, out, max_samples, rate)
+        reader = Reader(file, out, max_samples, rate, whole)
         found = reader.tracks()
         order = candidates(found, track)
         used, heard = reader.choose(order)
@@ -139,6 +158,9 @@ def decode(source: str, target: str, max_samples: int, rate: int = SAMPLE_RATE, 
             raise UnsupportedMedia(f"The file has no sound that can be decoded. Convert it to {ACCEPTED}.")
         warnings = [*heard.warnings(), *reader.warnings(), *_passed_over(order, used)]
         listed = [asdict(replace(one, used=one is used)) for one in found]
+        if whole:
+            made = heard.tally
+            return {"samples": made.written, "channels": made.channels, "sample_rate": made.rate, "warnings": warnings}
         return heard.facts | {"samples": heard.samples, "tracks": listed, "warnings": warnings}
 
 
@@ -201,8 +223,9 @@ class Heard:
 class Reader:
     """Reads tracks of a file, and writes the one that was read last."""
 
-    def __init__(self, file: BinaryIO, out: BinaryIO, max_samples: int, rate: int) -> None:
+    def __init__(self, file: BinaryIO, out: BinaryIO, max_samples: int, rate: int, whole: bool = False) -> None:
         self._file, self._out, self._max_samples, self._rate = file, out, max_samples, rate
+        self._whole = whole
         self._parts = find_parts(file)
         self._due = time.monotonic() + REPORT_EVERY
 
@@ -227,6 +250,8 @@ class Reader:
     def hear(self, track: Track) -> Heard:
         """Write a track: brought to level if it is very quiet, and one channel of it if a mix cancels itself out."""
         heard = self._write(track, Mix())
+        if self._whole:
+            return heard
         channel = int(np.argmax(heard.tally.energies)) if heard.tally.cancels else None
         if channel is not None or (heard.deep and heard.peak < FAINT):
             heard = self._write(track, Mix(channel, 1.0 if channel is not None else PROBE))
@@ -237,7 +262,8 @@ class Reader:
     def _write(self, track: Track, mix: Mix) -> Heard:
         self._out.seek(0)
         self._out.truncate()
-        tally, deep = Tally(self._rate), False
+        tally = Tally(0, "", floats=True) if self._whole else Tally(self._rate)
+        deep = False
         facts: dict[str, Any] = {}
         declared = found = 0.0
         unread = 0

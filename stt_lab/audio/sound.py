@@ -1,4 +1,4 @@
-"""Turn decoded frames into mono PCM at their times, and measure its level. Part of the decoder's program."""
+"""Turn decoded frames into PCM at their times, and measure its level. Part of the decoder's program."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import av.error
 import numpy as np
 
 from stt_lab.audio.media import Media
-from stt_lab.errors import TooLarge
+from stt_lab.errors import TooLarge, UnsupportedMedia
 from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE
 
 BLOCK = 500_000  # source samples per resampling step
@@ -26,6 +26,9 @@ FULL = 32_767  # largest 16-bit sample
 QUIET = 0.003  # of full scale (-50 dB): a peak below it is brought to LEVEL; speech at -49 dB (FLEURS) is read well
 FAINT = 0.0001  # of full scale (-80 dB): what is below is no sound
 LEVEL = 0.7  # of full scale (-3 dB)
+FLOAT_BYTES = 4
+MOST_CHANNELS = 8  # that are kept; a mono mix has no limit
+WAV_BYTES = 2**32 - 2**20  # of sound that a WAV file can hold, as 16-bit samples
 
 Frame: TypeAlias = "av.AudioFrame"
 
@@ -46,9 +49,12 @@ class Mix:
 class Tally:
     """What was found in a track while it was read."""
 
-    rate: int = SAMPLE_RATE  # Hz, of the output
+    rate: int = SAMPLE_RATE  # Hz, of the output; 0: that of the sound
+    layout: str = "mono"  # of the output's channels; "": those of the sound, as 32-bit floats
+    channels: int = 1  # of the output
+    floats: bool = False  # whether samples are 32-bit floats instead of 16-bit integers
     base: int = 0  # output samples of earlier parts
-    written: int = 0  # output samples of all parts
+    written: int = 0  # output samples of all parts, each of all channels
     skipped: int = 0  # packets that could not be read or decoded
     start: int = 0  # byte offset of the first packet
     position: int = 0  # byte offset that reading has reached
@@ -60,7 +66,18 @@ class Tally:
     @property
     def seconds(self) -> float:
         """Of this part."""
-        return (self.written - self.base) / self.rate
+        return (self.written - self.base) / self.rate if self.rate else 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes of a sample of all channels."""
+        return self.channels * (FLOAT_BYTES if self.floats else SAMPLE_BYTES)
+
+    def adopt(self, frame: Frame) -> None:
+        """Take rate and channels of the first frame, where the output keeps those of the sound."""
+        if not self.layout:
+            self.rate, self.layout, self.channels = frame.sample_rate, frame.layout.name, frame.layout.nb_channels
+            check_channels(self.channels)
 
     @property
     def silent(self) -> bool:
@@ -143,35 +160,55 @@ def _packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
 
 
 def pcm(placed: Iterable[Placed], mix: Mix, tally: Tally, max_samples: int) -> Iterator[memoryview]:
-    """Yield raw PCM at the tally's rate, with silence where sound is missing.
+    """Yield raw PCM at the tally's rate, with silence where sound is missing: 16-bit mono, or floats of all channels.
 
     Each run of frames with the same rate, channels and sample format has a resampler of its own. `max_samples` counts
     at 16 kHz; raises TooLarge beyond it.
     """
-    most = max_samples * tally.rate // SAMPLE_RATE
-
-    def room(coming: int) -> None:
-        if tally.written + coming > most:
-            raise TooLarge(f"The recording is longer than {readable_length(max_samples)}. Split it into shorter parts.")
-
-    for (begin, rate, layout, kind), run in itertools.groupby(placed, key=_shape):
-        missing = tally.base + round(begin * tally.rate) - tally.written if begin else 0
-        room(missing)
+    for _, run in itertools.groupby(placed, key=_shape):
+        first = next(run)
+        tally.adopt(first.frame)
+        rate, layout, kind = first.frame.sample_rate, first.frame.layout.name, first.frame.format.name
+        missing = tally.base + round(first.begin * tally.rate) - tally.written if first.begin else 0
+        check_room(missing, tally, max_samples)
         yield from _silence(missing, tally)
-        resampler, average = resampler_to(tally.rate), not _can_mix(kind, layout)
+        resampler, average = _resampler(tally), not tally.floats and not _can_mix(kind, layout)
+        run = itertools.chain([first], run)
         for block in itertools.chain(_blocks(run, min(BLOCK, BLOCK_SECONDS * rate)), [None]):
-            room(block.samples * tally.rate // rate if block else 0)  # before the resampler allocates memory
-            if block is not None:
-                if not mix.plain:
-                    block = _mixed(block, mix)
-                else:
-                    _weigh(block, tally)
-                    block = _mixed(block, mix) if average else block
+            coming = block.samples * tally.rate // rate if block else 0
+            check_room(coming, tally, max_samples)  # before the resampler allocates memory
+            if block is not None and not tally.floats:
+                block = _as_mono(block, mix, tally, average)
             for frame in resampler.resample(block):
-                made = memoryview(frame.planes[0])[: frame.samples * SAMPLE_BYTES]
+                made = memoryview(frame.planes[0])[: frame.samples * tally.size]
                 tally.written += frame.samples
-                tally.peak = max(tally.peak, _peak(made))
+                tally.peak = max(tally.peak, _peak(made, tally.floats))
                 yield made
+
+
+def check_room(coming: int, tally: Tally, max_samples: int) -> None:
+    """Refuse sound beyond the limit, which counts at 16 kHz, and beyond what a WAV file can hold."""
+    total = tally.written + coming
+    if total > max_samples * tally.rate // SAMPLE_RATE:
+        raise TooLarge(f"The recording is longer than {readable_length(max_samples)}. Split it into shorter parts.")
+    if tally.floats and total * tally.channels * SAMPLE_BYTES > WAV_BYTES:
+        raise TooLarge("The result would be larger than 4 GB, the most that a WAV file holds. Split the recording.")
+
+
+def check_channels(channels: int) -> None:
+    """Refuse a sound with too many channels to keep them."""
+    if channels > MOST_CHANNELS:
+        raise UnsupportedMedia(
+            f"The recording has {channels} channels. Send one with at most {MOST_CHANNELS}, or mix it down."
+        )
+
+
+def _as_mono(block: Frame, mix: Mix, tally: Tally, average: bool) -> Frame:
+    """Mix a block as wanted, and weigh its channels where the resampler mixes them."""
+    if not mix.plain:
+        return _mixed(block, mix)
+    _weigh(block, tally)
+    return _mixed(block, mix) if average else block
 
 
 def _silence(samples: int, tally: Tally) -> Iterator[memoryview]:
@@ -179,10 +216,13 @@ def _silence(samples: int, tally: Tally) -> Iterator[memoryview]:
         size = min(samples, BLOCK)
         tally.written += size
         samples -= size
-        yield memoryview(bytes(size * SAMPLE_BYTES))
+        yield memoryview(bytes(size * tally.size))
 
 
-def _peak(made: memoryview) -> float:
+def _peak(made: memoryview, floats: bool) -> float:
+    if floats:
+        found = np.abs(np.frombuffer(made, "<f4"))
+        return float(found.max()) if found.size else 0.0
     samples = np.frombuffer(made, "<i2")
     return max(int(samples.max()), -int(samples.min())) / FULL if samples.size else 0.0
 
@@ -221,6 +261,12 @@ def _shape(placed: Placed) -> tuple[float, int, str, str]:
 
 def resampler_to(rate: int = SAMPLE_RATE) -> Any:
     return av.AudioResampler(format="s16", layout="mono", rate=rate)  # faster-whisper's setting
+
+
+def _resampler(tally: Tally) -> Any:
+    if not tally.floats:
+        return resampler_to(tally.rate)
+    return av.AudioResampler(format="flt", layout=tally.layout, rate=tally.rate)
 
 
 def _blocks(run: Iterable[Placed], size: int) -> Iterator[Frame]:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,9 @@ def _run_operation(op: Operation, output: Path | None = None, **values: Any) -> 
             failed += 1
             print(f"stt-lab: {name}: {problem}", file=sys.stderr)
             continue
-        if output is None and not op.live:
+        if isinstance(result, File):
+            written.add(_write_file(output or Path(), Path(name), result, written))
+        elif output is None and not op.live:
             print(body(result).text, flush=True)
         elif output is not None:
             written.add(_write(output, Path(name), result, written))
@@ -133,6 +135,19 @@ def _write(folder: Path, source: Path, result: Any, written: Container[Path]) ->
     target = next(path for path in map(folder.joinpath, names) if path not in written)
     target.write_text(made.text + "\n", "utf-8")
     print(target, flush=True)
+    return target
+
+
+def _write_file(folder: Path, source: Path, file: File, written: Container[Path]) -> Path:
+    """Write a file that was made of a recording, under the recording's name; never over another file."""
+    for warning in file.warnings:
+        print(f"stt-lab: {warning}", file=sys.stderr)
+    kind = Path(file.name)
+    names = (f"{source.stem}-{kind.stem}{f'-{number}' if number > 1 else ''}{kind.suffix}" for number in count(1))
+    target = next(path for path in map(folder.joinpath, names) if path not in written and not path.exists())
+    shown = " ".join(f"{name.removeprefix('X-')}: {value or 'none'}." for name, value in file.headers.items())
+    print(replace(file, name=target.name).save(folder), flush=True)
+    print(shown, file=sys.stderr)
     return target
 
 

@@ -23,11 +23,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from stt_lab.client.live import Source, StreamOptions, stream
-from stt_lab.client.parts import JobsResource, KeysResource, ProgressCallback, TranscribeOptions, TranscriptsResource
+from stt_lab.client.parts import (
+    EnhanceOptions,
+    JobsResource,
+    KeysResource,
+    ProgressCallback,
+    TranscribeOptions,
+    TranscriptsResource,
+    save,
+)
 from stt_lab.client.remote import FileSource, Remote
 from stt_lab.client.transport import Transport
 from stt_lab.errors import SttError
@@ -105,6 +114,10 @@ class Client:
         The last update has the `transcript`; with `store=True` it is in the library, and has its `id`.
         """
         return stream(self._transport.base_url, self._transport.key, source, options)
+
+    def enhance_audio(self, file: FileSource, path: str | Path, **options: Unpack[EnhanceOptions]) -> Path:
+        """Remove noise from a recording and set its loudness; save it as WAV to `path`, which is written atomically."""
+        return save(self._remote.convert("enhance_audio", file, "file", **options), path)
 
     def account(self) -> OwnAccount:
         """Return the account of the key: plan, credits and remaining quota."""

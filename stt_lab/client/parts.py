@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
@@ -38,6 +39,26 @@ class TranscribeOptions(TypedDict, total=False):
     inaudible: bool
     store: bool
     webhook_url: str
+
+
+class EnhanceOptions(TypedDict, total=False):
+    """Parameters of the operation `enhance_audio`; the server applies the defaults."""
+
+    loudness: float
+    normalize: bool
+    attenuation_limit_db: float
+
+
+def save(answer: AbstractContextManager[Iterator[bytes]], path: str | Path) -> Path:
+    """Write the bytes of an answer to a path, atomically."""
+    path = Path(path).expanduser()
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with answer as chunks, part.open("xb") as file:
+            file.writelines(chunks)
+        return part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class JobsResource:
@@ -197,14 +218,7 @@ class TranscriptsResource:
         return self._save("translate_transcript", path, id=id, target=target, format=format)
 
     def _save(self, operation: str, path: str | Path, **values: Any) -> Path:
-        path = Path(path).expanduser()
-        part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        try:
-            with self._remote.download(operation, **values) as chunks, part.open("xb") as file:
-                file.writelines(chunks)
-            return part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        return save(self._remote.download(operation, **values), path)
 
     def _all(self, operation: str, **filters: Any) -> Iterator[Any]:
         """Yield the results of all pages, each once, although deletions and additions meanwhile shift them."""

@@ -47,6 +47,16 @@ class Remote:
             yield answer.iter_bytes()
 
     @contextmanager
+    def convert(self, operation: str, source: FileSource, name: str, **values: Any) -> Iterator[Iterator[bytes]]:
+        """Send a recording as the parameter `name`; stream the bytes of the file that is made of it."""
+        method, path, loose, _ = self._plan(operation, values)
+        with _opened(source) as (shown, file):
+            parts = {"data": loose, "files": {name: (shown, file, "application/octet-stream")}}
+            key = str(uuid.uuid4()) if file.seekable() else None  # httpx rewinds the file for each attempt
+            with self.transport.open(method, path, lambda: parts, key) as answer:
+                yield answer.iter_bytes()
+
+    @contextmanager
     def lines(self, operation: str, below: str, **values: Any) -> Iterator[Iterator[str]]:
         """Stream the lines of an event stream at the path `below` an operation."""
         method, path, _, _ = self._plan(operation, values)

@@ -8,6 +8,7 @@ from stt_lab.operations.speech import transcribe
 from stt_lab.operations.live import stream, stream_token
 from stt_lab.operations.text import analyze, embed, generate, summarize
 from stt_lab.operations.translation import translate, translation_languages
+from stt_lab.operations.voice import enhance_audio
 from stt_lab.operations.info import health, languages, model, models
 from stt_lab.operations.jobs import cancel_job, job, job_deliveries, job_result
 from stt_lab.operations.library import (
@@ -52,6 +53,7 @@ __all__ = [
     "delete_transcript",
     "embed",
     "end_sessions",
+    "enhance_audio",
     "export_transcript",
     "generate",
     "generate_transcript",

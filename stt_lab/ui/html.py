@@ -32,6 +32,8 @@ STAGE_NAMES = {  # short under the bar, long next to the clock
     "reading": ("Analyse", "Analysing the text"),
     "writing": ("Write", "Writing"),
     "translating": ("Translate", "Translating"),
+    "enhancing": ("Enhance", "Removing noise"),
+    "speaking": ("Speak", "Speaking"),
 }
 OF_SPEECH = ("queued", "decoding", "loading", "transcribing", "diarizing", "checking", "joining")
 

@@ -23,6 +23,7 @@ def download(file: File) -> Response:
         "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file.name, safe='')}",
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "Cache-Control": "private, no-store",
+        **file.headers,
     }
     if file.warnings:
         headers["X-STT-Warning"] = " ".join(" ".join(file.warnings).split()).encode("ascii", "replace").decode()

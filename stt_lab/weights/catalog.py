@@ -54,7 +54,7 @@ class Model:
     """A row of the catalog; catalog.toml explains the fields."""
 
     id: str
-    task: str  # transcribe, diarize, embed_speaker, hear_turn; of texts: embed, parse, pii, write, translate
+    task: str  # transcribe, diarize, embed_speaker, hear_turn, enhance; of texts: embed, parse, pii, write, translate
     lane: Lane  # selects the worker of a device
     engine: str  # key in pool.ENGINES
     name: str

@@ -1,0 +1,8 @@
+"""Voice: cleaner recordings, and speech in a voice.
+
+enhancement.py   remove noise and set the loudness, in a child process with limits
+enhancer.py      the child program: DeepFilterNet 3, loudness and limiter, block by block
+deepfilter.py    DeepFilterNet's C runtime
+levels.py        loudness (BS.1770) and a true-peak limiter, in blocks
+resampling.py    change of sample rate in blocks, without delay
+"""
