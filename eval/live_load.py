@@ -4,14 +4,16 @@
 
 Opens so many streams over the WebSocket at once, each with the sound of RECORDING from another place, at the speed of
 speech. Prints for all of them: seconds from the end of the last word before a pause to its final (median and 95th
-percentile), how many were refused (1013), and the greatest lag that the server reported. With --beside, FILE is
-transcribed all the time, by the same model, and it says how many times that ended and how long each took.
+percentile; for short pauses, in which a sentence may go on, and for long ones), how many were refused (1013), and the
+greatest lag that the server reported. With --beside, FILE is transcribed all the time, by the same model, and it says
+how many times that ended and how long each took.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 import threading
 import time
@@ -28,14 +30,15 @@ from stt_lab.client import Client
 from stt_lab.types import SAMPLE_RATE, silent
 
 PIECE = 3200  # bytes: 0.1 s
-PAUSE_S = 1.0  # without words, after which somebody had finished; shorter pauses are in the midst of speech
+PAUSES_S = 0.4, 1.0  # without words after a final; in shorter ones somebody went on speaking
 APART_S = 17.0  # between the places where two streams begin
 
 
 @dataclass
 class Seen:
-    late: list[float] = field(default_factory=list)  # of finals before a pause
-    inside: int = 0  # finals in the middle of speech
+    late: list[tuple[float, float]] = field(
+        default_factory=list
+    )  # seconds without words after a final, and its lateness
     lag: float = 0.0
     refused: int = 0
     words: int = 0
@@ -67,9 +70,7 @@ def stream(address: str, key: str, model: str, sound: bytes, seen: Seen) -> None
                 seen.words += len(made.get("words", ()))
                 if before and (made.get("words") or made.get("final")):
                     end, late = before.pop()
-                    paused = made.get("final") or made["start"] - end >= PAUSE_S
-                    seen.late += [late] if paused else []
-                    seen.inside += not paused
+                    seen.late.append((math.inf if made.get("final") else made["start"] - end, late))
                 if made.get("words"):
                     before.append((made["end"], time.monotonic() - began[0] - made["end"]))
                 if made.get("final"):
@@ -120,11 +121,14 @@ def main() -> None:
     if asked.beside:
         other.join(600)
         print(f"{asked.beside.name} ended {len(took)} times, after {', '.join(f'{one:.1f}' for one in took)} s")
-    middle, most = np.percentile(seen.late, [50, 95]) if seen.late else (0.0, 0.0)
     print(
-        f"{asked.streams} streams of {asked.model}: {seen.words} words, end to final {middle:.2f} s, p95 {most:.2f} s "
-        f"({len(seen.late)}, and {seen.inside} inside of speech); refused {seen.refused}; greatest lag {seen.lag:.2f} s"
+        f"{asked.streams} streams of {asked.model}: {seen.words} words, {len(seen.late)} finals; "
+        f"refused {seen.refused}; greatest lag {seen.lag:.2f} s"
     )
+    for pause in PAUSES_S:
+        late = [seconds for after, seconds in seen.late if after >= pause]
+        middle, most = np.percentile(late, [50, 95]) if late else (math.nan, math.nan)
+        print(f"  before {pause} s without words: end to final {middle:.2f} s, p95 {most:.2f} s ({len(late)})")
 
 
 if __name__ == "__main__":
