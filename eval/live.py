@@ -9,7 +9,8 @@ last line has the difference of the error rates and its 95 % interval over block
 
 `changed` counts words of partials that a reader sees replaced or taken back by the next partial, also where only case
 or punctuation differs; `of these in letters` leaves those out. What a final changes is not counted. `word shown` is the
-sound that passes from the end of a word to the first text that has as many words, on average.
+sound that passes from the end of a word to the first text that has as many words, on average. `edges lost` are first
+and last words of the utterances in RECORDING.segments.json that file mode has and the finals have not.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -36,10 +36,8 @@ from stt_lab.settings import get_settings
 from stt_lab.streaming.events import Final, LiveEvent
 from stt_lab.streaming.live import LiveStream
 from stt_lab.streaming.stream import sound_of
+from stt_lab.text import normalise
 from stt_lab.types import silent
-
-if TYPE_CHECKING:
-    pass
 
 BLOCK = 25  # words of the reference, for the interval
 
@@ -55,6 +53,8 @@ class Measured:
     changed: int = 0
     in_letters: int = 0  # of those, with another word than before, and not only case and punctuation
     delays: list[float] = field(default_factory=list)  # seconds of sound from the end of a word to its first show
+    lost: int = 0  # first and last words of utterances that file mode has, and live has not
+    edges: int = 0  # first and last words of utterances that file mode has
     blocks: list[tuple[WordErrors, WordErrors]] = field(default_factory=list)  # of live and file
 
     def __add__(self, other: Measured) -> Measured:
@@ -66,6 +66,8 @@ class Measured:
             self.changed + other.changed,
             self.in_letters + other.in_letters,
             self.delays + other.delays,
+            self.lost + other.lost,
+            self.edges + other.edges,
             self.blocks + other.blocks,
         )
 
@@ -108,9 +110,23 @@ def measure(runtime: Runtime, model: str, path: Path, real: bool, folder: Path) 
         seen.live = wer([truth], [" ".join(words)], "whisper_en")
         seen.file = wer([truth], [whole], "whisper_en")
         seen.blocks = list(zip(*(blocks(truth, text) for text in (" ".join(words), whole)), strict=True))
+        if path.with_suffix(".segments.json").exists():
+            seen.edges, seen.lost = edges(path.with_suffix(".segments.json"), truth, whole, " ".join(words))
         work = stream.worked_s / audio.duration
     print(f"{path.name}: {stream.steps} steps, {stream.skipped} skipped, work {work:.2f}; {line(seen)}", flush=True)
     return seen
+
+
+def edges(utterances: Path, truth: str, whole: str, live: str) -> tuple[int, int]:
+    """Count first and last words of utterances that file mode has, and those of them that live has not at all."""
+    places, at = set[int](), 0
+    for utterance in json.loads(utterances.read_text("utf-8")):
+        count = len(normalise(utterance["text"], "whisper_en").split())
+        places |= {at, at + count - 1}
+        at += count
+    ours, file = ([step for step in align(truth, text, "whisper_en") if step.op != "insert"] for text in (live, whole))
+    known = [ours[place] for place in sorted(places) if place < len(file) and file[place].op == "equal"]
+    return len(known), sum(step.op == "delete" for step in known)
 
 
 def blocks(reference: str, hypothesis: str) -> list[WordErrors]:
@@ -133,7 +149,7 @@ def line(seen: Measured) -> str:
     return (
         f"WER live {100 * seen.live.rate:.1f} %, file {100 * seen.file.rate:.1f} % of {seen.live.words} words; "
         f"changed {seen.changed} (of these in letters {seen.in_letters}) of {seen.shown} shown words; "
-        f"word shown after {np.mean(seen.delays or [0.0]):.2f} s{late}"
+        f"edges lost {seen.lost} of {seen.edges}; word shown after {np.mean(seen.delays or [0.0]):.2f} s{late}"
     )
 
 
