@@ -36,8 +36,8 @@ from stt_lab.store.database import Database
 from stt_lab.store.models import ADMINISTRATOR_ID
 from stt_lab.types import Segment, Transcript, silent
 from stt_lab.writing.answerability import signs
-from stt_lab.writing.answers import places
 from stt_lab.writing.passages import Passage, apart, by_words, fused, ranked, said
+from stt_lab.writing.quotes import places
 from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
 from stt_lab.writing.writer import writer
@@ -117,12 +117,12 @@ def questions(tools: Tools) -> dict[str, Any]:
     for row in lines("questions.jsonl"):
         script, index = scripts[row["transcript"]], indexes[row["transcript"]]
         asked = question(script, index, tools, row["question"])
-        near = [place.parts for place in places(tools, script, asked)]
+        near = places(tools, script, asked)
         if row["answerable"]:
             wanted = set(row["segments"])
             for name, order in rankings(script, index, tools, row["question"]).items():
                 ranks[name].append(rank((range(first, last + 1) for first, last in order), wanted))
-            ranks["quoted segments"].append(rank(([part.order for part in parts] for parts in near), wanted))
+            ranks["quoted segments"].append(rank(([part.order for part in place.parts] for place in near), wanted))
         rows.append(row | {"signs": signs(tools, script, asked, near)})
     return {
         "questions": len(rows),
@@ -132,7 +132,7 @@ def questions(tools: Tools) -> dict[str, Any]:
             "as it is": refusals(rows, lambda row: row["signs"].missing),
             "by sign": {
                 name: refusals(rows, lambda row, name=name: bool(getattr(row["signs"], name)))["all"]
-                for name in ("stranger", "lacking", "silent")
+                for name in ("stranger", "lacking", "silent", "unknown")
             },
             "by nearness": {
                 str(least): refusals(rows, lambda row, least=least: row["signs"].nearness < least)["all"]

@@ -109,6 +109,14 @@ def test_what_is_not_said_is_not_answered(question: Ask, said: str) -> None:
     assert all(0 <= source.segment_order < len(LINES) for source in made.nearest)
 
 
+@pytest.mark.parametrize(("reply", "found"), [("I don't know, I was asleep.", False), ("A gannet did it.", True)])
+def test_what_nobody_in_the_transcript_knows_is_not_answered(
+    library: Library, tools: Tools, store: Callable[..., int], reply: str, found: bool
+) -> None:
+    number = store(["Who sank the green ferry?", reply, "We had soup afterwards."])
+    assert ask(library, tools, OWNER, number, "Who sank the green ferry?", "", "auto").found == found
+
+
 def test_a_question_refers_to_the_one_before(question: Ask) -> None:
     first = question("Where does the cat sleep?")
     again = question("And the bread?", first.session_id)

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,9 @@ def meanings(tag: str) -> Iterator[tuple[str, Row]]:
 # Sources
 
 
-def read_source(path: Path) -> tuple[Row, list[Row]]:
-    """A transcript's row, and the rows of the questions about it."""
-    told, _, asked = path.read_text("utf-8").partition("\n---\n")
+def read_source(path: Path) -> tuple[Row, list[list[Row]]]:
+    """A transcript's row, and the rows of the questions about it, by the block that they stand in."""
+    told, *asked = path.read_text("utf-8").split("\n---\n")
     head, _, body = told.partition("\n\n")
     fields = dict(line.split(": ", 1) for line in head.splitlines())
     if not set(fields) <= FIELDS:
@@ -145,7 +146,7 @@ def read_source(path: Path) -> tuple[Row, list[Row]]:
         "entities_complete": fields["entities_complete"] == "yes",
     }
     row |= labels(joined(row), marks)
-    return row, list(read_questions(asked, row))
+    return row, [list(read_questions(block, row)) for block in asked]
 
 
 def read_questions(asked: str, transcript: Row) -> Iterator[Row]:
@@ -188,11 +189,11 @@ def unescape(said: str) -> str:
 
 
 def read_all() -> dict[str, list[Row]]:
-    """Rows of every file that is made here."""
+    """Rows of every file that is made here. Questions of later blocks are numbered after all of the first."""
     pairs = [read_source(path) for path in sorted((HERE / "sources").glob("*.txt"))]
-    questions = [
-        {"id": f"question-{i:02}"} | row for i, row in enumerate((row for _, rows in pairs for row in rows), 1)
-    ]
+    blocks = zip_longest(*(blocks for _, blocks in pairs), fillvalue=[])
+    asked = (row for block in blocks for rows in block for row in rows)
+    questions = [{"id": f"question-{i:02}"} | row for i, row in enumerate(asked, 1)]
     return {
         "transcripts.jsonl": [row for row, _ in pairs],
         "questions.jsonl": questions,
