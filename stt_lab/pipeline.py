@@ -8,6 +8,7 @@ from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import Goal
 from stt_lab.errors import BadInput
 from stt_lab.text import language_code
+from stt_lab.text.chinese import Script, chinese_script, segments_in_script
 from stt_lab.transcription.join import join, name_turns
 from stt_lab.transcription.second_look import in_context, unheard, with_found, without_doubles, without_words
 from stt_lab.transcription.word_times import on_speech
@@ -25,6 +26,7 @@ class Models:
     language: str | None = None  # language code; None: detect it
     goal: Goal = "transcribe"
     warnings: tuple[str, ...] = ()  # about the choice of models
+    script: Script | None = None  # in which Chinese is written; None: as the model writes it
 
 
 def choose_models(pool: Pool, model: str, language: str, diarize: bool, goal: Goal = "transcribe") -> Models:
@@ -34,7 +36,8 @@ def choose_models(pool: Pool, model: str, language: str, diarize: bool, goal: Go
     if code not in (None, "en") and transcriber.languages == 1:
         able = ", ".join(catalog.names(other for other in catalog.models("transcribe") if other.languages != 1))
         raise BadInput(f"The model '{transcriber.id}' recognises English only. Choose from {able}, or language=en.")
-    return Models(transcriber, pool.best("diarize") if diarize else None, code, goal, warnings)
+    diarizer = pool.best("diarize") if diarize else None
+    return Models(transcriber, diarizer, code, goal, warnings, chinese_script(language))
 
 
 def listen(pool: Pool, audio: Audio, models: Models, speakers: int, report: Report) -> Transcript:
@@ -48,7 +51,7 @@ def listen(pool: Pool, audio: Audio, models: Models, speakers: int, report: Repo
         if models.diarizer and recognition.segments:
             diarization = pool.diarize(models.diarizer, audio, speakers, report)
         recognition = _second_look(pool, audio, models, recognition, report)
-    recognition = _at_its_time(recognition, models.goal)
+    recognition = _in_script(_at_its_time(recognition, models.goal), models)
     report(Event("joining"))
     segments, names = join(recognition, diarization, audio.duration)
     turns = name_turns(recognition, diarization, audio.duration) if diarization else ()
@@ -66,6 +69,12 @@ def listen(pool: Pool, audio: Audio, models: Models, speakers: int, report: Repo
         tracks=audio.tracks,
         provenance=(recognition.provenance, *((diarization.provenance,) if diarization else ())),
     )
+
+
+def _in_script(recognition: Recognition, models: Models) -> Recognition:
+    if models.script is None or recognition.language != "zh" or models.goal == "translate":
+        return recognition
+    return replace(recognition, segments=segments_in_script(recognition.segments, models.script))
 
 
 def _second_look(pool: Pool, audio: Audio, models: Models, recognition: Recognition, report: Report) -> Recognition:

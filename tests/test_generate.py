@@ -119,7 +119,11 @@ def test_what_was_said_is_no_markdown(text: str, shown: str) -> None:
 def test_every_item_can_be_checked(kind: str) -> None:
     found = made(kind)
     assert found.type == template(kind).name
-    assert (found.model, found.warnings) == ("extractive", ())
+    assert found.model == "extractive"
+    excerpts = template(kind).excerpts
+    assert found.title == (excerpts or template(kind).title)
+    assert len(found.warnings) == bool(excerpts)
+    assert all("stt-lab models pull" in one and "MB" in one for one in found.warnings)
     assert found.items
     for item in found.items:
         spans = [TextSpan(**span) for span in item["spans"]]
@@ -204,7 +208,7 @@ def test_a_prompt_draws_the_choice() -> None:
 def test_other_languages_say_what_is_left_out() -> None:
     german = SourceText("Der neue Bahnhof kostet viel. Der Bahnhof liegt im Norden, und die Stadt freut sich sehr.")
     found = made("meeting_notes", german)
-    (warning,) = found.warnings
+    warning, _ = found.warnings
     assert "'de'" in warning
     assert warning.endswith(": decisions, actions, open.")
     assert "Bahnhof" in found.content

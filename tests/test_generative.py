@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from stt_lab.errors import BadInput, Cancelled, ModelMissing, Unavailable
 from stt_lab.types import Event, Segment, TextSpan, Transcript
 from stt_lab.weights import catalog
 from stt_lab.writing.answers import REFUSED
-from stt_lab.writing.generative import INSTEAD, NOT_SAID
+from stt_lab.writing.generative import INSTEAD, NOT_SAID, LlmWriter
 from stt_lab.writing.prompts import ASKED, SYSTEM
 from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.templates import template
@@ -337,6 +338,28 @@ def test_lines_are_found_by_the_words_of_an_answer(toy: Toy, said: str, cited: l
 def test_what_is_not_there_is_not_answered(toy: Toy, said: str) -> None:
     made = toy.writes(always(said)).answer(script(), question("Who is the mayor?"))
     assert (made.answer, made.found, made.model, made.spans) == (NOT_SAID, False, "toy", ())
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize(
+    ("asked", "yes", "found"),
+    [
+        ("When is the invoice due?", 0.6, True),
+        ("When is the invoice due?", 0.2, False),
+        ("How much did the boat cost?", 0.4, False),  # a sign: no amount is named
+        ("How much did the boat cost?", 0.9, True),
+    ],
+)
+def test_a_model_that_hardly_believes_in_an_answer_refuses(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, asked: str, yes: float, found: bool
+) -> None:
+    text = script((("Ada", "The invoice is due on Friday."), ("Ben", "I have seen the boat.")))
+    by = toy.writes(always("Friday."))
+    assert isinstance(by, LlmWriter)
+    by._model = replace(by._model, yes_least=(0.29, 0.59))
+    monkeypatch.setattr(Tools, "likelihoods", lambda *given: (yes / 2, (1 - yes) / 2, 0.0))
+    made = by.answer(text, Question(asked, asked, (TextSpan(0, len(text.text)),), (0.8,)))
+    assert (made.found, len(toy.asked)) == (found, int(found))
 
 
 @pytest.mark.truth

@@ -112,6 +112,20 @@ def test_answers_have_the_form_that_was_asked_for(engine: Any) -> None:
         assert engine.complete(said(prompt), SCHEMA, ENOUGH, silent) == found
 
 
+def test_the_first_word_of_an_answer_has_a_probability(engine: Any) -> None:
+    found = engine.likelihoods(said(PROMPTS[0]), ("yes", "no", "{"), silent)
+    if isinstance(engine, ChatApi):
+        assert found == ()
+        return
+    assert len(found) == 3
+    assert all(0 <= one <= 1 for one in found)
+    assert sum(found) <= 1.001
+    first = engine.complete(said(PROMPTS[0]), None, 1, silent).strip().lower()
+    likely = engine.likelihoods(said(PROMPTS[0]), (first,), silent)
+    assert likely[0] > 0  # the word that it does write
+    assert engine.likelihoods(said(PROMPTS[0]), (first,), silent) == pytest.approx(likely)
+
+
 def test_an_unloaded_model_loads_again(engine: Any) -> None:
     found = engine.complete(said(PROMPTS[0]), None, 8, silent)
     engine.unload()

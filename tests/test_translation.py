@@ -290,7 +290,7 @@ def test_models_by_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         here.translator(None, "pt", "auto")
     with pytest.raises(BadInput, match=r"cannot translate from en into de\. Choose from madlad400-3b-mt"):
         here.translator("en", "de", "firefox-en-pt")
-    with pytest.raises(BadInput, match="Choose from madlad400-3b-mt, firefox-en-pt"):
+    with pytest.raises(BadInput, match="Choose from firefox-en-pt, madlad400-3b-mt"):
         here.translator("en", "pt", "base")
     with pytest.raises(ModelMissing, match="pull madlad400-3b-mt"):
         pool_of(tmp_path, strict_models=True).translator("en", "pt", "madlad400-3b-mt")
@@ -391,7 +391,7 @@ def test_many_texts(client: httpx.Client) -> None:
     made = answer["translations"]
     assert [one["translated_text"] for one in made] == [texts[0].upper(), *texts[1:]]
     assert [one["source_language"] for one in made[:2]] == ["pt", "en"]
-    assert [one["model"] for one in made] == ["madlad400-3b-mt", None, None]
+    assert [one["model"] for one in made] == ["firefox-en-pt", None, None]  # before MADLAD, where it has the pair
     assert "already" in made[1]["warnings"][0]
 
 
@@ -497,7 +497,7 @@ def test_languages(client: httpx.Client) -> None:
     answer = client.get("/v1/translate/languages").json()
     assert len(answer["languages"]) == 453
     assert {"code": "pt", "name": "Portuguese", "available": True} in answer["languages"]
-    assert answer["pairs"][0] == "any"
+    assert {"any", "en-pt"} <= set(answer["pairs"])
 
 
 def test_a_pair_that_nothing_here_can_do() -> None:

@@ -15,16 +15,19 @@ from typing import Any
 import pytest
 
 from stt_lab.engines import madlad, pool
+from stt_lab.engines.firefox_pairs import FirefoxPairs
 from stt_lab.engines.hosts import EngineCall, InProcessHost
 from stt_lab.engines.madlad import Madlad
 from stt_lab.engines.protocols import EngineSpec, Translator
-from stt_lab.errors import BadInput, Cancelled
+from stt_lab.errors import BadInput, Cancelled, ModelMissing, Unavailable
 from stt_lab.operations import translate
-from stt_lab.settings import get_settings
+from stt_lab.settings import Settings, get_settings
 from stt_lab.translation import translate as translated
 from stt_lab.translation.languages import languages
+from stt_lab.translation.routes import route
 from stt_lab.types import Event, silent
 from stt_lab.weights import catalog
+from stt_lab.weights.pull import pull
 
 pytestmark = pytest.mark.truth
 
@@ -252,6 +255,77 @@ def test_only_its_pairs(firefox: Made) -> None:
     for source, target in (("en", "de"), ("pt", "pt"), (None, "pt")):
         with pytest.raises(BadInput):
             firefox("a text", source=source, target=target)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """The embedded pair as folders of directions, Portuguese under two codes: pt and qaa."""
+    there = catalog.locate(catalog.get("firefox-en-pt"), get_settings())
+    assert there is not None
+    (tmp_path / "firefox-translations").mkdir()
+    for name, place in (("en-pt", "enpt-*"), ("pt-en", "pten-*"), ("en-qaa", "enpt-*"), ("qaa-en", "pten-*")):
+        (found,) = (there / "resources" / "models").glob(place)
+        (tmp_path / "firefox-translations" / name).symlink_to(found)
+    return tmp_path
+
+
+def test_directions_are_found_in_folders_and_joined_by_english(folders: Path, firefox: Made) -> None:
+    settings = Settings(data_dir=folders, models_dir=folders, engine_host="inprocess", device="cpu")
+    model = catalog.get("firefox-translations")
+    assert catalog.available(model, settings)
+    assert set(catalog.pairs(model, settings)) == {"en-pt", "pt-en", "en-qaa", "qaa-en", "pt-qaa", "qaa-pt"}
+    here = pool.Pool(settings)
+    assert here.translator("pt", "qaa", "auto")[0] is model
+    assert here.translator("en", "pt", "auto")[0].id == "firefox-en-pt"
+    with pytest.raises(ModelMissing):
+        here.translator("pt", "de", "auto")
+    folder = catalog.locate(model, settings)
+    assert folder is not None
+    host, engine = loaded(model.id, folder)
+    made = Made(engine, "en", "pt")
+    assert isinstance(engine, Translator)
+    assert made("The car is in the garage.", "She reads.") == firefox("The car is in the garage.", "She reads.")
+    (back,) = made("O carro está na garagem.", source="pt", target="en")
+    assert back == "The car is in the garage."
+    assert made("O carro está na garagem.", source="pt", target="qaa") == made(back)  # through English
+    long = "The car is in the garage and nobody knows why. " * 40
+    assert made(long)[0].count("garagem") == 40  # nothing is cut off
+    assert made() == ()
+    for source, target in (("en", "de"), ("pt", "pt"), (None, "pt"), ("en", "../en")):
+        with pytest.raises(BadInput, match="does not translate"):
+            made("a text", source=source, target=target)
+    host.close()
+
+
+def test_a_damaged_direction_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "en-is"
+    folder.mkdir()
+    for name in ("model.enis.bin", "vocab.enis.spm"):
+        (folder / name).write_bytes(b"nothing")
+    engine = FirefoxPairs(EngineSpec(tmp_path, "firefox-translations"))
+    with pytest.raises(Unavailable, match="en-is of firefox-translations cannot be loaded"):
+        engine.translate(("a text",), "en", "is", silent)
+
+
+def test_pairs_are_downloaded_by_a_command_that_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="fxtranslate models add en es"):
+        pull("firefox-translations", Settings(data_dir=tmp_path, models_dir=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "legs"),
+    [
+        ("en", "es", ("en-es",)),
+        ("es", "fr", ("es-en", "en-fr")),
+        ("es", "de", ("es-de",)),  # the direct one
+        ("es", "zh-Hant", ("es-en", "en-zh")),
+        ("zh", "zh-Hant", ()),
+        ("fr", "es", ()),
+        (None, "es", ()),
+    ],
+)
+def test_the_way_between_languages(source: str | None, target: str, legs: tuple[str, ...]) -> None:
+    assert route(source, target, ("en-es", "es-en", "en-fr", "en-de", "es-de", "en-zh")) == legs
 
 
 def test_a_letter_there_and_back(firefox: Made) -> None:

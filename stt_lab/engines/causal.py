@@ -17,6 +17,7 @@ from stt_lab.engines.conversation import (
     LONGEST_CONTEXT,
     answer_budget,
     checked_answer,
+    first_words,
     prompt_pieces,
     require_question,
 )
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
 BLOCK = 512  # tokens of a conversation that are read at once
+LIKELIEST = 20  # tokens that are looked at for the first word of an answer
 
 
 class CausalModel:
@@ -77,13 +79,7 @@ class CausalModel:
     def complete(
         self, messages: tuple[Message, ...], schema: Mapping[str, Any] | None, most: int, report: Report
     ) -> str:
-        require_question(messages)
-        self._ready()
-        said = [
-            token
-            for piece in prompt_pieces(messages, self._render)
-            for token in self._ids(piece.text, special=piece.special)
-        ]
+        said = self._said(messages)
         most = answer_budget(len(said), most, self.context)
         matcher = None if schema is None else _matcher(self._grammars, schema)
         written: list[int] = []
@@ -94,6 +90,30 @@ class CausalModel:
                 break
             report(Event("writing", len(written) / most))
         return checked_answer(self._tokenizer.decode(written, skip_special_tokens=True), schema)
+
+    def likelihoods(self, messages: tuple[Message, ...], words: tuple[str, ...], report: Report) -> tuple[float, ...]:
+        import torch
+        from transformers import DynamicCache
+
+        said = self._said(messages)
+        answer_budget(len(said), 1, self.context)
+        with torch.inference_mode():
+            shares = self._read(said, DynamicCache(config=self._model.config), report).float().softmax(-1)
+        values, ids = shares.topk(min(LIKELIEST, len(shares)))
+        found: dict[str, float] = {}
+        for value, token in zip(values.tolist(), ids.tolist(), strict=True):
+            text = self._tokenizer.decode([token])
+            found[text] = found.get(text, 0.0) + value
+        return first_words(found, words)
+
+    def _said(self, messages: tuple[Message, ...]) -> list[int]:
+        require_question(messages)
+        self._ready()
+        return [
+            token
+            for piece in prompt_pieces(messages, self._render)
+            for token in self._ids(piece.text, special=piece.special)
+        ]
 
     def _ready(self) -> None:
         if self._model is None:
@@ -114,17 +134,24 @@ class CausalModel:
         from transformers import DynamicCache
 
         cache = DynamicCache(config=self._model.config)
-        logits = torch.empty(0)
         with torch.inference_mode():
-            for start in range(0, len(said), BLOCK):
-                report(Event("reading", start / len(said)))
-                logits = self._forward(said[start : start + BLOCK], cache)
+            logits = self._read(said, cache, report)
             while True:
                 token = int(_allowed(logits, matcher).argmax())
                 if matcher is not None and not matcher.consume_token(token):
                     raise BadAnswer("The language model did not keep to the requested form. Try again.")
                 yield token
                 logits = self._forward([token], cache)
+
+    def _read(self, said: list[int], cache: Any, report: Report) -> torch.Tensor:
+        """Read a conversation in blocks; return the scores of its next token."""
+        import torch
+
+        logits = torch.empty(0)
+        for start in range(0, len(said), BLOCK):
+            report(Event("reading", start / len(said)))
+            logits = self._forward(said[start : start + BLOCK], cache)
+        return logits
 
     def _forward(self, tokens: list[int], cache: Any) -> torch.Tensor:
         """Return the scores of the next token; shape (vocabulary,)."""

@@ -81,6 +81,10 @@ class ChatApi:
             raise _refused(status)
         return checked_answer(_unfenced(_content(said)) if schema else _content(said), schema)
 
+    def likelihoods(self, messages: tuple[Message, ...], words: tuple[str, ...], report: Report) -> tuple[float, ...]:
+        """Return (): not every server tells probabilities, and none of its models has thresholds for them."""
+        return ()
+
     def _wait(self, body: Mapping[str, Any], report: Report) -> tuple[int, str]:
         """Return status and text of the server's answer; a cancel closes the connection."""
         from anyio.from_thread import start_blocking_portal

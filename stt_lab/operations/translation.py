@@ -133,8 +133,9 @@ def translate(
 @operation("GET", "/v1/translate/languages")
 def translation_languages() -> TranslationLanguages:
     """List the languages that texts can be translated between, and which of them are available here."""
-    here = [model for model in current().runtime.pool.available("translate") if not model.for_tests]
-    pairs = tuple(dict.fromkeys(pair for model in here for pair in model.pairs))
+    pool = current().runtime.pool
+    here = [model for model in pool.available("translate") if not model.for_tests]
+    pairs = tuple(dict.fromkeys(pair for model in here for pair in pool.pairs(model)))
     written = {pair.partition("-")[2] for pair in pairs}
     found = known.languages().values()
     return TranslationLanguages(

@@ -13,6 +13,7 @@ from stt_lab.recall.indexing import indexed
 from stt_lab.recall.values import ChatAnswer, ChatSource
 from stt_lab.text.words import telling
 from stt_lab.types import TextSpan
+from stt_lab.writing import quotes
 from stt_lab.writing.passages import Passage, apart, by_words, passages, ranked, said
 from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.tools import Tools
@@ -20,7 +21,7 @@ from stt_lab.writing.values import Answer, Question
 from stt_lab.writing.writer import writer
 
 PASSAGES = 8  # passages that the writer reads
-NEAREST = 3  # passages shown when there is no answer
+NEAREST = 3  # segments shown when there is no answer
 WORDS = 0.02  # weight of a point of BM25, against the cosine
 FEW = 2  # meaningful words up to which a question depends on the one before
 _REFERS = re.compile(
@@ -40,7 +41,8 @@ def ask(
         raise BadInput("This transcript contains no speech. Ask about another one.")
     asked = question(source, index, tools, text, history)
     made = who.answer(source, asked)
-    answer = _answer(library, transcript_id, source, asked, made, chat_id, warnings)
+    near = () if made.found else tuple(place.parts[0].order for place in quotes.places(tools, source, asked)[:NEAREST])
+    answer = _answer(library, transcript_id, source, asked, made, near, chat_id, warnings)
     sources = [vars(source) for source in answer.sources]
     kept = {"question": text, "answer": made.answer, "sources": sources, "model": made.model}
     library.chats.add(account_id, transcript_id, chat_id, **kept)
@@ -103,18 +105,14 @@ def _answer(
     source: SourceText,
     asked: Question,
     made: Answer,
+    near: Sequence[int],
     chat_id: str,
     warnings: tuple[str, ...],
 ) -> ChatAnswer:
-    near = () if made.found else _firsts(source, asked.passages[:NEAREST])
     orders = [order for span in made.spans for order in source.segment_orders((span,))] if made.found else near
     sources = _sources(library, transcript_id, source, asked, orders)
     shown: tuple[tuple[ChatSource, ...], tuple[ChatSource, ...]] = (sources, ()) if made.found else ((), sources)
     return ChatAnswer(made.answer, shown[0], chat_id, made.model, made.found, shown[1], warnings + made.warnings)
-
-
-def _firsts(source: SourceText, spans: Iterable[TextSpan]) -> list[int]:
-    return [source.segment_orders((span,))[0] for span in spans]
 
 
 def _sources(

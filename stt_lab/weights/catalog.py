@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from stt_lab.errors import BadInput
 from stt_lab.settings import Settings
+from stt_lab.translation.routes import reachable
 
 CATALOG = Path(__file__).with_name("catalog.toml")
 
@@ -27,6 +28,8 @@ Source = Literal["own path", "installed package", "models dir", "hub cache"]
 WHISPER_NAME = re.compile(r"(?:[\w.-]+/)?(?:faster-)?whisper-([\w.-]+?)(?:-ct2)?")  # the size is in group 1
 HUB_NAME = re.compile(r"[a-z0-9][\w.-]{0,95}/[a-z0-9][\w.-]{0,95}")
 ANY = "any"  # as `pairs`: between all languages of translation/languages.toml
+FOLDERS = "folders"  # as `pairs`: those that the folders in its folder give, by `directions`
+_DIRECTION = re.compile(r"[a-z]{2,3}-[a-z]{2,3}")
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,11 @@ class Model:
     needs: tuple[str, ...] = ()  # models that this one requires
     libraries: tuple[str, ...] = ()  # modules that its engine requires
     context: int = 0  # of a language model: tokens of conversation and answer together
+    yes_least: tuple[float, ...] = ()  # of a language model: catalog.toml
     by_name: bool = False  # too large to be pulled by default
     for_tests: bool = False  # too weak for real use: used only when requested by name
+
+    by_hand: str = ""  # command that downloads its weights, if `pull` cannot
 
     def translates_pair(self, source: str | None, target: str) -> bool:
         """Return whether it translates texts from a language, None for an unknown one, into another."""
@@ -210,6 +216,19 @@ def find(model: Model, settings: Settings) -> InstalledWeights | None:
     return None
 
 
+def directions(folder: Path) -> tuple[str, ...]:
+    """Return the directions that a folder has a folder for: `en-es` is from English into Spanish."""
+    return tuple(sorted(one.parent.name for one in folder.glob("*-*/model.*") if _DIRECTION.fullmatch(one.parent.name)))
+
+
+def pairs(model: Model, settings: Settings) -> tuple[str, ...]:
+    """Return the pairs of languages that an installed model translates; (ANY,) for all."""
+    if FOLDERS not in model.pairs:
+        return model.pairs
+    folder = locate(model, settings)
+    return reachable(directions(folder)) if folder else ()
+
+
 def locate(model: Model, settings: Settings) -> Path | None:
     """Return the folder of a model's weights, or None."""
     found = find(model, settings)
@@ -242,5 +261,5 @@ def best(task: str, settings: Settings, translates: bool = False) -> Model | Non
 
 def easiest_to_install(task: str) -> Model | None:
     """Return the model of a task that is easiest to install: from a package, else from the hub."""
-    able = [model for model in models(task) if not model.module and not model.for_tests]
+    able = [model for model in models(task) if not (model.module or model.by_hand or model.for_tests)]
     return next((model for model in able if model.packages), next(iter(able), None))

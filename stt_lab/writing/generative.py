@@ -18,13 +18,14 @@ from stt_lab.writing import llm_analyses
 from stt_lab.writing.actions import Action
 from stt_lab.writing.analyses import rows
 from stt_lab.writing.annotated_text import AnnotatedText, GroundedStatement, Sentence
-from stt_lab.writing.answerability import asks_the_silent
+from stt_lab.writing.answerability import asks_the_silent, signs
 from stt_lab.writing.answers import REFUSED
 from stt_lab.writing.documents import document
 from stt_lab.writing.extractive import ExtractiveWriter
 from stt_lab.writing.llm_reader import LlmReader, spread
 from stt_lab.writing.material import Material
 from stt_lab.writing.questions import AskedQuestion
+from stt_lab.writing.quotes import places
 from stt_lab.writing.source_text import SourceText
 from stt_lab.writing.summaries import arranged, listed
 from stt_lab.writing.templates import Template
@@ -75,7 +76,8 @@ class LlmWriter:
         made = document(LlmMaterial(reader), template)
         instead = (INSTEAD,) if reader.failing else ()
         author = self.model if reader.kept else EXTRACTIVE
-        return replace(made, model=author, warnings=(*made.warnings, *instead, *reader.warnings()))
+        title = template.called(written=bool(reader.kept))
+        return replace(made, model=author, title=title, warnings=(*made.warnings, *instead, *reader.warnings()))
 
     def answer(self, source: SourceText, question: Question) -> Answer:
         """Answer from the passages alone. Refuse first if the question is about somebody who does not speak: a language
@@ -83,9 +85,15 @@ class LlmWriter:
         if asks_the_silent(self.tools, source, question.query):
             return Answer(REFUSED, False, EXTRACTIVE, ())
         reader = self._reader(source)
-        found = llm_analyses.answer(reader, question)
+        found = llm_analyses.answer(reader, question, self._doubtful(source, question))
         made = Answer(found.text, True, self.model, found.spans) if found else Answer(NOT_SAID, False, self.model, ())
         return _checked(reader, made, lambda: self._extractive.answer(source, question))
+
+    def _doubtful(self, source: SourceText, question: Question) -> bool:
+        """Return whether there are signs that the text does not answer a question, for a model that can weigh them."""
+        if not self._model.yes_least:
+            return False
+        return signs(self.tools, source, question, places(self.tools, source, question)).missing
 
 
 def _checked(reader: LlmReader, made: Made, instead: Callable[[], Made]) -> Made:

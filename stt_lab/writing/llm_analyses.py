@@ -108,10 +108,15 @@ def cards(reader: LlmReader, most: int) -> tuple[Card, ...]:
     return tuple(made[:most])
 
 
-def answer(reader: LlmReader, question: values.Question) -> GroundedStatement | None:
-    """Answer a question from the closest passages, chunk by chunk until one answers; None if none does."""
+def answer(reader: LlmReader, question: values.Question, doubtful: bool = False) -> GroundedStatement | None:
+    """Answer a question from the closest passages, chunk by chunk until one answers; None if none does.
+
+    `doubtful` tells that there are signs that the text does not answer it: then the model must be surer that it does.
+    """
     near = question.passages[:PASSAGES]
     lines = [one for one in reader.annotated.sentences if any(span.start <= one.start < span.end for span in near)]
+    if not _tells(reader, question, lines, doubtful):
+        return None
     task = prompts.answered(question.text, question.history)
     for chunk, said in reader.answers(task, reader.chunks_of(lines, task)):
         statement = GroundedStatement.about(plain(said), _bearing(said, question.query, chunk.lines))
@@ -120,6 +125,19 @@ def answer(reader: LlmReader, question: values.Question) -> GroundedStatement | 
         ):
             return statement
     return None
+
+
+def _tells(reader: LlmReader, question: values.Question, lines: Sequence[Sentence], doubtful: bool) -> bool:
+    """Return whether the model finds it likely enough that the lines answer the question, if its thresholds are
+    known."""
+    if not reader.model.yes_least:
+        return True
+    task = prompts.tells(question.text, question.history)
+    shares = [
+        reader.likelihoods(task, chunk, ("yes", "no", prompts.UNKNOWN)) for chunk in reader.chunks_of(lines, task)
+    ]
+    least = reader.model.yes_least[doubtful]
+    return any(not share or share[0] >= least * sum(share) for share in shares)
 
 
 def _open(said: str, statement: GroundedStatement) -> bool:

@@ -122,6 +122,11 @@ class LlmReader:
                 log.info("no answer for a chunk: %s", problem)
                 self.failed += 1
 
+    def likelihoods(self, task: LlmTask, chunk: PromptChunk, words: tuple[str, ...]) -> tuple[float, ...]:
+        """Return the probability that the answer to a task begins with each word; () if that is not known."""
+        messages = conversation(task, chunk, self.annotated.language)
+        return self.tools.likelihoods(self.model, messages, words, self.tools.report)
+
     def chunks(self, task: LlmTask) -> list[PromptChunk]:
         """Split the whole text: one chunk if it fits, otherwise as few as hold its sections."""
         return self.chunks_of(self.annotated.sentences, task, by_section=True)

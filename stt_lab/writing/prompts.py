@@ -194,7 +194,16 @@ def cards(most: int) -> LlmTask:
     return LlmTask(say, listed(most, question=words(160), answer=words(80)), 100 * most)
 
 
+def tells(question: str, history: Sequence[tuple[str, str]]) -> LlmTask:
+    """Ask whether a text answers a question; the answer is "yes" or "no"."""
+    ask = "Does the transcript tell the answer to this question? Answer yes or no."
+    return LlmTask(f"{_earlier(history)}Question: {muted(question)}\n\n{ask}", None, 1)
+
+
 def answered(question: str, history: Sequence[tuple[str, str]]) -> LlmTask:
     """Answer a question about a text."""
-    earlier = "".join(f"Before, it was asked: {muted(one)} - {muted(said)}\n" for one, said in history[-REMEMBERED:])
-    return LlmTask(f"{earlier}Question: {muted(question)}\n\nShort answer:", None, 120)
+    return LlmTask(f"{_earlier(history)}Question: {muted(question)}\n\nShort answer:", None, 120)
+
+
+def _earlier(history: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"Before, it was asked: {muted(one)} - {muted(said)}\n" for one, said in history[-REMEMBERED:])

@@ -83,6 +83,22 @@ class Tools:
         said = self.pool.work(model, "complete", report, messages=messages, schema=schema, most=most)
         return said if schema is None else json.loads(said)
 
+    def answerable(self, question: str, passages: Iterable[str]) -> float | None:
+        """Return by how much (in logits) the best answer of the passages is likelier than none; None without an
+        installed reader or passages."""
+        model, texts = next(self.pool.available("read"), None), tuple(passages)
+        if model is None or not texts:
+            return None
+        scores: tuple[float, ...] = self.pool.work(model, "answerable", self.report, question=question, passages=texts)
+        return max(scores)
+
+    def likelihoods(
+        self, model: catalog.Model, messages: tuple[Message, ...], words: tuple[str, ...], report: Report
+    ) -> tuple[float, ...]:
+        """Return the probability that a language model's answer begins with each word; () if that is not known."""
+        found: tuple[float, ...] = self.pool.work(model, "likelihoods", report, messages=messages, words=words)
+        return found
+
 
 def _scaled(report: Report, done: float, share: float) -> Report:
     """Return a report for one part of the work: it starts at `done` and covers `share`."""

@@ -56,6 +56,7 @@ class Generated:
     content: str
     items: tuple[dict[str, Any], ...]
     warnings: tuple[str, ...] = ()
+    title: str = ""  # what it is: "Excerpts for a blog post" without a language model, otherwise "Blog post"
 
 
 @dataclass(frozen=True)

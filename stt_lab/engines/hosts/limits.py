@@ -26,6 +26,7 @@ class TimeLimit:
 LIMITS = {
     "embed": TimeLimit(text=2.0),
     "embed_counted": TimeLimit(text=2.0),
+    "answerable": TimeLimit(text=10.0),
     "parse": TimeLimit(text=2.0),
     "find_pii": TimeLimit(text=2.0),
     "translate": TimeLimit(text=600.0),  # by a model of 3 billion parameters

@@ -44,7 +44,11 @@ def generated(made: Any, source: TextSource) -> str:
     cited = html.Cited(source)
     show = _alone(answer["items"])
     shown = show(answer["items"], cited) if show else _markdown(answer, cited)
-    return html.head(title(answer["type"]), answer["model"], files) + html.warnings(answer["warnings"]) + shown
+    return (
+        html.head(answer["title"] or title(answer["type"]), answer["model"], files)
+        + html.warnings(answer["warnings"])
+        + shown
+    )
 
 
 def title(type: str) -> str:

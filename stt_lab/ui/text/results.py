@@ -42,12 +42,12 @@ def talk(turns: Sequence[tuple[str, Wire]], source: TextSource) -> str:
 def _turn(question: str, answer: Wire, cited: html.Cited) -> str:
     """Render a question and its answer, with sources or the closest passages."""
     sources = cited.marks((), [each["segment_order"] for each in answer["sources"]])
-    near = cited.marks((), [each["segment_order"] for each in answer["nearest"]])
+    near = html.listed((cited.marks((), [each["segment_order"]]), each["text"]) for each in answer["nearest"])
     return (
         f'<li dir="auto"><p class="stt-asked">{escape(question)}</p>{html.warnings(answer["warnings"])}'
         f"{paragraphs(answer['answer'], CitationNotes(()))}"
         + (f'<p class="stt-rests">Sources:{sources}</p>' if sources else "")
-        + (f'<p class="stt-rests">Closest passages:{near}</p>' if near else "")
+        + (f'<p class="stt-rests">Closest passages, which may not answer it:</p>{near}' if answer["nearest"] else "")
         + "</li>"
     )
 

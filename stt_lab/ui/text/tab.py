@@ -36,6 +36,7 @@ from stt_lab.writing.values import EXTRACTIVE
 
 TASKS: tuple[type[TextTask], ...] = (SummaryTask, AnalysisTask, DocumentTask, TranslationTask, AskTask, RedactionTask)
 LIBRARY, PASTED = "library", "pasted"
+DROPPED = "() => ['', '']"  # in the browser: no message, no result
 Updates = tuple[Any, ...]  # new values of a button's outputs
 Handler = Callable[..., AsyncIterator[Updates]]
 
@@ -103,6 +104,7 @@ class TextTab:
         for ask in (tab.select, self.query.submit):
             ask(self.offer, [self.query, self.picked], [self.gate, self.picked], **parts.RAW)
         self.picked.change(self.open, self.picked, [self.status, self.made, self.panel], **parts.RAW)
+        self.task.change(None, None, [self.status, self.made], js=DROPPED, **parts.PRIVATE)
         for task in self.tasks:
             controls = self.controls[task.name].values()
             lines = [control.submit for control in controls if isinstance(control, gr.Textbox)]

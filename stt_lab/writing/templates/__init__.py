@@ -1,7 +1,8 @@
 """Templates of documents: one TOML file per type, built in or in a folder of the user.
 
-A file has a `description` and `blocks`. Each block has a `kind` (see `Kind`) and optionally a `heading`, a `label`
-before its content, and limits: `most` items, `words` of a paragraph, `characters` of a post.
+A file has a `description` and `blocks`, and optionally a `title` and another one for `excerpts`. Each block has a
+`kind` (see `Kind`) and optionally a `heading`, a `label` before its content, and limits: `most` items, `words` of a
+paragraph, `characters` of a post.
 """
 
 from __future__ import annotations
@@ -63,6 +64,12 @@ class Template:
     description: str
     blocks: tuple[Block, ...]
     aliases: tuple[str, ...] = ()
+    title: str = ""
+    excerpts: str = ""  # its title if it is made of sentences of the text, if that is not the same
+
+    def called(self, written: bool) -> str:
+        """Return the title of a document, by whether a language model wrote it."""
+        return (not written and self.excerpts) or self.title or self.name.replace("_", " ").capitalize()
 
 
 def template(name: str, folder: Path | None = None) -> Template:
