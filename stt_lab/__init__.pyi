@@ -252,7 +252,7 @@ def generate(
 
     Returns:
         Generated: A document: Markdown in `content`, and the same content as `items`. Members: type,
-            model, content, items, warnings.
+            model, content, items, warnings, title.
 
     Raises:
         BadInput: A parameter is not valid.
@@ -754,7 +754,7 @@ def generate_transcript(
 
     Returns:
         Generated: A document: Markdown in `content`, and the same content as `items`. Members: type,
-            model, content, items, warnings.
+            model, content, items, warnings, title.
 
     Raises:
         BadInput: A parameter is not valid.
