@@ -11,7 +11,7 @@ import pytest
 from toy_llm import Reply, Toy, toy_writer
 
 from stt_lab.errors import BadInput, Cancelled, ModelMissing, Unavailable
-from stt_lab.types import Event, Segment, TextSpan, Transcript
+from stt_lab.types import Event, Segment, TextSpan, Transcript, silent
 from stt_lab.weights import catalog
 from stt_lab.writing.answers import REFUSED
 from stt_lab.writing.generative import INSTEAD, NOT_SAID, LlmWriter
@@ -354,9 +354,9 @@ def test_a_model_that_hardly_believes_in_an_answer_refuses(
     toy: Toy, monkeypatch: pytest.MonkeyPatch, asked: str, yes: float, found: bool
 ) -> None:
     text = script((("Ada", "The invoice is due on Friday."), ("Ben", "I have seen the boat.")))
-    by = toy.writes(always("Friday."))
-    assert isinstance(by, LlmWriter)
-    by._model = replace(by._model, yes_least=(0.29, 0.59))
+    toy.reply = always("Friday.")
+    model = next(one for one in toy.pool.available("write") if one.id == "toy")
+    by = LlmWriter(Tools(toy.pool, silent), replace(model, yes_least=(0.29, 0.59)))
     monkeypatch.setattr(Tools, "likelihoods", lambda *given: (yes / 2, (1 - yes) / 2, 0.0))
     made = by.answer(text, Question(asked, asked, (TextSpan(0, len(text.text)),), (0.8,)))
     assert (made.found, len(toy.asked)) == (found, int(found))

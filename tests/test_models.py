@@ -34,16 +34,22 @@ def finding(settings: Settings, subject: str, **how: Any) -> Finding:
 # The catalog
 
 
+UNPINNED = ("tinyroberta-squad2",)  # no commit of it was found where the hub cannot be asked
+
+
 def test_catalog_is_sound() -> None:
     models = catalog.models()
     ids = [model.id for model in models]
     assert ids[:2] == ["large-v3-turbo", "large-v3"]
-    assert len(set(models)) == len(set(ids)) == len(ids) == 20
+    assert len(set(models)) == len(set(ids)) == len(ids) == 22
     speech = ("base", "tiny.en", "segmentation-3.0", "campplus")
     assert embedded() == (*speech, "all-MiniLM-L6-v2", "all-MiniLM-L6-v2-int8", "en_core_web_sm")
     for model in models:
-        assert model.repo or model.packages or model.module or (model.needs and not model.files), model.id
-        assert not model.repo or re.fullmatch("[0-9a-f]{40}", model.revision or "")
+        how = model.repo or model.packages or model.module or model.by_hand
+        assert how or (model.needs and not model.files), model.id
+        pinned = re.fullmatch("[0-9a-f]{40}", model.revision or "")
+        assert not model.repo or pinned or model.id in UNPINNED
+        assert model.id not in UNPINNED or not any("pytorch" in name for name in model.files)  # nothing that runs code
         assert set(model.needs) <= set(ids)
         for origin in model.origins:  # what an origin delivers is all that the engine needs
             assert all(re.fullmatch("[0-9a-f]{64}", value) for value in origin.values())
@@ -75,7 +81,7 @@ def test_what_the_api_lists() -> None:
 def test_only_known_names(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="Choose from large-v3-turbo") as caught:
         pull(name, Settings(models_dir=tmp_path))
-    assert len(str(caught.value)) < 400
+    assert len(str(caught.value)) < 450
     assert not list(tmp_path.iterdir())
 
 

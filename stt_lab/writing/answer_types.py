@@ -26,7 +26,7 @@ _MONEY = re.compile(
     r"[$£€¥%]|\b(?:dollars?|euros?|pounds?|cents?|pence|kroner|francs?|yen|rupees?|percent|free)\b", re.IGNORECASE
 )
 _AGE = re.compile(
-    r"\byears? old\b|\b(?:aged|born)\b|\bage of\b|\bturn(?:s|ed)? \w+\b|\w+ty(?:-\w+)? years\b", re.IGNORECASE
+    r"\byears? old\b|\b(?:aged|born)\b|\bage of\b|\bturn(?:s|ed)? \w+\b|\b\w+ty(?:-\w+)? years\b", re.IGNORECASE
 )
 _YEAR = re.compile(
     r"\b(?:1\d|20)\d\d\b|\b(?:eighteen|nineteen|twenty) (?:hundred|oh|ten|eleven|twelve|\w+ty|\w+teen)\b", re.IGNORECASE
