@@ -188,7 +188,7 @@ def gains(folder: Path, count: int) -> dict[str, Any]:
         some = [row for row in rows if row["group"] == group or (group == "<= 10 dB" and row["group"] in GROUPED)]
         table[group] = {"pairs": len(some)} | {
             f"{system} {measure}": interval(some, system, measure, rng)
-            for system in ("ours", "plain")
+            for system in ("ours", "ours at -16 LUFS", "plain")
             for measure in MEASURES
         }
     return {"table": table, "rows": rows}
@@ -198,9 +198,12 @@ GROUPED = tuple(f"{snr} dB" for snr in SNRS if snr <= 10)
 
 
 def pair(folder: Path, reader: str, group: str, kind: str, clean: np.ndarray, noisy: np.ndarray) -> dict[str, Any]:
-    ours = enhanced(wav(folder / "noisy.wav", noisy))[0][:, 0]
-    assert len(ours) == len(clean)
-    made = {"before": measured(clean, noisy), "ours": measured(clean, ours), "plain": measured(clean, plainly(noisy))}
+    path = wav(folder / "noisy.wav", noisy)
+    made = {"before": measured(clean, noisy), "plain": measured(clean, plainly(noisy))}
+    for name, options in (("ours", {"normalize": False}), ("ours at -16 LUFS", {})):
+        sound = enhanced(path, **options)[0][:, 0]
+        assert len(sound) == len(clean)
+        made[name] = measured(clean, sound)
     return {"reader": reader, "group": group, "noise": kind} | made
 
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 BLOCK_S = 10.0
 REPORT_EVERY = 0.25  # seconds
 CLOSE_ENOUGH, TOLERANCE = 0.1, 0.5  # LU from the wanted loudness: to stop trying, and to call it reached
-ATTEMPTS = 6  # to reach it: what the limiter takes away is added to the gain
+ATTEMPTS = 8  # to reach it: what the limiter takes away is added to the gain
+LARGEST_STEP, FLATTEST = 10.0, 0.1  # dB of an attempt, and least loudness in LU that a dB is taken to bring
 FULL = 32_768
 NICE = 5  # below the engines, which may be serving live speech
 
@@ -81,13 +82,15 @@ def enhance(request: dict[str, Any], tell: Say = say) -> dict[str, Any]:
         if now is None or not request["normalize"]:
             after, clipped = sound.write(target, 0.0, None)
             return {"before": before, "after": after, "clipped": clipped, "reached": True}
-        wanted, gain, after = request["loudness"], 0.0, now
+        wanted, gain, after, slope = request["loudness"], 0.0, now, 1.0
         for _ in range(ATTEMPTS):
-            gain += wanted - after
-            found, clipped = sound.write(target, gain, Limiter(request["rate"]))
-            after = now if found is None else found
-            if abs(after - wanted) <= CLOSE_ENOUGH:
+            step = float(np.clip((wanted - after) / slope, -LARGEST_STEP, LARGEST_STEP)) if gain else wanted - after
+            found, clipped = sound.write(target, gain + step, Limiter(request["rate"]))
+            louder = (now if found is None else found) - after
+            gain, after = gain + step, after + louder
+            if abs(after - wanted) <= CLOSE_ENOUGH or not step:
                 break
+            slope = float(np.clip(louder / step, FLATTEST, 1.0))  # what a dB of gain brings in the limiter
     return {"before": before, "after": after, "clipped": clipped, "reached": abs(after - wanted) <= TOLERANCE}
 
 
