@@ -17,7 +17,7 @@ from stt_lab.metrics import wer
 from stt_lab.pipeline import choose_models, listen
 from stt_lab.runtime import private_runtime
 from stt_lab.settings import Settings, get_settings
-from stt_lab.streaming.context import context_start, dropped, missing, new_from
+from stt_lab.streaming.context import context_start, dropped, missing, new_from, not_before
 from stt_lab.streaming.events import Final, LiveEvent, Partial
 from stt_lab.streaming.guards import (
     agreed,
@@ -410,3 +410,18 @@ def test_partials_change_once_two_hypotheses_agree_on_it() -> None:
         ("one", "one two many"),
         ("one two four here", "one two four here"),
     ]
+
+
+def test_the_word_after_the_last_final_one_is_new_however_early_it_is_heard() -> None:
+    last = Word(14.2, 14.68, " life.", 0.9)
+    again = [
+        Word(13.9, 14.1, " his", 0.9),
+        Word(14.2, 14.6, " life", 0.9),
+        Word(14.6, 14.66, " it", 0.9),
+        Word(14.9, 15.2, " was", 0.9),
+    ]
+    after = new_from(again, last, 14.76, 0.0)
+    new = not_before(in_order(again, after), last.end)
+    assert [word.text for word in new] == [" it", " was"]
+    assert new[0].start == last.end
+    assert all(before.end <= following.start for before, following in pairwise([last, *new]))

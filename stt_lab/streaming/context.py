@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from stt_lab.streaming.guards import bare
@@ -12,6 +13,7 @@ CONTEXT_S = 8.0  # most sound before a stretch that is decoded with it
 WINDOW_S = 10.0  # of a stretch and its context together: long stretches need none, and it would make them late
 NEAR_S = 0.6  # between the ends of a word in two hypotheses that are taken for the same word
 APART_S = 0.2  # between words of two hypotheses at most, if one was heard where the other is
+SHORTEST_S = 0.01  # of a word whose time lies in what is final
 EARLY_S = 0.3  # before a voice is heard, in which a word of it may end: "I" and "he" are often heard late
 
 
@@ -30,11 +32,22 @@ def context_start(said: Sequence[Word], stretch: Span) -> float:
 
 
 def new_from(words: Sequence[Word], last: Word | None, cut: float, began: float) -> float:
-    """Return the time after which words are new. The last final word, heard once more, is not; nor is what ends before
-    the voice began."""
-    early = [word.end for word in words if word.end <= began - EARLY_S]
+    """Return the time after which words are new: after the last final word where it was heard once more, or else after
+    the cut, and not long before the voice began. A word tells more than a time: that of a short word is not exact.
+    """
     same = [word.end for word in words if last and bare(word) == bare(last) and abs(word.end - last.end) < NEAR_S]
-    return max([cut, *early, *same])
+    early = [word.end for word in words if word.end <= began - EARLY_S]
+    return max([*same, *early] if same else [cut, *early])
+
+
+def not_before(words: Sequence[Word], floor: float) -> tuple[Word, ...]:
+    """Return words none of which begins before a time: the earlier ones follow it, SHORTEST_S each."""
+    moved = list[Word]()
+    for word in words:
+        start = max(word.start, floor)
+        floor = max(word.end, start + SHORTEST_S) if word.end <= start else floor
+        moved.append(replace(word, start=start, end=max(word.end, start + SHORTEST_S)))
+    return tuple(moved)
 
 
 def missing(words: Sequence[Word], voice: Span, until: bool = False) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from stt_lab.streaming.context import context_start, dropped, missing, new_from
+from stt_lab.streaming.context import context_start, dropped, missing, new_from, not_before
 from stt_lab.streaming.events import Final, LiveEvent, Partial
 from stt_lab.streaming.guards import agreed, calm, doubtful, ends_clause, ends_sentence, in_order
 from stt_lab.types import Recognition, Span, Word
@@ -198,7 +198,8 @@ class Session:
         written = [word for segment in found.segments for word in segment.words]
         began = (self._began or 0.0) if self._cut_in_silence else 0.0
         after = new_from(written, self.transcript[-1] if self.transcript else None, self.cut, began)
-        words, doubt = in_order(written, after), doubtful(written, step.stretch.duration)
+        words = not_before(in_order(written, after), self.transcript[-1].end if self.transcript else 0.0)
+        doubt = doubtful(written, step.stretch.duration)
         if not step.final:
             return [] if doubt else self._partial(step, words), None
         again, words = self._again(step, words, doubt)
