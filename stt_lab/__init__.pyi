@@ -20,7 +20,7 @@ from stt_lab.types import Audio as Audio, Diarization as Diarization, Entity as 
 from stt_lab.writing.values import Analysis as Analysis, Generated as Generated, Summary as Summary
 from typing import Any as Any, Literal as Literal, overload as overload
 
-__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "model", "models", "redact_transcript", "revoke_key", "search_transcripts", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "update_account", "update_transcript", "usage"]
+__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "model", "models", "redact_transcript", "revoke_key", "search_transcripts", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage"]
 __version__: str
 
 @overload
@@ -377,6 +377,68 @@ def enhance_audio(
     loudness: float = -16.0,
     normalize: bool = True,
     attenuation_limit_db: float = 100.0,
+    background: bool = False,
+    store: bool = True,
+    webhook_url: str = '',
+) -> File | JobInfo: ...
+@overload
+def tts(
+    reference: str | Path,
+    text: str,
+    language: str = 'auto',
+    speed: float = 1.0,
+    consent: bool = False,
+    background: Literal[False] = False,
+    store: bool = True,
+    webhook_url: str = '',
+) -> File:
+    """Speak a text in a voice like that of a recording. The result is a WAV file that is marked as synthetic.
+
+    The recording has 3 to 10 s of one person speaking. With the embedded model, the voice is the nearest one that its
+    stock voices and their mixtures can give, not a copy of the person's.
+
+    Parameters:
+        reference: Audio or video file.
+        text: Text to speak.
+        language: Language of the text: a code such as `en`, or `auto` (detect) (default: 'auto').
+        speed: Speed of the speech; 1 is the usual one (default: 1.0).
+        consent: Whether the owner of the voice agrees to this use of it (default: False).
+        background: Answer at once with a job instead of the result; on HTTP also `async` (default:
+            False).
+        store: Keep the transcript in the library of the key's account (default: True).
+        webhook_url: URL that receives a signed POST when the job ends (default: '').
+
+    Returns:
+        File: A file on disk, or one whose bytes are computed while it is read, once. Members: name,
+            media_type, chunks, warnings, path, headers. With `background`: a JobInfo.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        MissingFile: The file cannot be read.
+        UnsupportedMedia: The file has no sound that can be decoded.
+        Unavailable: A model or its device is not available now.
+        Cancelled: The work was cancelled.
+    """
+    ...
+@overload
+def tts(
+    reference: str | Path,
+    text: str,
+    language: str = 'auto',
+    speed: float = 1.0,
+    consent: bool = False,
+    *,
+    background: Literal[True],
+    store: bool = True,
+    webhook_url: str = '',
+) -> JobInfo: ...
+@overload
+def tts(
+    reference: str | Path,
+    text: str,
+    language: str = 'auto',
+    speed: float = 1.0,
+    consent: bool = False,
     background: bool = False,
     store: bool = True,
     webhook_url: str = '',

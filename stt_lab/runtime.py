@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stt_lab.library import Library
     from stt_lab.store.database import Database
     from stt_lab.store.probe import Probe
+    from stt_lab.voice.speech import VoiceMatches
 
 
 class Runtime:
@@ -97,6 +98,13 @@ class Runtime:
         from stt_lab.library import Library
 
         return Library(self.database, self.settings.data_dir)
+
+    @cached_property
+    def voice_matches(self) -> VoiceMatches:
+        """Return the voices of references that were matched before."""
+        from stt_lab.voice.speech import VoiceMatches
+
+        return VoiceMatches()
 
     def close(self) -> None:
         """End every child process and worker, even during a task."""

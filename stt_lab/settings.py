@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     templates_dir: Path | None = Field(
         None, description="Folder with your own document templates (TOML, as in stt_lab/writing/templates)"
     )
+    require_consent: bool = Field(
+        False, description="Refuse `tts` without `consent=true`, by which a caller says that the voice's owner agrees"
+    )
     decode_timeout_s: float = Field(600, gt=0, description="Seconds that decoding a file may take")
     speech_dir: Path = Field(Path("data/speech"), description="Recordings for tests and evaluations")
     database_url: SecretStr | None = Field(

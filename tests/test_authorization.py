@@ -38,12 +38,14 @@ PAGES: Statuses = (200,) * 6  # say nothing that is anybody's
 UNSCOPED = {SPEECH: ("library",), JOBS: ("library",)}  # the key without the scope has this one; else ("speech",)
 
 RECORDING: dict[str, Any] = {"file": "recording"}
+SPOKEN: dict[str, Any] = {"text": "Hello."}  # with a reference
 ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "POST /v1/transcribe": (SPEECH, RECORDING),
     "POST /v1/audio/transcriptions": (SPEECH, RECORDING),
     "POST /v1/audio/translations": (SPEECH, RECORDING),
     "POST /v1/stream": (OWN, RECORDING),
     "POST /v1/enhance-audio": (OWN, RECORDING),
+    "POST /v1/tts": (OWN, SPOKEN),
     "POST /v1/stream/token": (OWN, {}),
     "POST /v1/summarize": (OWN, {"text": "a text"}),
     "POST /v1/analyze": (OWN, {"text": "a text", "type": "topics"}),
@@ -107,6 +109,7 @@ class World:
     served: Served
     owner: int
     recording: bytes
+    reference: bytes  # of a voice
     headers: dict[str, dict[str, str]]
 
     def names(self) -> dict[str, Any]:
@@ -143,14 +146,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "administrator": KEY,
         }
         headers = {name: {"Authorization": f"Bearer {key}"} for name, key in keys.items()} | {"nobody": {}}
-        made = World(served, owner, wav(folder / "a.wav", 0.5).read_bytes(), headers)
+        recording, reference = wav(folder / "a.wav", 0.5), wav(folder / "b.wav", 4.0)
+        made = World(served, owner, recording.read_bytes(), reference.read_bytes(), headers)
         made.names()  # so that there is something to list and to find
         yield made
 
 
 def headers(world: World, caller: str, row: str) -> dict[str, str]:
-    of_streams = row.startswith("POST /v1/stream")
-    scope = "library" if of_streams else UNSCOPED.get(ROWS[row][0], ("speech",))[0]
+    of_speech = row.startswith(("POST /v1/stream", "POST /v1/enhance-audio", "POST /v1/tts"))
+    scope = "library" if of_speech else UNSCOPED.get(ROWS[row][0], ("speech",))[0]
     return world.headers[scope if caller == "unscoped" else caller]
 
 
@@ -160,6 +164,8 @@ def ask(world: World, row: str, caller: str, names: dict[str, Any], slash: bool 
     path, _, query = path.format(**names).partition("?")
     address = world.served.url + path + "/" * slash + (f"?{query}" if query else "")
     sent: dict[str, Any] = {"json": body} if body else {}
+    if body is SPOKEN:
+        sent = {"data": body, "files": {"reference": (f"{caller}.wav", io.BytesIO(world.reference))}}
     if body is RECORDING:
         sent = {"files": {"file": (f"{caller}.wav", io.BytesIO(world.recording))}}
     return httpx.request(method, address, headers=headers(world, caller, row), timeout=30, **sent)
@@ -243,7 +249,8 @@ def test_gradio(name: str, world: World) -> None:
     names = world.names() if "id" in OPERATIONS[name].fields else {}
     with httpx.Client(base_url=world.served.url, timeout=30) as client:
         for caller, status in reversed(list(zip(CALLERS, statuses, strict=True))):
-            path = upload(client, world.recording) if OPERATIONS[name].file_params else ""
+            sound = world.reference if name == "tts" else world.recording
+            path = upload(client, sound) if OPERATIONS[name].file_params else ""
             data = values(name, names, path)
             if name == "create_account":
                 data[0] = f"{caller} by Gradio"

@@ -25,7 +25,7 @@ from stt_lab.server import compose, create_app
 from stt_lab.settings import Settings
 
 FILES = (
-    *("transcribe", "stream", "enhance_audio"),
+    *("transcribe", "stream", "enhance_audio", "tts"),
     *("export_transcript", "transcript_audio", "redact_transcript", "translate_transcript"),
 )
 CLI_EXTRAS = {name: {"output"} for name in FILES}  # only there

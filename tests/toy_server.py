@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from stt_lab.accounts.accounts import Tier
 from stt_lab.accounts.wrong_keys import WrongKeys
 from stt_lab.engines import pool
-from stt_lab.engines.protocols import EngineSpec, Goal, Search
+from stt_lab.engines.protocols import EngineSpec, Goal, Search, SpokenSentence, VoiceMatch, VoiceMix
 from stt_lab.installation import Installation
 from stt_lab.server import OPTIONS, compose, create_app
 from stt_lab.settings import Settings
@@ -162,10 +162,32 @@ class ToyTranslator(Toy):
         return tuple(text.upper() for text in texts)
 
 
+class ToySpeaker(Toy):
+    """Hums a second a sentence."""
+
+    said: ClassVar[list[tuple[str, str, float]]] = []
+    matched: ClassVar[int] = 0  # references
+    languages = ("en", "es")
+
+    def voices(self) -> tuple[str, ...]:
+        return ("af_heart",)
+
+    def match(self, audio: Audio, report: Report) -> VoiceMatch:
+        ToySpeaker.matched += 1
+        return VoiceMatch(VoiceMix((("af_heart", 1.0),)), 0.625)
+
+    def speak(self, text: str, language: str, voice: VoiceMix, speed: float, report: Report) -> SpokenSentence:
+        self.work("speaking", report)
+        ToySpeaker.said.append((text, language, speed))
+        report(Event("speaking", 1.0))
+        return SpokenSentence(np.full(24_000, 0.25, np.float32), 24_000)
+
+
 def settings_for(folder: Path, **more: object) -> Settings:
     """Settings over a folder with empty files where weights would be."""
     texts = ("all-MiniLM-L6-v2", "en_core_web_sm", "madlad400-3b-mt")
-    for model_id in ("base", *texts, catalog.models("diarize")[-1].id, *catalog.models("diarize")[-1].needs):
+    speech = ("base", "kokoro-82m", *catalog.get("kokoro-82m").needs)
+    for model_id in (*speech, *texts, catalog.models("diarize")[-1].id, *catalog.models("diarize")[-1].needs):
         place = folder / "models" / model_id
         place.mkdir(parents=True, exist_ok=True)
         for name in catalog.get(model_id).files:
@@ -219,6 +241,7 @@ def serve(settings: Settings, real: bool = False, address: str = "") -> Iterator
         "presidio": "ToyPii",
         "firefox": "ToyTranslator",
         "madlad": "ToyTranslator",
+        "kokoro": "ToySpeaker",
     }
     pool.ENGINES.update({} if real else {engine: f"{__name__}:{toy}" for engine, toy in toys.items()})
     app = create_app(compose(settings, address))

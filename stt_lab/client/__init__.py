@@ -33,6 +33,7 @@ from stt_lab.client.parts import (
     JobsResource,
     KeysResource,
     ProgressCallback,
+    SpeechOptions,
     TranscribeOptions,
     TranscriptsResource,
     save,
@@ -118,6 +119,10 @@ class Client:
     def enhance_audio(self, file: FileSource, path: str | Path, **options: Unpack[EnhanceOptions]) -> Path:
         """Remove noise from a recording and set its loudness; save it as WAV to `path`, which is written atomically."""
         return save(self._remote.convert("enhance_audio", file, "file", **options), path)
+
+    def tts(self, reference: FileSource, text: str, path: str | Path, **options: Unpack[SpeechOptions]) -> Path:
+        """Speak a text in a voice like that of a recording; save it as WAV to `path`, which is written atomically."""
+        return save(self._remote.convert("tts", reference, "reference", text=text, **options), path)
 
     def account(self) -> OwnAccount:
         """Return the account of the key: plan, credits and remaining quota."""

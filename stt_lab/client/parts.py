@@ -49,6 +49,14 @@ class EnhanceOptions(TypedDict, total=False):
     attenuation_limit_db: float
 
 
+class SpeechOptions(TypedDict, total=False):
+    """Parameters of the operation `tts`; the server applies the defaults."""
+
+    language: str
+    speed: float
+    consent: bool
+
+
 def save(answer: AbstractContextManager[Iterator[bytes]], path: str | Path) -> Path:
     """Write the bytes of an answer to a path, atomically."""
     path = Path(path).expanduser()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from stt_lab.engines import chat_api
+from stt_lab.engines import chat_api, phonemes
 from stt_lab.errors import Unavailable
 from stt_lab.extras import command_line
 from stt_lab.settings import MB, Settings
@@ -55,6 +55,7 @@ def doctor(settings: Settings, *, verify: bool = False) -> tuple[Finding, ...]:
         *(_model(model, settings, verify) for model in catalog.models()),
         *(_task(task, settings) for task in ("transcribe", "diarize", "embed", "parse", "translate")),
         _writer(settings),
+        _voices(settings),
         *_unknown_models(settings),
         *_leftovers(settings),
         _device(settings),
@@ -136,6 +137,20 @@ def _writer(settings: Settings) -> Finding:
     return Finding(
         "task write", False, "no language model is installed; texts are written without one", remedy, required=False
     )
+
+
+def _voices(settings: Settings) -> Finding:
+    """Name the stock voices, and what speaking lacks."""
+    model = catalog.best("speak", settings)
+    if model is None:
+        remedy = "".join(_pull(one, settings) for one in catalog.models("speak")[:1])
+        return Finding("task speak", False, "no voice is installed; `tts` is refused", remedy, required=False)
+    if not phonemes.installed():
+        detail = "espeak-ng, which turns texts into phonemes, is not installed; `tts` is refused"
+        return Finding("task speak", False, detail, "pip install espeakng-loader", required=False)
+    folders = [folder for _, folder in catalog.extra(model, settings)]
+    names = sorted(path.stem for folder in folders for path in folder.glob("voices/*.bin"))
+    return Finding("task speak", True, f"{model.id} with {len(names)} voices: {', '.join(names)}")
 
 
 def _unknown_models(settings: Settings) -> list[Finding]:

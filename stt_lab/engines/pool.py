@@ -16,7 +16,7 @@ from stt_lab.engines import chat_api
 from stt_lab.engines.admission import Admission
 from stt_lab.engines.hosts import EngineCall, Host, InProcessHost, WorkerHost, worker_environ
 from stt_lab.engines.hosts.limits import seconds_for
-from stt_lab.engines.protocols import EngineSpec, Goal, Search
+from stt_lab.engines.protocols import EngineSpec, Goal, Search, SpokenSentence, VoiceMatch, VoiceMix
 from stt_lab.errors import BadInput, ModelBroken, ModelMissing
 from stt_lab.settings import Settings
 from stt_lab.slots import Slot, Waiting
@@ -32,6 +32,7 @@ ENGINES = {  # engine in the catalog -> class, which the host imports
     "causal": "stt_lab.engines.causal:CausalModel",
     "gguf": "stt_lab.engines.gguf:GgufModel",
     "squad": "stt_lab.engines.squad:SquadReader",
+    "kokoro": "stt_lab.engines.kokoro:KokoroSpeaker",
     "madlad": "stt_lab.engines.madlad:Madlad",
     "firefox": "stt_lab.engines.firefox:FirefoxTranslator",
     "firefox-pairs": "stt_lab.engines.firefox_pairs:FirefoxPairs",
@@ -232,6 +233,19 @@ class Pool:
     def diarize(self, model: catalog.Model, audio: Audio, speakers: int, report: Report) -> Diarization:
         diarization: Diarization = self._run(model, "diarize", {"audio": audio, "speakers": speakers}, report)
         return diarization
+
+    def match(self, model: catalog.Model, audio: Audio, report: Report) -> VoiceMatch:
+        """Find the voice that comes nearest to a reference. Raises BadInput if it is none."""
+        found: VoiceMatch = self._run(model, "match", {"audio": audio}, report)
+        return found
+
+    def speak(
+        self, model: catalog.Model, text: str, language: str, voice: VoiceMix, speed: float, report: Report
+    ) -> SpokenSentence:
+        """Speak a sentence."""
+        arguments = {"text": text, "language": language, "voice": voice, "speed": speed}
+        speech: SpokenSentence = self._run(model, "speak", arguments, report)
+        return speech
 
     def work(self, model: catalog.Model, method: str, report: Report, **arguments: object) -> Any:
         """Call a method of a text engine (protocols.py) when the device is free. Calls to a server do not wait."""

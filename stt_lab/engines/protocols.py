@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from stt_lab.types import Samples
+
     Vectors = NDArray[np.float32]  # (texts, dimensions), each of unit length
 
 Goal = Literal["transcribe", "translate"]  # output: the spoken words, or their English translation
@@ -81,6 +83,55 @@ class Diarizer(Engine, Protocol):
 
     def diarize(self, audio: Audio, speakers: int, report: Report) -> Diarization:
         """Return the turns of `speakers` speakers; 0 detects their number."""
+        ...
+
+
+# Speech from text
+
+
+@dataclass(frozen=True)
+class VoiceMix:
+    """A voice: stock voices with their weights, whose sum is 1, and the ratio by which its pitch is moved."""
+
+    parts: tuple[tuple[str, float], ...]
+    pitch: float = 1.0
+
+
+@dataclass(frozen=True)
+class VoiceMatch:
+    """The voice that comes nearest to a reference, and the mean of its similarities (cosine) to it."""
+
+    voice: VoiceMix
+    similarity: float
+
+
+@dataclass(frozen=True, eq=False)
+class SpokenSentence:
+    """Spoken sound: float32 in [-1, 1], shape (n,)."""
+
+    samples: Samples
+    sample_rate: int  # Hz
+
+
+@runtime_checkable
+class Speaker(Engine, Protocol):
+    """Speaks texts in a voice."""
+
+    languages: tuple[str, ...]  # ISO 639-1 codes
+
+    def voices(self) -> tuple[str, ...]:
+        """Return the names of the stock voices."""
+        ...
+
+    def match(self, audio: Audio, report: Report) -> VoiceMatch:
+        """Return the voice that comes nearest to a reference of some seconds.
+
+        Raises BadInput, with a sentence of its own for each reason, for a sound that is no reference.
+        """
+        ...
+
+    def speak(self, text: str, language: str, voice: VoiceMix, speed: float, report: Report) -> SpokenSentence:
+        """Speak a sentence without silence at its ends. `speed` is 1 for the usual one, 2 for twice as fast."""
         ...
 
 

@@ -8,7 +8,7 @@ from stt_lab.operations.speech import transcribe
 from stt_lab.operations.live import stream, stream_token
 from stt_lab.operations.text import analyze, embed, generate, summarize
 from stt_lab.operations.translation import translate, translation_languages
-from stt_lab.operations.voice import enhance_audio
+from stt_lab.operations.voice import enhance_audio, tts
 from stt_lab.operations.info import health, languages, model, models
 from stt_lab.operations.jobs import cancel_job, job, job_deliveries, job_result
 from stt_lab.operations.library import (
@@ -81,6 +81,7 @@ __all__ = [
     "translate",
     "translate_transcript",
     "translation_languages",
+    "tts",
     "update_account",
     "update_transcript",
     "usage",

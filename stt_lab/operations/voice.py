@@ -1,17 +1,26 @@
-"""Operations on voices: cleaner recordings."""
+"""Operations on voices: cleaner recordings, and speech in a voice."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from collections.abc import Iterator
+from datetime import date
+from tempfile import TemporaryFile
+from typing import IO, Annotated
 
 from pydantic import Field
 
-from stt_lab.registry import Charge, JobSpec, Media, current, operation
-from stt_lab.types import File
+from stt_lab.errors import BadInput
+from stt_lab.registry import PROSE, Charge, JobSpec, Media, current, operation
+from stt_lab.types import CHUNK_BYTES, SAMPLE_BYTES, File
+from stt_lab.voice import synthetic_wav
 from stt_lab.voice.enhancement import Wanted, chunks, enhance
+from stt_lab.voice.reference import check_reference
+from stt_lab.voice.speech import SpeechPlan, expected_seconds, lines_of, spoken, spoken_language
 from stt_lab.weights import catalog
 
-ENHANCE = "enhance"  # task of the catalog
+ENHANCE, SPEAK = "enhance", "speak"  # tasks of the catalog
+LONGEST_TEXT = 20_000  # characters
 
 
 def choose_filter(**others: object) -> catalog.Model:
@@ -53,3 +62,92 @@ def enhance_audio(
         context.meter(sound.duration)
         made = enhance(sound, wanted, folder, report)
     return File("enhanced.wav", "audio/wav", chunks(made.path), made.warnings, headers=made.headers)
+
+
+def plan_speech(text: str, language: str, consent: bool, **others: object) -> SpeechPlan:
+    """Choose model and language, and split the text. Raises BadInput and ModelMissing before any work begins."""
+    runtime = current().runtime
+    if runtime.settings.require_consent and not consent:
+        raise BadInput(
+            "Speech in a person's voice needs that person's consent here. Send `consent=true` if you have it."
+        )
+    code = spoken_language(language, text)
+    return SpeechPlan(runtime.pool.best(SPEAK), code, lines_of(text, code))
+
+
+def speech_stages(**others: object) -> dict[str, float]:
+    """Return the stages of speaking, with their usual shares of the time."""
+    return {"decoding": 2.0, "checking": 38.0, "speaking": 60.0}
+
+
+def speech_estimate(text: str, speed: float, **others: object) -> float:
+    """Return the seconds of speech that are reserved before the work."""
+    return expected_seconds(text, speed)
+
+
+@operation(
+    "POST",
+    "/v1/tts",
+    scope="speech",
+    charge=Charge("output", estimate=speech_estimate),
+    job=JobSpec(speech_stages),
+    plan=plan_speech,
+)
+def tts(
+    reference: Media,
+    text: Annotated[
+        str,
+        Field(min_length=1, max_length=LONGEST_TEXT, description="Text to speak", json_schema_extra={PROSE: True}),
+    ],
+    language: Annotated[
+        str, Field(description="Language of the text: a code such as `en`, or `auto` (detect)")
+    ] = "auto",
+    speed: Annotated[float, Field(ge=0.5, le=2, description="Speed of the speech; 1 is the usual one")] = 1.0,
+    consent: Annotated[bool, Field(description="Whether the owner of the voice agrees to this use of it")] = False,
+) -> File:
+    """Speak a text in a voice like that of a recording. The result is a WAV file that is marked as synthetic.
+
+    The recording has 3 to 10 s of one person speaking. With the embedded model, the voice is the nearest one that its
+    stock voices and their mixtures can give, not a copy of the person's.
+    """
+    context = current()
+    runtime, report, plan = context.runtime, context.report, context.plan
+    began = time.monotonic()
+    with runtime.decoder.decode(reference, report) as audio:
+        check_reference(audio)
+        with runtime.pool.slot(report):
+            find = runtime.voice_matches.find
+            match = find(audio, plan.model, lambda: runtime.pool.match(plan.model, audio, report))
+            sound = TemporaryFile(dir=runtime.work_dir)  # noqa: SIM115  read and closed by `_marked`
+            try:
+                rate = _written(sound, spoken(runtime.pool, plan, match.voice, speed, report))
+            except BaseException:
+                sound.close()
+                raise
+    samples = sound.tell() // SAMPLE_BYTES
+    context.meter(samples / rate)
+    headers = {
+        "X-Duration": f"{samples / rate:.3f}",
+        "X-Generation-Time": f"{time.monotonic() - began:.3f}",
+        "X-Engine": plan.model.id,
+        "X-Similarity": f"{match.similarity:.3f}",
+    }
+    return File("speech.wav", "audio/wav", _marked(sound, rate, plan.model.id), headers=headers)
+
+
+def _written(file: IO[bytes], pieces: Iterator[tuple[bytes, int]]) -> int:
+    """Write pieces of PCM; return their sample rate."""
+    rates = set()
+    for pcm, rate in pieces:
+        file.write(pcm)
+        rates.add(rate)
+    (one,) = rates
+    return one
+
+
+def _marked(file: IO[bytes], rate: int, engine: str) -> Iterator[bytes]:
+    """Yield PCM as a WAV file with the mark of synthetic speech."""
+    with file:
+        yield synthetic_wav.header(rate, file.tell() // SAMPLE_BYTES, engine, date.today().isoformat())
+        file.seek(0)
+        yield from iter(lambda: file.read(CHUNK_BYTES), b"")

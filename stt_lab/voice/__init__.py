@@ -1,5 +1,9 @@
 """Voice: cleaner recordings, and speech in a voice.
 
+speech.py        speak texts: languages, sentences, pauses
+reading.py       write out numbers, dates and abbreviations
+reference.py     check the reference of a voice
+synthetic_wav.py WAV files that say that they are synthetic
 enhancement.py   remove noise and set the loudness, in a child process with limits
 enhancer.py      the child program: DeepFilterNet 3, loudness and limiter, block by block
 deepfilter.py    DeepFilterNet's C runtime

