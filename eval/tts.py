@@ -38,7 +38,7 @@ from stt_lab.weights import catalog
 RESULTS = Path(__file__).parent / "results" / "tts.json"
 SENTENCES = ("ljspeech/", "fleurs_cuttledoc/fleurs-en", "fleurs_earnings_whisperstt/", "fleurs_speechmatics/")
 READERS = ("librispeech_test_other/", "librispeech_misc/", "ljspeech/", "vctk_noisy/clean", "librivox_", "jfk")
-TEXT = "The morning train was late again, so everybody waited on the platform and talked about the weather."
+TEXT = "The morning train was late again, so everybody waited on the platform."
 DRAWS = 2000
 
 
@@ -154,14 +154,18 @@ def similarity(folder: Path, judge: Path) -> dict[str, Any]:
     judged, one = Judge(judge), speaker()
     matcher, table = Matcher(one), packs(TABLE)
     rng = np.random.default_rng(15)
-    stock: dict[str, np.ndarray] = {}
+    kept = folder / "stock.json"  # so that a run that was ended goes on
+    stock = {name: np.array(vector) for name, vector in (json.loads(kept.read_text()) if kept.exists() else {}).items()}
 
     def print_of(voice: VoiceMix) -> np.ndarray:
         sound = one.speak(TEXT, "en", voice, 1.0, silent).samples
         return judged(resample_poly(sound, 2, 3))
 
     for pack in table:
-        stock[pack.voice.parts[0][0]] = print_of(pack.voice)
+        name = pack.voice.parts[0][0]
+        if name not in stock:
+            stock[name] = print_of(pack.voice)
+            kept.write_text(json.dumps({one: vector.tolist() for one, vector in stock.items()}))
     scores: dict[str, list[float]] = {}
     seconds = []
     for reader, reference, other in reader_sounds():

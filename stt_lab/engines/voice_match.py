@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TABLE = Path(__file__).with_name("kokoro_packs.npz")
 PHRASE = "ðə kwˈɪk bɹˈWn fˈɑks ʤˈʌmps ˈOvəɹ ðə lˈAzi dˈɔɡ, wˌIl ˈʌðəɹz wˈɔk slˈOli hˈOm."  # what candidates say
-BEST = 4  # packs that are mixed
+BEST = 3  # packs that are mixed
 VOICED = 0.5  # probability of voice from which a block counts
 LEAST_VOICE_S = 1.5  # seconds of voice that a reference must have
 LEAST_VOICE_SHARE = 0.3  # of a sound that is not silent; below it, it is music or noise
