@@ -110,14 +110,18 @@ def _mixed(some: Any) -> VoiceMix:
 
 
 def between_groups(similarities: Any) -> float:
-    """Return the mean similarity between the two most different groups of windows; 1 for a single window."""
+    """Return how similar the two most different groups of windows are; 1 for a single window.
+
+    It is the mean of the lowest quarter of the pairs, because windows that hold both voices are like either.
+    """
     if len(similarities) < 2:
         return 1.0
     values, vectors = np.linalg.eigh(similarities - similarities.mean(axis=0) - similarities.mean(axis=1)[:, None])
     side = vectors[:, np.argmax(values)] > 0
     if side.all() or not side.any():
         return 1.0
-    return float(similarities[np.ix_(side, ~side)].mean())
+    pairs = np.sort(similarities[np.ix_(side, ~side)], axis=None)
+    return float(pairs[: -(-len(pairs) // 4)].mean())
 
 
 def voiced(sound: Samples) -> Samples:
