@@ -30,7 +30,7 @@ VOICED = 0.5  # probability of voice from which a block counts
 LEAST_VOICE_S = 1.5  # seconds of voice that a reference must have
 LEAST_VOICE_SHARE = 0.3  # of a sound that is not silent; below it, it is music or noise
 TURN_S, TURN_STEP_S = 1.5, 0.75  # windows in which the voice must be the same
-DIFFERENT = 0.25  # similarity (CAM++) between two groups of windows below which two people speak
+DIFFERENT = 0.46  # similarity (CAM++) between two groups of windows below which two people speak
 PITCHES = (0.88, 1.14)  # ratios by which a pitch may be moved; beyond, the voice sounds like a trick
 LOWEST_HZ, HIGHEST_HZ = 65.0, 400.0  # of pitches
 
