@@ -18,7 +18,7 @@ from stt_lab.weights import catalog
 if TYPE_CHECKING:
     from stt_lab.types import Samples
 
-MODEL = "smart-turn-v3.2"
+TASK = "hear_turn"  # of the catalog
 HEARD_S = 8  # seconds of sound before the pause
 NETWORK = "smart-turn-v3.2-cpu.onnx"
 FEATURES = "feature_extractor.py"  # of faster-whisper; needs numpy alone
@@ -48,7 +48,8 @@ class TurnEnd:
 
 def turn_end(settings: Settings) -> TurnEnd | None:
     """Return the network that hears the end of a turn, if it is installed."""
-    folder = catalog.locate(catalog.get(MODEL), settings)
+    model = catalog.best(TASK, settings)
+    folder = catalog.locate(model, settings) if model else None
     return TurnEnd(folder) if folder else None
 
 
