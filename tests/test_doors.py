@@ -20,7 +20,9 @@ from stt_lab.registry import OPERATIONS, Operation
 from stt_lab.web import openai
 
 WORDS = ["Good", "morning", "Hello", "there", "friend"]  # that the toy hears
-FORMS = [op for op in (*OPERATIONS.values(), *openai.ROUTES) if op.file_params]
+FORMS = [
+    op for op in (*OPERATIONS.values(), *openai.ROUTES) if "file" in op.file_params
+]  # not tts
 Fields = list[tuple[str, str]]
 
 
@@ -224,6 +226,9 @@ def test_empty_optional_fields_are_not_sent(op: Operation, client: httpx.Client,
     answer = send(client, op.path, talk, [(name, "") for name in optional])
     assert answer.status_code == 200, answer.text
     again = send(client, op.path, talk, [])
+    if "json" not in answer.headers["content-type"]:  # a file
+        assert answer.content == again.content
+        return
     first, second = (json.loads(one.text.splitlines()[-1]) for one in (answer, again))  # of a stream, the last update
     assert {**first, "id": 0, "provenance": 0} == {**second, "id": 0, "provenance": 0}
 

@@ -105,7 +105,7 @@ def test_answers_have_the_form_of_the_contract(client: httpx.Client) -> None:
     assert told.keys() == {"type", "model", "result", "warnings"}
     assert told["result"].keys() == {"label", "score", "sentences"}
     told = client.post("/v1/generate", json={"text": LATIN, "type": "minutes"}).json()
-    assert told.keys() == {"type", "model", "content", "items", "warnings"}
+    assert told.keys() == {"type", "title", "model", "content", "items", "warnings"}
     assert told["type"] == "minutes"
 
 
