@@ -29,7 +29,7 @@ SYNCHRONOUS = 2  # output mode of espeak_Initialize: no sound device
 UTF8 = 1
 IPA_WITH_TIES = 0x02 | 0x80 | (ord("^") << 8)  # IPA, and "^" between letters that are one sound
 KEPT = ';:,.!?—…"()“” '  # marks that Kokoro hears
-_MARKS = re.compile(r"\s*([;:,.!?—…\"()“”]+)\s*")
+_MARKS = re.compile(r"([;:,.!?—…\"()“”]+)")
 _LANGUAGE_SWITCH = re.compile(r"\([a-z-]+\)")  # espeak-ng marks foreign words so
 SAME = {"¡": "", "¿": "", "«": "“", "»": "”", "„": "“", "–": "—", "।": ".", "、": ",", "。": ".", "！": "!", "？": "?"}
 ENGLISH = (  # what espeak-ng writes and what the English voices were trained with (misaki's table); order matters
@@ -50,7 +50,7 @@ def phonemes(text: str, language: str) -> str:
         if piece and all(char in KEPT for char in piece):
             made.append(f"{piece} ")
         elif piece.strip():
-            made.append(_mapped(_spoken(piece, language), language))
+            made.append(_mapped(_spoken(piece.strip(), language), language))
     return re.sub(r"\s+", " ", "".join(made)).strip()
 
 

@@ -99,10 +99,12 @@ def digits(text: str) -> str:
 
 def ordinal(number: int) -> str:
     """Return an ordinal in words: 21 is "twenty-first"."""
-    head, mark, last = re.fullmatch(r"(.*?)([- ]?)([a-z]+)", cardinal(number)).groups()  # type: ignore[union-attr]
+    said = cardinal(number)
+    at = max(said.rfind(" "), said.rfind("-")) + 1
+    head, last = said[:at], said[at:]
     if last in IRREGULAR:
-        return head + mark + IRREGULAR[last]
-    return head + mark + (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th")
+        return head + IRREGULAR[last]
+    return head + (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th")
 
 
 def year(number: int) -> str:
