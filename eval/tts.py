@@ -114,7 +114,7 @@ def trip(folder: Path, count: int = 60) -> dict[str, Any]:
 
 
 class Alone(Pool):
-    """A pool whose only engine works here, so that its processor time can be told."""
+    """A pool whose only engine works here, whose processor time is measured."""
 
     def __init__(self, engine: KokoroSpeaker) -> None:
         self._engine = engine

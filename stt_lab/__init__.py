@@ -11,12 +11,8 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-QUIET = {"ORT_DISABLE_TELEMETRY": "1", "PYANNOTE_METRICS_ENABLED": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
-for (
-    _name,
-    _value,
-) in QUIET.items():  # what they tell their makers has to be forbidden before their import
-    os.environ.setdefault(_name, _value)
+_QUIET = {"ORT_DISABLE_TELEMETRY": "1", "PYANNOTE_METRICS_ENABLED": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
+os.environ.update(_QUIET | os.environ)  # libraries read it on import, and would report to their makers
 _PUBLIC = ("stt_lab.operations", "stt_lab.types")  # names of this package that are in modules, loaded on first use
 
 

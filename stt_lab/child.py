@@ -16,6 +16,7 @@ from typing import IO, Any, Literal
 
 PACKAGES = Path(__file__).resolve().parents[1]  # the folder that contains stt_lab
 PYTHON = ("PATH", "LD_LIBRARY_PATH", "DYLD_", "SYSTEMROOT", "VIRTUAL_ENV", "CONDA_PREFIX", "LANG", "LC_", "PYTHON")
+SILENT = ("ORT_DISABLE_TELEMETRY", "PYANNOTE_METRICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY")  # set by the package
 OF_STT_LAB = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # another interpreter would find our libraries by these
 LOG_TAIL = 2000  # bytes
 
@@ -26,7 +27,7 @@ def clean_environ(*more: str, own_python: bool = True) -> dict[str, str]:
     `more` lists prefixes of further variables to keep. With `own_python`, the program can import stt_lab; for another
     interpreter, set it to False.
     """
-    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(PYTHON + more)}
+    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(PYTHON + SILENT + more)}
     if not own_python:
         return {name: value for name, value in kept.items() if name not in OF_STT_LAB}
     return kept | {"PYTHONPATH": os.pathsep.join([str(PACKAGES), *filter(None, [kept.get("PYTHONPATH")])])}

@@ -20,9 +20,7 @@ from stt_lab.registry import OPERATIONS, Operation
 from stt_lab.web import openai
 
 WORDS = ["Good", "morning", "Hello", "there", "friend"]  # that the toy hears
-FORMS = [
-    op for op in (*OPERATIONS.values(), *openai.ROUTES) if "file" in op.file_params
-]  # not tts
+FORMS = [op for op in (*OPERATIONS.values(), *openai.ROUTES) if "file" in op.file_params]  # not tts
 Fields = list[tuple[str, str]]
 
 

@@ -128,8 +128,8 @@ def meanings(tag: str) -> Iterator[tuple[str, Row]]:
 
 def read_source(path: Path) -> tuple[Row, list[list[Row]]]:
     """A transcript's row, and the rows of the questions about it, by the block that they stand in."""
-    told, *asked = path.read_text("utf-8").split("\n---\n")
-    head, _, body = told.partition("\n\n")
+    talk, *asked = path.read_text("utf-8").split("\n---\n")
+    head, _, body = talk.partition("\n\n")
     fields = dict(line.split(": ", 1) for line in head.splitlines())
     if not set(fields) <= FIELDS:
         raise ValueError(f"{path.name}: unknown fields {set(fields) - FIELDS}")

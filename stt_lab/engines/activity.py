@@ -9,6 +9,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stt_lab.engines.onnx import open_network
 from stt_lab.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -52,13 +53,12 @@ class VoiceActivity:
 
 
 def _network() -> Any:
-    import onnxruntime
+    return open_network(faster_whisper() / NETWORK)
 
-    spec = importlib.util.find_spec("faster_whisper")  # without importing it, which takes a second
+
+def faster_whisper() -> Path:
+    """Return the folder of the package without importing it, which takes a second."""
+    spec = importlib.util.find_spec("faster_whisper")
     assert spec is not None
     assert spec.submodule_search_locations
-    options = onnxruntime.SessionOptions()
-    options.inter_op_num_threads = options.intra_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
-    path = Path(next(iter(spec.submodule_search_locations))) / NETWORK
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return Path(next(iter(spec.submodule_search_locations)))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stt_lab.engines.onnx import open_network
 from stt_lab.engines.phonemes import VOICES as LANGUAGES
 from stt_lab.engines.phonemes import phonemes
 from stt_lab.engines.protocols import EngineSpec, SpokenSentence, VoiceMatch, VoiceMix
@@ -28,7 +29,7 @@ STYLES = (510, 256)  # of a pack
 QUIET = 0.004  # of full scale: what is below it at both ends of a piece is cut off
 EDGE_S, FADE_S = 0.03, 0.008  # seconds that stay around a piece, and over which it fades in and out
 CLAUSE_PAUSE_S = 0.12  # between two pieces of one sentence
-PITCHES = (0.85, 1.18)  # ratios within which the pitch may be moved; beyond, a voice sounds like a trick
+PITCH_STEPS = 200  # of a ratio between two pitches
 RUNS = (  # the network's tokens: first number, and the symbols from there on
     (1, ";:,.!?"), (9, '—…"()“” \u0303ʣʥʦʨᵝꭧAI'), (31, "O"), (33, "Q"), (35, "ST"), (39, "W"), (41, "Yᵊabcdef"),
     (50, "hijklmnopqrstuvwxyzɑɐɒæ"), (75, "βɔɕç"), (80, "ɖðʤə"), (85, "ɚɛɜ"), (90, "ɟ"), (92, "ɡ"), (99, "ɥ"),
@@ -50,14 +51,7 @@ class KokoroSpeaker:
         self._matcher: Any = None
 
     def load(self) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.spec.threads
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # it would keep the memory of the longest sentence
-        path = str(self.spec.folder / MODEL)
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = open_network(self.spec.folder / MODEL, self.spec.threads)
 
     def unload(self) -> None:
         self._session, self._packs, self._matcher = None, {}, None
@@ -118,24 +112,12 @@ class KokoroSpeaker:
 
 def moved(sound: Samples, pitch: float) -> Samples:
     """Play a sound faster, which raises its pitch; `say` has it spoken slower by as much."""
+    from scipy.signal import resample_poly
+
     if abs(pitch - 1.0) < 0.005 or not len(sound):
         return sound
-    places = np.arange(0, len(sound) - 1, pitch)
-    made: Samples = _between(sound, places)
+    made: Samples = resample_poly(sound, PITCH_STEPS, round(PITCH_STEPS * pitch)).astype(np.float32)
     return made
-
-
-def _between(sound: Samples, places: Any) -> Any:
-    """Interpolate with a windowed sinc of 16 samples."""
-    reach = 8
-    padded = np.pad(sound, (reach, reach))
-    whole = np.floor(places).astype(np.int64)
-    parts = places - whole
-    made = np.zeros(len(places), np.float32)
-    for tap in range(1 - reach, reach + 1):
-        distance = tap - parts
-        made += padded[whole + tap + reach] * (np.sinc(distance) * np.cos(np.pi * distance / (2 * reach + 1)) ** 2)
-    return made.astype(np.float32)
 
 
 def trimmed(sound: Samples) -> Samples:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stt_lab.engines.onnx import open_network
 from stt_lab.engines.protocols import EngineSpec
 from stt_lab.types import Event, Report
 
@@ -106,11 +107,7 @@ def _pooled(forward: Forward, ids: Sequence[Sequence[int]]) -> Vectors:
 
 
 def _onnx(spec: EngineSpec) -> Forward:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # one batch per thread: dividing each step would cost so small a model a fifth
-    session = onnxruntime.InferenceSession(str(spec.folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    session = open_network(spec.folder / "model.onnx", keep=True)  # one thread for a batch: dividing costs a fifth
 
     def forward(tokens: Tokens, mask: Tokens) -> Any:
         inputs = {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros_like(tokens)}

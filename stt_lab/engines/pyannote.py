@@ -28,7 +28,6 @@ SHARES = {
     "stretches": (0.8, 0.98),
 }  # shares of the time, measured with CAM++
 ENVIRONMENT = {
-    "PYANNOTE_METRICS_ENABLED": "0",  # pyannote.audio reads it on import
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32",  # read at the first convolution; 1024 hold 5 MB for each length of voice
 }
 SHORTEST = SAMPLE_RATE // 50  # samples (20 ms); shorter sound has no frame

@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stt_lab.engines.activity import faster_whisper
+from stt_lab.engines.onnx import open_network
 from stt_lab.settings import Settings
 from stt_lab.types import SAMPLE_RATE
 from stt_lab.weights import catalog
@@ -26,7 +28,7 @@ LEAST = 1e-7  # variance of silence
 
 
 class TurnEnd:
-    """Tells how likely it is that a turn has ended. One network serves all streams of a process."""
+    """Hears how likely it is that a turn has ended. One network serves all streams of a process."""
 
     def __init__(self, folder: Path) -> None:
         self._network, self._features = _network(folder / NETWORK), _extractor()
@@ -56,11 +58,7 @@ def turn_end(settings: Settings) -> TurnEnd | None:
 @lru_cache(1)
 def _extractor() -> Any:
     """Return faster-whisper's features without importing all of it, which takes a second."""
-    package = importlib.util.find_spec("faster_whisper")
-    assert package is not None
-    assert package.submodule_search_locations
-    path = Path(next(iter(package.submodule_search_locations))) / FEATURES
-    spec = importlib.util.spec_from_file_location("stt_lab_whisper_features", path)
+    spec = importlib.util.spec_from_file_location("stt_lab_whisper_features", faster_whisper() / FEATURES)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -70,9 +68,4 @@ def _extractor() -> Any:
 
 @lru_cache(1)
 def _network(path: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.inter_op_num_threads = options.intra_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return open_network(path)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stt_lab.engines.onnx import open_network
 from stt_lab.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -40,15 +41,10 @@ class VoiceEncoders:
     """Both encoders, loaded."""
 
     def __init__(self, campplus: Path, dvector: Path) -> None:
-        import onnxruntime
-
         from stt_lab.engines.campplus import load_campplus
 
         self._campplus = load_campplus(campplus)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        path = str(dvector / DVECTOR)
-        self._dvector: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._dvector: Any = open_network(dvector / DVECTOR)
         self._filters = mel_filters()
 
     def print_of(self, sound: Samples) -> VoicePrint:
@@ -88,20 +84,8 @@ class VoiceEncoders:
 
 
 def mel_filters() -> Any:
-    """Return Slaney's mel filters with equal area, as librosa makes them, shape (40, 257)."""
-    edges = _to_hertz(np.linspace(0.0, _to_mel(SAMPLE_RATE / 2), MELS + 2))
-    bins = np.fft.rfftfreq(FFT, 1 / SAMPLE_RATE)
-    rising = (bins[None] - edges[:-2, None]) / np.diff(edges)[:-1, None]
-    falling = (edges[2:, None] - bins[None]) / np.diff(edges)[1:, None]
-    return np.maximum(0, np.minimum(rising, falling)) * (2 / (edges[2:] - edges[:-2]))[:, None]
+    """Return Slaney's mel filters with equal area, shape (40, 257)."""
+    from torchaudio.functional import melscale_fbanks
 
-
-LINEAR_HZ, LINEAR_MEL, STEP = 1000.0, 15.0, np.log(6.4) / 27  # Slaney's scale: linear below 1 kHz, then logarithmic
-
-
-def _to_mel(hertz: float) -> float:
-    return float(LINEAR_MEL + np.log(hertz / LINEAR_HZ) / STEP) if hertz > LINEAR_HZ else hertz * 3 / 200
-
-
-def _to_hertz(mel: Any) -> Any:
-    return np.where(mel > LINEAR_MEL, LINEAR_HZ * np.exp(STEP * (mel - LINEAR_MEL)), mel * 200 / 3)
+    made = melscale_fbanks(FFT // 2 + 1, 0.0, SAMPLE_RATE / 2, MELS, SAMPLE_RATE, norm="slaney", mel_scale="slaney")
+    return made.T.numpy()

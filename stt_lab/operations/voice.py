@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import date
 from tempfile import TemporaryFile
 from typing import IO, Annotated
@@ -113,19 +114,17 @@ def tts(
     context = current()
     runtime, report, plan = context.runtime, context.report, context.plan
     began = time.monotonic()
-    with runtime.decoder.decode(reference, report) as audio:
-        check_reference(audio)
-        with runtime.pool.slot(report):
-            find = runtime.voice_matches.find
-            match = find(audio, plan.model, lambda: runtime.pool.match(plan.model, audio, report))
-            sound = TemporaryFile(dir=runtime.work_dir)  # noqa: SIM115  read and closed by `_marked`
-            try:
+    with ExitStack() as stack:
+        sound = stack.enter_context(TemporaryFile(dir=runtime.work_dir))
+        with runtime.decoder.decode(reference, report) as audio:
+            check_reference(audio)
+            with runtime.pool.slot(report):
+                find = runtime.voice_matches.find
+                match = find(audio, plan.model, lambda: runtime.pool.match(plan.model, audio, report))
                 rate = _written(sound, spoken(runtime.pool, plan, match.voice, speed, report))
-            except BaseException:
-                sound.close()
-                raise
-    samples = sound.tell() // SAMPLE_BYTES
-    context.meter(samples / rate)
+        samples = sound.tell() // SAMPLE_BYTES
+        context.meter(samples / rate)
+        stack.pop_all()  # `_marked` closes it
     headers = {
         "X-Duration": f"{samples / rate:.3f}",
         "X-Generation-Time": f"{time.monotonic() - began:.3f}",

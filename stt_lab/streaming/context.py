@@ -33,7 +33,7 @@ def context_start(said: Sequence[Word], stretch: Span) -> float:
 
 def new_from(words: Sequence[Word], last: Word | None, cut: float, began: float) -> float:
     """Return the time after which words are new: after the last final word where it was heard once more, or else after
-    the cut, and not long before the voice began. A word tells more than a time: that of a short word is not exact.
+    the cut, and not long before the voice began. A word counts more than a time: that of a short word is not exact.
     """
     same = [word.end for word in words if last and bare(word) == bare(last) and abs(word.end - last.end) < NEAR_S]
     early = [word.end for word in words if word.end <= began - EARLY_S]

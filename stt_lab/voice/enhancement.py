@@ -47,8 +47,8 @@ class Enhanced:
     def headers(self) -> dict[str, str]:
         """Return what an answer over HTTP says of it."""
         before, after = ("" if level is None else f"{level:.1f}" for level in (self.before, self.after))
-        told = {"X-Loudness-Before": before, "X-Loudness-After": after, "X-Clipped": str(self.clipped)}
-        return {"X-Duration": f"{self.duration:.3f}"} | told
+        levels = {"X-Loudness-Before": before, "X-Loudness-After": after, "X-Clipped": str(self.clipped)}
+        return {"X-Duration": f"{self.duration:.3f}"} | levels
 
 
 def enhance(sound: Multichannel, wanted: Wanted, filter_folder: Path, report: Report) -> Enhanced:

@@ -29,7 +29,7 @@ PAUSES = {
     ",": 0.15,
 }  # seconds after a sentence, by its end
 PLAIN_PAUSE, PARAGRAPH_PAUSE = 0.3, 0.65  # seconds: after another end, and at a line break
-UNSURE = 12  # different words of a text under which its language is not told surely
+UNSURE = 12  # different words of a text under which its language is uncertain
 KEPT_MATCHES = 256
 PER_SECOND = 13.0  # characters spoken in a second at speed 1, as a low estimate
 

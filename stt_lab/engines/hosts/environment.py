@@ -20,8 +20,6 @@ def tuning(device: str, threads: int, profile: str) -> dict[str, str]:
     environ = {
         "OMP_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "PYANNOTE_METRICS_ENABLED": "0",
         "TOKENIZERS_PARALLELISM": "false",
     }
     if device == "cpu" and profile != "off":
