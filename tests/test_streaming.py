@@ -17,7 +17,7 @@ from stt_lab.metrics import wer
 from stt_lab.pipeline import choose_models, listen
 from stt_lab.runtime import private_runtime
 from stt_lab.settings import Settings, get_settings
-from stt_lab.streaming.context import context_start, dropped, missing, new_from, not_before
+from stt_lab.streaming.context import context_start, dropped, missing, new_from, not_before, with_beginning
 from stt_lab.streaming.events import Final, LiveEvent, Partial
 from stt_lab.streaming.guards import (
     agreed,
@@ -297,6 +297,17 @@ def test_repeats(text: str, expected: bool) -> None:
     assert repeats_itself(said(text, 0)) is expected
 
 
+def test_a_word_hidden_by_the_beginning_of_the_sound_is_taken_from_the_other_hypothesis() -> None:
+    other = [Word(11.4, 11.45, " the"), Word(11.45, 11.65, " letter"), Word(11.65, 12.0, " was"), Word(15, 16, " black")]
+    alone = [Word(11.34, 11.64, " letter"), Word(11.64, 12.0, " which")]
+    joined = with_beginning(alone, other)
+    assert [word.text for word in joined] == [" the", " letter", " which"]
+    assert all(before.end <= following.start for before, following in pairwise(joined))
+    assert with_beginning(alone[1:], other) == (alone[1],)  # nothing in common
+    assert with_beginning([Word(15.0, 15.3, " letter")], other) == (Word(15.0, 15.3, " letter"),)  # not the same place
+    assert with_beginning([], other) == ()
+
+
 def test_guards_are_pure() -> None:
     words = said("a b c d e f g h i j", 0)
     assert too_many(words, 1.0)
@@ -307,6 +318,9 @@ def test_guards_are_pure() -> None:
         Word(2, 3, " c"),
     )
     assert in_order([Word(0, 1, " a"), Word(0.9, 1.5, " b")], 1.0) == (Word(1.0, 1.5, " b"),)
+    stretched = [Word(9.5, 10.65, " in"), Word(10.65, 11.1, " being")]  # the first word begins with the sound
+    assert in_order(stretched, 10.35) == (Word(10.35, 10.65, " in"), Word(10.65, 11.1, " being"))
+    assert in_order([Word(9.5, 10.2, " fair"), stretched[1]], 10.35) == (stretched[1],)
     assert agreed(said("Now, we go", 0), said("now we went", 0)) == 2
     assert [ends_sentence(text) for text in ("So.", "So?”", "So", "So,")] == [True, True, False, False]
     assert [ends_clause(text) for text in ("So,", "So -", "So")] == [True, True, False]

@@ -50,6 +50,18 @@ def not_before(words: Sequence[Word], floor: float) -> tuple[Word, ...]:
     return tuple(moved)
 
 
+def with_beginning(words: Sequence[Word], other: Sequence[Word]) -> tuple[Word, ...]:
+    """Return words, behind those that another hypothesis has before the first of them: sound that begins between two
+    words may hide a short word.
+    """
+    first = words[0] if words else None
+    same = (
+        at for at, word in enumerate(other) if first and bare(word) == bare(first) and abs(word.end - first.end) < NEAR_S
+    )
+    before = other[: next(same, 0)]
+    return (*before, *not_before(words, before[-1].end)) if before else tuple(words)
+
+
 def missing(words: Sequence[Word], voice: Span, until: bool = False) -> float:
     """Return for how many seconds at its beginning, or at its end unless somebody goes on, a voice has no words."""
     if not words:

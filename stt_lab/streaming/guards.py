@@ -8,6 +8,7 @@ from stt_lab.transcription.loops import repeats
 from stt_lab.types import Word
 
 REPEATED = 3  # words, and more, that come twice in a row: decoders do that, people hardly ever
+SHORT_S = 0.1  # of a short word
 WORDS, WORDS_S = 4, 5.0  # most words of a stretch, and more for each second of it: nobody speaks faster
 
 
@@ -34,11 +35,15 @@ def doubtful(words: Sequence[Word], seconds: float) -> bool:
 
 
 def in_order(words: Sequence[Word], after: float) -> tuple[Word, ...]:
-    """Return the words whose middle lies after a time, in order: none is earlier than the one before it."""
+    """Return the words that lie after a time, in order: none is earlier than the one before it.
+
+    The middle of a word decides, but of the first one its end: a decoder has its first word begin with the sound.
+    """
     kept: list[Word] = []
-    for word in words:
+    for number, word in enumerate(words):
         last = kept[-1].end if kept else after
-        if (word.start + word.end) / 2 > after and word.end > last:
+        place = (word.start + word.end) / 2 if number else word.end - SHORT_S
+        if place > after and word.end > last:
             kept.append(Word(max(word.start, last), word.end, word.text, word.confidence, word.speaker))
     return tuple(kept)
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from stt_lab.streaming.context import context_start, dropped, missing, new_from, not_before
+from stt_lab.streaming.context import context_start, dropped, missing, new_from, not_before, with_beginning
 from stt_lab.streaming.events import Final, LiveEvent, Partial
 from stt_lab.streaming.guards import agreed, calm, doubtful, ends_clause, ends_sentence, in_order
 from stt_lab.types import Recognition, Span, Word
@@ -245,7 +245,8 @@ class Session:
             self._other = doubt, lost, words
             return replace(step, stretch=Span(step.after, step.stretch.end)), words
         if self._other:
-            doubt, _, words = min(self._other, (doubt, lost, words), key=lambda one: one[:2])
+            joined = with_beginning(words, self._other[2])
+            doubt, _, words = min(self._other, (doubt, lost, joined), key=lambda one: one[:2])
             self._other = None
         return replace(step, padded=True) if doubt and not step.padded else None, words
 
