@@ -298,7 +298,7 @@ def test_repeats(text: str, expected: bool) -> None:
 
 
 def test_a_word_hidden_by_the_beginning_of_the_sound_is_taken_from_the_other_hypothesis() -> None:
-    other = [Word(11.4, 11.45, " the"), Word(11.45, 11.65, " letter"), Word(11.65, 12.0, " was"), Word(15, 16, " black")]
+    other = [Word(11.4, 11.45, " the"), Word(11.45, 11.65, " letter"), Word(11.65, 12, " was"), Word(15, 16, " black")]
     alone = [Word(11.34, 11.64, " letter"), Word(11.64, 12.0, " which")]
     joined = with_beginning(alone, other)
     assert [word.text for word in joined] == [" the", " letter", " which"]

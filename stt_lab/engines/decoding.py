@@ -54,7 +54,7 @@ SEARCHES: dict[Search, dict[str, Any]] = {  # live speech cannot wait for sample
     "full": {},
     "short": {"temperatures": [0.0]},
     "greedy": {"beam_size": 1, "best_of": 1, "temperatures": [0.0]},
-    "beam": {"temperatures": [0.0]},
+    "beam": {"beam_size": 3, "best_of": 3, "temperatures": [0.0]},  # as many errors as with 5, in less time
     "padded": {"temperatures": [0.0]},
 }
 PREPEND, APPEND = (

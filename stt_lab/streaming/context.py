@@ -35,7 +35,7 @@ def new_from(words: Sequence[Word], last: Word | None, cut: float, began: float)
     """Return the time after which words are new: after the last final word where it was heard once more, or else after
     the cut, and not long before the voice began. A word counts more than a time: that of a short word is not exact.
     """
-    same = [word.end for word in words if last and bare(word) == bare(last) and abs(word.end - last.end) < NEAR_S]
+    same = [word.end for word in words if last and _same(word, last)]
     early = [word.end for word in words if word.end <= began - EARLY_S]
     return max([*same, *early] if same else [cut, *early])
 
@@ -54,12 +54,13 @@ def with_beginning(words: Sequence[Word], other: Sequence[Word]) -> tuple[Word, 
     """Return words, behind those that another hypothesis has before the first of them: sound that begins between two
     words may hide a short word.
     """
-    first = words[0] if words else None
-    same = (
-        at for at, word in enumerate(other) if first and bare(word) == bare(first) and abs(word.end - first.end) < NEAR_S
-    )
+    same = (at for at, word in enumerate(other) if words and _same(word, words[0]))
     before = other[: next(same, 0)]
     return (*before, *not_before(words, before[-1].end)) if before else tuple(words)
+
+
+def _same(one: Word, other: Word) -> bool:
+    return bare(one) == bare(other) and abs(one.end - other.end) < NEAR_S
 
 
 def missing(words: Sequence[Word], voice: Span, until: bool = False) -> float:
