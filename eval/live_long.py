@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,12 @@ import psutil
 
 from stt_lab.engines.turns import turn_end
 from stt_lab.metrics import wer
-from stt_lab.metrics.words import align
 from stt_lab.pipeline import choose_models
 from stt_lab.runtime import private_runtime
 from stt_lab.settings import get_settings
 from stt_lab.streaming.events import Final
+from stt_lab.streaming.guards import bare
 from stt_lab.streaming.live import PIECE, LiveStream
-from stt_lab.text import normalise
 from stt_lab.types import SAMPLE_RATE, Word, silent
 
 RECORDINGS = "long_lj001_one_reader.mp3", "conv_dev_2spk.flac", "long_dev_5readers.mp3"
@@ -42,15 +42,12 @@ def report(name: str, reference: list[Word], found: list[Word]) -> None:
     """Print the errors of one repetition, and how far off its words are."""
     truth, said = (" ".join(word.text.strip() for word in words) for words in (reference, found))
     errors = wer([truth], [said], "whisper_en")
-    times = [
-        [word.end for word in words for _ in normalise(word.text, "whisper_en").split()] for words in (reference, found)
+    plain = ([bare(word) for word in words] for words in (reference, found))
+    off = [
+        abs(reference[same.a + at].end - found[same.b + at].end)
+        for same in SequenceMatcher(None, *plain, autojunk=False).get_matching_blocks()
+        for at in range(same.size)
     ]
-    at, off = [0, 0], list[float]()
-    for step in align(truth, said, "whisper_en"):
-        if step.op == "equal" and max(at[0] - len(times[0]), at[1] - len(times[1])) < 0:
-            off.append(abs(times[0][at[0]] - times[1][at[1]]))
-        at[0] += step.op != "insert"
-        at[1] += step.op != "delete"
     late = f"{np.median(off):.2f} s, 95 % under {np.percentile(off, 95):.2f}" if off else "none equal"
     print(f"{name}: WER {100 * errors.rate:.1f} % of {errors.words}; ends of words off by {late}", flush=True)
 
