@@ -389,6 +389,9 @@ def test_what_the_text_does_not_bear_out_is_no_answer(toy: Toy, said: str) -> No
 # Who writes
 
 
+ANSWERS_ONLY = "qwen2.5-coder-1.5b-instruct-q4"
+
+
 class Here:
     """A pool with these models."""
 
@@ -407,10 +410,23 @@ class Here:
         (("smollm2-135m",), "smollm2-135m", "smollm2-135m"),
         (("qwen2.5-1.5b-instruct", "smollm2-135m"), "auto", "qwen2.5-1.5b-instruct"),
         (("qwen2.5-1.5b-instruct",), "extractive", EXTRACTIVE),
+        ((ANSWERS_ONLY,), "auto", EXTRACTIVE),
+        ((ANSWERS_ONLY,), ANSWERS_ONLY, ANSWERS_ONLY),
+        ((ANSWERS_ONLY, "qwen2.5-1.5b-instruct-q4"), "auto", "qwen2.5-1.5b-instruct-q4"),
     ],
 )
 def test_who_writes(here: tuple[str, ...], wanted: str, writes: str) -> None:
     assert writer(Tools(Here(*here), lambda event: None), wanted).model == writes  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("here", "answers"),
+    [((ANSWERS_ONLY,), ANSWERS_ONLY), (("smollm2-135m",), EXTRACTIVE), ((), EXTRACTIVE)],
+)
+def test_who_answers(here: tuple[str, ...], answers: str) -> None:
+    """A model that writes worse than none may still answer better."""
+    made = writer(Tools(Here(*here), lambda event: None), "auto", answers=True)  # type: ignore[arg-type]
+    assert made.model == answers
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,8 @@ def _writer(settings: Settings) -> Finding:
         return Finding("task write", False, detail, required=False)
     best = catalog.best("write", settings)
     if best is not None:
-        return Finding("task write", True, f"the language model is {best.id}")
+        only = ", for answers; other texts are written without one unless `model` names it" if best.answers_only else ""
+        return Finding("task write", True, f"the language model is {best.id}{only}")
     remedy = "".join(_pull(model, settings) for model in catalog.models("write")[:1])
     return Finding(
         "task write", False, "no language model is installed; texts are written without one", remedy, required=False

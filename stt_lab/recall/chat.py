@@ -35,7 +35,7 @@ def ask(
 ) -> ChatAnswer:
     """Answer a question and store it in the chat. Raises NotFound for a chat of another account or transcript."""
     chat_id, history = library.chats.open(account_id, transcript_id, session_id)
-    who = writer(tools, model)
+    who = writer(tools, model, answers=True)
     source, index, warnings = _indexed(library, tools, account_id, transcript_id)
     if not source.text.strip():
         raise BadInput("This transcript contains no speech. Ask about another one.")

@@ -81,6 +81,7 @@ class Model:
     libraries: tuple[str, ...] = ()  # modules that its engine requires
     context: int = 0  # of a language model: tokens of conversation and answer together
     yes_least: tuple[float, ...] = ()  # of a language model: catalog.toml
+    answers_only: bool = False  # of a language model: `auto` takes it for answers, because it writes worse than none
     by_name: bool = False  # too large to be pulled by default
     for_tests: bool = False  # too weak for real use: used only when requested by name
 

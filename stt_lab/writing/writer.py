@@ -28,15 +28,17 @@ class Writer(Protocol):
     def answer(self, source: SourceText, question: Question) -> Answer: ...
 
 
-def writer(tools: Tools, model: str) -> Writer:
-    """Return the writer of that name. Raises BadInput for an unknown name, ModelMissing for a model that is not
-    installed."""
+def writer(tools: Tools, model: str, answers: bool = False) -> Writer:
+    """Return the writer of that name, `auto` for the best one here, which may be another one for answers.
+
+    Raises BadInput for an unknown name, ModelMissing for a model that is not installed.
+    """
     from stt_lab.writing.extractive import ExtractiveWriter  # numpy
     from stt_lab.writing.generative import LlmWriter
 
     here = {one.id: one for one in tools.pool.available("write")}
-    for_people = (one for one in here.values() if not one.for_tests)
-    chosen = next(for_people, None) if model == AUTO else here.get(model)
+    able = (one for one in here.values() if not one.for_tests and (answers or not one.answers_only))
+    chosen = next(able, None) if model == AUTO else here.get(model)
     if chosen is not None:
         return LlmWriter(tools, chosen)
     if model in (AUTO, EXTRACTIVE):
