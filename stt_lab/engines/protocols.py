@@ -97,11 +97,23 @@ class VoiceMix:
     pitch: float = 1.0
 
 
+@dataclass(frozen=True, eq=False)
+class VoiceCopy:
+    """A voice that is copied: the sound of a reference (float32, shape (n,)), and the words that are said in it."""
+
+    sound: Samples
+    sample_rate: int  # Hz
+    words: str
+
+
+Voice = VoiceMix | VoiceCopy
+
+
 @dataclass(frozen=True)
 class VoiceMatch:
     """The voice that comes nearest to a reference, and the mean of its similarities (cosine) to it."""
 
-    voice: VoiceMix
+    voice: Voice
     similarity: float
 
 
@@ -120,17 +132,18 @@ class Speaker(Engine, Protocol):
     languages: tuple[str, ...]  # ISO 639-1 codes
 
     def voices(self) -> tuple[str, ...]:
-        """Return the names of the stock voices."""
+        """Return the names of the stock voices; () if it has none."""
         ...
 
-    def match(self, audio: Audio, report: Report) -> VoiceMatch:
-        """Return the voice that comes nearest to a reference of some seconds.
+    def match(self, audio: Audio, report: Report, copy: VoiceCopy | None = None) -> VoiceMatch:
+        """Return the voice that comes nearest to a reference of some seconds: with `copy`, that one.
 
-        Raises BadInput, with a sentence of its own for each reason, for a sound that is no reference.
+        Engines that copy voices (voice/speech.py lists them) need `copy`, others ignore it. Raises BadInput, with a
+        sentence of its own for each reason, for a sound that is no reference.
         """
         ...
 
-    def speak(self, text: str, language: str, voice: VoiceMix, speed: float, report: Report) -> SpokenSentence:
+    def speak(self, text: str, language: str, voice: Voice, speed: float, report: Report) -> SpokenSentence:
         """Speak a sentence without silence at its ends. `speed` is 1 for the usual one, 2 for twice as fast."""
         ...
 

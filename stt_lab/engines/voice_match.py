@@ -86,9 +86,7 @@ class Matcher:
 
     def check(self, audio: Audio) -> Samples:
         """Return the voice in a reference. Raises BadInput for music, noise, too little speech and two voices."""
-        sound = voiced(audio.read())
-        self._refuse_two_voices(sound)
-        return sound
+        return checked(audio, self.encoders)
 
     def candidate(self, voice: VoiceMix) -> Candidate:
         """Speak the phrase in a voice, and measure it."""
@@ -97,12 +95,16 @@ class Matcher:
         sound = resample_poly(self._speaker.say(PHRASE, voice, 1.0), 2, 3).astype(np.float32)  # 24 to 16 kHz
         return Candidate(voice, self.encoders.print_of(sound), median_pitch(sound))
 
-    def _refuse_two_voices(self, sound: Samples) -> None:
-        size, step = round(TURN_S * SAMPLE_RATE), round(TURN_STEP_S * SAMPLE_RATE)
-        starts = range(0, max(1, len(sound) - size + 1), step)
-        vectors = np.stack([self.encoders.campplus(sound[at : at + size]) for at in starts])
-        if between_groups(vectors @ vectors.T) < DIFFERENT:
-            raise BadInput("Two people speak in the reference. Send a recording of one voice.")
+
+def checked(audio: Audio, encoders: VoiceEncoders) -> Samples:
+    """Return the voice in a reference. Raises BadInput for music, noise, too little speech and two voices."""
+    sound = voiced(audio.read())
+    size, step = round(TURN_S * SAMPLE_RATE), round(TURN_STEP_S * SAMPLE_RATE)
+    starts = range(0, max(1, len(sound) - size + 1), step)
+    vectors = np.stack([encoders.campplus(sound[at : at + size]) for at in starts])
+    if between_groups(vectors @ vectors.T) < DIFFERENT:
+        raise BadInput("Two people speak in the reference. Send a recording of one voice.")
+    return sound
 
 
 def _mixed(some: Any) -> VoiceMix:
