@@ -17,7 +17,7 @@ from toy_server import MINE, Served, Toy, ToySpeaker, serve, settings_for
 
 from stt_lab.engines import pool as pools
 from stt_lab.engines.doctor import doctor
-from stt_lab.engines.f5 import SHAPE, VOCABULARY, VOCODER, WEIGHTS, F5Speaker, ended, longest
+from stt_lab.engines.f5 import SHAPE, VOCABULARY, VOCODER, WEIGHTS, F5Speaker, ended, longest, quiet
 from stt_lab.engines.pool import Pool
 from stt_lab.engines.protocols import EngineSpec, Speaker, SpokenSentence, Voice, VoiceCopy, VoiceMatch
 from stt_lab.errors import BadInput, Cancelled, ModelMissing
@@ -177,9 +177,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("f5_tts", reason="f5-tts is not installed: pip install 'stt_lab[f5]'")
     import torch
     import yaml
-    from f5_tts.model import CFM, DiT
     from safetensors.torch import save_file
-    from vocos import Vocos
+
+    with quiet():
+        from f5_tts.model import CFM, DiT
+        from vocos import Vocos
 
     root = tmp_path_factory.mktemp("models")
     folder = root / "f5-tts"
@@ -270,7 +272,7 @@ def test_a_cancelled_call_leaves_nothing_behind(speaker: F5Speaker, copy: VoiceC
 
     def cancel(event: Event) -> None:
         if event.fraction > 0.3:
-            raise Cancelled
+            raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
         speaker.speak("The captain swam to the shore and went home.", "en", copy, 1.0, cancel)
@@ -293,6 +295,9 @@ def test_the_copy_is_measured(speaker: F5Speaker, copy: VoiceCopy, tmp_path: Pat
     assert -1.0 <= match.similarity < 0.5
 
 
+START_S = 22.5  # of a turn of one of the two people
+
+
 def spoken_reference() -> np.ndarray:
     import importlib.util
 
@@ -300,7 +305,7 @@ def spoken_reference() -> np.ndarray:
     assert spec
     assert spec.origin
     with wave.open(io.BytesIO((Path(spec.origin).parent / "sample" / "sample.wav").read_bytes())) as file:
-        file.setpos(round(10.0 * SAMPLE_RATE))
+        file.setpos(round(START_S * SAMPLE_RATE))
         raw = np.frombuffer(file.readframes(4 * SAMPLE_RATE), "<i2")
     return (raw / 32768).astype(np.float32)
 

@@ -7,7 +7,11 @@ package f5-tts (MIT); the weights are CC-BY-NC-4.0.
 
 from __future__ import annotations
 
+import importlib.util
 import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +57,14 @@ class F5Speaker:
     def load(self) -> None:
         """Read the weights. Raises ModelMissing if files are missing or damaged."""
         import torch
+        from safetensors import SafetensorError
 
         torch.set_num_threads(self.spec.threads)
         try:
-            self._vocoder = vocoder(dict(self.spec.extra)[VOCODER]).to(self.spec.device)
-            network, mel = self._build()
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as problem:
+            with quiet():
+                self._vocoder = vocoder(dict(self.spec.extra)[VOCODER]).to(self.spec.device)
+                network, mel = self._build()
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as problem:
             raise ModelMissing(
                 f"The weights of {self.spec.model} are missing or damaged. Pull the model again."
             ) from problem
@@ -159,10 +165,16 @@ class F5Speaker:
         return network, mel
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence warnings of the libraries about what they use of torch themselves."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def shape_file(folder: Path) -> Path:
     """Return the file that describes the network's shape: the package's, unless one is beside the weights."""
-    import importlib.util
-
     own = folder / NAME / SHAPE
     spec = importlib.util.find_spec("f5_tts")
     places = spec.submodule_search_locations if spec else None
