@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import time
 import wave
@@ -24,8 +25,8 @@ from stt_lab.client import Client
 from stt_lab.engines.kokoro import LONGEST, RATE, TOKENS, KokoroSpeaker, moved
 from stt_lab.engines.phonemes import phonemes
 from stt_lab.engines.pieces import split, trimmed
-from stt_lab.engines.protocols import EngineSpec, Speaker, VoiceMatch, VoiceMix
-from stt_lab.engines.voice_match import TABLE, between_groups, median_pitch, packs
+from stt_lab.engines.protocols import EngineSpec, Speaker, VoiceCopy, VoiceMatch, VoiceMix
+from stt_lab.engines.voice_match import RATES, TABLE, USUAL_RATE, between_groups, median_pitch, packs, rate_ratio
 from stt_lab.engines.voice_print import mel_filters
 from stt_lab.errors import BadInput
 from stt_lab.settings import get_settings
@@ -241,6 +242,18 @@ def test_pitches_are_found(hertz: float) -> None:
     assert median_pitch(np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)) == 0.0
 
 
+def test_the_speed_of_a_reference() -> None:
+    words = "The morning train was late again, so everybody waited on the platform."
+    count = len(re.sub(r"[ ,.ˈˌ]", "", phonemes(words, "en")))
+    known = VoiceCopy(np.zeros(1, np.float32), SAMPLE_RATE, words, "en")
+    usual = count / USUAL_RATE["en"]  # seconds
+    assert [rate_ratio(known, seconds) for seconds in (usual, usual / 1.1, usual / 3, usual * 3)] == [
+        *(pytest.approx(1.0), pytest.approx(1.1), RATES[1], RATES[0]),
+    ]
+    for unknown in (replace(known, language="de"), replace(known, language=None), replace(known, words="Yes.")):
+        assert rate_ratio(unknown, 9.0) == 1.0
+
+
 def test_two_groups_of_windows() -> None:
     same, other = 0.9, 0.1
     two = np.array([[1, same, other, other], [same, 1, other, other], [other, other, 1, same], [other, other, same, 1]])
@@ -349,6 +362,7 @@ def test_http(server: Served, reference: bytes) -> None:
     assert b"Synthetic speech" in answer.content[:1000]
     assert ask(server, reference, text="Again.").status_code == 200
     assert ToySpeaker.matched == before + 1  # the reference is known
+    assert ToySpeaker.words == "Good morning. Hello there, friend."  # by which its speed is known
 
 
 @pytest.mark.parametrize(
@@ -447,6 +461,8 @@ def test_the_real_engine_speaks(kokoro: KokoroSpeaker) -> None:
     assert len(fast.samples) / made.sample_rate == pytest.approx(seconds / 1.5, rel=0.15)
     high = kokoro.speak("Good morning, this is a test.", "en", replace(plain, pitch=1.12), 1.0, silent)
     assert len(high.samples) == pytest.approx(len(made.samples), rel=0.1)
+    slow = kokoro.speak("Good morning, this is a test.", "en", replace(plain, rate=0.8), 1.0, silent)
+    assert len(slow.samples) / made.sample_rate == pytest.approx(seconds / 0.8, rel=0.15)
 
 
 @pytest.mark.truth

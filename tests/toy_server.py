@@ -167,6 +167,7 @@ class ToySpeaker(Toy):
 
     said: ClassVar[list[tuple[str, str, float]]] = []
     matched: ClassVar[int] = 0  # references
+    words: ClassVar[str] = ""  # of the last one
     languages = ("en", "es")
 
     def voices(self) -> tuple[str, ...]:
@@ -174,6 +175,7 @@ class ToySpeaker(Toy):
 
     def match(self, audio: Audio, report: Report, copy: VoiceCopy | None = None) -> VoiceMatch:
         ToySpeaker.matched += 1
+        ToySpeaker.words = copy.words if copy else ""
         return VoiceMatch(VoiceMix((("af_heart", 1.0),)), 0.625)
 
     def speak(self, text: str, language: str, voice: Voice, speed: float, report: Report) -> SpokenSentence:

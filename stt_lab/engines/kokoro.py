@@ -66,7 +66,7 @@ class KokoroSpeaker:
         from stt_lab.engines.voice_match import Matcher
 
         self._matcher = self._matcher or Matcher(self)
-        found: VoiceMatch = self._matcher.match(audio, report)
+        found: VoiceMatch = self._matcher.match(audio, report, copy)
         return found
 
     def speak(self, text: str, language: str, voice: Voice, speed: float, report: Report) -> SpokenSentence:
@@ -89,7 +89,7 @@ class KokoroSpeaker:
         inputs = {
             "tokens": np.array([[0, *ids, 0]], np.int64),
             "style": self.style(voice)[min(len(ids), STYLES[0]) - 1][None],
-            "speed": np.array([speed / voice.pitch], np.float32),
+            "speed": np.array([speed * voice.rate / voice.pitch], np.float32),
         }
         made = np.asarray(self._session.run(None, inputs)[0], np.float32).ravel()
         return moved(made, voice.pitch)

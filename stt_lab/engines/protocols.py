@@ -91,19 +91,21 @@ class Diarizer(Engine, Protocol):
 
 @dataclass(frozen=True)
 class VoiceMix:
-    """A voice: stock voices with their weights, whose sum is 1, and the ratio by which its pitch is moved."""
+    """A voice: stock voices with their weights, whose sum is 1, and the ratios by which pitch and speed are moved."""
 
     parts: tuple[tuple[str, float], ...]
     pitch: float = 1.0
+    rate: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class VoiceCopy:
-    """A voice that is copied: the sound of a reference (float32, shape (n,)), and the words that are said in it."""
+    """What is known of a reference: its sound (float32, shape (n,)), and the words that are said in it."""
 
     sound: Samples
     sample_rate: int  # Hz
     words: str
+    language: str | None = None  # ISO 639-1 code of the words
 
 
 Voice = VoiceMix | VoiceCopy
@@ -136,10 +138,11 @@ class Speaker(Engine, Protocol):
         ...
 
     def match(self, audio: Audio, report: Report, copy: VoiceCopy | None = None) -> VoiceMatch:
-        """Return the voice that comes nearest to a reference of some seconds: with `copy`, that one.
+        """Return the voice that comes nearest to a reference of some seconds.
 
-        Engines that copy voices (voice/speech.py lists them) need `copy`, others ignore it. Raises BadInput, with a
-        sentence of its own for each reason, for a sound that is no reference.
+        Engines that copy voices (voice/speech.py lists them) need `copy` and return it; others only learn from its
+        words how fast the reference speaks. Raises BadInput, with a sentence of its own for each reason, for a sound
+        that is no reference.
         """
         ...
 

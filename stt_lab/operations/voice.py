@@ -23,9 +23,10 @@ from stt_lab.voice.speech import (
     COPIES,
     COPY_RATE,
     SpeechPlan,
+    choose_listener,
     choose_speaker,
-    copied,
     expected_seconds,
+    heard,
     lines_of,
     spoken,
 )
@@ -84,8 +85,7 @@ def plan_speech(text: str, language: str, model: str, consent: bool, **others: o
             "Speech in a person's voice needs that person's consent here. Send `consent=true` if you have it."
         )
     speaker, code = choose_speaker(runtime.pool, model, language, text)
-    listener = runtime.pool.best("transcribe") if speaker.engine in COPIES else None
-    return SpeechPlan(speaker, code, lines_of(text, code), listener)
+    return SpeechPlan(speaker, code, lines_of(text, code), choose_listener(runtime.pool, speaker))
 
 
 def speech_stages(**others: object) -> dict[str, float]:
@@ -149,13 +149,14 @@ def tts(
 
 
 def _match(reference: Path, audio: Audio) -> VoiceMatch:
-    """Find the voice of a reference; with what it needs of it, for an engine that copies."""
+    """Find the voice of a reference."""
     context = current()
     runtime, report, plan = context.runtime, context.report, context.plan
-    if plan.listener is None:
-        return runtime.pool.match(plan.model, audio, report)
-    with runtime.decoder.decode(reference, report, COPY_RATE) as fine:
-        copy = copied(runtime.pool, plan.listener, audio, fine, report)
+    if plan.model.engine in COPIES:
+        with runtime.decoder.decode(reference, report, COPY_RATE) as fine:
+            copy = heard(runtime.pool, plan, audio, fine, report)
+    else:
+        copy = heard(runtime.pool, plan, audio, audio, report)
     return runtime.pool.match(plan.model, audio, report, copy)
 
 

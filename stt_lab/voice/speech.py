@@ -55,7 +55,7 @@ class SpeechPlan:
     model: Model
     language: str
     lines: tuple[SpokenLine, ...]
-    listener: Model | None = None  # what recognises the words of the reference, if they are needed
+    listener: Model | None = None  # what recognises the words of the reference
 
 
 def choose_speaker(pool: Pool, wanted: str, language: str, text: str) -> tuple[Model, str]:
@@ -64,6 +64,17 @@ def choose_speaker(pool: Pool, wanted: str, language: str, text: str) -> tuple[M
     spoken = {code: NAMES[code] for model in able for code in SPOKEN[model.engine]}
     code = spoken_language(language, text, spoken)
     return next(model for model in able if code in SPOKEN[model.engine]), code
+
+
+def choose_listener(pool: Pool, speaker: Model) -> Model | None:
+    """Return what recognises the words of a reference: for a copy the best model, which must be there.
+
+    For how fast somebody speaks, the smallest one is good enough.
+    """
+    if speaker.engine in COPIES:
+        return pool.best("transcribe")
+    able = (model for model in pool.available("transcribe") if model.languages != 1 and not model.for_tests)
+    return min(able, key=lambda model: model.size_mb, default=None)
 
 
 def spoken_language(wanted: str, text: str, spoken: Mapping[str, str]) -> str:
@@ -123,13 +134,18 @@ def _within(report: Report, share: float, lines: int) -> Report:
     return lambda event: report(Event("speaking", share + event.fraction / lines))
 
 
-def copied(pool: Pool, listener: Model, audio: Audio, fine: Audio, report: Report) -> VoiceCopy:
-    """Return what is copied of a reference: its sound at COPY_RATE, and its words as they are recognised here."""
-    found = pool.transcribe(listener, audio, None, lambda event: report(Event("checking", 0.0)))
+def heard(pool: Pool, plan: SpeechPlan, audio: Audio, fine: Audio, report: Report) -> VoiceCopy | None:
+    """Return what is known of a reference: the `fine` sound, and its words as they are recognised here.
+
+    None if nothing recognises them. Raises BadInput if a copy needs words and there are none.
+    """
+    if plan.listener is None:
+        return None
+    found = pool.transcribe(plan.listener, audio, None, lambda event: report(Event("checking", 0.0)))
     words = " ".join(segment.text.strip() for segment in found.segments)
-    if not has_letters(words):
+    if plan.model.engine in COPIES and not has_letters(words):
         raise BadInput("No words were recognised in the reference. Send 3 to 10 s of one person speaking clearly.")
-    return VoiceCopy(fine.read(), fine.sample_rate, words)
+    return VoiceCopy(fine.read(), fine.sample_rate, words, found.language)
 
 
 class VoiceMatches:
