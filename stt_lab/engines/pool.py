@@ -268,7 +268,7 @@ class Pool:
         self, model: catalog.Model, text: str, language: str, voice: Voice, speed: float, report: Report
     ) -> SpokenSentence:
         """Speak a sentence."""
-        arguments = {"text": text, "language": language, "voice": voice, "speed": speed}
+        arguments: dict[str, object] = {"text": text, "language": language, "voice": voice, "speed": speed}
         speech: SpokenSentence = self._run(model, "speak", arguments, report)
         return speech
 
