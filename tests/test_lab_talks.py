@@ -248,7 +248,7 @@ def test_words_are_where_the_network_put_them(voices: TimedKokoro) -> None:
         assert times == sorted(times)
         loud = np.flatnonzero(np.abs(sound) > 0.01)
         assert words[0].start / RATE == pytest.approx(loud[0] / RATE, abs=0.06)
-        assert -0.06 < words[-1].end / RATE - loud[-1] / RATE < 0.4  # its last sound fades
+        assert -0.1 < words[-1].end / RATE - loud[-1] / RATE < 0.4  # its last sound fades
     again, _ = voices.timed(text, "en", plain, 1.0)
     assert np.array_equal(sound, again)
     plainly = voices.speak(text, "en", plain, 1.0, lambda event: None)

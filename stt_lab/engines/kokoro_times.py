@@ -1,7 +1,7 @@
 """Kokoro with the times of its words: the network says how long it makes each phoneme, and that is read out, too.
 
 The network rounds each phoneme to frames of 25 ms and makes sound of exactly so many, so the times are those that the
-sound was made by, not estimates from it. A frame's sound reaches a little into its neighbours.
+sound was made by, not estimates from it. The sound runs a little before them, by about LAG (eval/LOG.md).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DURATIONS = "/encoder/Clip_output_0"  # the network's own name of the frames of each phoneme
 FRAME = 600  # samples: 25 ms
+LAG = 2 * FRAME  # samples by which words are audible before the network's own times
 STRESS = "ˈˌ"
 
 
@@ -58,8 +59,8 @@ class TimedKokoro(KokoroSpeaker):
             "speed": np.array([speed], np.float32),
         }
         sound, frames = self._session.run(None, inputs)
-        ends = np.cumsum(np.rint(frames.ravel()).astype(int))[1:-1] * FRAME  # of the tokens, without both edges
-        starts = np.concatenate([[round(float(frames.ravel()[0])) * FRAME], ends[:-1]])
+        bounds = np.maximum(np.cumsum(np.rint(frames.ravel()).astype(int)) * FRAME - LAG, 0)
+        starts, ends = bounds[:-2], bounds[1:-1]  # of the tokens, without both edges
         spans = _spans("".join(heard))
         found = zip(words, spans, strict=True)
         timed = tuple(TimedWord(word, int(starts[first]), int(ends[last])) for word, (first, last) in found)
