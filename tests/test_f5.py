@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import httpx
 import numpy as np
 import pytest
-from test_tts import audio, buzz, wav_of
+from references import audio, buzz, wav_of
 from toy_server import MINE, Served, Toy, ToySpeaker, serve, settings_for
 
 from stt_lab.engines import pool as pools

@@ -344,4 +344,4 @@ def test_no_library_reports_to_its_maker(tmp_path: Path) -> None:
     code = "import json, stt_lab; from stt_lab.child import clean_environ; print(json.dumps(clean_environ()))"
     made = subprocess.run([sys.executable, "-c", code], env=environ, check=True, timeout=120, capture_output=True)
     inherited = json.loads(made.stdout)  # by children, here without what gradio sets in this process
-    assert [inherited.get(name) for name in SILENT] == ["1", "0", "1"]
+    assert [inherited.get(name) for name in SILENT] == ["1", "0", "1", "disabled", "false"]

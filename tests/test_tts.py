@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from needs import missing
+from references import audio, buzz, wav_of
 from scipy.signal import resample_poly
 from toy_server import KEY, MINE, Served, Toy, ToySpeaker, serve, settings_for, until
 
@@ -30,7 +31,7 @@ from stt_lab.engines.voice_match import RATES, TABLE, USUAL_RATE, between_groups
 from stt_lab.engines.voice_print import mel_filters
 from stt_lab.errors import BadInput
 from stt_lab.settings import get_settings
-from stt_lab.types import SAMPLE_RATE, Audio, silent
+from stt_lab.types import SAMPLE_RATE, silent
 from stt_lab.voice import synthetic_wav
 from stt_lab.voice.reading import cardinal, ordinal, readable, year
 from stt_lab.voice.reference import check_reference
@@ -206,17 +207,6 @@ def test_the_pitch_moves() -> None:
 # References
 
 
-def audio(path: Path, sound: np.ndarray) -> Audio:
-    path.write_bytes(np.clip(np.rint(sound * 32767), -32768, 32767).astype("<i2").tobytes())
-    return Audio(path, len(sound))
-
-
-def buzz(seconds: float, hertz: float = 140.0) -> np.ndarray:
-    t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    sound = sum(np.sin(2 * np.pi * hertz * k * t) / k for k in range(1, 20))
-    return 0.3 * sound / np.abs(sound).max() * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t))
-
-
 @pytest.mark.parametrize(
     ("sound", "sentence"),
     [
@@ -387,14 +377,6 @@ def test_without_a_key_or_a_reference(server: Served, reference: bytes) -> None:
     missing = httpx.post(f"{server.url}/v1/tts", headers=MINE, data={"text": "x"})
     assert (missing.status_code, missing.json()["code"]) == (400, "missing_file")
     assert "too short" in ask(server, wav_of(buzz(1)), text="x").json()["error"]
-
-
-def wav_of(sound: np.ndarray) -> bytes:
-    with io.BytesIO() as file:
-        with wave.open(file, "wb") as writer:
-            writer.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-            writer.writeframes((sound * 32767).astype("<i2").tobytes())
-        return file.getvalue()
 
 
 def test_consent(server: Served, reference: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
