@@ -199,9 +199,37 @@ def nobody(folder: Path, work: Path) -> Iterator[Row]:
         yield row(folder / f"{name}.wav", "", None, "non-speech", speakers=[], licence="CC0", source="data/make.py")
 
 
+# Conversations that Kokoro's voices speak, from recipes: exact words, speakers and times
+
+RECIPES = Path(__file__).with_name("talks")
+
+
+def talk(recipe: Path) -> Callable[[Path, Path], Iterator[Row]]:
+    """The source of one recipe, in a folder with its name."""
+
+    def source(folder: Path, work: Path) -> Iterator[Row]:
+        from stt_lab.errors import SttError
+        from stt_lab.lab.talks.scene import make_talk
+        from stt_lab.settings import get_settings
+
+        try:
+            found = make_talk(recipe, folder, get_settings())
+        except SttError as problem:
+            raise Missing(str(problem)) from None
+        licence = "CC0 (text and recipe), spoken by Kokoro-82M (Apache-2.0)"
+        target = folder / f"{recipe.stem}.wav"
+        yield row(target, **found, licence=licence, source=f"data/talks/{recipe.name}")
+
+    source.__name__ = recipe.stem
+    return source
+
+
 # The set
 
-SOURCES: tuple[Callable[[Path, Path], Iterator[Row]], ...] = (conversation, prompts, readings, nobody)
+SOURCES: tuple[Callable[[Path, Path], Iterator[Row]], ...] = (
+    *(conversation, prompts, readings, nobody),
+    *map(talk, sorted(RECIPES.glob("*.toml"))),
+)
 
 
 def make(target: Path) -> list[Row]:
@@ -238,7 +266,7 @@ def fill(target: Path, source: Callable[[Path, Path], Iterator[Row]]) -> list[Ro
 
 def located(name: str, entry: Row) -> Row:
     """A row with an id, and with its files named from the set's folder."""
-    files = {field: f"{name}/{entry[field]}" for field in ("path", "rttm", "segments") if field in entry}
+    files = {field: f"{name}/{entry[field]}" for field in ("path", "rttm", "segments", "word_times") if field in entry}
     valued = {field: value for field, value in (entry | files).items() if value is not None}
     return {"id": f"{name}__{Path(entry['path']).stem}", **valued}
 

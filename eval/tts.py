@@ -3,6 +3,7 @@
     python eval/tts.py packs        vectors and pitches of the stock voices, for stt_lab/engines/kokoro_packs.npz
     python eval/tts.py trip         60 sentences spoken and recognised again, beside their real recordings
     python eval/tts.py similarity   voices matched to readers, judged by Resemblyzer (--judge names its pretrained.pt)
+    python eval/tts.py rate         how near the speed of voices comes to that of readers
     python eval/tts.py references   what the check of references says of single voices, two voices, music and noise
 
 Recordings come from STT_LAB_SPEECH_DIR; results go to eval/results/tts.json. Intervals are drawn by sentence or reader.
@@ -24,9 +25,10 @@ from scipy.signal import resample_poly
 import stt_lab
 from stt_lab import metrics
 from stt_lab.engines.kokoro import KokoroSpeaker
+from stt_lab.engines.phonemes import phonemes
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import EngineSpec, VoiceMix
-from stt_lab.engines.voice_match import TABLE, Matcher, packs
+from stt_lab.engines.protocols import EngineSpec, VoiceCopy, VoiceMix
+from stt_lab.engines.voice_match import TABLE, UNCOUNTED, Matcher, packs, rate_ratio, voiced
 from stt_lab.errors import BadInput
 from stt_lab.runtime import local_runtime
 from stt_lab.settings import get_settings
@@ -109,7 +111,7 @@ def trip(folder: Path, count: int = 60) -> dict[str, Any]:
         spoken.append(errors(row["text"], heard))
         real.append(errors(row["text"], get_settings().speech_dir / row["path"]))
         print(row["id"], spoken[-1].rate, real[-1].rate, round(steps[-1], 3), flush=True)
-    table = {name: rate(found) for name, found in (("spoken", spoken), ("real", real))}
+    table = {name: share(found) for name, found in (("spoken", spoken), ("real", real))}
     return {"sentences": len(chosen), **table, "cpu_per_second": cpu / seconds, "largest_step": max(steps)}
 
 
@@ -128,7 +130,7 @@ def errors(text: str, path: Path) -> metrics.WordErrors:
     return metrics.wer([text], [found.text], "whisper_en")
 
 
-def rate(found: list[Any]) -> dict[str, float]:
+def share(found: list[Any]) -> dict[str, float]:
     total = metrics.pool(found)
     low, high = metrics.bootstrap(found, 15)
     return {"wer": total.rate, "low": low, "high": high}
@@ -195,6 +197,54 @@ def mean(values: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
     return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
 
 
+def per_second(text: str, sound: np.ndarray) -> float:
+    """Phonemes of a text in a second of the voice that speaks it."""
+    count = sum(char not in UNCOUNTED for char in phonemes(text, "en"))
+    return count / (len(voiced(sound)) / SAMPLE_RATE)
+
+
+def rate(folder: Path, most: int = 10) -> dict[str, Any]:
+    """Phonemes a second of readers and of their nearest stock voice, at speed 1 and moved by a reference of theirs.
+
+    Texts that are spoken are others than those of the reference. Mixtures are left out: they speak as their packs do.
+    """
+    by_reader: dict[str, list[dict[str, Any]]] = {}
+    for row in rows():
+        if row["path"].startswith(READERS) and row["duration_s"] >= 3 and row.get("text") and row["language"] == "en":
+            by_reader.setdefault(str((row.get("speakers") or [row["path"].split("/")[0]])[0]), []).append(row)
+    one = speaker()
+    matcher, found, usual = Matcher(one), [], []
+    listener, pool = catalog.get("base"), local_runtime().pool
+    for reader, own in sorted(by_reader.items()):
+        sounds = [(read(get_settings().speech_dir / row["path"]), row["text"]) for row in own[:6]]
+        reference = sounds[0][0][: 10 * SAMPLE_RATE]
+        if len(sounds) < 2 or len(found) >= most:
+            continue
+        said = pcm(folder / "reference.pcm", reference)
+        wanted = matcher.encoders.print_of(voiced(reference))
+        voice = max(packs(TABLE), key=lambda pack: sum(pack.print.similarities(wanted))).voice
+        began = time.process_time()
+        heard = pool.transcribe(listener, said, None, silent)
+        words = " ".join(segment.text.strip() for segment in heard.segments)
+        copy = VoiceCopy(reference, SAMPLE_RATE, words, heard.language)
+        ratio = rate_ratio(copy, len(voiced(reference)) / SAMPLE_RATE)
+        seconds = time.process_time() - began
+        text = min((text for _, text in sounds[1:]), key=lambda text: abs(len(text) - 80))
+        theirs = per_second(" ".join(text for _, text in sounds[1:]), np.concatenate([s for s, _ in sounds[1:]]))
+        rates = [
+            per_second(text, resample_poly(one.speak(text, "en", voice, speed, silent).samples, 2, 3).astype("f4"))
+            for speed in (1.0, ratio)
+        ]
+        usual.append(rates[0])
+        found.append([abs(float(np.log(made / theirs))) for made in rates])
+        print(reader, voice.parts, [round(x, 3) for x in (theirs, *rates, ratio, seconds)], flush=True)
+    rng, table = np.random.default_rng(15), np.array(found)
+    names = ("away at speed 1", "away when moved", "gain")
+    columns = (table[:, 0], table[:, 1], table[:, 0] - table[:, 1])
+    away = {name: mean(column, rng) for name, column in zip(names, columns, strict=True)}
+    return {"readers": len(found), "usual": float(np.mean(usual)), "nearer": int((columns[2] > 0).sum()), **away}
+
+
 class Judge:
     """Resemblyzer's encoder (GE2E): 3 LSTMs of 256 over 40 mel bands, a linear layer and a rectifier."""
 
@@ -250,7 +300,7 @@ def answer(check: Callable[[], object]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["packs", "trip", "similarity", "references"])
+    parser.add_argument("what", choices=["packs", "trip", "similarity", "rate", "references"])
     parser.add_argument("--folder", type=Path, required=True, help="folder for sounds that are made on the way")
     parser.add_argument("--judge", type=Path, help="pretrained.pt of Resemblyzer 0.1.4")
     args = parser.parse_args()
@@ -259,6 +309,7 @@ def main() -> None:
         "packs": lambda: make_packs(args.folder),
         "trip": lambda: trip(args.folder),
         "similarity": lambda: similarity(args.folder, args.judge),
+        "rate": lambda: rate(args.folder),
         "references": lambda: references(args.folder),
     }
     made = work[args.what]()

@@ -11,7 +11,13 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-_QUIET = {"ORT_DISABLE_TELEMETRY": "1", "PYANNOTE_METRICS_ENABLED": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
+_QUIET = {
+    "ORT_DISABLE_TELEMETRY": "1",
+    "PYANNOTE_METRICS_ENABLED": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "WANDB_MODE": "disabled",  # a requirement of f5-tts
+    "WANDB_ERROR_REPORTING": "false",
+}
 os.environ.update(_QUIET | os.environ)  # libraries read it on import, and would report to their makers
 _PUBLIC = ("stt_lab.operations", "stt_lab.types")  # names of this package that are in modules, loaded on first use
 

@@ -387,6 +387,7 @@ def tts(
     text: str,
     language: str = 'auto',
     speed: float = 1.0,
+    model: str = 'auto',
     consent: bool = False,
     background: Literal[False] = False,
     store: bool = True,
@@ -395,13 +396,15 @@ def tts(
     """Speak a text in a voice like that of a recording. The result is a WAV file that is marked as synthetic.
 
     The recording has 3 to 10 s of one person speaking. With the embedded model, the voice is the nearest one that its
-    stock voices and their mixtures can give, not a copy of the person's.
+    stock voices and their mixtures can give, not a copy of the person's; `f5-tts` copies it.
 
     Parameters:
         reference: Audio or video file.
         text: Text to speak.
         language: Language of the text: a code such as `en`, or `auto` (detect) (default: 'auto').
         speed: Speed of the speech; 1 is the usual one (default: 1.0).
+        model: Model that speaks: `f5-tts`, `kokoro-82m` or `auto` (the best one that is installed)
+            (default: 'auto').
         consent: Whether the owner of the voice agrees to this use of it (default: False).
         background: Answer at once with a job instead of the result; on HTTP also `async` (default:
             False).
@@ -426,6 +429,7 @@ def tts(
     text: str,
     language: str = 'auto',
     speed: float = 1.0,
+    model: str = 'auto',
     consent: bool = False,
     *,
     background: Literal[True],
@@ -438,6 +442,7 @@ def tts(
     text: str,
     language: str = 'auto',
     speed: float = 1.0,
+    model: str = 'auto',
     consent: bool = False,
     background: bool = False,
     store: bool = True,

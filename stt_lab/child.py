@@ -16,7 +16,8 @@ from typing import IO, Any, Literal
 
 PACKAGES = Path(__file__).resolve().parents[1]  # the folder that contains stt_lab
 PYTHON = ("PATH", "LD_LIBRARY_PATH", "DYLD_", "SYSTEMROOT", "VIRTUAL_ENV", "CONDA_PREFIX", "LANG", "LC_", "PYTHON")
-SILENT = ("ORT_DISABLE_TELEMETRY", "PYANNOTE_METRICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY")  # set by the package
+OF_PACKAGES = ("ORT_DISABLE_TELEMETRY", "PYANNOTE_METRICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY")
+SILENT = (*OF_PACKAGES, "WANDB_MODE", "WANDB_ERROR_REPORTING")  # set by stt_lab itself
 OF_STT_LAB = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # another interpreter would find our libraries by these
 LOG_TAIL = 2000  # bytes
 

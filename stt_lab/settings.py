@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     require_consent: bool = Field(
         False, description="Refuse `tts` without `consent=true`, by which a caller says that the voice's owner agrees"
     )
+    accept_noncommercial: bool = Field(
+        False, description="Accept licences that forbid commercial use; models such as `f5-tts` are off without it"
+    )
     decode_timeout_s: float = Field(600, gt=0, description="Seconds that decoding a file may take")
     speech_dir: Path = Field(Path("data/speech"), description="Recordings for tests and evaluations")
     database_url: SecretStr | None = Field(

@@ -41,7 +41,7 @@ def test_catalog_is_sound() -> None:
     models = catalog.models()
     ids = [model.id for model in models]
     assert ids[:2] == ["large-v3-turbo", "large-v3"]
-    assert len(set(models)) == len(set(ids)) == len(ids) == 26
+    assert len(set(models)) == len(set(ids)) == len(ids) == 28
     speech = ("base", "tiny.en", "segmentation-3.0", "campplus", "smart-turn-v3.2")
     voices = ("kokoro-82m", "dvector", "kokoro-voices")
     assert embedded() == (*speech, *voices, "all-MiniLM-L6-v2", "all-MiniLM-L6-v2-int8", "en_core_web_sm")

@@ -308,7 +308,7 @@ def test_alone_on_a_device(make: Make, settings: dict[str, int]) -> None:
 
 
 def test_speech_never_lands_in_the_worker_for_texts() -> None:
-    voices = {"enhance", "speak", "embed_voice", "stock_voices"}
+    voices = {"enhance", "speak", "embed_voice", "stock_voices", "vocode"}
     speech = {"transcribe", "diarize", "embed_speaker", "hear_turn"} | voices
     assert {model.task for model in catalog.models() if model.lane == "speech"} == speech
     assert not [model.id for model in catalog.models() if model.lane == "text" and model.task in speech]

@@ -252,8 +252,8 @@ def test_models_that_a_person_has_pulled_are_not_seen(tmp_path: Path) -> None:
 
 
 def make_data(folder: Path) -> subprocess.CompletedProcess[str]:
-    """`make data` on a machine that has neither programs nor a package index."""
-    alone = {"PATH": "", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+    """`make data` on a machine that has neither programs, nor a package index, nor weights."""
+    alone = {"PATH": "", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "STT_LAB_MODELS_DIR": str(folder / "none")}
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")} | alone
     command = [sys.executable, str(ROOT / "data" / "make.py"), str(folder)]
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
@@ -264,6 +264,9 @@ def test_data_without_a_network(tmp_path: Path) -> None:
     assert first.returncode == 0, first.stderr
     assert "prompts is left out: apt-get is not on this machine" in first.stderr
     assert "readings is left out: python" in first.stderr
+    for recipe in ("council", "garden", "harbour", "workshop"):
+        why = "the weights of kokoro-82m are not installed; run `stt-lab models pull kokoro-82m`"
+        assert f"talk-{recipe} is left out: {why}" in first.stderr
     made = read_manifest(tmp_path)
     assert {one.source for one in made} == {"conversation", "nobody"}
     assert len(made) == 7
@@ -341,4 +344,4 @@ def test_no_library_reports_to_its_maker(tmp_path: Path) -> None:
     code = "import json, stt_lab; from stt_lab.child import clean_environ; print(json.dumps(clean_environ()))"
     made = subprocess.run([sys.executable, "-c", code], env=environ, check=True, timeout=120, capture_output=True)
     inherited = json.loads(made.stdout)  # by children, here without what gradio sets in this process
-    assert [inherited.get(name) for name in SILENT] == ["1", "0", "1"]
+    assert [inherited.get(name) for name in SILENT] == ["1", "0", "1", "disabled", "false"]

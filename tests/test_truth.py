@@ -62,7 +62,8 @@ def conversation(made_data: Choose) -> Recording:
 
 
 def test_english_words_are_right(made_data: Choose) -> None:
-    errors = word_errors(made_data(language="en"), "tiny.en", "whisper_en")
+    recorded = [one for one in made_data(language="en") if not one.source.startswith("talk-")]  # people, not voices
+    errors = word_errors(recorded, "tiny.en", "whisper_en")
     assert errors.words >= 80
     assert errors.rate < 0.18, errors  # 0.144; the upper end of its interval is 0.182  # 0.09 of 262 words
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import time
 import wave
@@ -17,22 +18,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from needs import missing
+from references import audio, buzz, wav_of
 from scipy.signal import resample_poly
 from toy_server import KEY, MINE, Served, Toy, ToySpeaker, serve, settings_for, until
 
 from stt_lab.client import Client
-from stt_lab.engines.kokoro import LONGEST, RATE, TOKENS, KokoroSpeaker, moved, split, trimmed
+from stt_lab.engines.kokoro import LONGEST, RATE, TOKENS, KokoroSpeaker, moved
 from stt_lab.engines.phonemes import phonemes
-from stt_lab.engines.protocols import EngineSpec, Speaker, VoiceMatch, VoiceMix
-from stt_lab.engines.voice_match import TABLE, between_groups, median_pitch, packs
+from stt_lab.engines.pieces import split, trimmed
+from stt_lab.engines.protocols import EngineSpec, Speaker, VoiceCopy, VoiceMatch, VoiceMix
+from stt_lab.engines.voice_match import RATES, TABLE, USUAL_RATE, between_groups, median_pitch, packs, rate_ratio
 from stt_lab.engines.voice_print import mel_filters
 from stt_lab.errors import BadInput
 from stt_lab.settings import get_settings
-from stt_lab.types import SAMPLE_RATE, Audio, silent
+from stt_lab.types import SAMPLE_RATE, silent
 from stt_lab.voice import synthetic_wav
 from stt_lab.voice.reading import cardinal, ordinal, readable, year
 from stt_lab.voice.reference import check_reference
-from stt_lab.voice.speech import LANGUAGES, VoiceMatches, lines_of, spoken_language
+from stt_lab.voice.speech import NAMES, SPOKEN, VoiceMatches, lines_of
+from stt_lab.voice.speech import spoken_language as language_among
 from stt_lab.weights import catalog
 
 # What is read out
@@ -130,6 +134,10 @@ def test_nothing_to_say(text: str) -> None:
         lines_of(text, "en")
 
 
+def spoken_language(wanted: str, text: str) -> str:
+    return language_among(wanted, text, {code: NAMES[code] for code in SPOKEN["kokoro"]})
+
+
 def test_languages() -> None:
     assert spoken_language("en-GB", "x") == spoken_language("English", "x") == "en"
     assert spoken_language("auto", "Ich") == "en"  # too short to be told
@@ -159,7 +167,7 @@ def test_phonemes_are_those_that_the_model_knows() -> None:
         made = phonemes(text, language)
         assert made
         assert not {char for char in made if char not in TOKENS and char != "-"}, (language, made)
-    assert set(samples) | {"en"} == set(LANGUAGES)
+    assert set(samples) | {"en"} == set(SPOKEN["kokoro"])
 
 
 @given(st.text("abc ,.", max_size=900), st.integers(3, 60))
@@ -171,16 +179,16 @@ def test_pieces_are_short_and_lose_nothing(text: str, longest: int) -> None:
 
 def test_a_long_text_is_split_at_clauses() -> None:
     clause = "a" * 150 + ", "
-    assert [len(piece) for piece in split(clause * 4)] == [303, 303]
+    assert [len(piece) for piece in split(clause * 4, LONGEST)] == [303, 303]
     assert LONGEST < 510
 
 
 def test_pieces_join_without_a_click() -> None:
     tone = (0.5 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE + 1)).astype(np.float32)
     sound = np.concatenate([np.zeros(RATE, np.float32), tone, np.zeros(RATE, np.float32)])
-    made = trimmed(sound)
+    made = trimmed(sound, RATE)
     assert RATE < len(made) < 1.1 * RATE
-    hard = trimmed(tone)  # begins in the middle of a wave
+    hard = trimmed(tone, RATE)  # begins in the middle of a wave
     assert abs(hard[0]) < 1e-6 > abs(hard[-1])
     whole = np.concatenate([hard, np.zeros(100, np.float32), hard])
     assert np.abs(np.diff(whole)).max() <= np.abs(np.diff(tone)).max() * 1.1
@@ -197,17 +205,6 @@ def test_the_pitch_moves() -> None:
 
 
 # References
-
-
-def audio(path: Path, sound: np.ndarray) -> Audio:
-    path.write_bytes(np.clip(np.rint(sound * 32767), -32768, 32767).astype("<i2").tobytes())
-    return Audio(path, len(sound))
-
-
-def buzz(seconds: float, hertz: float = 140.0) -> np.ndarray:
-    t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    sound = sum(np.sin(2 * np.pi * hertz * k * t) / k for k in range(1, 20))
-    return 0.3 * sound / np.abs(sound).max() * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t))
 
 
 @pytest.mark.parametrize(
@@ -233,6 +230,18 @@ def test_a_reference(tmp_path: Path) -> None:
 def test_pitches_are_found(hertz: float) -> None:
     assert median_pitch(buzz(2, hertz).astype(np.float32)) == pytest.approx(hertz, rel=0.02)
     assert median_pitch(np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)) == 0.0
+
+
+def test_the_speed_of_a_reference() -> None:
+    words = "The morning train was late again, so everybody waited on the platform."
+    count = len(re.sub(r"[ ,.ˈˌ]", "", phonemes(words, "en")))
+    known = VoiceCopy(np.zeros(1, np.float32), SAMPLE_RATE, words, "en")
+    usual = count / USUAL_RATE["en"]  # seconds
+    assert [rate_ratio(known, seconds) for seconds in (usual, usual / 1.1, usual / 3, usual * 3)] == [
+        *(pytest.approx(1.0), pytest.approx(1.1), RATES[1], RATES[0]),
+    ]
+    for unknown in (replace(known, language="de"), replace(known, language=None), replace(known, words="Yes.")):
+        assert rate_ratio(unknown, 9.0) == 1.0
 
 
 def test_two_groups_of_windows() -> None:
@@ -343,6 +352,7 @@ def test_http(server: Served, reference: bytes) -> None:
     assert b"Synthetic speech" in answer.content[:1000]
     assert ask(server, reference, text="Again.").status_code == 200
     assert ToySpeaker.matched == before + 1  # the reference is known
+    assert ToySpeaker.words == "Good morning. Hello there, friend."  # by which its speed is known
 
 
 @pytest.mark.parametrize(
@@ -367,14 +377,6 @@ def test_without_a_key_or_a_reference(server: Served, reference: bytes) -> None:
     missing = httpx.post(f"{server.url}/v1/tts", headers=MINE, data={"text": "x"})
     assert (missing.status_code, missing.json()["code"]) == (400, "missing_file")
     assert "too short" in ask(server, wav_of(buzz(1)), text="x").json()["error"]
-
-
-def wav_of(sound: np.ndarray) -> bytes:
-    with io.BytesIO() as file:
-        with wave.open(file, "wb") as writer:
-            writer.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-            writer.writeframes((sound * 32767).astype("<i2").tobytes())
-        return file.getvalue()
 
 
 def test_consent(server: Served, reference: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -441,6 +443,8 @@ def test_the_real_engine_speaks(kokoro: KokoroSpeaker) -> None:
     assert len(fast.samples) / made.sample_rate == pytest.approx(seconds / 1.5, rel=0.15)
     high = kokoro.speak("Good morning, this is a test.", "en", replace(plain, pitch=1.12), 1.0, silent)
     assert len(high.samples) == pytest.approx(len(made.samples), rel=0.1)
+    slow = kokoro.speak("Good morning, this is a test.", "en", replace(plain, rate=0.8), 1.0, silent)
+    assert len(slow.samples) / made.sample_rate == pytest.approx(seconds / 0.8, rel=0.15)
 
 
 @pytest.mark.truth

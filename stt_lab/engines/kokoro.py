@@ -6,8 +6,6 @@ each number of tokens. Packs can be mixed linearly, in all languages.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,8 @@ import numpy as np
 from stt_lab.engines.onnx import open_network
 from stt_lab.engines.phonemes import VOICES as LANGUAGES
 from stt_lab.engines.phonemes import phonemes
-from stt_lab.engines.protocols import EngineSpec, SpokenSentence, VoiceMatch, VoiceMix
+from stt_lab.engines.pieces import silence, split, trimmed
+from stt_lab.engines.protocols import EngineSpec, SpokenSentence, Voice, VoiceCopy, VoiceMatch, VoiceMix
 from stt_lab.types import Event
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ RATE = 24_000  # Hz
 MODEL, PACKS = "model.onnx", "kokoro-voices"
 LONGEST = 400  # tokens at once; the network reads 510, and what is long is spoken in a hurry
 STYLES = (510, 256)  # of a pack
-QUIET = 0.004  # of full scale: what is below it at both ends of a piece is cut off
-EDGE_S, FADE_S = 0.03, 0.008  # seconds that stay around a piece, and over which it fades in and out
 CLAUSE_PAUSE_S = 0.12  # between two pieces of one sentence
 PITCH_STEPS = 200  # of a ratio between two pitches
 RUNS = (  # the network's tokens: first number, and the symbols from there on
@@ -65,20 +62,21 @@ class KokoroSpeaker:
         """Return the names of the packs: the language's letter, f or m, and a name ("af_heart")."""
         return tuple(sorted(path.stem for path in self.folder.glob("voices/*.bin")))
 
-    def match(self, audio: Audio, report: Report) -> VoiceMatch:
+    def match(self, audio: Audio, report: Report, copy: VoiceCopy | None = None) -> VoiceMatch:
         from stt_lab.engines.voice_match import Matcher
 
         self._matcher = self._matcher or Matcher(self)
-        found: VoiceMatch = self._matcher.match(audio, report)
+        found: VoiceMatch = self._matcher.match(audio, report, copy)
         return found
 
-    def speak(self, text: str, language: str, voice: VoiceMix, speed: float, report: Report) -> SpokenSentence:
+    def speak(self, text: str, language: str, voice: Voice, speed: float, report: Report) -> SpokenSentence:
+        assert isinstance(voice, VoiceMix)
         sounds: list[Samples] = []
-        pieces = list(split(phonemes(text, language)))
+        pieces = list(split(phonemes(text, language), LONGEST))
         for number, piece in enumerate(pieces):
             report(Event("speaking", number / len(pieces)))
-            sounds += [silence(CLAUSE_PAUSE_S)] if sounds else []
-            sounds.append(trimmed(self.say(piece, voice, speed)))
+            sounds += [silence(CLAUSE_PAUSE_S, RATE)] if sounds else []
+            sounds.append(trimmed(self.say(piece, voice, speed), RATE))
         return SpokenSentence(np.concatenate(sounds) if sounds else np.zeros(0, np.float32), RATE)
 
     def say(self, spoken: str, voice: VoiceMix, speed: float) -> Samples:
@@ -91,7 +89,7 @@ class KokoroSpeaker:
         inputs = {
             "tokens": np.array([[0, *ids, 0]], np.int64),
             "style": self.style(voice)[min(len(ids), STYLES[0]) - 1][None],
-            "speed": np.array([speed / voice.pitch], np.float32),
+            "speed": np.array([speed * voice.rate / voice.pitch], np.float32),
         }
         made = np.asarray(self._session.run(None, inputs)[0], np.float32).ravel()
         return moved(made, voice.pitch)
@@ -118,38 +116,3 @@ def moved(sound: Samples, pitch: float) -> Samples:
         return sound
     made: Samples = resample_poly(sound, PITCH_STEPS, round(PITCH_STEPS * pitch)).astype(np.float32)
     return made
-
-
-def trimmed(sound: Samples) -> Samples:
-    """Cut silence off both ends, and fade what stays in and out, so that pieces join without a click."""
-    loud = np.flatnonzero(np.abs(sound) > QUIET)
-    if not len(loud):
-        return np.zeros(0, np.float32)
-    edge, fade = round(EDGE_S * RATE), round(FADE_S * RATE)
-    made = sound[max(0, loud[0] - edge) : loud[-1] + edge].copy()
-    ramp = np.linspace(0, 1, min(fade, len(made)), dtype=np.float32)
-    made[: len(ramp)] *= ramp
-    made[len(made) - len(ramp) :] *= ramp[::-1]
-    return made
-
-
-def silence(seconds: float) -> Samples:
-    return np.zeros(round(seconds * RATE), np.float32)
-
-
-def split(spoken: str, longest: int = LONGEST) -> Iterator[str]:
-    """Split phonemes into pieces that the network reads at once: at clauses, else at words, else anywhere."""
-    for clauses in _packed(re.split(r"(?<=[.!?…;:,—])\s+", spoken), longest):
-        for words in _packed(clauses.split(" "), longest) if len(clauses) > longest else (clauses,):
-            yield from (words[at : at + longest] for at in range(0, len(words), longest))
-
-
-def _packed(parts: list[str], longest: int) -> Iterator[str]:
-    held = ""
-    for part in filter(None, parts):
-        if held and len(held) + 1 + len(part) > longest:
-            yield held
-            held = ""
-        held = f"{held} {part}" if held else part
-    if held:
-        yield held

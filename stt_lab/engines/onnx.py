@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 
-def open_network(path: Path, threads: int = 1, keep: bool = False) -> Any:
-    """Return an onnxruntime session. With `keep` it keeps the memory of its longest run, which saves time."""
+def open_network(network: Path | bytes, threads: int = 1, keep: bool = False) -> Any:
+    """Return an onnxruntime session of a file or its content.
+
+    With `keep` it keeps the memory of its longest run, which saves time.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.enable_cpu_mem_arena = keep
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    source = network if isinstance(network, bytes) else str(network)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])

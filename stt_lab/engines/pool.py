@@ -16,8 +16,9 @@ from stt_lab.engines import chat_api
 from stt_lab.engines.admission import Admission
 from stt_lab.engines.hosts import EngineCall, Host, InProcessHost, WorkerHost, worker_environ
 from stt_lab.engines.hosts.limits import seconds_for
-from stt_lab.engines.protocols import EngineSpec, Goal, Search, SpokenSentence, VoiceMatch, VoiceMix
+from stt_lab.engines.protocols import EngineSpec, Goal, Search, SpokenSentence, Voice, VoiceCopy, VoiceMatch
 from stt_lab.errors import BadInput, ModelBroken, ModelMissing
+from stt_lab.extras import command
 from stt_lab.settings import Settings
 from stt_lab.slots import Slot, Waiting
 from stt_lab.types import Audio, Diarization, Recognition, Report, Span
@@ -33,6 +34,7 @@ ENGINES = {  # engine in the catalog -> class, which the host imports
     "gguf": "stt_lab.engines.gguf:GgufModel",
     "squad": "stt_lab.engines.squad:SquadReader",
     "kokoro": "stt_lab.engines.kokoro:KokoroSpeaker",
+    "f5-tts": "stt_lab.engines.f5:F5Speaker",
     "madlad": "stt_lab.engines.madlad:Madlad",
     "firefox": "stt_lab.engines.firefox:FirefoxTranslator",
     "firefox-pairs": "stt_lab.engines.firefox_pairs:FirefoxPairs",
@@ -178,6 +180,29 @@ class Pool:
             raise _none(task)
         return model
 
+    def speakers(self, wanted: str) -> tuple[catalog.Model, ...]:
+        """Return the models that may speak, best first: the requested one or, for AUTO, all installed ones.
+
+        Raises BadInput for a model that cannot speak, and ModelMissing if none is left.
+        """
+        if wanted == AUTO:
+            here = tuple(self.available("speak"))
+            if not here:
+                raise _none("speak")
+            return here
+        able = catalog.models("speak")
+        model = catalog.requested(wanted, "speak", able)
+        if model not in able:
+            raise _unable(wanted, "speak", able)
+        assert model is not None
+        if why := catalog.unaccepted(model, self._settings):
+            raise ModelMissing(why)
+        if catalog.uninstalled(model):
+            raise ModelMissing(f"The packages of the model '{model.id}' are not installed. Run {command(model.extra)}.")
+        if not catalog.available(model, self._settings):
+            raise _missing(model, model.id)
+        return (model,)
+
     def translator(self, source: str | None, target: str, wanted: str) -> tuple[catalog.Model, tuple[str, ...]]:
         """Return the model that translates a pair of languages: the requested one or, for AUTO, the best installed one.
 
@@ -234,16 +259,16 @@ class Pool:
         diarization: Diarization = self._run(model, "diarize", {"audio": audio, "speakers": speakers}, report)
         return diarization
 
-    def match(self, model: catalog.Model, audio: Audio, report: Report) -> VoiceMatch:
+    def match(self, model: catalog.Model, audio: Audio, report: Report, copy: VoiceCopy | None = None) -> VoiceMatch:
         """Find the voice that comes nearest to a reference. Raises BadInput if it is none."""
-        found: VoiceMatch = self._run(model, "match", {"audio": audio}, report)
+        found: VoiceMatch = self._run(model, "match", {"audio": audio, "copy": copy}, report)
         return found
 
     def speak(
-        self, model: catalog.Model, text: str, language: str, voice: VoiceMix, speed: float, report: Report
+        self, model: catalog.Model, text: str, language: str, voice: Voice, speed: float, report: Report
     ) -> SpokenSentence:
         """Speak a sentence."""
-        arguments = {"text": text, "language": language, "voice": voice, "speed": speed}
+        arguments: dict[str, object] = {"text": text, "language": language, "voice": voice, "speed": speed}
         speech: SpokenSentence = self._run(model, "speak", arguments, report)
         return speech
 

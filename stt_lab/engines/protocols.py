@@ -91,17 +91,31 @@ class Diarizer(Engine, Protocol):
 
 @dataclass(frozen=True)
 class VoiceMix:
-    """A voice: stock voices with their weights, whose sum is 1, and the ratio by which its pitch is moved."""
+    """A voice: stock voices with their weights, whose sum is 1, and the ratios by which pitch and speed are moved."""
 
     parts: tuple[tuple[str, float], ...]
     pitch: float = 1.0
+    rate: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class VoiceCopy:
+    """What is known of a reference: its sound (float32, shape (n,)), and the words that are said in it."""
+
+    sound: Samples
+    sample_rate: int  # Hz
+    words: str
+    language: str | None = None  # ISO 639-1 code of the words
+
+
+Voice = VoiceMix | VoiceCopy
 
 
 @dataclass(frozen=True)
 class VoiceMatch:
     """The voice that comes nearest to a reference, and the mean of its similarities (cosine) to it."""
 
-    voice: VoiceMix
+    voice: Voice
     similarity: float
 
 
@@ -120,17 +134,19 @@ class Speaker(Engine, Protocol):
     languages: tuple[str, ...]  # ISO 639-1 codes
 
     def voices(self) -> tuple[str, ...]:
-        """Return the names of the stock voices."""
+        """Return the names of the stock voices; () if it has none."""
         ...
 
-    def match(self, audio: Audio, report: Report) -> VoiceMatch:
+    def match(self, audio: Audio, report: Report, copy: VoiceCopy | None = None) -> VoiceMatch:
         """Return the voice that comes nearest to a reference of some seconds.
 
-        Raises BadInput, with a sentence of its own for each reason, for a sound that is no reference.
+        Engines that copy voices (voice/speech.py lists them) need `copy` and return it; others only learn from its
+        words how fast the reference speaks. Raises BadInput, with a sentence of its own for each reason, for a sound
+        that is no reference.
         """
         ...
 
-    def speak(self, text: str, language: str, voice: VoiceMix, speed: float, report: Report) -> SpokenSentence:
+    def speak(self, text: str, language: str, voice: Voice, speed: float, report: Report) -> SpokenSentence:
         """Speak a sentence without silence at its ends. `speed` is 1 for the usual one, 2 for twice as fast."""
         ...
 

