@@ -307,6 +307,12 @@ class File:
             file.writelines(self.chunks)
         return path
 
+    def close(self) -> None:
+        """Stop making the file. Harmless when repeated, or after its end."""
+        close = getattr(self.chunks, "close", None)
+        if close is not None:
+            close()
+
 
 def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:

@@ -167,6 +167,7 @@ class ToySpeaker(Toy):
 
     said: ClassVar[list[tuple[str, str, float]]] = []
     matched: ClassVar[int] = 0  # references
+    breaks: ClassVar[str] = ""  # a sentence with this word cannot be spoken
     languages = ("en", "es")
 
     def voices(self) -> tuple[str, ...]:
@@ -178,6 +179,8 @@ class ToySpeaker(Toy):
 
     def speak(self, text: str, language: str, voice: VoiceMix, speed: float, report: Report) -> SpokenSentence:
         self.work("speaking", report)
+        if ToySpeaker.breaks and ToySpeaker.breaks in text:
+            raise RuntimeError("secret detail of /etc/somewhere")
         ToySpeaker.said.append((text, language, speed))
         report(Event("speaking", 1.0))
         return SpokenSentence(np.full(24_000, 0.25, np.float32), 24_000)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from stt_lab.audio.wav import to_pcm
@@ -31,6 +32,8 @@ PAUSES = {
 PLAIN_PAUSE, PARAGRAPH_PAUSE = 0.3, 0.65  # seconds: after another end, and at a line break
 UNSURE = 12  # different words of a text under which its language is uncertain
 KEPT_MATCHES = 256
+SHORT_START = 40  # characters of the first piece of a long text: 2 s of speech
+SHORTEST_START = 8  # characters, below which a piece sounds cut off
 PER_SECOND = 13.0  # characters spoken in a second at speed 1, as a low estimate
 
 
@@ -84,6 +87,24 @@ def lines_of(text: str, language: str) -> tuple[SpokenLine, ...]:
     if not made:
         raise BadInput("The text has no letters, so there is nothing to say. Send words.")
     return tuple(made)
+
+
+def with_short_start(lines: tuple[SpokenLine, ...]) -> tuple[SpokenLine, ...]:
+    """Split a long first sentence, so that its sound begins early: after a clause, else between two words."""
+    first = lines[0]
+    if len(first.text) <= SHORT_START:
+        return lines
+    clauses, words = (
+        [end for end in (found.end() for found in re.finditer(mark, first.text)) if end >= SHORTEST_START]
+        for mark in (r"[,;:—–](?=\s)", r"\w(?=\s)")
+    )
+    near = [end for end in clauses if end <= SHORT_START] or [end for end in words if end <= SHORT_START]
+    if not near:
+        return lines
+    head, rest = first.text[: near[-1]], first.text[near[-1] :].strip()
+    if not (has_letters(head) and has_letters(rest)):
+        return lines
+    return SpokenLine(head, PAUSES.get(head[-1], 0.0)), replace(first, text=rest), *lines[1:]
 
 
 def expected_seconds(text: str, speed: float) -> float:
