@@ -94,6 +94,12 @@ class Audio:
         raw = np.fromfile(self.path, "<i2", max(0, stop - start), offset=start * SAMPLE_BYTES)
         return raw.astype(np.float32) / np.float32(32768)
 
+    def memory(self) -> NDArray[np.int16]:
+        """Return all samples, shape (samples,), without reading the file whole. It must outlive them."""
+        import numpy as np
+
+        return np.memmap(self.path, "<i2", "r", shape=(self.samples,)) if self.samples else np.zeros(0, np.int16)
+
 
 @dataclass(frozen=True)
 class Span:

@@ -20,6 +20,7 @@ from needs import missing
 from toy_server import KEY, MINE, Served, Toy, ToySpeaker, serve, settings_for, until
 
 from stt_lab.client import Client
+from stt_lab.engines import pool
 from stt_lab.errors import BadInput, Disconnected, EngineCrashed
 from stt_lab.jobs import deliveries
 from stt_lab.jobs.deliveries import PIECE, Delivery
@@ -130,9 +131,9 @@ def test_names_without_weights(tmp_path: Path) -> None:
         ),
         (
             "Everybody who had waited in the cold since the morning got up at once.",
-            ["Everybody who had waited in the cold", "since the morning got up at once."],
+            ["Everybody who had waited in the", "cold since the morning got up at once."],
         ),
-        ("Yes, everybody who had waited so long got up.", ["Yes, everybody who had waited so long", "got up."]),
+        ("Yes, everybody who had waited so long got up.", ["Yes, everybody who had waited so", "long got up."]),
         ("a" * 90, ["a" * 90]),
         ("Hello. " + "Bye " * 50, ["Hello.", ("Bye " * 50).strip()]),
     ],
@@ -159,7 +160,7 @@ def test_every_format_is_a_file_that_says_that_it_is_synthetic(server: Served, f
     assert answer.headers["transfer-encoding"] == "chunked"
     assert "x-duration" not in answer.headers
     seconds, tags = decoded(answer.content)
-    assert seconds == pytest.approx(3 + 2 * 0.35, abs=0.06)
+    assert seconds == pytest.approx(3 + 2 * 0.35, abs=0.12)  # MP3 begins and ends with padding
     assert "Synthetic speech" in str(tags)
     assert "kokoro-82m" in str(tags)
     assert b"Synthetic speech" in answer.content[:1000]  # before the sound
@@ -461,13 +462,13 @@ def test_a_client_that_does_not_read_frees_the_engine(server: Served, monkeypatc
     monkeypatch.setattr(deliveries, "HELD_BYTES", 4 * PIECE)
     monkeypatch.setattr(deliveries, "STALL_S", 1.0)
     account, key = paying(server, "sleeper")
-    pool = server.app.state.installation.runtime.pool
+    engines = server.app.state.installation.runtime.pool
     with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
         asked = {"input": "Hello there. " * 1000, "voice": "alloy", "response_format": "wav"}
         with client.stream("POST", "/v1/audio/speech", json=asked) as answer:
             assert answer.status_code == 200
-            until(lambda: pool.working)
-            until(lambda: not pool.working, 120)
+            until(lambda: engines.working)
+            until(lambda: not engines.working, 120)
             with pytest.raises(httpx.RemoteProtocolError):
                 answer.read()
     assert server.accounts.ledger(account)[0].kind == "settle"
@@ -477,13 +478,14 @@ def test_a_client_that_does_not_read_frees_the_engine(server: Served, monkeypatc
 
 
 @pytest.mark.truth
-def test_the_first_sound_of_a_long_text_comes_soon(tmp_path: Path) -> None:
+def test_the_first_sound_of_a_long_text_comes_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = get_settings()
     model = catalog.get("kokoro-82m")
     if not catalog.available(model, real):
         missing("kokoro-82m is not installed: stt-lab models pull kokoro-82m")
     settings = Settings(data_dir=tmp_path / "data", admin_key=KEY, device="cpu")  # type: ignore[arg-type]
     text = "When the train finally came into the station, everybody who had waited in the cold got up. " * 6
+    monkeypatch.setitem(pool.ENGINES, "kokoro", "stt_lab.engines.kokoro:KokoroSpeaker")
     with serve(settings, real=True) as running, theirs(running) as client:
         asked: dict[str, Any] = {"model": "tts-1", "voice": "alloy"}
         client.audio.speech.create(**asked, input="Hello.")  # loads the model
