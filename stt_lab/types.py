@@ -94,12 +94,6 @@ class Audio:
         raw = np.fromfile(self.path, "<i2", max(0, stop - start), offset=start * SAMPLE_BYTES)
         return raw.astype(np.float32) / np.float32(32768)
 
-    def memory(self) -> NDArray[np.int16]:
-        """Return all samples, shape (samples,), without reading the file whole. It must outlive them."""
-        import numpy as np
-
-        return np.memmap(self.path, "<i2", "r", shape=(self.samples,)) if self.samples else np.zeros(0, np.int16)
-
 
 @dataclass(frozen=True)
 class Span:
@@ -312,12 +306,6 @@ class File:
         with path.open("wb") as file:
             file.writelines(self.chunks)
         return path
-
-    def close(self) -> None:
-        """Stop making the file. Harmless when repeated, or after its end."""
-        close = getattr(self.chunks, "close", None)
-        if close is not None:
-            close()
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

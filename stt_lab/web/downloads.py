@@ -58,16 +58,17 @@ class MadeWhileSent(StreamingResponse):
     """
 
     def __init__(self, file: File, run: Callable[..., Awaitable[Any]]) -> None:
-        self._file, self._run = file, run
+        self._name, self._run = file.name, run
+        self._chunks: Any = file.chunks  # can be closed
         super().__init__(iter(()), 200, _headers(file) | {"X-Accel-Buffering": "no"}, file.media_type)
 
     async def stream_response(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            while (piece := await self._run("work", next, self._file.chunks, None)) is not None:
+            while (piece := await self._run("work", next, self._chunks, None)) is not None:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         except SttError as problem:
-            log.warning("%s was not sent to its end: %s", self._file.name, problem)
+            log.warning("%s was not sent to its end: %s", self._name, problem)
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -75,7 +76,7 @@ class MadeWhileSent(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._file.close()  # the client may have gone
+            self._chunks.close()  # the client may have gone
 
 
 class _RangeResponse(FileResponse):

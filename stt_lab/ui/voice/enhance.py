@@ -9,7 +9,7 @@ import gradio as gr
 from stt_lab.door.shared_files import link
 from stt_lab.ui.voice import html
 from stt_lab.ui.voice.part import Component, VoiceCall, VoicePart
-from stt_lab.ui.voice.pictures import picture_of, read_wav
+from stt_lab.ui.voice.pictures import picture_of, read_decoded, read_wav
 
 
 class EnhancePart(VoicePart):
@@ -39,9 +39,9 @@ class EnhancePart(VoicePart):
         after = picture_of(*read_wav(self.files.path(address)))
         decoder = self.installation.runtime.decoder
         with decoder.decode(source, call.report) as audio:
-            before = picture_of(audio.memory(), audio.sample_rate, levels.difference)
+            before = picture_of(*read_decoded(audio), levels.difference)
         gains = levels.gains(before.peak, after.peak)
-        name = html.renamed(call.name, "enhanced.wav")
+        name = html.renamed(call.name, made.name)
         sounds = (
             html.Sound("Original", call.name, link(call.address), before, levels.before, gains[0]),
             html.Sound("Enhanced", name, link(address), after, levels.after, gains[1]),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import gradio as gr
@@ -17,7 +16,7 @@ from stt_lab.types import Event, File
 from stt_lab.ui import parts
 from stt_lab.ui.api import hand_out, run_operation
 from stt_lab.ui.html import notice, working
-from stt_lab.ui.voice.html import GATE
+from stt_lab.ui.voice.html import GATE, renamed
 from stt_lab.ui.work import BackgroundCall, ReportProgress, named, sentence
 
 Component = Any  # of Gradio
@@ -37,8 +36,8 @@ class VoiceCall:
     def run(self, operation: str, values: dict[str, Any]) -> tuple[File, str]:
         """Run an operation that makes a file. Return the file, and its address for the page."""
         made: File = run_operation(self.installation, operation, values, self.request, self.report, self.name)
-        with closing(made):
-            address = hand_out(self.installation, made, self.request, None)
+        shared = replace(made, name=renamed(self.name, made.name))  # the name of a download
+        address = hand_out(self.installation, shared, self.request, None)
         self.installation.runtime.shared_files.keep(
             address, str(self.request.session_hash), f"{self.place} made", alone=True
         )

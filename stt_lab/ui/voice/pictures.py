@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stt_lab.types import Audio
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -31,6 +33,14 @@ class SoundPicture:
     peak: float  # of full scale
     waveform: str  # path of an SVG of COLUMNS x 2, whose middle is y = 1
     spectrogram: str  # PNG in base64
+
+
+def read_decoded(audio: Audio) -> tuple[Pcm, int]:
+    """Return the samples of decoded sound, without reading it whole, and their rate in Hz. The file must outlive them."""
+    import numpy as np
+
+    whole = np.memmap(audio.path, "<i2", "r", shape=(audio.samples,)) if audio.samples else np.zeros(0, np.int16)
+    return whole, audio.sample_rate
 
 
 def read_wav(path: Path) -> tuple[Pcm, int]:

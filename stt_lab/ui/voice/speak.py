@@ -37,5 +37,5 @@ class SpeakPart(VoicePart):
     def make(self, call: VoiceCall, values: dict[str, Any]) -> str:
         made, address = call.run(self.operation, values | {"reference": self.files.path(call.address)})
         picture = picture_of(*read_wav(self.files.path(address)))
-        sound = html.Sound("Speech", html.renamed(call.name, "speech.wav"), link(address), picture)
+        sound = html.Sound("Speech", html.renamed(call.name, made.name), link(address), picture)
         return html.speech(sound, made.headers, made.warnings)
