@@ -17,14 +17,16 @@ import numpy as np
 import openai
 import pytest
 from needs import missing
+from starlette.requests import HTTPConnection
 from toy_server import KEY, MINE, Served, Toy, ToySpeaker, serve, settings_for, until
 
 from stt_lab.client import Client
 from stt_lab.engines import pool
-from stt_lab.errors import BadInput, Disconnected, EngineCrashed
+from stt_lab.errors import BadInput, Cancelled, Disconnected, EngineCrashed
 from stt_lab.jobs import deliveries
 from stt_lab.jobs.deliveries import PIECE, Delivery
 from stt_lab.jobs.lifecycle import JOB, Places
+from stt_lab.registry import OPERATIONS, Context, call
 from stt_lab.settings import Settings, get_settings
 from stt_lab.store.models import now
 from stt_lab.store.queue import JobRow
@@ -357,6 +359,37 @@ def test_a_failure_after_it_ends_the_connection_and_costs_nothing(server: Served
                 list(received)
     until(lambda: server.accounts.balance(account) == 30)
     assert server.accounts.ledger(account)[0].kind == "release"
+
+
+def test_a_file_that_nobody_gets_costs_nothing(server: Served) -> None:
+    """Gradio's clients get a file once it is whole: a cancelled call gave them nothing."""
+    installation = server.app.state.installation
+    account, key = paying(server, "canceller")
+    caller = installation.access.identify(starlette_request(key))
+    ended = []
+
+    def report(event: Event) -> None:
+        if ended:
+            raise Cancelled("The request was cancelled.")
+
+    for close in (lambda chunks: chunks.close(), lambda chunks: ended.append(1)):
+        Toy.seconds = 0.2
+        context = Context(caller, installation.runtime, report, installation.jobs)
+        file = call(OPERATIONS["speak"], {"text": "One. Two. Three. Four.", "response_format": "wav"}, context)
+        assert next(file.chunks)
+        assert next(file.chunks)
+        close(file.chunks)
+        with pytest.raises((Cancelled, Disconnected)):
+            list(file.chunks)
+        until(lambda: server.accounts.ledger(account)[0].kind == "release", 10)
+        assert server.accounts.balance(account) == 30
+
+
+def starlette_request(key: str) -> HTTPConnection:
+    headers = [(b"authorization", f"Bearer {key}".encode()), (b"host", b"127.0.0.1")]
+    return HTTPConnection(
+        {"type": "http", "headers": headers, "client": ("127.0.0.1", 1), "path": "/", "method": "POST"}
+    )
 
 
 def test_a_server_that_vanished_gives_the_reservation_back(server: Served) -> None:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from stt_lab.caller import errand_of
 from stt_lab.errors import Busy, Cancelled, Disconnected, SttError, Unavailable
 from stt_lab.jobs.lifecycle import RETRY_AFTER_S, JobLifecycle, LostClaim, Places
-from stt_lab.jobs.workers import CRASHED, ENDING, JobWorkers, RunningJob
+from stt_lab.jobs.workers import CRASHED, JobWorkers, RunningJob
 from stt_lab.registry import Context, Request, perform
 from stt_lab.store.models import now
 from stt_lab.store.queue import JobRow
@@ -38,6 +38,7 @@ class Delivery:
 
     def __init__(self) -> None:
         self.delivered = 0.0  # seconds of sound that the client has
+        self.left = False  # whether the client went away and keeps what it has
         self._handed = 0.0  # seconds, with the piece that is on its way
         self._changed = threading.Condition()
         self._pieces: deque[tuple[bytes, float]] = deque()
@@ -75,8 +76,13 @@ class Delivery:
             self._changed.notify_all()
             return piece
 
+    def leave(self) -> None:
+        """Say that the client has gone, and keeps what it has. Harmless when repeated, or after the end."""
+        self.left = True
+        self.close()
+
     def close(self) -> None:
-        """Say that the client has gone. Harmless when repeated, or after the end."""
+        """Stop: what was taken is of no use. Harmless when repeated, or after the end."""
         with self._changed:
             self._gone = True
             self._changed.notify_all()
@@ -126,6 +132,7 @@ class Delivery:
                 raise Disconnected(GONE)
             check()
             if time.monotonic() - began > STALL_S + self.delivered:
+                self.left = True
                 raise Disconnected(UNREAD)
 
 
@@ -198,7 +205,7 @@ class Making:
     def _settle(self, request: Request, problem: BaseException | None) -> None:
         """Charge for what the client has; nothing if the server failed or the caller cancelled."""
         seconds, charge = self._delivery.delivered, request.op.charge
-        if problem is None or (isinstance(problem, Disconnected) and seconds):
+        if problem is None or (isinstance(problem, Disconnected) and self._delivery.left and seconds):
             credits = charge.credits(seconds) if charge else 0
             self._lifecycle.done(self._row, None, handed_over=True, credits=credits)
         else:
@@ -211,7 +218,7 @@ class Making:
     def _check(self, job: RunningJob) -> None:
         """Raise an error if the work is to stop."""
         if job.stop == "ending":
-            raise Unavailable(ENDING)
+            raise Unavailable("The server is shutting down. Send the request again when it is back.")
         if job.stop:
             raise Cancelled("The request was cancelled.")
         if self._delivery.gone:

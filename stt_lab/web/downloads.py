@@ -59,7 +59,7 @@ class MadeWhileSent(StreamingResponse):
 
     def __init__(self, file: File, run: Callable[..., Awaitable[Any]]) -> None:
         self._name, self._run = file.name, run
-        self._chunks: Any = file.chunks  # can be closed
+        self._chunks: Any = file.chunks  # a Delivery
         super().__init__(iter(()), 200, _headers(file) | {"X-Accel-Buffering": "no"}, file.media_type)
 
     async def stream_response(self, send: Send) -> None:
@@ -76,7 +76,7 @@ class MadeWhileSent(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._chunks.close()  # the client may have gone
+            self._chunks.leave()  # the client may have gone
 
 
 class _RangeResponse(FileResponse):

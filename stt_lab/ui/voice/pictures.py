@@ -36,7 +36,7 @@ class SoundPicture:
 
 
 def read_decoded(audio: Audio) -> tuple[Pcm, int]:
-    """Return the samples of decoded sound, without reading it whole, and their rate in Hz. The file must outlive them."""
+    """Return the samples of decoded sound, without reading it whole, and their rate in Hz."""
     import numpy as np
 
     whole = np.memmap(audio.path, "<i2", "r", shape=(audio.samples,)) if audio.samples else np.zeros(0, np.int16)
