@@ -133,9 +133,9 @@ def test_names_without_weights(tmp_path: Path) -> None:
         ),
         (
             "Everybody who had waited in the cold since the morning got up at once.",
-            ["Everybody who had waited in the", "cold since the morning got up at once."],
+            ["Everybody who had waited", "in the cold since the morning got up at once."],
         ),
-        ("Yes, everybody who had waited so long got up.", ["Yes, everybody who had waited so", "long got up."]),
+        ("Yes, everybody who had waited so long got up.", ["Yes, everybody who had", "waited so long got up."]),
         ("a" * 90, ["a" * 90]),
         ("Hello. " + "Bye " * 50, ["Hello.", ("Bye " * 50).strip()]),
     ],

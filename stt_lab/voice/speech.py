@@ -32,7 +32,7 @@ PAUSES = {
 PLAIN_PAUSE, PARAGRAPH_PAUSE = 0.3, 0.65  # seconds: after another end, and at a line break
 UNSURE = 12  # different words of a text under which its language is uncertain
 KEPT_MATCHES = 256
-SHORT_START = 32  # characters of the first piece of a long text: 2 s of speech
+SHORT_START = 24  # characters of the first piece of a long text: 1.5 s of speech
 SHORTEST_START = 8  # characters, below which a piece sounds cut off
 PER_SECOND = 13.0  # characters spoken in a second at speed 1, as a low estimate
 
