@@ -11,6 +11,7 @@ from stt_lab.operations.info import Health as Health, LanguageList as LanguageLi
 from stt_lab.operations.jobs import DeliveryList as DeliveryList
 from stt_lab.operations.library import SearchResultPage as SearchResultPage, TranscriptDetail as TranscriptDetail, TranscriptPage as TranscriptPage
 from stt_lab.operations.live import StreamToken as StreamToken
+from stt_lab.operations.stock_speech import VoiceList as VoiceList
 from stt_lab.operations.text import Embeddings as Embeddings
 from stt_lab.operations.translation import Translation as Translation, TranslationLanguages as TranslationLanguages, Translations as Translations
 from stt_lab.operations.values import Removed as Removed
@@ -20,7 +21,7 @@ from stt_lab.types import Audio as Audio, Diarization as Diarization, Entity as 
 from stt_lab.writing.values import Analysis as Analysis, Generated as Generated, Summary as Summary
 from typing import Any as Any, Literal as Literal, overload as overload
 
-__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "model", "models", "redact_transcript", "revoke_key", "search_transcripts", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage"]
+__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "model", "models", "redact_transcript", "revoke_key", "search_transcripts", "speak", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage", "voices"]
 __version__: str
 
 @overload
@@ -448,6 +449,45 @@ def tts(
     store: bool = True,
     webhook_url: str = '',
 ) -> File | JobInfo: ...
+def speak(
+    text: str,
+    voice: str = 'af_heart',
+    response_format: Literal['mp3', 'wav', 'opus', 'flac'] = 'mp3',
+    speed: float = 1.0,
+    model: str = 'auto',
+) -> File:
+    """Speak a text in a stock voice. The file is sent while it is made, and marked as synthetic.
+
+    The voice decides the language. A file that ends early, because the server failed, costs nothing.
+
+    Parameters:
+        text: Text to speak.
+        voice: Stock voice, as `voices` lists them; OpenAI's names also work (default: 'af_heart').
+        response_format: Format of the file (default: 'mp3').
+        speed: Speed of the speech; 1 is the usual one (default: 1.0).
+        model: Speech model id, or `auto` (best installed) (default: 'auto').
+
+    Returns:
+        File: A file on disk, or one whose bytes are computed while it is read, once. Members: name,
+            media_type, chunks, warnings, path, headers.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        Unavailable: A model or its device is not available now.
+    """
+    ...
+def voices(
+) -> VoiceList:
+    """List the stock voices of `speak`: language, gender, and OpenAI's names for them.
+
+    Returns:
+        VoiceList: The stock voices that can be spoken. Members: voices.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        Unavailable: A model or its device is not available now.
+    """
+    ...
 def models(
 ) -> ModelList:
     """List the speech recognition models, and which of them are installed.

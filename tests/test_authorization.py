@@ -46,6 +46,9 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "POST /v1/stream": (OWN, RECORDING),
     "POST /v1/enhance-audio": (OWN, RECORDING),
     "POST /v1/tts": (OWN, SPOKEN),
+    "POST /v1/speak": (OWN, {"text": "Hello."}),
+    "POST /v1/audio/speech": (OWN, {"input": "Hello.", "voice": "alloy"}),
+    "GET /v1/audio/voices": (OPEN, {}),
     "POST /v1/stream/token": (OWN, {}),
     "POST /v1/summarize": (OWN, {"text": "a text"}),
     "POST /v1/analyze": (OWN, {"text": "a text", "type": "topics"}),
@@ -153,7 +156,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def headers(world: World, caller: str, row: str) -> dict[str, str]:
-    of_speech = row.startswith(("POST /v1/stream", "POST /v1/enhance-audio", "POST /v1/tts"))
+    speech = ("stream", "enhance-audio", "tts", "speak", "audio/speech")
+    of_speech = row.startswith(tuple(f"POST /v1/{path}" for path in speech))
     scope = "library" if of_speech else UNSCOPED.get(ROWS[row][0], ("speech",))[0]
     return world.headers[scope if caller == "unscoped" else caller]
 

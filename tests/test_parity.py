@@ -25,11 +25,11 @@ from stt_lab.server import compose, create_app
 from stt_lab.settings import Settings
 
 FILES = (
-    *("transcribe", "stream", "enhance_audio", "tts"),
+    *("transcribe", "stream", "enhance_audio", "tts", "speak"),
     *("export_transcript", "transcript_audio", "redact_transcript", "translate_transcript"),
 )
 CLI_EXTRAS = {name: {"output"} for name in FILES}  # only there
-HTTP_EXTRAS = {"job_events", "transcriptions", "translations", "embeddings"}  # a stream, and OpenAI's API
+HTTP_EXTRAS = {"job_events", "transcriptions", "translations", "embeddings", "speech"}  # a stream, and OpenAI's API
 CLI_COMMANDS = {"serve", "sign-in", "accounts", "eval", "data"}  # commands that are no operations
 
 

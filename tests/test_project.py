@@ -166,6 +166,7 @@ PRIVATE = {
     "test_lab_runs.py": {"_child"},
     "test_language_models.py": {"_server", "_text"},
     "test_server.py": {"_welcome"},
+    "test_speak.py": {"_child", "_lifecycle", "_pieces", "_places"},
     # of this program: steps of an engine that whole recordings and texts do not reach one by one
     "test_pii.py": {"_analyzer", "_engine", "_find"},
     "test_text_engines.py": {"_pooled"},

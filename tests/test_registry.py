@@ -297,8 +297,8 @@ def test_python_functions_validate_and_keep_their_signature() -> None:
         stt_lab.transcribe("a.wav", pace=1)
 
 
-ANY_KEY = {"health", "languages", "model", "models", "translation_languages"}
-WITHOUT_A_KEY = {"transcribe", "model", "models", "languages", "health", "job", "job_result", "cancel_job"}
+ANY_KEY = {"health", "languages", "model", "models", "translation_languages", "voices"}
+WITHOUT_A_KEY = {"transcribe", "model", "models", "voices", "languages", "health", "job", "job_result", "cancel_job"}
 
 
 def test_who_may_use_what() -> None:

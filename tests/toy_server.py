@@ -168,6 +168,7 @@ class ToySpeaker(Toy):
     said: ClassVar[list[tuple[str, str, float]]] = []
     matched: ClassVar[int] = 0  # references
     words: ClassVar[str] = ""  # of the last one
+    breaks: ClassVar[str] = ""  # a sentence with this word cannot be spoken
     languages = ("en", "es")
 
     def voices(self) -> tuple[str, ...]:
@@ -180,6 +181,8 @@ class ToySpeaker(Toy):
 
     def speak(self, text: str, language: str, voice: Voice, speed: float, report: Report) -> SpokenSentence:
         self.work("speaking", report)
+        if ToySpeaker.breaks and ToySpeaker.breaks in text:
+            raise RuntimeError("secret detail of /etc/somewhere")
         ToySpeaker.said.append((text, language, speed))
         report(Event("speaking", 1.0))
         return SpokenSentence(np.full(24_000, 0.25, np.float32), 24_000)

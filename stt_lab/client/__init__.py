@@ -34,6 +34,7 @@ from stt_lab.client.parts import (
     KeysResource,
     ProgressCallback,
     SpeechOptions,
+    StockSpeechOptions,
     TranscribeOptions,
     TranscriptsResource,
     save,
@@ -123,6 +124,11 @@ class Client:
     def tts(self, reference: FileSource, text: str, path: str | Path, **options: Unpack[SpeechOptions]) -> Path:
         """Speak a text in a voice like that of a recording; save it as WAV to `path`, which is written atomically."""
         return save(self._remote.convert("tts", reference, "reference", text=text, **options), path)
+
+    def speak(self, text: str, path: str | Path, **options: Unpack[StockSpeechOptions]) -> Path:
+        """Speak a text in a stock voice; save it to `path`, which is written atomically."""
+        wanted: dict[str, Any] = {**options}
+        return save(self._remote.download("speak", text=text, **wanted), path)
 
     def account(self) -> OwnAccount:
         """Return the account of the key: plan, credits and remaining quota."""

@@ -58,6 +58,15 @@ class SpeechOptions(TypedDict, total=False):
     consent: bool
 
 
+class StockSpeechOptions(TypedDict, total=False):
+    """Parameters of the operation `speak`; the server applies the defaults."""
+
+    voice: str
+    response_format: Literal["mp3", "wav", "opus", "flac"]
+    speed: float
+    model: str
+
+
 def save(answer: AbstractContextManager[Iterator[bytes]], path: str | Path) -> Path:
     """Write the bytes of an answer to a path, atomically."""
     path = Path(path).expanduser()

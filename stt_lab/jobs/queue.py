@@ -27,6 +27,7 @@ from stt_lab.errors import (
     SttError,
     Unavailable,
 )
+from stt_lab.jobs.deliveries import Deliveries
 from stt_lab.jobs.files import digest
 from stt_lab.jobs.lifecycle import CALL, CANCELLED, JOB, RETRY_AFTER_S, Places, unattended
 from stt_lab.jobs.stream_lifecycle import StreamLifecycle
@@ -72,6 +73,7 @@ class JobQueue:
         self._runtime = runtime
         self._workers = JobWorkers(self._lifecycle, runtime, self._webhooks.wake)
         self._streams = StreamJobs(self._lifecycle, self._workers)
+        self._deliveries = Deliveries(self._lifecycle, self._workers, settings.queue_timeout_s)
 
     @property
     def worker(self) -> str:
@@ -101,6 +103,8 @@ class JobQueue:
         key, op = _checked_key(context.idempotency_key), request.op
         if op.live:
             return self.stream(request, context, lambda inner: perform(request, inner))
+        if op.streamed:
+            return self._deliveries.run(request, context, _row(JOB, request, context), self._places())
         if op.job is None:
             keeps = key and op.replayable and op.method == "POST"
             with errand_of(context.caller, refusable=True):
@@ -128,8 +132,7 @@ class JobQueue:
     def _submit(self, row: JobRow, request: Request, context: Context) -> JobRow | None:
         """Put a job into the queue. Return the earlier job with the same Idempotency-Key."""
         media = {name: request.values[name] for name in request.op.file_params}
-        size = self._settings.queue_size
-        places = Places(self._runtime.pool.capacity + size, kept_free=int(size * KEPT_FREE))
+        places = self._places()
         self._workers.expect(row.id, request, context.caller)
         earlier: JobRow | None = row
         try:
@@ -138,6 +141,10 @@ class JobQueue:
             if earlier is not None:  # also when the submission raised
                 self._workers.forget(row.id)
         return earlier
+
+    def _places(self) -> Places:
+        size = self._settings.queue_size
+        return Places(self._runtime.pool.capacity + size, kept_free=int(size * KEPT_FREE))
 
     def _run_short(self, request: Request, context: Context) -> Any:
         """Run a short operation with an Idempotency-Key once, and store its answer."""

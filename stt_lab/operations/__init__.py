@@ -9,6 +9,7 @@ from stt_lab.operations.live import stream, stream_token
 from stt_lab.operations.text import analyze, embed, generate, summarize
 from stt_lab.operations.translation import translate, translation_languages
 from stt_lab.operations.voice import enhance_audio, tts
+from stt_lab.operations.stock_speech import speak, voices
 from stt_lab.operations.info import health, languages, model, models
 from stt_lab.operations.jobs import cancel_job, job, job_deliveries, job_result
 from stt_lab.operations.library import (
@@ -70,6 +71,7 @@ __all__ = [
     "redact_transcript",
     "revoke_key",
     "search_transcripts",
+    "speak",
     "stream",
     "stream_token",
     "summarize",
@@ -85,4 +87,5 @@ __all__ = [
     "update_account",
     "update_transcript",
     "usage",
+    "voices",
 ]

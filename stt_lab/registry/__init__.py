@@ -98,6 +98,7 @@ def operation(
     presentation: Presentation | None = None,
     replayable: bool = True,
     live: bool = False,
+    streamed: bool = False,
     heavy: bool = False,
 ) -> Callable[..., Any]:
     """Declare a function as an operation. The decorated function validates its arguments like every surface."""
@@ -119,6 +120,7 @@ def operation(
             presentation=presentation,
             replayable=replayable,
             live=live,
+            streamed=streamed,
             heavy=heavy,
         )
         OPERATIONS[op.name] = op

@@ -129,6 +129,7 @@ class Operation:
     presentation: Presentation | None = None
     replayable: bool = True  # whether the answer to an Idempotency-Key is stored; files are computed again
     live: bool = False  # whether it yields updates while sound comes, and is charged minute by minute
+    streamed: bool = False  # whether its file is sent while it is made, and charged by what was delivered
     heavy: bool = False  # whether it computes for seconds or waits for engines; so do all with a job or the scope text
     signature: inspect.Signature = field(init=False)
     params: type[BaseModel] = field(init=False)
@@ -162,7 +163,7 @@ class Operation:
     @property
     def threads(self) -> Literal["read", "write", "work"]:
         """Return which threads of a server run it, so that none waits for work of another kind."""
-        if self.heavy or self.live or self.job is not None or self.scope == "text":
+        if self.heavy or self.live or self.streamed or self.job is not None or self.scope == "text":
             return "work"
         return "read" if self.method == "GET" else "write"
 

@@ -73,6 +73,7 @@ def _mount(app: FastAPI, installation: Installation) -> None:
     from stt_lab.ui.live import files as live
     from stt_lab.ui.theme import theme
 
+    scripts = (HERE / "page.js", HERE / "voice.js", live.SCRIPT)
     options: dict[str, Any] = {
         "show_error": False,
         "run_history": False,
@@ -85,8 +86,8 @@ def _mount(app: FastAPI, installation: Installation) -> None:
     }
     look: dict[str, Any] = {
         "theme": theme(),
-        "css_paths": [HERE / "page.css", HERE / "text.css", live.STYLE],
-        "head": "".join(f"<script>{path.read_text('utf-8')}</script>" for path in (HERE / "page.js", live.SCRIPT)),
+        "css_paths": [HERE / "page.css", HERE / "text.css", HERE / "voice.css", live.STYLE],
+        "head": "".join(f"<script>{path.read_text('utf-8')}</script>" for path in scripts),
         "favicon_path": HERE / "favicon.svg",
     }
     harden()

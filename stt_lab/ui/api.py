@@ -55,8 +55,10 @@ def _endpoint(op: Operation, installation: Installation) -> Callable[..., Corout
                 result = run_operation(installation, op.name, parsed, request, report, name)
             if not isinstance(result, File):
                 return body(result).content
-            transcript = _transcript_of(installation, op, values, request)
-            return file_data(hand_out(installation, result, request, transcript), result.name)
+            chunks: Any = result.chunks
+            with closing(chunks):
+                transcript = _transcript_of(installation, op, values, request)
+                return file_data(hand_out(installation, result, request, transcript), result.name)
 
         try:
             return await _follow(job)

@@ -15,8 +15,9 @@ from stt_lab.ui.live import LiveTab
 from stt_lab.ui.parts import PRIVATE, Tab, html
 from stt_lab.ui.text.tab import TextTab
 from stt_lab.ui.transcribe import TranscribeTab
+from stt_lab.ui.voice import VoiceTab
 
-TABS: tuple[type[Tab], ...] = (TranscribeTab, LiveTab, TextTab, LabTab)
+TABS: tuple[type[Tab], ...] = (TranscribeTab, LiveTab, TextTab, VoiceTab, LabTab)
 TITLE = (
     '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with timestamps and speakers, on your own machine.</p>'
 )

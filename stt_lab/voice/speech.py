@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from stt_lab.audio.wav import to_pcm
@@ -16,7 +17,7 @@ from stt_lab.errors import BadInput
 from stt_lab.text.sentences import language_of, sentences
 from stt_lab.types import Audio, Event, Report
 from stt_lab.voice.reading import has_letters, readable
-from stt_lab.weights.catalog import Model
+from stt_lab.weights.catalog import Model, models
 
 NAMES = {"en": "English", "es": "Spanish", "fr": "French", "hi": "Hindi", "it": "Italian", "pt": "Portuguese"} | {
     "zh": "Chinese"
@@ -36,6 +37,8 @@ PAUSES = {
 PLAIN_PAUSE, PARAGRAPH_PAUSE = 0.3, 0.65  # seconds: after another end, and at a line break
 UNSURE = 12  # different words of a text under which its language is uncertain
 KEPT_MATCHES = 64  # a copied voice takes 1 MB
+SHORT_START = 24  # characters of the first piece of a long text: 1.5 s of speech
+SHORTEST_START = 8  # characters, below which a piece sounds cut off
 PER_SECOND = 13.0  # characters spoken in a second at speed 1, as a low estimate
 PER_CHINESE = 4.0  # of those, that a Chinese one takes as long as
 
@@ -61,9 +64,17 @@ class SpeechPlan:
 def choose_speaker(pool: Pool, wanted: str, language: str, text: str) -> tuple[Model, str]:
     """Return the model that speaks a text, and the text's language. Raises BadInput and ModelMissing."""
     able = pool.speakers(wanted)
-    spoken = {code: NAMES[code] for model in able for code in SPOKEN[model.engine]}
-    code = spoken_language(language, text, spoken)
+    code = spoken_language(language, text, _languages(able))
     return next(model for model in able if code in SPOKEN[model.engine]), code
+
+
+def languages_here(pool: Pool) -> dict[str, str]:
+    """Return the names of the languages that the installed models speak, by code; of all models if there are none."""
+    return _languages(tuple(pool.available("speak")) or models("speak"))
+
+
+def _languages(able: Iterable[Model]) -> dict[str, str]:
+    return {code: NAMES[code] for model in able for code in SPOKEN[model.engine]}
 
 
 def choose_listener(pool: Pool, speaker: Model) -> Model | None:
@@ -110,6 +121,24 @@ def lines_of(text: str, language: str) -> tuple[SpokenLine, ...]:
     if not made:
         raise BadInput("The text has no letters, so there is nothing to say. Send words.")
     return tuple(made)
+
+
+def with_short_start(lines: tuple[SpokenLine, ...]) -> tuple[SpokenLine, ...]:
+    """Split a long first sentence, so that its sound begins early: after a clause, else between two words."""
+    first = lines[0]
+    if len(first.text) <= SHORT_START:
+        return lines
+    clauses, words = (
+        [end for end in (found.end() for found in re.finditer(mark, first.text)) if end >= SHORTEST_START]
+        for mark in (r"[,;:—–](?=\s)", r"\w(?=\s)")
+    )
+    near = [end for end in clauses if end <= SHORT_START] or [end for end in words if end <= SHORT_START]
+    if not near:
+        return lines
+    head, rest = first.text[: near[-1]], first.text[near[-1] :].strip()
+    if not (has_letters(head) and has_letters(rest)):
+        return lines
+    return SpokenLine(head, PAUSES.get(head[-1], 0.0)), replace(first, text=rest), *lines[1:]
 
 
 def expected_seconds(text: str, speed: float) -> float:

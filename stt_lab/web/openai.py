@@ -1,6 +1,6 @@
 """Translate OpenAI's audio API: its requests become requests to `transcribe`, transcripts become its answers.
 
-Embeddings are in openai_embeddings.py.
+Embeddings are in openai_embeddings.py, speech in openai_speech.py.
 
 Pure: `stt_lab.web.routes` serves the ROUTES, and the work passes the same gate as every other request. Parameters of
 OpenAI that no engine here supports are reported in `warnings`; unknown values are null.
@@ -25,8 +25,9 @@ from stt_lab.registry import OPERATIONS, Media, Operation
 from stt_lab.text import LANGUAGES
 from stt_lab.transcription.render import render
 from stt_lab.types import Segment, Transcript
-from stt_lab.web import openai_embeddings
+from stt_lab.web import openai_embeddings, openai_speech
 from stt_lab.web.openai_embeddings import EmbeddingsRequest
+from stt_lab.web.openai_speech import SpeechRequest
 
 OPENAI_MODELS = re.compile(
     r"whisper-1|gpt-(?>[\w.-]*?transcribe)[\w.-]*"
@@ -92,6 +93,9 @@ class OpenAiRequest:
         return made | usage
 
 
+AnyRequest = OpenAiRequest | EmbeddingsRequest | SpeechRequest
+
+
 def transcriptions(
     file: Media,
     model: Model = "whisper-1",
@@ -144,7 +148,12 @@ ROUTES = (
     Operation(fn=transcriptions, method="POST", path="/v1/audio/transcriptions", scope="speech", anonymous=True),
     Operation(fn=translations, method="POST", path="/v1/audio/translations", scope="speech", anonymous=True),
     openai_embeddings.ROUTE,
+    openai_speech.ROUTE,
 )
+OTHERS = {  # the operation of a route that does not transcribe, and its answers for OpenAPI
+    openai_embeddings.ROUTE.path: ("embed", openai_embeddings.ANSWERS),
+    openai_speech.ROUTE.path: ("speak", openai_speech.ANSWERS),
+}
 SPOKEN: dict[str, Any] = {  # answers about a recording, for OpenAPI
     "application/json": {"schema": {"type": "object", "required": ["text"]}},
     **{kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/x-subrip", "text/vtt")},
@@ -154,15 +163,15 @@ SPOKEN: dict[str, Any] = {  # answers about a recording, for OpenAPI
 
 def worker(route: Operation) -> Operation:
     """Return the operation that does the work of a route."""
-    return OPERATIONS["embed" if route is openai_embeddings.ROUTE else "transcribe"]
+    return OPERATIONS[OTHERS[route.path][0] if route.path in OTHERS else "transcribe"]
 
 
 def answers(route: Operation) -> dict[str, Any]:
     """Return the answers of a route, for OpenAPI."""
-    return openai_embeddings.ANSWERS if route is openai_embeddings.ROUTE else SPOKEN
+    return OTHERS[route.path][1] if route.path in OTHERS else SPOKEN
 
 
-def read(route: Operation, sent: Mapping[str, object]) -> OpenAiRequest | EmbeddingsRequest:
+def read(route: Operation, sent: Mapping[str, object]) -> AnyRequest:
     """Parse a form or a JSON body. Raises BadInput and MissingFile."""
     values = route.parse(_plain(sent) if route.file_params else sent).values
     ignored = [
@@ -170,7 +179,7 @@ def read(route: Operation, sent: Mapping[str, object]) -> OpenAiRequest | Embedd
         for name, info in route.fields.items()
         if (info.description or "").startswith(NO_EFFECT) and values[name] != info.default
     ]
-    made: OpenAiRequest | EmbeddingsRequest = route.fn(**values)
+    made: AnyRequest = route.fn(**values)
     return replace(made, ignored=tuple(ignored))
 
 

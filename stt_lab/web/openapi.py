@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from stt_lab.accounts.access import COOKIE
 from stt_lab.registry import Operation
 from stt_lab.types import File, Transcript
+from stt_lab.voice.encoding import MEDIA_TYPES
 
 REFS = "#/components/schemas/{model}"
 SECURITY = {
@@ -66,6 +67,7 @@ SOUNDS = {
     key: {"schema": {"type": "string", "format": "binary"}}
     for key in ("audio/*", "video/*", "application/octet-stream")
 }
+SPEECH = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES.values()}
 RANGE = {
     "name": "Range",
     "in": "header",
@@ -102,7 +104,7 @@ def describe(op: Operation, contents: dict[str, Any] | None = None) -> dict[str,
 
 def _in_parts(op: Operation) -> bool:
     """Return whether the answer is a recording, which supports `Range`. Other files are exports in a format."""
-    return op.result is File and "format" not in op.fields
+    return op.result is File and "format" not in op.fields and not op.streamed
 
 
 def components(operations: list[Operation]) -> dict[str, Any]:
@@ -149,7 +151,7 @@ def _body(op: Operation, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _result(op: Operation, contents: dict[str, Any] | None) -> dict[str, Any]:
     if op.result is File:
-        contents = SOUNDS if _in_parts(op) else FILES
+        contents = SPEECH if op.streamed else SOUNDS if _in_parts(op) else FILES
     if op.live:
         contents = UPDATES
     if contents is None:

@@ -25,7 +25,7 @@ from stt_lab.registry import OPERATIONS, Context, Operation, authorize, call
 from stt_lab.streaming.updates import Update, message
 from stt_lab.types import File, JobInfo
 from stt_lab.web import live, openai, openapi, sign_in
-from stt_lab.web.downloads import download
+from stt_lab.web.downloads import MadeWhileSent, download
 from stt_lab.web.security import SecurityMiddleware
 from stt_lab.web.service import CRASHED, DEVICES, TEXTS, Service, Threads, error_response, json_body
 
@@ -102,7 +102,7 @@ def _endpoint(op: Operation, service: Service) -> Endpoint:
             permit = authorize(op, caller)  # before the body is read
             async with _values(op, request, caller, service) as (values, filename):
                 result = await service.run(permit, values, request, filename)
-            answer = await service.thread(_response, op, result, request)
+            answer = await _answer(op, result, request, service)
         except SttError as problem:
             answer = error_response(problem)
         if op.charge:
@@ -138,6 +138,12 @@ def _placed(op: Operation, values: dict[str, Any], request: Request) -> dict[str
     if twice := values.keys() & set(op.path_params):
         raise BadInput(f"The parameter '{twice.pop()}' is part of the URL. Remove it from the query or the body.")
     return values | request.path_params
+
+
+async def _answer(op: Operation, result: Any, request: Request, service: Service) -> Response:
+    if op.streamed:
+        return MadeWhileSent(result, service.threads.run)
+    return await service.thread(_response, op, result, request)
 
 
 def _response(op: Operation, result: Any, request: Request) -> Response:
@@ -191,7 +197,7 @@ async def _written(
 
 
 def _openai(route: Operation, service: Service) -> Endpoint:
-    """Make the endpoint of an OpenAI route, which runs `transcribe`."""
+    """Make the endpoint of an OpenAI route, which runs the operation of its `openai.worker`."""
     op = openai.worker(route)
 
     async def endpoint(request: Request) -> Response:
@@ -203,7 +209,7 @@ def _openai(route: Operation, service: Service) -> Endpoint:
             async with _values(route, request, caller, service) as (sent, filename):
                 asked = openai.read(route, sent)
                 result = await service.run(permit, asked.values, request, filename, asked.present)
-            answer = await service.thread(_response, op, result, request)
+            answer = await _answer(op, result, request, service)
             headers = await service.limits(caller) if op.charge else {}
         except SttError as problem:
             answer = _openai_error(problem, request)
