@@ -504,7 +504,7 @@ def test_a_client_that_does_not_read_frees_the_engine(server: Served, monkeypatc
             until(lambda: not engines.working, 120)
             with pytest.raises(httpx.RemoteProtocolError):
                 answer.read()
-    assert server.accounts.ledger(account)[0].kind == "settle"
+    until(lambda: server.accounts.ledger(account)[0].kind == "settle")
 
 
 # The real engine
