@@ -17,7 +17,15 @@ from stt_lab.metrics import wer
 from stt_lab.pipeline import choose_models, listen
 from stt_lab.runtime import private_runtime
 from stt_lab.settings import Settings, get_settings
-from stt_lab.streaming.context import context_start, dropped, missing, new_from, not_before, with_beginning
+from stt_lab.streaming.context import (
+    context_start,
+    dropped,
+    missing,
+    new_from,
+    not_before,
+    window_in_time,
+    with_beginning,
+)
 from stt_lab.streaming.events import Final, LiveEvent, Partial
 from stt_lab.streaming.guards import (
     agreed,
@@ -250,6 +258,9 @@ def test_context_begins_in_the_longest_pause_and_its_words_are_not_new() -> None
     assert context_start(before, Span(7.0, 7.0 + 1)) == pytest.approx(2.8)
     assert context_start([], Span(0.3, 0.3 + 1)) == 0.3
     assert context_start(before, Span(60.0, 60.0 + 1)) == 60.0
+    assert context_start(before, Span(7.0, 8.0), 3.0) == pytest.approx(5.3)  # less of it where a final would be late
+    assert context_start(before, Span(7.0, 8.0), 1.0) == 7.0
+    assert [window_in_time(cost) for cost in (0.0, 0.01, 0.08, 0.4)] == [10.0, 10.0, pytest.approx(5.0), 1.0]
     again = [*said("four", 4.4), *said("five", 6.1), *said("six", 7.0)]
     assert new_from(again, before[-1], 6.35, 6.5) == pytest.approx(6.4)
     assert new_from(again, None, 5.0, 0.0) == 5.0

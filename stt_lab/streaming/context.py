@@ -11,20 +11,26 @@ from stt_lab.types import Span, Word
 
 CONTEXT_S = 8.0  # most sound before a stretch that is decoded with it
 WINDOW_S = 10.0  # of a stretch and its context together: long stretches need none, and it would make them late
+LATE_S = 0.4  # of computing that a final may take where context is what makes it long
 NEAR_S = 0.6  # between the ends of a word in two hypotheses that are taken for the same word
 APART_S = 0.2  # between words of two hypotheses at most, if one was heard where the other is
 SHORTEST_S = 0.01  # of a word whose time lies in what is final
 EARLY_S = 0.3  # before a voice is heard, in which a word of it may end: "I" and "he" are often heard late
 
 
-def context_start(said: Sequence[Word], stretch: Span) -> float:
+def window_in_time(cost: float) -> float:
+    """Return how long a stretch and its context may be together, at so many seconds of computing for each of sound."""
+    return min(WINDOW_S, LATE_S / cost) if cost > 0 else WINDOW_S
+
+
+def context_start(said: Sequence[Word], stretch: Span, window: float = WINDOW_S) -> float:
     """Return the middle of the longest pause between final words in the seconds before a stretch, where its context
-    begins: at most CONTEXT_S, and no more than make WINDOW_S with the stretch.
+    begins: at most CONTEXT_S, and no more than make `window` with the stretch.
 
     Without words so near it is the start of the stretch: words that begin in the middle are understood badly.
     """
     start = stretch.start
-    earliest = start - max(0.0, min(CONTEXT_S, WINDOW_S - stretch.duration))
+    earliest = start - max(0.0, min(CONTEXT_S, window - stretch.duration))
     pauses = [Span(before.end, max(before.end, after.start)) for before, after in pairwise([Word(0, 0, ""), *said])]
     inside = [pause for pause in pauses if (pause.start + pause.end) / 2 >= earliest]
     longest = max(inside, key=lambda pause: (pause.duration, pause.start), default=Span(start, start))

@@ -6,9 +6,11 @@ The file holds the last minutes only: what is final is dropped from it, however 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from stt_lab.audio.wav import to_pcm
@@ -16,7 +18,7 @@ from stt_lab.engines.activity import BLOCK_S, VoiceActivity
 from stt_lab.engines.admission import Gauge
 from stt_lab.engines.pool import Pool
 from stt_lab.engines.turns import HEARD_S, TurnEnd
-from stt_lab.streaming.context import CONTEXT_S
+from stt_lab.streaming.context import CONTEXT_S, window_in_time
 from stt_lab.streaming.events import LiveEvent
 from stt_lab.streaming.session import PACE, VOICE, Pace, Session, Step
 from stt_lab.types import SAMPLE_BYTES, SAMPLE_RATE, Audio, Recognition, Report, Span
@@ -30,6 +32,7 @@ KEPT_S = 60.0  # of final sound in the file, after which it is written anew with
 PARTIALS_LATER_S = 1.0  # by which a partial may wait longer for its turn than a final
 BUSY = 0.5  # share of the time that partials of one stream may take, where there are only two
 LEAST = 0.5  # share of their work for partials that is left where a machine is full
+COSTS, SHORT_S = 5, 2.0  # finals whose cost is looked at, and seconds below which a stretch costs no less
 BEHIND_S = 1.5  # seconds of sound that wait; with more, partials are skipped until it is made up
 
 
@@ -57,6 +60,7 @@ class LiveStream:
         self.steps = self.skipped = 0
         self.worked_s = self._voiced = 0.0  # seconds of computing, and of sound with a voice
         self._partials_s = 0.0  # seconds of computing for partials
+        self._costs = deque[float](maxlen=COSTS)  # of the last finals: seconds of computing for each of sound
         self._pool, self._model, self._path, self._report = pool, model, path, report
         self._urgent, self._clock, self._turns = urgent, clock, turns
         self._voice, self._samples = VoiceActivity(), 0
@@ -138,6 +142,9 @@ class LiveStream:
         self.steps += 1
         self.worked_s += found.provenance.elapsed
         self._partials_s += 0.0 if step.final else found.provenance.elapsed
+        if step.final and not step.padded and self._urgent:
+            self._costs.append(found.provenance.elapsed / max(step.stretch.duration, SHORT_S))
+            self.session.window_s = window_in_time(median(self._costs))
         return _later(found, base) if base else found
 
     def _last(self, seconds: float) -> Samples:

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from stt_lab.streaming.context import context_start, dropped, missing, new_from, not_before, with_beginning
+from stt_lab.streaming.context import WINDOW_S, context_start, dropped, missing, new_from, not_before, with_beginning
 from stt_lab.streaming.events import Final, LiveEvent, Partial
 from stt_lab.streaming.guards import agreed, calm, doubtful, ends_clause, ends_sentence, in_order
 from stt_lab.types import Recognition, Span, Word
 
 VOICE, SILENCE = 0.5, 0.35  # probability from which somebody begins to speak, and below which nobody does any more
 LEAD_S = 0.4  # sound before a voice that is decoded with it
-TAIL_S = 0.3  # silence after a voice before which its end is not decoded
+TAIL_S = 0.25  # silence after a voice before which its end is not decoded
 BREATH_S = 0.1  # silence after which no partial begins, because it would keep the final waiting
 TURN_S = 0.2  # silence after which it is asked whether somebody has finished, as the network was trained
 UNFINISHED = 0.3  # probability of that below which the silence is longer; read speech has 0.7 and more at its ends
@@ -70,6 +70,7 @@ class Session:
 
     def __init__(self, pace: Pace = PACE, block_s: float = 0.032) -> None:
         self.pace, self._block_s = pace, block_s
+        self.window_s = WINDOW_S  # of a final stretch and its context; less where that would make finals late
         self.now = self.cut = 0.0
         self.language: str | None = None  # once it is certain: until then each step detects it
         self._guess: str | None = None  # language of the last step
@@ -175,7 +176,7 @@ class Session:
 
     def _step(self, end: float, final: bool = False, until: float | None = None) -> Step:
         stretch = Span(self._start, max(end, self._start))
-        start = context_start(self.transcript[-WORDS_BEFORE:], stretch) if final else self._start
+        start = context_start(self.transcript[-WORDS_BEFORE:], stretch, self.window_s) if final else self._start
         return Step(Span(start, stretch.end), final, heard=self.now, until=until, after=self._start)
 
     def _long_enough(self) -> bool:
