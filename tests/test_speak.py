@@ -15,6 +15,7 @@ import av
 import httpx
 import numpy as np
 import openai
+import psutil
 import pytest
 from needs import missing
 from starlette.requests import HTTPConnection
@@ -517,6 +518,7 @@ def test_the_first_sound_of_a_long_text_comes_soon(tmp_path: Path, monkeypatch: 
     if not catalog.available(model, real):
         missing("kokoro-82m is not installed: stt-lab models pull kokoro-82m")
     settings = Settings(data_dir=tmp_path / "data", admin_key=KEY, device="cpu")  # type: ignore[arg-type]
+    before = {one.pid for one in psutil.Process().children(recursive=True)}
     text = "When the train finally came into the station, everybody who had waited in the cold got up. " * 6
     monkeypatch.setitem(pool.ENGINES, "kokoro", "stt_lab.engines.kokoro:KokoroSpeaker")
     with serve(settings, real=True) as running, theirs(running) as client:
@@ -533,4 +535,6 @@ def test_the_first_sound_of_a_long_text_comes_soon(tmp_path: Path, monkeypatch: 
         print(f"first sound after {first:.2f} s")
         assert first < 20  # other tests share the processors; the figure is in eval/LOG.md
         whole = client.audio.speech.create(**asked, input="Good morning. This is a test.").content
+        made = [one for one in psutil.Process().children(recursive=True) if one.pid not in before]
+        assert max(one.memory_info().rss for one in made) < 600e6  # what a sentence needed has been given back
     assert 1.5 < decoded(whole)[0] < 5

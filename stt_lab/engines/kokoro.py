@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stt_lab.engines.onnx import open_network
+from stt_lab.engines.onnx import give_memory_back, open_network
 from stt_lab.engines.phonemes import VOICES as LANGUAGES
 from stt_lab.engines.phonemes import phonemes
 from stt_lab.engines.pieces import silence, split, trimmed
@@ -92,6 +92,7 @@ class KokoroSpeaker:
             "speed": np.array([speed * voice.rate / voice.pitch], np.float32),
         }
         made = np.asarray(self._session.run(None, inputs)[0], np.float32).ravel()
+        give_memory_back()
         return moved(made, voice.pitch)
 
     def style(self, voice: VoiceMix) -> Samples:
