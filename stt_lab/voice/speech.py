@@ -41,6 +41,7 @@ SHORT_START = 24  # characters of the first piece of a long text: 1.5 s of speec
 SHORTEST_START = 8  # characters, below which a piece sounds cut off
 PER_SECOND = 13.0  # characters spoken in a second at speed 1, as a low estimate
 PER_CHINESE = 4.0  # of those, that a Chinese one takes as long as
+_CLAUSE_END, _WORD_END = re.compile(r"[,;:—–](?=\s)"), re.compile(r"\w(?=\s)")
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,8 @@ def with_short_start(lines: tuple[SpokenLine, ...]) -> tuple[SpokenLine, ...]:
     if len(first.text) <= SHORT_START:
         return lines
     clauses, words = (
-        [end for end in (found.end() for found in re.finditer(mark, first.text)) if end >= SHORTEST_START]
-        for mark in (r"[,;:—–](?=\s)", r"\w(?=\s)")
+        [end for end in (found.end() for found in pattern.finditer(first.text)) if end >= SHORTEST_START]
+        for pattern in (_CLAUSE_END, _WORD_END)
     )
     near = [end for end in clauses if end <= SHORT_START] or [end for end in words if end <= SHORT_START]
     if not near:
