@@ -146,3 +146,12 @@ class Child:
             with contextlib.suppress(OSError, ValueError):  # the buffer of the broken pipe still had a message
                 if file is not None:
                     file.close()
+
+
+def limit_memory(memory_mb: int) -> None:
+    """Limit the memory of this process and forbid it core dumps, where the system supports that. For child programs."""
+    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows; macOS refuses the limit of memory
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (memory_mb * 2**20, memory_mb * 2**20))

@@ -137,12 +137,12 @@ def test_the_functions_need_a_key_with_its_scope(
         index = button(client, verb)
         for key, sentence in ((None, "sign in"), ("wrong", "sign in"), (keys["library"], "speech&#x27;")):
             headers = {} if key is None else {"authorization": f"Bearer {key}"}
-            told = join(client, index, [file_data(upload(client, content)), None, *options], **headers)
-            assert sentence in told
-            assert "voice-sound" not in told
+            said = join(client, index, [file_data(upload(client, content)), None, *options], **headers)
+            assert sentence in said
+            assert "voice-sound" not in said
         who = {"authorization": f"Bearer {keys['speech']}"}
-        told = join(client, index, [None, None, *options], **who)
-        assert "No recording was sent" in told
-        told = join(client, index, [file_data(upload(client, content)), None, *options], **who)
-        assert "voice-sound" in told, told[-500:]
+        said = join(client, index, [None, None, *options], **who)
+        assert "No recording was sent" in said
+        said = join(client, index, [file_data(upload(client, content)), None, *options], **who)
+        assert "voice-sound" in said, said[-500:]
     assert [entry.kind for entry in served.accounts.ledger(account)][:2] == ["settle", "reserve"]

@@ -150,19 +150,24 @@ def _writer(settings: Settings) -> Finding:
 
 def _voices(settings: Settings) -> Finding:
     """Name the stock voices, and what speaking lacks."""
-    model = catalog.best("speak", settings)
-    if model is None:
+    here = [model for model in catalog.models("speak") if catalog.available(model, settings)]
+    if not here:
         easiest = catalog.easiest_to_install("speak")
         remedy = _pull(easiest, settings) if easiest else ""
         return Finding("task speak", False, "no voice is installed; `tts` is refused", remedy, required=False)
-    if model.engine == "f5-tts":
-        return Finding("task speak", True, f"{model.id}, which copies the voice of a reference")
+    names = {model.id: _stock_voices(model, settings) for model in here}
+    stock = next((name for name in names if names[name]), None)
+    if stock is None:
+        return Finding("task speak", True, f"{here[0].id}, which copies a voice; there are no stock voices")
     if not phonemes.installed():
         detail = "espeak-ng, which turns texts into phonemes, is not installed; `tts` is refused"
         return Finding("task speak", False, detail, "pip install espeakng-loader", required=False)
-    folders = [folder for _, folder in catalog.extra(model, settings)]
-    names = sorted(path.stem for folder in folders for path in folder.glob("voices/*.bin"))
-    return Finding("task speak", True, f"{model.id} with {len(names)} voices: {', '.join(names)}")
+    return Finding("task speak", True, f"{stock} with {len(names[stock])} voices: {', '.join(names[stock])}")
+
+
+def _stock_voices(model: Model, settings: Settings) -> list[str]:
+    folders = (folder for _, folder in catalog.extra(model, settings))
+    return sorted(path.stem for folder in folders for path in folder.glob("voices/*.bin"))
 
 
 def _unknown_models(settings: Settings) -> list[Finding]:

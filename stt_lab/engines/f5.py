@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stt_lab.engines.pieces import silence, split, trimmed
+from stt_lab.engines.pieces import joined, split
 from stt_lab.engines.protocols import EngineSpec, SpokenSentence, Voice, VoiceCopy, VoiceMatch
 from stt_lab.errors import ModelMissing
 from stt_lab.types import SAMPLE_RATE, Event, silent
@@ -36,7 +36,6 @@ LEVEL = 0.1  # root mean square to which a quieter reference is raised
 TOGETHER_S = 22.0  # seconds of the reference and a piece, as the network was trained
 SHORT, SHORT_PACE = 10, 0.3  # bytes of a text below which it gets more time, as the package has it
 LEAST_BYTES = 20  # of a piece, however slowly the reference is spoken
-CLAUSE_PAUSE_S = 0.12  # between two pieces of one sentence
 SEED = 1  # the same request gets the same sound
 PHRASE = "The quick brown fox jumps over the lazy dog, while others walk slowly home."  # by which a copy is measured
 
@@ -106,9 +105,8 @@ class F5Speaker:
         pieces = list(split(text, longest(voice, text, speed)))
         for number, piece in enumerate(pieces):
             self._now.report, self._now.done, self._now.steps = report, number * STEPS, len(pieces) * STEPS
-            sounds += [silence(CLAUSE_PAUSE_S, self.rate)] if sounds else []
-            sounds.append(trimmed(self._say(piece, voice, speed), self.rate))
-        return SpokenSentence(np.concatenate(sounds) if sounds else np.zeros(0, np.float32), self.rate)
+            sounds.append(self._say(piece, voice, speed))
+        return SpokenSentence(joined(sounds, self.rate), self.rate)
 
     def _say(self, text: str, voice: VoiceCopy, speed: float) -> Samples:
         import torch

@@ -6,6 +6,7 @@ each number of tokens. Packs can be mixed linearly, in all languages.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from stt_lab.engines.onnx import give_memory_back, open_network
 from stt_lab.engines.phonemes import VOICES as LANGUAGES
 from stt_lab.engines.phonemes import phonemes
-from stt_lab.engines.pieces import silence, split, trimmed
+from stt_lab.engines.pieces import joined, split
 from stt_lab.engines.protocols import EngineSpec, SpokenSentence, Voice, VoiceCopy, VoiceMatch, VoiceMix
 from stt_lab.types import Event
 
@@ -25,7 +26,6 @@ RATE = 24_000  # Hz
 MODEL, PACKS = "model.onnx", "kokoro-voices"
 LONGEST = 400  # tokens at once; the network reads 510, and what is long is spoken in a hurry
 STYLES = (510, 256)  # of a pack
-CLAUSE_PAUSE_S = 0.12  # between two pieces of one sentence
 PITCH_STEPS = 200  # of a ratio between two pitches
 RUNS = (  # the network's tokens: first number, and the symbols from there on
     (1, ";:,.!?"), (9, '—…"()“” \u0303ʣʥʦʨᵝꭧAI'), (31, "O"), (33, "Q"), (35, "ST"), (39, "W"), (41, "Yᵊabcdef"),
@@ -75,25 +75,28 @@ class KokoroSpeaker:
         pieces = list(split(phonemes(text, language), LONGEST))
         for number, piece in enumerate(pieces):
             report(Event("speaking", number / len(pieces)))
-            sounds += [silence(CLAUSE_PAUSE_S, RATE)] if sounds else []
-            sounds.append(trimmed(self.say(piece, voice, speed), RATE))
-        return SpokenSentence(np.concatenate(sounds) if sounds else np.zeros(0, np.float32), RATE)
+            sounds.append(self.say(piece, voice, speed))
+        return SpokenSentence(joined(sounds, RATE), RATE)
 
     def say(self, spoken: str, voice: VoiceMix, speed: float) -> Samples:
         """Speak phonemes, at most LONGEST of them."""
         if self._session is None:
             self.load()
-        ids = [TOKENS[char] for char in spoken if char in TOKENS]
-        if not ids:
+        heard = [char for char in spoken if char in TOKENS]
+        if not heard:
             return np.zeros(0, np.float32)
-        inputs = {
-            "tokens": np.array([[0, *ids, 0]], np.int64),
-            "style": self.style(voice)[min(len(ids), STYLES[0]) - 1][None],
-            "speed": np.array([speed * voice.rate / voice.pitch], np.float32),
-        }
+        inputs = self.inputs(heard, voice, speed * voice.rate / voice.pitch)
         made = np.asarray(self._session.run(None, inputs)[0], np.float32).ravel()
         give_memory_back()
         return moved(made, voice.pitch)
+
+    def inputs(self, heard: Sequence[str], voice: VoiceMix, speed: float) -> dict[str, Any]:
+        """Return what the network reads for phonemes that it knows."""
+        return {
+            "tokens": np.array([[0, *(TOKENS[char] for char in heard), 0]], np.int64),
+            "style": self.style(voice)[min(len(heard), STYLES[0]) - 1][None],
+            "speed": np.array([speed], np.float32),
+        }
 
     def style(self, voice: VoiceMix) -> Samples:
         """Return the styles of a voice, shape (510, 256)."""

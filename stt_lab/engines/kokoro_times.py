@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stt_lab.engines.kokoro import LONGEST, MODEL, STYLES, TOKENS, KokoroSpeaker
+from stt_lab.engines.kokoro import LONGEST, MODEL, TOKENS, KokoroSpeaker
 from stt_lab.engines.onnx import open_network
 from stt_lab.engines.phonemes import KEPT, phonemes
 from stt_lab.errors import BadInput
@@ -53,12 +53,7 @@ class TimedKokoro(KokoroSpeaker):
         heard = [char for char in spoken if char in TOKENS]
         if not 0 < len(heard) <= LONGEST:
             raise BadInput(f"The sentence {text[:40]!r} has {len(heard)} sounds. Write sentences of 1 to {LONGEST}.")
-        inputs = {
-            "tokens": np.array([[0, *(TOKENS[char] for char in heard), 0]], np.int64),
-            "style": self.style(voice)[min(len(heard), STYLES[0]) - 1][None],
-            "speed": np.array([speed], np.float32),
-        }
-        sound, frames = self._session.run(None, inputs)
+        sound, frames = self._session.run(None, self.inputs(heard, voice, speed))
         bounds = np.maximum(np.cumsum(np.rint(frames.ravel()).astype(int)) * FRAME - LAG, 0)
         starts, ends = bounds[:-2], bounds[1:-1]  # of the tokens, without both edges
         spans = _spans("".join(heard))
@@ -87,7 +82,7 @@ def per_word(words: list[str], language: str) -> list[str]:
     """Return the phonemes of each word, in their sentence, with the marks after it.
 
     espeak-ng writes some words as one ("on the"), which is cut where one of the two sounds as it does alone. Raises
-    BadInput for words that cannot be told apart.
+    BadInput for words that cannot be separated.
     """
     found: list[str] = []
     parts = phonemes(" ".join(words), language).split(" ")

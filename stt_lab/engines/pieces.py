@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from stt_lab.types import Samples
 
 QUIET = 0.004  # of full scale: what is below it at both ends of a piece is cut off
+CLAUSE_PAUSE_S = 0.12  # between two pieces of one sentence
 EDGE_S, FADE_S = 0.03, 0.008  # seconds that stay around a piece, and over which it fades in and out
 _CLAUSE = re.compile(r"(?<=[.!?…;:,—])\s+|(?<=[。！？；：，、])\s*")
 
@@ -29,8 +30,11 @@ def trimmed(sound: Samples, rate: int) -> Samples:
     return made
 
 
-def silence(seconds: float, rate: int) -> Samples:
-    return np.zeros(round(seconds * rate), np.float32)
+def joined(sounds: Iterable[Samples], rate: int) -> Samples:
+    """Join the sounds of the pieces of a sentence, cut and with a pause between two of them."""
+    pause = np.zeros(round(CLAUSE_PAUSE_S * rate), np.float32)
+    parts = [part for sound in sounds for part in (pause, trimmed(sound, rate))]
+    return np.concatenate(parts[1:]) if parts else np.zeros(0, np.float32)
 
 
 def split(spoken: str, longest: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stt_lab.engines.decoding import OPTIONS, Decoding
+from stt_lab.engines.decoding import OPTIONS, SEARCHES, Decoding
 from stt_lab.engines.protocols import EngineSpec, Goal, Search
 from stt_lab.engines.regions import Region, Speech, find_activity, without_silence
 from stt_lab.engines.sampling import SamplingModel
@@ -144,7 +144,7 @@ class WhisperTranscriber:
             language=language if segments else None,
             segments=tuple(segments),
             suppressed=tuple(suppressed),
-            provenance=self._provenance(goal, time.perf_counter() - began),
+            provenance=self._provenance(goal, search, time.perf_counter() - began),
             speech=tuple(Span(one.start / SAMPLE_RATE, one.stop / SAMPLE_RATE) for one in activity),
         )
 
@@ -161,12 +161,12 @@ class WhisperTranscriber:
             return self._decode(speech, language, goal, report, False, "full")
         return run, found
 
-    def _provenance(self, goal: Goal, elapsed: float) -> Provenance:
+    def _provenance(self, goal: Goal, search: Search, elapsed: float) -> Provenance:
         from faster_whisper import __version__
 
         options = {
             "compute_type": self._resolved,
-            "beam_size": OPTIONS["beam_size"],
+            "beam_size": (OPTIONS | SEARCHES[search])["beam_size"],
             "task": goal,
         }
         place = self.spec

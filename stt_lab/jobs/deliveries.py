@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from stt_lab.caller import errand_of
@@ -170,10 +170,13 @@ class Making:
 
     def run(self, request: Request, context: Context) -> None:
         """Make the file, and end its job."""
-        problem: BaseException | None = None
-        with self._workers.holding(self._row) as job:
+        problem: BaseException | None = SttError(CRASHED)  # until it is known, so that the client never waits in vain
+        with ExitStack() as stack:
+            stack.callback(lambda: self._delivery.end(problem))
+            job = stack.enter_context(self._workers.holding(self._row))
             try:
                 self._make(request, context, job)
+                problem = None
             except SttError as raised:
                 problem = raised
             except Exception as raised:
@@ -185,7 +188,6 @@ class Making:
                 log.warning("job %s is no longer this server's", self._row.id)
             except Exception:  # its lease will end, and it is released
                 log.exception("the end of job %s could not be written", self._row.id)
-        self._delivery.end(problem)
 
     def _make(self, request: Request, context: Context, job: RunningJob) -> None:
         charge = request.op.charge

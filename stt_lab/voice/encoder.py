@@ -10,13 +10,14 @@ same way. It is a separate program because FFmpeg is loaded into no process that
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import sys
 from typing import Any
 
 import av
 import numpy as np
+
+from stt_lab.child import limit_memory
 
 
 class Sink:
@@ -78,7 +79,7 @@ class PieceEncoder:
 
 def main() -> None:
     """Encode one file from stdin to stdout."""
-    _limit(int(sys.argv[1]))
+    limit_memory(int(sys.argv[1]))
     encoder: PieceEncoder | None = None
     for line in sys.stdin:
         message = json.loads(line)
@@ -87,14 +88,6 @@ def main() -> None:
             continue
         made = encoder.finish() if message.get("end") else encoder.push(base64.b64decode(message["pcm"]))
         print(json.dumps({"made": base64.b64encode(made).decode("ascii")}), flush=True)
-
-
-def _limit(memory_mb: int) -> None:
-    """Limit the memory, where the system supports that."""
-    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows, macOS
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (memory_mb * 1024 * 1024,) * 2)
 
 
 if __name__ == "__main__":

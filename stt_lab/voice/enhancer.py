@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stt_lab.child import limit_memory
 from stt_lab.voice.deepfilter import RATE, DeepFilter
 from stt_lab.voice.levels import Limiter, LoudnessMeter
 from stt_lab.voice.resampling import BlockResampler
@@ -42,7 +43,9 @@ Say = Callable[[dict[str, Any]], None]
 
 def main() -> None:
     """Answer one request."""
-    _limit(int(sys.argv[1]))
+    limit_memory(int(sys.argv[1]))
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(NICE)  # behind other work
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     say({"done": enhance(request, say)})
@@ -50,17 +53,6 @@ def main() -> None:
 
 def say(message: dict[str, Any]) -> None:
     print(json.dumps(message), flush=True)
-
-
-def _limit(memory_mb: int) -> None:
-    """Set the system's limits on memory and core dumps, where it supports them, and step behind other work."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (memory_mb * 2**20, memory_mb * 2**20))
-    with contextlib.suppress(AttributeError, OSError):
-        os.nice(NICE)
 
 
 def _end_with_stdin() -> None:

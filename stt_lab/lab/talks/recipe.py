@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stt_lab.errors import BadInput
 from stt_lab.text.sentences import sentences
 
-LANGUAGES = ("en",)  # those whose words and phonemes were compared
 LONGEST_S = 60.0  # of a conversation
 
 
@@ -50,7 +49,7 @@ class Recipe(_Part):
     """A conversation to be made."""
 
     title: str
-    language: Literal["en"] = "en"
+    language: Literal["en"] = "en"  # whose words and phonemes were compared
     seed: int = Field(1, ge=0)  # of the noise
     room_s: Annotated[Number, Field(ge=0.15, le=1.2)] | None = None  # time in which sound falls by 60 dB; None: no room
     noise: Noise | None = None
