@@ -8,7 +8,7 @@ from pathlib import Path as Path
 from stt_lab.operations.account import AccountInfo as AccountInfo, Cloud as Cloud, KeyList as KeyList, NewKey as NewKey, OwnAccount as OwnAccount, Usage as Usage
 from stt_lab.operations.admin import AccountList as AccountList, EndedSessions as EndedSessions, Granted as Granted
 from stt_lab.operations.info import Health as Health, LanguageList as LanguageList, ModelEntry as ModelEntry, ModelList as ModelList
-from stt_lab.operations.jobs import DeliveryList as DeliveryList
+from stt_lab.operations.jobs import DeliveryList as DeliveryList, JobList as JobList
 from stt_lab.operations.library import SearchResultPage as SearchResultPage, TranscriptDetail as TranscriptDetail, TranscriptPage as TranscriptPage
 from stt_lab.operations.live import StreamToken as StreamToken
 from stt_lab.operations.stock_speech import VoiceList as VoiceList
@@ -18,10 +18,12 @@ from stt_lab.operations.values import Removed as Removed
 from stt_lab.recall.values import ChatAnswer as ChatAnswer
 from stt_lab.streaming.updates import Update as Update
 from stt_lab.types import Audio as Audio, Diarization as Diarization, Entity as Entity, Event as Event, File as File, JobInfo as JobInfo, Parsed as Parsed, Provenance as Provenance, Recognition as Recognition, Rendering as Rendering, Segment as Segment, Span as Span, Suppressed as Suppressed, TextSpan as TextSpan, Token as Token, Transcript as Transcript, Turn as Turn, Unrecognized as Unrecognized, Word as Word
+from stt_lab.types.files import File as File
+from stt_lab.types.progress import JobInfo as JobInfo
 from stt_lab.writing.values import Analysis as Analysis, Generated as Generated, Summary as Summary
 from typing import Any as Any, Literal as Literal, overload as overload
 
-__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "model", "models", "redact_transcript", "revoke_key", "search_transcripts", "speak", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage", "voices"]
+__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "list_jobs", "model", "models", "redact_transcript", "revoke_key", "search_transcripts", "speak", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage", "voices"]
 __version__: str
 
 @overload
@@ -557,11 +559,29 @@ def job(
 
     Returns:
         JobInfo: The state of a job. Members: id, status, stage, percent, eta_s, created, started,
-            finished, transcript_id, error, url.
+            finished, transcript_id, error, url, operation, filename, place, text.
 
     Raises:
         BadInput: A parameter is not valid.
         NotFound: Nothing has this id.
+        Unavailable: A model or its device is not available now.
+    """
+    ...
+def list_jobs(
+    limit: int = 20,
+) -> JobList:
+    """List the account's newest jobs, waiting, running and ended, newest first. They are kept for 30 days.
+
+    Without a key there is no list, because several people may share an address: keep the ids of your jobs.
+
+    Parameters:
+        limit: Most jobs in the answer (default: 20).
+
+    Returns:
+        JobList: The caller's newest jobs, newest first. Members: count, results.
+
+    Raises:
+        BadInput: A parameter is not valid.
         Unavailable: A model or its device is not available now.
     """
     ...
@@ -595,7 +615,7 @@ def cancel_job(
 
     Returns:
         JobInfo: The state of a job. Members: id, status, stage, percent, eta_s, created, started,
-            finished, transcript_id, error, url.
+            finished, transcript_id, error, url, operation, filename, place, text.
 
     Raises:
         BadInput: A parameter is not valid.

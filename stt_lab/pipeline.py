@@ -85,7 +85,7 @@ def _second_look(pool: Pool, audio: Audio, models: Models, recognition: Recognit
     stretches = in_context(gaps, audio.duration)
 
     def checking(event: Event) -> None:
-        report(replace(event, stage="checking") if event.stage == "transcribing" else event)
+        report(replace(event, stage="checking", text="") if event.stage == "transcribing" else event)
 
     found = pool.transcribe(models.transcriber, audio, recognition.language, checking, models.goal, stretches=stretches)
     return replace(recognition, segments=with_found(recognition.segments, found.segments, gaps))

@@ -107,7 +107,7 @@ class Endless(Fake):
         self.began.set()
         try:
             while True:
-                report(Event("transcribing", 0.5))
+                report(Event("transcribing", 0.5, "So far."))
                 time.sleep(0.02)
         finally:
             self.ended.set()
@@ -178,7 +178,7 @@ class Gated(Fake):
         cls.began.release()
         try:
             while not cls.gate.wait(0.02):
-                report(Event("transcribing", 0.5))
+                report(Event("transcribing", 0.5, "So far."))
         finally:
             cls.now -= 1
         return "done"

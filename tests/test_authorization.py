@@ -36,6 +36,10 @@ DELIVERIES: Statuses = (200, 404, 401, 401, 200, 404)  # anonymous callers have 
 ADMIN: Statuses = (403, 403, 401, 401, 403, 200)
 PAGES: Statuses = (200,) * 6  # say nothing that is anybody's
 UNSCOPED = {SPEECH: ("library",), JOBS: ("library",)}  # the key without the scope has this one; else ("speech",)
+OF_SPEECH = (
+    *(f"POST /v1/{path}" for path in ("stream", "enhance-audio", "tts", "speak", "audio/speech")),
+    "GET /v1/jobs",
+)
 
 RECORDING: dict[str, Any] = {"file": "recording"}
 SPOKEN: dict[str, Any] = {"text": "Hello."}  # with a reference
@@ -61,6 +65,7 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "GET /v1/models/{model}": (OPEN, {}),
     "GET /v1/languages": (OPEN, {}),
     "GET /health": (OPEN, {}),
+    "GET /v1/jobs": (OWN, {}),
     "GET /v1/jobs/{job}": (JOBS, {}),
     "GET /v1/jobs/{job}/result": (JOBS, {}),
     "GET /v1/jobs/{job}/events": (JOBS, {}),
@@ -156,9 +161,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def headers(world: World, caller: str, row: str) -> dict[str, str]:
-    speech = ("stream", "enhance-audio", "tts", "speak", "audio/speech")
-    of_speech = row.startswith(tuple(f"POST /v1/{path}" for path in speech))
-    scope = "library" if of_speech else UNSCOPED.get(ROWS[row][0], ("speech",))[0]
+    scope = "library" if row.startswith(OF_SPEECH) else UNSCOPED.get(ROWS[row][0], ("speech",))[0]
     return world.headers[scope if caller == "unscoped" else caller]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fake_engines import Endless
+from fake_engines import Endless, Gated
 from fakes import KEY, Service, fakes_fixture, served, tone, until  # noqa: F401
 
 import stt_lab
@@ -509,3 +509,25 @@ def test_threads_share_a_client(client: Client, talk: Path) -> None:
         thread.join(30)
     assert texts == ["word. word."] * 3
     assert stt_lab.__version__
+
+
+def test_jobs_are_listed_with_their_place_and_what_was_recognized(client: Client, service: Service, talk: Path) -> None:
+    Gated.gate.clear()
+    sent = [client.jobs.submit(talk, model="gated").id]
+    assert Gated.began.acquire(timeout=10)
+    sent += [client.jobs.submit(talk, model="gated").id for _ in range(3)]
+    until(lambda: client.jobs.list()[-1].text == "So far.")
+    listed = client.jobs.list()
+    assert [job.id for job in listed] == sent[::-1]
+    assert {(job.operation, job.filename) for job in listed} == {("transcribe", "talk.wav")}
+    places = [job.place for job in listed if job.status == "queued"]
+    assert places == sorted(places, reverse=True)
+    assert places[-1] == 1
+    assert client.jobs.get(listed[0].id).place == places[0]
+    assert len(client.jobs.list(2)) == 2
+    Gated.gate.set()
+    for job in sent:
+        client.jobs.wait(job)
+    assert {(job.place, job.text, job.status) for job in client.jobs.list()} == {(None, "", "done")}
+    with Client(f"http://127.0.0.1:{service.port}") as anonymous, pytest.raises(Unauthorized):
+        anonymous.jobs.list()  # somebody else may have the same address

@@ -46,7 +46,7 @@ def test_a_users_script_has_real_types(tmp_path: Path) -> None:
     shown = [line for line in lines if "note: Revealed" in line]
     kinds = [
         "stt_lab.types.Transcript",
-        "stt_lab.types.JobInfo",
+        "stt_lab.types.progress.JobInfo",
         "stt_lab.types.Rendering",
         "float",
         "bool",

@@ -202,3 +202,20 @@ def test_others_may_go_first_between_the_searches_of_a_window(
     base.transcribe(part, "en", lambda event: order.append(event.stage))
     first = order.index("encode")
     assert order[first - 1 : first + 3] == ["transcribing", "encode", "transcribing", "transcribing"]
+
+
+@pytest.mark.truth
+def test_progress_has_the_text_so_far(
+    base: WhisperTranscriber, conversation: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(decoding, "WINDOW", 1000)  # frames: three windows
+    made = base.transcribe(conversation, "en", lambda event: seen.append(event.text))
+    whole = " ".join(segment.text for segment in made.segments)
+    texts = list(dict.fromkeys(seen))
+    assert texts[0] == ""
+    assert len(texts) >= 3
+    assert all(whole.startswith(text) for text in texts)
+    monkeypatch.setattr(decoding, "TEXT", 20)
+    base.transcribe(conversation, "en", lambda event: seen.append(event.text))
+    assert len(seen[-1]) <= 20

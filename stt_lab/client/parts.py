@@ -18,6 +18,7 @@ from stt_lab.types import JobInfo, Transcript
 
 if TYPE_CHECKING:
     from stt_lab.operations.account import KeyInfo, NewKey
+    from stt_lab.operations.jobs import JobList
     from stt_lab.operations.library import SearchResult, TranscriptDetail, TranscriptInfo
     from stt_lab.recall.values import ChatAnswer
     from stt_lab.writing.values import Analysis, Generated, Summary
@@ -98,6 +99,11 @@ class JobsResource:
         """Return the state of a job."""
         job: JobInfo = self._remote.call("job", id=id)
         return job
+
+    def list(self, limit: int = 20) -> tuple[JobInfo, ...]:
+        """Return the account's newest jobs, newest first."""
+        found: JobList = self._remote.call("list_jobs", limit=limit)
+        return found.results
 
     def cancel(self, id: str) -> JobInfo:
         """Cancel a job; it is not charged."""

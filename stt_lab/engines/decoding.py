@@ -8,6 +8,7 @@ is cleared where silence was removed; and suppressed text is listed with its rea
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stt_lab.engines.protocols import Goal, Search
@@ -15,6 +16,7 @@ from stt_lab.engines.regions import Speech
 from stt_lab.transcription.loops import repeats
 from stt_lab.transcription.second_look import FASTEST
 from stt_lab.types import SAMPLE_RATE, Event, Report, Segment, Suppressed, Word
+from stt_lab.types.progress import TEXT
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -104,8 +106,9 @@ class Decoding:
                 self._prepare(encoded, frames)
             prompt.enter(self.speech.region_at(seek * HOP / SAMPLE_RATE))
             found, seek_next, sure = self._decode(encoded, seek, size, prompt.tokens)
-            for segment in found:
-                yield self._segment(segment)
+            for segment in map(self._segment, found):
+                self.progress.recognized(segment.text)
+                yield segment
             if found:
                 prompt.leave(self.speech.region_at(found[-1]["end"]), [t for s in found for t in s["tokens"]], sure)
             seek = max(seek_next, seek + SHORTEST_STEP)
@@ -256,8 +259,11 @@ class _Progress:
         self._report, self._event = report, Event("transcribing", 0.0)
 
     def reach(self, fraction: float) -> None:
-        self._event = Event("transcribing", fraction)
+        self._event = replace(self._event, fraction=fraction)
         self.pause()
+
+    def recognized(self, text: str) -> None:
+        self._event = replace(self._event, text=f"{self._event.text} {text}".strip()[-TEXT:])
 
     def pause(self) -> None:
         self._report(self._event)

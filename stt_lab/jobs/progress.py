@@ -20,12 +20,14 @@ class Progress:
     def __init__(self, stages: Mapping[str, float], clock: Callable[[], float] = time.monotonic) -> None:
         self.stage, self.percent = "queued", 0.0
         self.eta_s: float | None = None
+        self.text = ""  # the end of what was recognized so far
         self._shares, self._total = dict(stages), sum(stages.values())
         self._clock = clock
         self._began = clock()  # the stage
 
     def see(self, event: Event) -> None:
         """Take an event into account."""
+        self.text = event.text or self.text
         if event.stage != self.stage:
             self.stage, self._began = event.stage, self._clock()
         if event.stage not in self._shares:

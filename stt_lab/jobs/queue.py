@@ -27,13 +27,15 @@ from stt_lab.errors import (
     SttError,
     Unavailable,
 )
+from stt_lab.jobs.callers import to_row
 from stt_lab.jobs.deliveries import Deliveries
 from stt_lab.jobs.files import digest
 from stt_lab.jobs.lifecycle import CALL, CANCELLED, JOB, RETRY_AFTER_S, Places, unattended
+from stt_lab.jobs.own_jobs import OwnJobs
 from stt_lab.jobs.stream_lifecycle import StreamLifecycle
 from stt_lab.jobs.streams import StreamJobs, Work
 from stt_lab.jobs.webhooks import Webhooks, check_url
-from stt_lab.jobs.workers import ENDING, JobWorkers, Outcome, Updates, to_row
+from stt_lab.jobs.workers import ENDING, JobWorkers, Outcome, Updates
 from stt_lab.library import Library
 from stt_lab.presentation import to_json
 from stt_lab.registry import OPERATIONS, Context, Operation, Request, perform
@@ -73,6 +75,7 @@ class JobQueue:
         self._runtime = runtime
         self._workers = JobWorkers(self._lifecycle, runtime, self._webhooks.wake)
         self._streams = StreamJobs(self._lifecycle, self._workers)
+        self._own = OwnJobs(self._lifecycle, self._workers)
         self._deliveries = Deliveries(self._lifecycle, self._workers, settings.queue_timeout_s)
 
     @property
@@ -260,30 +263,28 @@ class JobQueue:
     # -- a caller's jobs
 
     def get(self, caller: Caller, job_id: str) -> JobInfo:
-        return self._own(caller, job_id).info
+        return self._own.info(self._own.find(_owner(caller), job_id))
+
+    def newest(self, caller: Caller, limit: int) -> tuple[JobInfo, ...]:
+        """Return a caller's newest jobs, newest first."""
+        return self._own.newest(_owner(caller), limit)
 
     def result(self, caller: Caller, job_id: str) -> FinishedJob:
         """Return the result of a job. Raises its error if it failed, and Conflict while it is not done."""
-        row = self._own(caller, job_id)
+        row = self._own.find(_owner(caller), job_id)
         if row.state in ACTIVE:
             raise Conflict(f"Job '{row.id}' is not done yet. Ask again later.", retry_after=5)
         return FinishedJob(OPERATIONS[row.operation], row.parameters, self._result(row))
 
     def cancel(self, caller: Caller, job_id: str) -> JobInfo:
         """Cancel a job without charge. A job that has ended stays unchanged."""
-        self._own(caller, job_id)
+        self._own.find(_owner(caller), job_id)
         self._cancel(job_id)
-        return self._own(caller, job_id).info
+        return self.get(caller, job_id)
 
     def deliveries(self, caller: Caller, job_id: str) -> list[DeliveryRow]:
         """Return the attempts to call the job's webhook."""
-        return self._lifecycle.deliveries(self._own(caller, job_id))
-
-    def _own(self, caller: Caller, job_id: str) -> JobRow:
-        row = self._lifecycle.find(job_id) if job_id.startswith(JOB) and len(job_id) <= 40 else None
-        if row is None or (row.account_id, row.client) != _owner(caller):
-            raise NotFound(f"Job '{job_id[:60]}' was not found.")
-        return row
+        return self._lifecycle.deliveries(self._own.find(_owner(caller), job_id))
 
     def _cancel(self, job_id: str) -> None:
         self._workers.cancel(job_id)  # first, because the database may be busy

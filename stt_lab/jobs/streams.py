@@ -15,9 +15,10 @@ from typing import Any
 
 from stt_lab.caller import Caller
 from stt_lab.errors import Cancelled, NotFound, SttError, Unavailable
+from stt_lab.jobs.callers import to_row
 from stt_lab.jobs.lifecycle import LostClaim
 from stt_lab.jobs.stream_lifecycle import DELETED, LIVE, StreamLifecycle
-from stt_lab.jobs.workers import ENDING, JobWorkers, RunningJob, to_row
+from stt_lab.jobs.workers import ENDING, JobWorkers, RunningJob
 from stt_lab.registry import Context, Request
 from stt_lab.store.models import now
 from stt_lab.store.queue import JobRow

@@ -8,12 +8,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
 from stt_lab.caller import Caller, errand_of
 from stt_lab.errors import Cancelled, SttError, Unavailable
+from stt_lab.jobs.callers import caller_of
 from stt_lab.jobs.clocks import LeaseWatch
 from stt_lab.jobs.lifecycle import CANCELLED, JobLifecycle, LostClaim
 from stt_lab.jobs.progress import Progress
@@ -134,6 +135,11 @@ class JobWorkers:
             if job.row.id == job_id:
                 job.stop = job.stop or "cancelled"
 
+    def text(self, job_id: str) -> str:
+        """Return the end of what was recognized so far in a job that runs in this process."""
+        found = (job.progress.text for job in list(self._running.values()) if job.row.id == job_id)
+        return next(found, "")
+
     def works_on(self, job_id: str) -> bool:
         return any(claimed == job_id for claimed, _ in list(self._running))
 
@@ -208,7 +214,7 @@ class JobWorkers:
     def _perform(self, job: RunningJob) -> Any:
         """Run the operation as the caller that submitted the job."""
         row, op = job.row, _operation(job.row)
-        prepared, caller = self._prepared.pop(row.id, (None, _caller(row)))
+        prepared, caller = self._prepared.pop(row.id, (None, caller_of(row)))
         context = Context(
             caller, self._runtime, lambda event: self._report(job, event), meter=lambda s: self._meter(job, op, s)
         )
@@ -328,18 +334,6 @@ def _stages(row: JobRow) -> dict[str, float]:
     if op is None or op.job is None or not row.parameters:
         return {}
     return dict(op.job.stages(**row.parameters))
-
-
-def to_row(caller: Caller) -> dict[str, Any]:
-    """Convert a caller for the job's row."""
-    return asdict(caller) | {"scopes": sorted(caller.scopes)}
-
-
-def _caller(row: JobRow) -> Caller:
-    """Return the caller who submitted a job; for rows of older versions, only its account."""
-    if row.caller is None:
-        return Caller(f"account {row.account_id}", account_id=row.account_id, client=row.client)
-    return Caller(**row.caller | {"scopes": frozenset(row.caller["scopes"])})
 
 
 def _clear(raised: Exception, row: JobRow) -> SttError:

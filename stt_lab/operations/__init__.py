@@ -11,7 +11,7 @@ from stt_lab.operations.translation import translate, translation_languages
 from stt_lab.operations.voice import enhance_audio, tts
 from stt_lab.operations.stock_speech import speak, voices
 from stt_lab.operations.info import health, languages, model, models
-from stt_lab.operations.jobs import cancel_job, job, job_deliveries, job_result
+from stt_lab.operations.jobs import cancel_job, job, job_deliveries, job_result, list_jobs
 from stt_lab.operations.library import (
     delete_transcript,
     export_transcript,
@@ -66,6 +66,7 @@ __all__ = [
     "keys",
     "languages",
     "list_accounts",
+    "list_jobs",
     "model",
     "models",
     "redact_transcript",

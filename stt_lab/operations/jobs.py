@@ -46,6 +46,24 @@ def job(id: Id) -> JobInfo:
     return jobs().get(current().caller, id)
 
 
+@dataclass(frozen=True)
+class JobList:
+    """The caller's newest jobs, newest first."""
+
+    count: int
+    results: tuple[JobInfo, ...]
+
+
+@operation("GET", "/v1/jobs", scope="speech")
+def list_jobs(limit: Annotated[int, Field(ge=1, le=100, description="Most jobs in the answer")] = 20) -> JobList:
+    """List the account's newest jobs, waiting, running and ended, newest first. They are kept for 30 days.
+
+    Without a key there is no list, because several people may share an address: keep the ids of your jobs.
+    """
+    found = jobs().newest(current().caller, limit)
+    return JobList(len(found), found)
+
+
 def _as_asked(finished: FinishedJob, parameters: Mapping[str, Any]) -> Any:
     """Present the result of a job in the format of its own request."""
     return present(finished.operation, finished.value, finished.parameters)

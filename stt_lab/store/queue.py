@@ -69,11 +69,26 @@ class JobRow:
             transcript_id=self.transcript_id,
             error=self.error,
             url=f"/v1/jobs/{self.id}",
+            operation=self.operation,
+            filename=self.filename,
         )
 
 
 NAMES = tuple(field.name for field in fields(JobRow))
 COLUMNS = tuple(getattr(Job, name) for name in NAMES)  # all but the result, which may be large
+
+
+def of_owner(session: Session, account_id: int, client: str, prefix: str, limit: int) -> list[JobRow]:
+    """Return the newest jobs of an owner whose ids have a prefix, newest first."""
+    mine = (Job.account_id == account_id, Job.client == client, Job.id.startswith(prefix, autoescape=True))
+    wanted = select(*COLUMNS).where(*mine).order_by(Job.created.desc(), Job.id.desc()).limit(limit)
+    return [JobRow(**row._mapping) for row in readable(session, wanted, Job.id)]
+
+
+def places(session: Session) -> dict[str, int]:
+    """Return the places of the queued jobs, from 1, in the order in which they came."""
+    queued = select(Job.id).where(Job.state == "queued").order_by(Job.created, Job.id)
+    return {job_id: place for place, job_id in enumerate(session.scalars(queued), 1)}
 
 
 def insert(session: Session, row: JobRow) -> None:

@@ -7,13 +7,17 @@ their errors contain the wrong numbers.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from stt_lab.cached import cached
+from stt_lab.types.files import CHUNK_BYTES as CHUNK_BYTES
+from stt_lab.types.files import File
+from stt_lab.types.files import Headers as Headers
+from stt_lab.types.progress import Event, JobInfo
+from stt_lab.types.progress import Report as Report
+from stt_lab.types.progress import silent as silent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,9 +47,7 @@ __all__ = [
     "Word",
 ]
 
-Headers = Mapping[str, str]
 SAMPLE_RATE = 16_000  # Hz, default rate of decoded sound
-CHUNK_BYTES = 1024 * 1024  # of a file in memory at once
 SAMPLE_BYTES = 2  # signed 16-bit little-endian, mono
 
 
@@ -280,71 +282,3 @@ class Rendering:
     format: str
     media_type: str
     transcript: Transcript
-
-
-@dataclass(frozen=True)
-class File:
-    """A file on disk, or one whose bytes are computed while it is read, once."""
-
-    name: str
-    media_type: str
-    chunks: Iterator[bytes]
-    warnings: tuple[str, ...] = ()
-    path: Path | None = None  # set for a file on disk, of which HTTP also serves ranges
-    headers: Headers = field(default_factory=dict)  # of its answer over HTTP, such as X-Duration
-
-    @classmethod
-    def on_disk(
-        cls, path: Path, name: str, media_type: str, warnings: Iterable[str] = (), headers: Headers | None = None
-    ) -> File:
-        """Make a file whose bytes are read from a path."""
-        return cls(name, media_type, _chunks(path), tuple(warnings), path, headers or {})
-
-    def save(self, folder: Path) -> Path:
-        """Write the file into a folder, under its name. Return its path."""
-        path = folder / self.name
-        with path.open("wb") as file:
-            file.writelines(self.chunks)
-        return path
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from iter(lambda: file.read(CHUNK_BYTES), b"")
-
-
-@dataclass(frozen=True)
-class Event:
-    """Progress of long work: the stage, and its completed fraction."""
-
-    STAGES: ClassVar[tuple[str, ...]] = (
-        *("queued", "decoding", "loading", "transcribing", "diarizing", "checking", "joining"),
-        *("reading", "writing", "translating", "enhancing", "speaking"),
-    )
-
-    stage: str
-    fraction: float = 0.0  # completed part of the stage, 0 to 1
-
-
-Report = Callable[[Event], None]  # receives progress; raises Cancelled if the work is no longer needed
-
-
-def silent(event: Event) -> None:
-    """Ignore progress."""
-
-
-@dataclass(frozen=True)
-class JobInfo:
-    """The state of a job."""
-
-    id: str
-    status: str  # queued, running, done, failed or cancelled
-    stage: str
-    percent: float  # of the whole job, 0 to 100
-    eta_s: float | None  # estimated remaining seconds
-    created: datetime
-    started: datetime | None
-    finished: datetime | None
-    transcript_id: int | None  # id of its transcript in the library
-    error: dict[str, Any] | None  # {"error", "code", "status"} if it failed or was cancelled
-    url: str  # address of the job
