@@ -36,10 +36,7 @@ DELIVERIES: Statuses = (200, 404, 401, 401, 200, 404)  # anonymous callers have 
 ADMIN: Statuses = (403, 403, 401, 401, 403, 200)
 PAGES: Statuses = (200,) * 6  # say nothing that is anybody's
 UNSCOPED = {SPEECH: ("library",), JOBS: ("library",)}  # the key without the scope has this one; else ("speech",)
-OF_SPEECH = (
-    *(f"POST /v1/{path}" for path in ("stream", "enhance-audio", "tts", "speak", "audio/speech")),
-    "GET /v1/jobs",
-)
+OF_SPEECH = re.compile(r"POST /v1/(stream|enhance-audio|tts|speak|audio/speech).*|GET /v1/jobs")
 
 RECORDING: dict[str, Any] = {"file": "recording"}
 SPOKEN: dict[str, Any] = {"text": "Hello."}  # with a reference
@@ -161,7 +158,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def headers(world: World, caller: str, row: str) -> dict[str, str]:
-    scope = "library" if row.startswith(OF_SPEECH) else UNSCOPED.get(ROWS[row][0], ("speech",))[0]
+    scope = "library" if OF_SPEECH.fullmatch(row) else UNSCOPED.get(ROWS[row][0], ("speech",))[0]
     return world.headers[scope if caller == "unscoped" else caller]
 
 
