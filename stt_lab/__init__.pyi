@@ -8,6 +8,7 @@ from pathlib import Path as Path
 from stt_lab.operations.account import AccountInfo as AccountInfo, Cloud as Cloud, KeyList as KeyList, NewKey as NewKey, OwnAccount as OwnAccount, Usage as Usage
 from stt_lab.operations.admin import AccountList as AccountList, EndedSessions as EndedSessions, Granted as Granted
 from stt_lab.operations.info import Health as Health, LanguageList as LanguageList, ModelEntry as ModelEntry, ModelList as ModelList
+from stt_lab.operations.installation import CatalogList as CatalogList, CatalogModel as CatalogModel, DeletedModel as DeletedModel, Storage as Storage
 from stt_lab.operations.jobs import DeliveryList as DeliveryList, JobList as JobList
 from stt_lab.operations.library import SearchResultPage as SearchResultPage, TranscriptDetail as TranscriptDetail, TranscriptPage as TranscriptPage
 from stt_lab.operations.live import StreamToken as StreamToken
@@ -23,7 +24,7 @@ from stt_lab.types.progress import JobInfo as JobInfo
 from stt_lab.writing.values import Analysis as Analysis, Generated as Generated, Summary as Summary
 from typing import Any as Any, Literal as Literal, overload as overload
 
-__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "list_jobs", "model", "models", "redact_transcript", "revoke_key", "search_transcripts", "speak", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage", "voices"]
+__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_model", "delete_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "list_jobs", "list_models", "model", "models", "pull_model", "redact_transcript", "revoke_key", "search_transcripts", "speak", "storage", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage", "voices"]
 __version__: str
 
 @overload
@@ -1195,6 +1196,94 @@ def end_sessions(
 
     Returns:
         EndedSessions: The result. Members: ended.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        Unavailable: A model or its device is not available now.
+    """
+    ...
+def list_models(
+) -> CatalogList:
+    """List the models for all tasks, installed or not, with size and licence (administrators only).
+
+    Returns:
+        CatalogList: The result. Members: count, results.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        Unavailable: A model or its device is not available now.
+    """
+    ...
+@overload
+def pull_model(
+    id: str,
+    background: Literal[False] = False,
+    store: bool = True,
+    webhook_url: str = '',
+) -> CatalogModel:
+    """Download a model and the models that it requires (administrators only).
+
+    One that is installed and intact is not downloaded again. With `background`, the job shows the progress.
+
+    Parameters:
+        id: Id of the model, as `list_models` shows it.
+        background: Answer at once with a job instead of the result; on HTTP also `async` (default:
+            False).
+        store: Keep the transcript in the library of the key's account (default: True).
+        webhook_url: URL that receives a signed POST when the job ends (default: '').
+
+    Returns:
+        CatalogModel: A model that this program knows, installed or not. Members: id, task, name,
+            languages, license, size_mb, speed, installed, source, removable, default, problem. With
+            `background`: a JobInfo.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        NotFound: Nothing has this id.
+        Unavailable: A model or its device is not available now.
+        Cancelled: The work was cancelled.
+    """
+    ...
+@overload
+def pull_model(
+    id: str,
+    *,
+    background: Literal[True],
+    store: bool = True,
+    webhook_url: str = '',
+) -> JobInfo: ...
+@overload
+def pull_model(
+    id: str,
+    background: bool = False,
+    store: bool = True,
+    webhook_url: str = '',
+) -> CatalogModel | JobInfo: ...
+def delete_model(
+    id: str,
+) -> DeletedModel:
+    """Delete the weights of a model that was downloaded (administrators only).
+
+    Weights in installed packages, in the hub's cache or in a folder of your own stay. Work that has begun goes on.
+
+    Parameters:
+        id: Id of the model, as `list_models` shows it.
+
+    Returns:
+        DeletedModel: The result. Members: id, freed_mb.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        NotFound: Nothing has this id.
+        Unavailable: A model or its device is not available now.
+    """
+    ...
+def storage(
+) -> Storage:
+    """Show where the server keeps data, how much there is, and how long it is kept (administrators only).
+
+    Returns:
+        Storage: Where data lies, and how much. Members: places, free_mb, retention_days.
 
     Raises:
         BadInput: A parameter is not valid.

@@ -81,6 +81,10 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "POST /api/v1/accounts/{account}/keys": (ADMIN, {"name": "from above"}),
     "POST /api/v1/accounts/{account}/credits": (ADMIN, {"credits": 5}),
     "DELETE /api/v1/sessions": (ADMIN, {}),
+    "GET /api/v1/models": (ADMIN, {}),
+    "POST /api/v1/models/{model}": (ADMIN, {}),
+    "DELETE /api/v1/models/{model}": ((403, 403, 401, 401, 403, 409), {}),  # a folder of the user's own stays
+    "GET /api/v1/storage": (ADMIN, {}),
     "GET /api/v1/transcripts": (OWN, {}),
     "GET /api/v1/transcripts/{transcript}": (OWNERS, {}),
     "PATCH /api/v1/transcripts/{transcript}": (OWNERS, {"title": f"{MARK} again"}),
@@ -136,7 +140,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("authorization")
-    with serve(settings_for(folder)) as served:
+    with serve(settings_for(folder, model_paths={"base": folder / "models" / "base"})) as served:
         accounts = served.accounts
         owner, other = (accounts.create(name, tier="unlimited").id for name in ("owner", "other"))
         plain = [scope for scope in SCOPES if scope != "admin"]
@@ -235,7 +239,7 @@ def call(client: httpx.Client, name: str, data: list[Any], who: dict[str, str]) 
     return lines[ends[0]].removeprefix("event: "), lines[ends[0] + 1]
 
 
-SENTENCES = {401: "key", 403: "scope", 404: "There is no|not found|not in"}
+SENTENCES = {401: "key", 403: "scope", 404: "There is no|not found|not in", 409: "cannot be deleted"}
 
 
 def test_every_endpoint_of_gradio_is_an_operation(world: World) -> None:

@@ -38,6 +38,7 @@ from stt_lab.operations.admin import (
     grant_credits,
     list_accounts,
 )
+from stt_lab.operations.installation import delete_model, list_models, pull_model, storage
 # isort: on
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "create_account",
     "create_account_key",
     "create_key",
+    "delete_model",
     "delete_transcript",
     "embed",
     "end_sessions",
@@ -67,12 +69,15 @@ __all__ = [
     "languages",
     "list_accounts",
     "list_jobs",
+    "list_models",
     "model",
     "models",
+    "pull_model",
     "redact_transcript",
     "revoke_key",
     "search_transcripts",
     "speak",
+    "storage",
     "stream",
     "stream_token",
     "summarize",

@@ -161,6 +161,11 @@ class Operation:
         return self.params.model_fields
 
     @property
+    def body_params(self) -> set[str]:
+        """Return the parameters of its own that are neither part of the path nor job options."""
+        return self.fields.keys() - set(self.path_params) - set(JobOptions.__dataclass_fields__)
+
+    @property
     def threads(self) -> Literal["read", "write", "work"]:
         """Return which threads of a server run it, so that none waits for work of another kind."""
         if self.heavy or self.live or self.streamed or self.job is not None or self.scope == "text":

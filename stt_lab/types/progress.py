@@ -16,7 +16,7 @@ class Event:
 
     STAGES: ClassVar[tuple[str, ...]] = (
         *("queued", "decoding", "loading", "transcribing", "diarizing", "checking", "joining"),
-        *("reading", "writing", "translating", "enhancing", "speaking"),
+        *("reading", "writing", "translating", "enhancing", "speaking", "downloading"),
     )
 
     stage: str

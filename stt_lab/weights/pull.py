@@ -107,6 +107,12 @@ def _refuse(model: Model, settings: Settings, embedded_only: bool) -> None:
         raise BadInput(f"No package contains {model.id}. Pull it from the hub, or choose from {', '.join(embedded())}.")
 
 
+def remove(model: Model, settings: Settings) -> None:
+    """Delete the downloaded weights of a model, at once for all who look for them."""
+    with _locked(model, settings, silent):
+        (settings.models_dir / model.id).rename(staging(model, settings) / "removed")
+
+
 @contextmanager
 def _locked(model: Model, settings: Settings, report: Report) -> Iterator[None]:
     """Hold the lock of a model. Its staging folder is empty at the start of the block and deleted after it."""

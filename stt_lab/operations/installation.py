@@ -1,0 +1,185 @@
+"""Operations for administrators on what is installed, and where data lies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from stt_lab.errors import Conflict
+from stt_lab.registry import JobSpec, current, operation
+from stt_lab.settings import MB
+from stt_lab.types import Event
+from stt_lab.weights import catalog
+from stt_lab.weights.catalog import Model
+
+PATH = "/api/v1/models"
+FILES_COUNTED = 1_000_000  # of a folder; more are not counted
+
+
+@dataclass(frozen=True)
+class CatalogModel:
+    """A model that this program knows, installed or not."""
+
+    id: str
+    task: str
+    name: str
+    languages: int
+    license: str
+    size_mb: int  # of its download
+    speed: str
+    installed: bool
+    source: str | None  # where its weights are: own path, installed package, models dir or hub cache
+    removable: bool  # whether `delete_model` can delete its weights
+    default: bool  # whether it does its task if a request names no model
+    problem: str  # why it is off, such as a licence that was not accepted; "" if it is not
+
+
+@dataclass(frozen=True)
+class CatalogList:
+    count: int
+    results: tuple[CatalogModel, ...]
+
+
+@dataclass(frozen=True)
+class DeletedModel:
+    id: str
+    freed_mb: int
+
+
+@dataclass(frozen=True)
+class StoredData:
+    """A kind of data on the server's disk."""
+
+    kind: str
+    path: str
+    mb: float
+    files: int
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where data lies, and how much."""
+
+    places: tuple[StoredData, ...]
+    free_mb: int
+    retention_days: int  # until transcripts are deleted; 0: never
+
+
+Id = Annotated[str, Field(description="Id of the model, as `list_models` shows it")]
+
+
+@operation("GET", f"{PATH}/", scope="admin")
+def list_models() -> CatalogList:
+    """List the models for all tasks, installed or not, with size and licence (administrators only)."""
+    shown = tuple(_shown(model) for model in catalog.models() if not model.for_tests)
+    return CatalogList(len(shown), shown)
+
+
+def _pull_stages(**unused: object) -> dict[str, float]:
+    return {"downloading": 1.0}
+
+
+@operation("POST", f"{PATH}/{{id}}/", scope="admin", job=JobSpec(_pull_stages))
+def pull_model(id: Id) -> CatalogModel:
+    """Download a model and the models that it requires (administrators only).
+
+    One that is installed and intact is not downloaded again. With `background`, the job shows the progress.
+    """
+    from stt_lab.weights.pull import pull  # slow to import
+
+    context = current()
+
+    def progress(what: str, done: int, total: int) -> None:
+        context.report(Event("downloading", min(1.0, done / total) if total else 0.0, what))
+
+    model = catalog.get(id)
+    pull(model.id, context.runtime.settings, progress)
+    return _shown(model)
+
+
+@operation("DELETE", f"{PATH}/{{id}}/", scope="admin")
+def delete_model(id: Id) -> DeletedModel:
+    """Delete the weights of a model that was downloaded (administrators only).
+
+    Weights in installed packages, in the hub's cache or in a folder of your own stay. Work that has begun goes on.
+    """
+    from stt_lab.weights.pull import remove  # slow to import
+
+    model, settings = catalog.get(id), current().runtime.settings
+    folder = settings.models_dir / model.id
+    if not _removable(model):
+        raise Conflict(
+            f"The weights of '{model.id}' are not in STT_LAB_MODELS_DIR, so they cannot be deleted here. Remove their "
+            "package, their entry in STT_LAB_MODEL_PATHS, or their folder in the hub's cache."
+        )
+    freed = _size(folder)[0]
+    remove(model, settings)
+    return DeletedModel(model.id, round(freed / MB))
+
+
+@operation("GET", "/api/v1/storage/", scope="admin", heavy=True)
+def storage() -> Storage:
+    """Show where the server keeps data, how much there is, and how long it is kept (administrators only)."""
+    settings, library = current().runtime.settings, current().runtime.library
+    folders = {
+        "recordings": library.audio_dir,
+        "uploads and results of jobs": settings.uploads_dir,
+        "work in progress": settings.work_dir,
+        "models": settings.models_dir,
+        "everything in the data directory": settings.data_dir,
+    }
+    places = []
+    for kind, folder in folders.items():
+        size, files = _size(folder)
+        places.append(StoredData(kind, str(folder), round(size / MB, 1), files))
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    return Storage(tuple(places), shutil.disk_usage(settings.data_dir).free // MB, settings.retention_days)
+
+
+def _shown(model: Model) -> CatalogModel:
+    settings = current().runtime.settings
+    found, best = catalog.find(model, settings), catalog.best(model.task, settings)
+    return CatalogModel(
+        id=model.id,
+        task=model.task,
+        name=model.name,
+        languages=model.languages,
+        license=model.license,
+        size_mb=model.size_mb,
+        speed=model.speed,
+        installed=catalog.available(model, settings),
+        source=found.source if found else None,
+        removable=_removable(model),
+        default=best is not None and best.id == model.id,
+        problem=catalog.unaccepted(model, settings),
+    )
+
+
+def _removable(model: Model) -> bool:
+    settings = current().runtime.settings
+    found = catalog.find(model, settings) if model.files else None
+    return found is not None and found.source == "models dir" and not found.path.is_symlink()
+
+
+def _size(folder: Path) -> tuple[int, int]:
+    """Return the bytes and the number of the files in a folder."""
+    size = count = 0
+    for path in _files(folder):
+        try:
+            size += path.lstat().st_size
+            count += 1
+        except OSError:  # deleted meanwhile
+            continue
+        if count >= FILES_COUNTED:
+            break
+    return size, count
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (Path(base) / name for base, _, names in os.walk(folder) for name in names)
