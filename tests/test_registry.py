@@ -308,4 +308,4 @@ def test_who_may_use_what() -> None:
         assert op.scope in (None, *SCOPES)
         assert ADMINISTRATOR.may(op.scope)
         assert op.scope != "account" or op.path.startswith("/api/v1/")
-    assert {name for name, op in OPERATIONS.items() if op.job} == {"transcribe", "enhance_audio", "tts"}
+    assert {name for name, op in OPERATIONS.items() if op.job} == {"transcribe", "enhance_audio", "tts", "pull_model"}
