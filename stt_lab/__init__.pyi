@@ -7,6 +7,7 @@ from collections.abc import Iterator as Iterator
 from pathlib import Path as Path
 from stt_lab.operations.account import AccountInfo as AccountInfo, Cloud as Cloud, KeyList as KeyList, NewKey as NewKey, OwnAccount as OwnAccount, Usage as Usage
 from stt_lab.operations.admin import AccountList as AccountList, EndedSessions as EndedSessions, Granted as Granted
+from stt_lab.operations.editing import Peaks as Peaks, RevisionPage as RevisionPage
 from stt_lab.operations.info import Health as Health, LanguageList as LanguageList, ModelEntry as ModelEntry, ModelList as ModelList
 from stt_lab.operations.installation import CatalogList as CatalogList, CatalogModel as CatalogModel, DeletedModel as DeletedModel, Storage as Storage
 from stt_lab.operations.jobs import DeliveryList as DeliveryList, JobList as JobList
@@ -24,7 +25,7 @@ from stt_lab.types.progress import JobInfo as JobInfo
 from stt_lab.writing.values import Analysis as Analysis, Generated as Generated, Summary as Summary
 from typing import Any as Any, Literal as Literal, overload as overload
 
-__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_model", "delete_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "list_jobs", "list_models", "model", "models", "pull_model", "redact_transcript", "revoke_key", "search_transcripts", "speak", "storage", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage", "voices"]
+__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_model", "delete_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "list_jobs", "list_models", "model", "models", "pull_model", "redact_transcript", "restore_revision", "revoke_key", "search_transcripts", "speak", "storage", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcript_peaks", "transcript_revision", "transcript_revisions", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage", "voices"]
 __version__: str
 
 @overload
@@ -648,6 +649,8 @@ def transcripts(
     language: str = '',
     date_from: str = '',
     date_to: str = '',
+    tag: str = '',
+    sort: Literal['', 'created', '-created', 'title', '-title', 'duration', '-duration'] = '',
 ) -> TranscriptPage:
     """List the account's transcripts, newest first.
 
@@ -658,6 +661,9 @@ def transcripts(
         language: Only transcripts in this language: ISO 639-1 code (default: '').
         date_from: Day (UTC), such as 2026-03-31; included (default: '').
         date_to: Day (UTC), such as 2026-03-31; included (default: '').
+        tag: Only transcripts with this tag (default: '').
+        sort: Order of the list; `-` in front: from the last to the first; default: newest first
+            (default: '').
 
     Returns:
         TranscriptPage: One page of a list of transcripts. Members: count, results.
@@ -669,41 +675,18 @@ def transcripts(
     ...
 def transcript(
     id: str,
+    verbose: bool = False,
 ) -> TranscriptDetail:
     """Get a transcript with its segments.
 
     Parameters:
         id: Number or slug of the transcript.
+        verbose: Also write the confidence and the speaker of each word (default: False).
 
     Returns:
         TranscriptDetail: A whole transcript; `text` and `segments` are empty until it is done. Members:
             id, slug, title, status, error, language, duration, model, words, speakers, has_audio,
-            created, finished, text, segments, warnings.
-
-    Raises:
-        BadInput: A parameter is not valid.
-        NotFound: Nothing has this id.
-        Unavailable: A model or its device is not available now.
-    """
-    ...
-def update_transcript(
-    id: str,
-    speakers: dict[str, str] | None = None,
-    title: str | None = None,
-) -> TranscriptDetail:
-    """Rename the speakers of a transcript, change its title, or both.
-
-    Speakers that get the same name are merged. A new title does not change the slug.
-
-    Parameters:
-        id: Number or slug of the transcript.
-        speakers: New names by current names, such as {"Speaker 1": "Ada"}.
-        title: New title.
-
-    Returns:
-        TranscriptDetail: A whole transcript; `text` and `segments` are empty until it is done. Members:
-            id, slug, title, status, error, language, duration, model, words, speakers, has_audio,
-            created, finished, text, segments, warnings.
+            created, finished, revision, tags, text, segments, warnings, unrecognized.
 
     Raises:
         BadInput: A parameter is not valid.
@@ -730,8 +713,9 @@ def delete_transcript(
     ...
 def export_transcript(
     id: str,
-    format: Literal['txt', 'srt', 'vtt', 'json', 'csv', 'docx', 'pdf'],
+    format: Literal['txt', 'srt', 'vtt', 'json', 'csv', 'docx', 'pdf', 'tsv', 'md'],
     inaudible: bool = False,
+    times: bool = False,
 ) -> File:
     """Download a transcript as a file.
 
@@ -740,6 +724,7 @@ def export_transcript(
         format: File format.
         inaudible: Mark speech that was not understood in texts and subtitles: [inaudible 0:34–0:36]
             (default: False).
+        times: Write the time of each paragraph into txt and md (default: False).
 
     Returns:
         File: A file on disk, or one whose bytes are computed while it is read, once. Members: name,
@@ -795,6 +780,126 @@ def search_transcripts(
 
     Raises:
         BadInput: A parameter is not valid.
+        Unavailable: A model or its device is not available now.
+    """
+    ...
+def update_transcript(
+    id: str,
+    speakers: dict[str, str] | None = None,
+    title: str | None = None,
+    tags: list[str] | None = None,
+    edits: list[dict[str, Any]] | None = None,
+    revision: int | None = None,
+) -> TranscriptDetail:
+    """Change a transcript: its title, its tags, the names of its speakers, and its text.
+
+    All changes of a request are made, or none; together they make a new revision. `edits` need the `revision` that they
+    were made for: if the transcript has another one by now, the answer is 409 with that `revision`. Speakers that get
+    the same name are merged. A new title does not change the slug.
+
+    Parameters:
+        id: Number or slug of the transcript.
+        speakers: New names by current names, such as {"Speaker 1": "Ada"}.
+        title: New title.
+        tags: New tags, which replace the old ones: at most 20 of 40 characters.
+        edits: Edits of the text: at most 1,000 objects with `op` (replace, split, merge, retime,
+            delete, speaker or merge_speakers) and its fields.
+        revision: The revision that the change is made for; any other one is refused.
+
+    Returns:
+        TranscriptDetail: A whole transcript; `text` and `segments` are empty until it is done. Members:
+            id, slug, title, status, error, language, duration, model, words, speakers, has_audio,
+            created, finished, revision, tags, text, segments, warnings, unrecognized.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        NotFound: Nothing has this id.
+        Unavailable: A model or its device is not available now.
+    """
+    ...
+def transcript_revisions(
+    id: str,
+) -> RevisionPage:
+    """List the revisions of a transcript that are kept, newest first: the last 1,000, as long as they take 8 MB.
+
+    Parameters:
+        id: Number or slug of the transcript.
+
+    Returns:
+        RevisionPage: The revisions of a transcript that are kept, newest first. Members: count,
+            results.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        NotFound: Nothing has this id.
+        Unavailable: A model or its device is not available now.
+    """
+    ...
+def transcript_revision(
+    id: str,
+    number: int,
+) -> TranscriptDetail:
+    """Get a transcript as it was at a revision.
+
+    Parameters:
+        id: Number or slug of the transcript.
+        number: Number of the revision.
+
+    Returns:
+        TranscriptDetail: A whole transcript; `text` and `segments` are empty until it is done. Members:
+            id, slug, title, status, error, language, duration, model, words, speakers, has_audio,
+            created, finished, revision, tags, text, segments, warnings, unrecognized.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        NotFound: Nothing has this id.
+        Unavailable: A model or its device is not available now.
+    """
+    ...
+def restore_revision(
+    id: str,
+    number: int,
+    revision: int | None = None,
+) -> TranscriptDetail:
+    """Make an older revision of a transcript the present one again, as a new revision.
+
+    What was changed since stays in the revisions between.
+
+    Parameters:
+        id: Number or slug of the transcript.
+        number: Number of the revision.
+        revision: The revision that the change is made for; any other one is refused.
+
+    Returns:
+        TranscriptDetail: A whole transcript; `text` and `segments` are empty until it is done. Members:
+            id, slug, title, status, error, language, duration, model, words, speakers, has_audio,
+            created, finished, revision, tags, text, segments, warnings, unrecognized.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        NotFound: Nothing has this id.
+        Unavailable: A model or its device is not available now.
+    """
+    ...
+def transcript_peaks(
+    id: str,
+    per_second: int = 20,
+) -> Peaks:
+    """Get the outline of a transcript's recording, to draw it: the largest amplitude of each stretch of time.
+
+    It is measured once, which takes some seconds for an hour, and kept in memory for a while. A very quiet recording is
+    raised first, as for transcription.
+
+    Parameters:
+        id: Number or slug of the transcript.
+        per_second: Peaks per second (default: 20).
+
+    Returns:
+        Peaks: The outline of a recording. Members: duration, per_second, peaks.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        NotFound: Nothing has this id.
         Unavailable: A model or its device is not available now.
     """
     ...
@@ -922,7 +1027,7 @@ def translate_transcript(
     id: str,
     target: str,
     source: str = 'auto',
-    format: Literal['txt', 'srt', 'vtt', 'json', 'csv', 'docx', 'pdf'] = 'txt',
+    format: Literal['txt', 'srt', 'vtt', 'json', 'csv', 'docx', 'pdf', 'tsv', 'md'] = 'txt',
     model: str = 'auto',
 ) -> File:
     """Translate a transcript into another language, segment by segment, and return it as a file with speakers and
@@ -947,7 +1052,7 @@ def translate_transcript(
     ...
 def redact_transcript(
     id: str,
-    format: Literal['txt', 'srt', 'vtt', 'json', 'csv', 'docx', 'pdf', 'wav'] = 'txt',
+    format: Literal['txt', 'srt', 'vtt', 'json', 'csv', 'docx', 'pdf', 'tsv', 'md', 'wav'] = 'txt',
     mode: Literal['mark', 'mask', 'hash'] = 'mark',
     types: list[str] | None = None,
     sound: Literal['silence', 'tone'] = 'silence',

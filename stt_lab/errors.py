@@ -9,6 +9,7 @@ SttError                  500  internal
 ├── Forbidden             403  forbidden
 ├── NotFound              404  not_found
 ├── Conflict              409  conflict
+├── OldRevision           409  old_revision       with revision
 ├── TooLarge              413  too_large
 ├── IdempotencyMismatch   422  idempotency_mismatch
 ├── RateLimited           429  rate_limited       with retry_after
@@ -98,6 +99,26 @@ class Conflict(SttError):
     """The first request with the same Idempotency-Key is still running, or something changed meanwhile."""
 
     status, code = 409, "conflict"
+
+
+class OldRevision(SttError):
+    """A change was made for a revision that is not the present one; `revision` is the present one."""
+
+    status, code = 409, "old_revision"
+
+    def __init__(self, message: str, *, retry_after: int | None = None, revision: int | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.revision = revision
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_old, (str(self), self.revision))
+
+    def as_dict(self) -> dict[str, object]:
+        return super().as_dict() | {"revision": self.revision}
+
+
+def _rebuild_old(message: str, revision: int | None) -> OldRevision:
+    return OldRevision(message, revision=revision)
 
 
 class TooLarge(SttError):

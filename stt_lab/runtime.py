@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stt_lab.audio import DecodeLimits, Decoder
+from stt_lab.audio.peaks import Outlines
 from stt_lab.door.shared_files import SharedFiles
 from stt_lab.door.uploads import UploadRoom
 from stt_lab.engines.pool import Pool
@@ -20,6 +21,7 @@ from stt_lab.slots import Slot, Waiting
 
 EXPORTS_AT_ONCE = 2  # documents that are made at the same time: each needs a process, and up to 1 GB
 EXPORTS = Waiting("export", each=4, all=16)
+DRAWINGS = Waiting("waveform", each=4, all=16)
 
 if TYPE_CHECKING:
     from stt_lab.accounts.accounts import Accounts
@@ -39,6 +41,7 @@ class Runtime:
         self.decoder = Decoder(self.work_dir, limits)
         self.pool = Pool(settings)
         self.exports = Slot(lambda: EXPORTS_AT_ONCE, EXPORTS)
+        self.outlines, self.drawing = Outlines(), Slot(waiting=DRAWINGS)
         self._opening = threading.Lock()
 
     @property

@@ -89,6 +89,10 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "GET /api/v1/transcripts/{transcript}": (OWNERS, {}),
     "PATCH /api/v1/transcripts/{transcript}": (OWNERS, {"title": f"{MARK} again"}),
     "DELETE /api/v1/transcripts/{transcript}": (OWNERS, {}),
+    "GET /api/v1/transcripts/{transcript}/peaks": (OWNERS, {}),
+    "GET /api/v1/transcripts/{transcript}/revisions": (OWNERS, {}),
+    "GET /api/v1/transcripts/{transcript}/revisions/{number}": (OWNERS, {}),
+    "POST /api/v1/transcripts/{transcript}/revisions/{number}/restore": (OWNERS, {"revision": 1}),
     "GET /api/v1/transcripts/{transcript}/export/{format}": (OWNERS, {}),
     "POST /api/v1/transcripts/{transcript}/redact": (OWNERS, {"types": ["PERSON"]}),
     "GET /api/v1/transcripts/{transcript}/audio": (OWNERS, {}),
@@ -133,8 +137,8 @@ class World:
         Toy.lines = lines
         key = accounts.create_key(self.owner, f"{MARK} key", ["speech"])[0].id
         spare = accounts.create(f"spare {key}").id
-        transcript = told["transcript_id"]
-        return {"job": job, "key": key, "account": spare, "transcript": transcript, "format": "srt", "model": "base"}
+        transcript = {"transcript": told["transcript_id"], "number": 1, "format": "srt"}
+        return {"job": job, "key": key, "account": spare, "model": "base", **transcript}
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +222,9 @@ def values(name: str, names: dict[str, Any], path: str) -> list[Any]:
     op = OPERATIONS[name]
     _, body = ROWS[row_of(name)]
     ids = {"accounts": "account", "keys": "key", "transcripts": "transcript", "jobs": "job", "models": "model"}
-    given: dict[str, Any] = {"format": "srt", "query": MARK} | (body if body is not RECORDING else {"model": "base"})
+    given: dict[str, Any] = {"format": "srt", "query": MARK, "number": 1} | (
+        body if body is not RECORDING else {"model": "base"}
+    )
     given["id"] = names[ids[next(part for part in op.path.split("/") if part in ids)]] if "id" in op.fields else None
     given |= {media: file_data(path) for media in op.file_params}
     return [given.get(field, None if info.is_required() else info.default) for field, info in op.fields.items()]

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import docx
@@ -17,16 +18,17 @@ import pytest
 import typst
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from stt_lab.documents import ExportFormat, export, pdf, typesetter
 from stt_lab.documents.content import clock, lay_out, right_to_left
 from stt_lab.errors import BadInput, SttError
 from stt_lab.text import clean
 from stt_lab.transcription.render import render, to_json
-from stt_lab.types import Segment, Transcript, Word
+from stt_lab.types import Segment, Transcript, Unrecognized, Word
 
 WHEN = datetime(2026, 11, 23, 14, 5, 9, 123456, tzinfo=UTC)
-FORMATS: tuple[ExportFormat, ...] = ("txt", "srt", "vtt", "json", "csv", "docx", "pdf")
+FORMATS: tuple[ExportFormat, ...] = ("txt", "srt", "vtt", "json", "csv", "docx", "pdf", "tsv", "md")
 
 
 def saying(*texts: str, speaker: str | None = None, language: str = "en") -> Transcript:
@@ -85,21 +87,62 @@ def test_media_types_and_suffixes() -> None:
         "csv": "text/csv",
         "docx": word,
         "pdf": "application/pdf",
+        "tsv": "text/tab-separated-values",
+        "md": "text/markdown",
     }
     assert all(each.suffix == f".{format}" for format, each in made.items())
 
 
 @pytest.mark.parametrize("format", ["", "odt", "verbose_json", "../etc", "x" * 500])
 def test_an_unknown_format_is_refused(format: str) -> None:
-    with pytest.raises(BadInput, match="txt, srt, vtt, json, csv, docx, pdf") as refused:
+    with pytest.raises(BadInput, match="txt, srt, vtt, json, csv, docx, pdf, tsv, md") as refused:
         export(saying("Hello."), format, "", WHEN)
     assert len(str(refused.value)) < 200
 
 
-@pytest.mark.parametrize("format", ["txt", "srt", "vtt", "json"])
+@pytest.mark.parametrize("format", ["txt", "srt", "vtt"])
 def test_text_formats_are_the_renderings(format: str) -> None:
     said = meeting()
     assert made(said, format).decode() == render(said, format).text
+
+
+def test_json_also_has_speech_without_words() -> None:
+    heard = (Unrecognized(1.0, 2.5, "Speaker 1"), Unrecognized(3.0, 4.0))
+    said = replace(meeting(), unrecognized=heard)
+    found = json.loads(made(said, "json"))
+    assert found.pop("unrecognized") == [
+        {"start": 1.0, "end": 2.5, "speaker": "Speaker 1"},
+        {"start": 3.0, "end": 4.0, "speaker": None},
+    ]
+    assert found == to_json(said)
+
+
+def talk() -> Transcript:
+    segments = (Segment(3, 4, "1. Hello *there*.", (), "Ada"), Segment(9, 10, "- <b>me</b>"), Segment(70, 71, "Yes."))
+    return Transcript("en", 80, segments, ("Ada",), "base")
+
+
+def test_times_in_texts_for_reading() -> None:
+    timed = {format: b"".join(export(talk(), format, "A", WHEN, times=True).chunks).decode() for format in FORMATS[:1]}
+    assert timed["txt"] == "[0:03] Ada: 1. Hello *there*.\n\n[0:09] - <b>me</b>\n\n[1:10] Yes.\n"
+    marked = b"".join(export(talk(), "md", "A *b*", WHEN, times=True).chunks).decode()
+    assert marked == (
+        "# A \\*b\\*\n\n\\[0:03\\] **Ada:** 1. Hello \\*there\\*.\n\n"
+        "\\[0:09\\] - \\<b\\>me\\</b\\>\n\n\\[1:10\\] Yes.\n"
+    )
+    for format in ("srt", "vtt", "json", "csv", "tsv"):
+        assert b"".join(export(talk(), format, "A", WHEN, times=True).chunks) == made(talk(), format, "A")
+
+
+def test_markdown_of_a_conversation() -> None:
+    assert made(talk(), "md", "").decode() == (
+        "# Transcript\n\n**Ada:** 1. Hello \\*there\\*.\n\n\\- \\<b\\>me\\</b\\>\n\nYes.\n"
+    )
+
+
+def test_tsv_has_the_cells_of_csv() -> None:
+    rows = [line.split("\t") for line in made(meeting(), "tsv").decode().splitlines()]
+    assert rows == list(csv.reader(io.StringIO(made(meeting(), "csv").decode("utf-8-sig"))))
 
 
 def test_streams_come_in_chunks() -> None:
@@ -137,8 +180,23 @@ transcripts = st.builds(hostile, st.lists(st.tuples(texts, st.none() | texts), m
 
 
 @given(transcript=transcripts, title=texts)
+def test_markdown_shows_what_was_said(transcript: Transcript, title: str) -> None:
+    """A reader of Markdown finds one heading, paragraphs and bold names: no other element, and the same text."""
+    reader = MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough")
+    content = made(transcript, "md", title).decode()
+    tokens = reader.parse(content)
+    kinds = {token.type.removesuffix("_open").removesuffix("_close") for token in tokens}
+    assert kinds <= {"heading", "paragraph", "inline"}
+    inner = [one for token in tokens for one in token.children or ()]
+    assert {one.type for one in inner} <= {"text", "text_special", "strong_open", "strong_close"}
+    shown = squeezed("".join(one.content for one in inner))
+    for segment in transcript.segments:
+        assert squeezed(clean(segment.text)) in shown
+
+
+@given(transcript=transcripts, title=texts)
 def test_text_formats_hold_any_words(transcript: Transcript, title: str) -> None:
-    assert json.loads(made(transcript, "json", title)) == to_json(transcript)
+    assert json.loads(made(transcript, "json", title)) == to_json(transcript) | {"unrecognized": []}
     rows = list(csv.reader(io.StringIO(made(transcript, "csv", title).decode("utf-8-sig"), newline=""), strict=True))
     assert len(rows) == 1 + len(transcript.segments)
     for format in ("txt", "srt", "vtt"):

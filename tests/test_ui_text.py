@@ -49,7 +49,9 @@ def stored(
     transcript = Transcript("en", now, tuple(segments), speakers)
     info = {"id": 7, "slug": "x", "title": title, "status": "done", "error": None, "language": "en", "duration": now}
     info |= {"model": "base", "words": 1, "speakers": speakers, "has_audio": has_audio, "created": datetime.now(UTC)}
-    detail = TranscriptDetail(**info, finished=None, text=transcript.text, segments=(), warnings=())  # type: ignore[arg-type]
+    detail = TranscriptDetail(
+        **info, finished=None, revision=1, tags=(), text=transcript.text, segments=(), warnings=()
+    )  # type: ignore[arg-type]
     return TextSource(SourceText.of(transcript), detail, transcript)
 
 

@@ -18,6 +18,7 @@ from stt_lab.types import JobInfo, Transcript
 
 if TYPE_CHECKING:
     from stt_lab.operations.account import KeyInfo, NewKey
+    from stt_lab.operations.editing import Peaks, RevisionInfo
     from stt_lab.operations.jobs import JobList
     from stt_lab.operations.library import SearchResult, TranscriptDetail, TranscriptInfo
     from stt_lab.recall.values import ChatAnswer
@@ -164,10 +165,19 @@ class TranscriptsResource:
         return self.list()
 
     def list(
-        self, *, status: str = "", language: str = "", date_from: str = "", date_to: str = ""
+        self,
+        *,
+        status: str = "",
+        language: str = "",
+        date_from: str = "",
+        date_to: str = "",
+        tag: str = "",
+        sort: str = "",
     ) -> Iterator[TranscriptInfo]:
-        """Yield all matching transcripts, newest first; deletions meanwhile are handled."""
-        filters = {"status": status, "language": language, "date_from": date_from, "date_to": date_to}
+        """Yield all matching transcripts, newest first unless `sort` is created, title or duration, with - in front or
+        not; deletions meanwhile are handled."""
+        days = {"date_from": date_from, "date_to": date_to}
+        filters = {"status": status, "language": language, **days, "tag": tag, "sort": sort}
         return self._all("transcripts", **{name: value for name, value in filters.items() if value})
 
     def search(self, query: str, *, mode: Literal["words", "meaning"] = "words") -> Iterator[SearchResult]:
@@ -211,25 +221,61 @@ class TranscriptsResource:
         return answer
 
     def update(
-        self, id: int | str, *, speakers: Mapping[str, str] | None = None, title: str | None = None
+        self,
+        id: int | str,
+        *,
+        speakers: Mapping[str, str] | None = None,
+        title: str | None = None,
+        tags: Sequence[str] | None = None,
+        edits: Sequence[Mapping[str, Any]] | None = None,
+        revision: int | None = None,
     ) -> TranscriptDetail:
-        """Rename the speakers of a transcript, such as {"Speaker 1": "Ada"}, change its title, or both."""
-        changes = {"speakers": None if speakers is None else dict(speakers), "title": title}
+        """Rename the speakers of a transcript, such as {"Speaker 1": "Ada"}, change its title or its tags, or edit its
+        text at a revision. Raises OldRevision if it has another one by now."""
+        changes = {
+            "speakers": None if speakers is None else dict(speakers),
+            "title": title,
+            "tags": None if tags is None else list(tags),
+            "edits": None if edits is None else list(map(dict, edits)),
+            "revision": revision,
+        }
         sent: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
         detail: TranscriptDetail = self._remote.call("update_transcript", id=id, **sent)
+        return detail
+
+    def revisions(self, id: int | str) -> tuple[RevisionInfo, ...]:
+        """List the revisions of a transcript that are kept, newest first."""
+        found: tuple[RevisionInfo, ...] = self._remote.call("transcript_revisions", id=id).results
+        return found
+
+    def revision(self, id: int | str, number: int) -> TranscriptDetail:
+        """Return a transcript as it was at a revision."""
+        detail: TranscriptDetail = self._remote.call("transcript_revision", id=id, number=number)
+        return detail
+
+    def restore(self, id: int | str, number: int, *, revision: int | None = None) -> TranscriptDetail:
+        """Make an older revision the present one again. Raises OldRevision if the transcript has another `revision`."""
+        detail: TranscriptDetail = self._remote.call("restore_revision", id=id, number=number, revision=revision)
         return detail
 
     def delete(self, id: int | str) -> None:
         """Delete a transcript with its recording and everything made from it."""
         self._remote.call("delete_transcript", id=id)
 
-    def export(self, id: int | str, format: str, path: str | Path) -> Path:
-        """Save a transcript as txt, srt, vtt, json, csv, docx or pdf. The file is written atomically."""
-        return self._save("export_transcript", path, id=id, format=format)
+    def export(
+        self, id: int | str, format: str, path: str | Path, *, inaudible: bool = False, times: bool = False
+    ) -> Path:
+        """Save a transcript as txt, md, srt, vtt, json, csv, tsv, docx or pdf. The file is written atomically."""
+        return self._save("export_transcript", path, id=id, format=format, inaudible=inaudible, times=times)
 
     def audio(self, id: int | str, path: str | Path) -> Path:
         """Save the recording of a transcript as it was uploaded. The file is written atomically."""
         return self._save("transcript_audio", path, id=id)
+
+    def peaks(self, id: int | str, per_second: int = 20) -> Peaks:
+        """Return the outline of a transcript's recording, to draw it."""
+        peaks: Peaks = self._remote.call("transcript_peaks", id=id, per_second=per_second)
+        return peaks
 
     def redact(
         self, id: int | str, path: str | Path, *, format: str = "txt", mode: str = "mark", sound: str = "silence"

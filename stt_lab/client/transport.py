@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from stt_lab.errors import BadInput, Conflict, RateLimited, SttError, Unavailable
+from stt_lab.errors import BadInput, Conflict, OldRevision, RateLimited, SttError, Unavailable
 
 if TYPE_CHECKING:
     import httpx
@@ -122,6 +122,8 @@ def error(body: Mapping[str, Any], status: int, retry_after: int | None = None) 
     named = [kind for kind in known if kind.code == body.get("code")]
     similar = [kind for kind in known if kind.status == (503 if status in (502, 504) else status)]
     kind: type[SttError] = next(iter([*named, *similar, SttError]))
+    if kind is OldRevision:
+        return OldRevision(str(body.get("error", "")), revision=body.get("revision"))
     return kind(str(body.get("error", "")), retry_after=retry_after)
 
 

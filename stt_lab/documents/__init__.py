@@ -1,4 +1,4 @@
-"""Export transcripts as files: txt, srt, vtt, json and csv as streams, docx and pdf as documents.
+"""Export transcripts as files: txt, md, srt, vtt, json, csv and tsv as streams, docx and pdf as documents.
 
 Speech is data in every format, never markup. docx and pdf are made in memory: two hours of speech take less than 1 MB,
 and no temporary file remains if the reader disconnects.
@@ -18,7 +18,7 @@ from stt_lab.types import Transcript
 
 __all__ = ["HEAVY", "Export", "ExportFormat", "export"]
 
-ExportFormat = Literal["txt", "srt", "vtt", "json", "csv", "docx", "pdf"]
+ExportFormat = Literal["txt", "srt", "vtt", "json", "csv", "docx", "pdf", "tsv", "md"]
 HEAVY = ("docx", "pdf")  # formats that are made as a whole, by much memory or a process
 CHUNK = 64 * 1024  # bytes of a streamed chunk, about
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -34,8 +34,9 @@ class Export:
     warnings: tuple[str, ...] = ()
 
 
-def export(transcript: Transcript, format: str, title: str, created: datetime) -> Export:
-    """Export a transcript; `format` is an ExportFormat, `created` has a time zone. Raises BadInput for another format.
+def export(transcript: Transcript, format: str, title: str, created: datetime, times: bool = False) -> Export:
+    """Export a transcript; `format` is an ExportFormat, `created` has a time zone. `times` writes them into txt and md;
+    all other formats have them. Raises BadInput for another format.
 
     All errors are raised here; the chunks only have to be sent.
     """
@@ -51,7 +52,11 @@ def export(transcript: Transcript, format: str, title: str, created: datetime) -
     if format not in get_args(ExportFormat):
         known = ", ".join(get_args(ExportFormat))
         raise BadInput(f'The format "{format[:30]}" does not exist. Use one of {known}.')
-    media_type, texts = parts(transcript, format)
+    if format == "md":
+        from stt_lab.documents import markdown
+
+        return Export("text/markdown", ".md", _encoded(markdown.write(transcript, title, times)))
+    media_type, texts = parts(transcript, format, times)
     return Export(media_type, f".{format}", _encoded(texts))
 
 

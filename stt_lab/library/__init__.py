@@ -4,6 +4,8 @@ All lookups are within one account; a transcript of another account is not found
 the engines. Each transcript has a table of displayed names, so renaming writes one row, and two labels may share a
 name.
 
+history.py     changes as revisions
+lookup.py      a transcript of an account
 passages.py    vectors of passages, for search by meaning
 results.py     stored summaries, analyses and documents
 chats.py       questions about a transcript and their answers
@@ -23,24 +25,26 @@ from pathlib import Path
 from stt_lab.errors import BadInput, NotFound
 from stt_lab.library import parameters
 from stt_lab.library.chats import Chats
+from stt_lab.library.history import Change, History
+from stt_lab.library.lookup import found as _found
 from stt_lab.library.passages import PassageIndex, SegmentRange
 from stt_lab.library.recordings import Recordings, is_name
 from stt_lab.library.results import KeptResults
 from stt_lab.library.values import LibraryPage, SearchHit, SearchPage, StoredTranscript, hit, passage_hit, stored
-from stt_lab.store import packing, transcripts
+from stt_lab.store import packing, revisions, transcripts
 from stt_lab.store.database import Database, Session
 from stt_lab.store.models import now
 from stt_lab.store.passages import await_vectors, counts
 from stt_lab.store.scrub import Scrubber
 from stt_lab.store.search import INDEXES, Term, best_segment, document, loose, parse
 from stt_lab.store.transcripts import Filters, TranscriptHeader
+from stt_lab.text.names import tag_list
 from stt_lab.text.words import rarity
 from stt_lab.types import Segment, Transcript
 
 __all__ = ["Library", "LibraryPage", "SearchHit", "SearchPage", "StoredTranscript"]
 
 ERROR = 1000  # characters of a stored error
-UNKNOWN = "The transcript was not found."
 CANDIDATES = 1000  # transcripts per word that a search by words considers
 DELETED_AT_ONCE = 200  # per transaction of `expire` and `sweep`
 YOUNG_S = 3600  # seconds that a recording may exist before its transcript is stored
@@ -55,6 +59,7 @@ class Library:
         self.audio_dir = data_dir / "audio"
         self._recordings = Recordings(self.audio_dir)
         self._scrubber = Scrubber(database)
+        self.history = History(database)
         self.passages, self.results, self.chats = PassageIndex(database), KeptResults(database), Chats(database)
 
     # For jobs: inside the transaction that changes the job
@@ -81,7 +86,9 @@ class Library:
         row = transcripts.lock(session, transcript_id)
         if row is None:
             raise NotFound("The transcript was deleted before it was done.")
-        ended = {"status": "done", "error": None, "finished": now(), "audio": audio}
+        number = row.revision + (row.status == "done")
+        ended = {"status": "done", "error": None, "finished": now(), "audio": audio, "revision": number}
+        revisions.forget(session, row.id)
         transcripts.change(session, row.id, **packing.columns(transcript), **ended)
         transcripts.put_segments(session, row.id, [packing.segment_row(segment) for segment in transcript.segments])
         spoken = ((segment.speaker, packing.storable(segment.text)) for segment in transcript.segments)
@@ -98,7 +105,12 @@ class Library:
 
     def transcript(self, account_id: int, id_or_slug: int | str) -> Transcript:
         """Return the whole transcript, with the displayed names of speakers. Raises BadInput if it is not done."""
-        with self._database.read() as session:
+        return self.read(account_id, id_or_slug)[1]
+
+    def read(self, account_id: int, id_or_slug: int | str) -> tuple[StoredTranscript, Transcript]:
+        """Return a transcript without and with its segments, both of one revision. Raises BadInput if it is not
+        done."""
+        with self._database.read(snapshot=True) as session:
             row = _found(session, account_id, id_or_slug)
             if row.status != "done":
                 raise BadInput(
@@ -106,7 +118,7 @@ class Library:
                 )
             details = transcripts.details(session, row.id)
             found = transcripts.segments(session, row.id, limit=None)
-        return packing.transcript(row, details, (packing.segment(each, row.names) for each in found))
+        return stored(row), packing.transcript(row, details, (packing.segment(each, row.names) for each in found))
 
     def result(self, account_id: int, transcript_id: int) -> Transcript:
         """Return the transcript that `complete` stored, with its id."""
@@ -154,17 +166,22 @@ class Library:
         language: str | None = None,
         date_from: str | date | None = None,
         date_to: str | date | None = None,
+        tag: str | None = None,
+        sort: str | None = None,
     ) -> LibraryPage:
-        """Return one page of the account's transcripts, newest first. Days are UTC, and both are included."""
+        """Return one page of the account's transcripts, newest first unless `sort` names another order. Days are UTC,
+        and both are included."""
         parameters.check_window(limit, offset)
         chosen = Filters(
             parameters.status(status),
             parameters.language(language),
             parameters.moment("date_from", date_from),
             parameters.moment("date_to", date_to),
+            tag_list(tag)[0] if tag else None,
         )
+        order = parameters.sort(sort)
         with self._database.read() as session:
-            count, rows = transcripts.page(session, account_id, chosen, limit, offset)
+            count, rows = transcripts.page(session, account_id, chosen, limit, offset, order)
         return LibraryPage(count, tuple(stored(row) for row in rows))
 
     def search(self, account_id: int, query: str, limit: int = 20, offset: int = 0) -> SearchPage:
@@ -223,35 +240,14 @@ class Library:
     def rename_speakers(self, account_id: int, id_or_slug: int | str, names: Mapping[str, str]) -> StoredTranscript:
         """Change the displayed names of speakers: {"Speaker 1": "Ada"}.
 
-        Two speakers with the same name become one. This cannot be undone: a later name applies to both. All names
-        change at once, so two can be swapped.
+        Two speakers with the same name become one: a later name applies to both, and only an older revision has both.
+        All names change at once, so two can be swapped.
         """
-        names = {shown: parameters.name(name) for shown, name in names.items()}
-        with self._database.write() as session:
-            row = _found(session, account_id, id_or_slug, for_update=True)
-            parameters.check_known(names, list(dict.fromkeys(row.names.values())))
-            table = {label: names.get(shown, shown) for label, shown in row.names.items()}
-            speakers = list(dict.fromkeys(names.get(shown, shown) for shown in row.speakers))
-            transcripts.change(session, row.id, names=table, speakers=speakers)
-            if row.status == "done":
-                await_vectors(session, row.id, account_id, same_text=True)
-            return self._indexed(session, account_id, row.id)
+        return self.history.change(account_id, id_or_slug, Change(speakers=names))
 
     def retitle(self, account_id: int, id_or_slug: int | str, title: str) -> StoredTranscript:
         """Change the title. The slug stays, so that links keep working."""
-        with self._database.write() as session:
-            row = _found(session, account_id, id_or_slug, for_update=True)
-            transcripts.change(session, row.id, title=parameters.title(title))
-            return self._indexed(session, account_id, row.id)
-
-    def _indexed(self, session: Session, account_id: int, transcript_id: int) -> StoredTranscript:
-        """Update the search index after a row has changed; return the transcript."""
-        row = _found(session, account_id, transcript_id)
-        if row.status == "done":
-            texts = transcripts.texts(session, row.id)
-            spoken = ((packing.shown(label, row.names), text) for label, text in texts)
-            self._index.put(session, row.id, document(account_id, row.title, spoken))
-        return stored(row)
+        return self.history.change(account_id, id_or_slug, Change(title=title))
 
     def delete(self, account_id: int, id_or_slug: int | str) -> None:
         """Delete a transcript with its segments, its index entry and its recording."""
@@ -295,11 +291,3 @@ class Library:
                 kept = transcripts.kept_audio(session, batch)
             count += self._recordings.remove(name for name in batch if name not in kept)
         return count
-
-
-def _found(session: Session, account_id: int, id_or_slug: int | str, *, for_update: bool = False) -> TranscriptHeader:
-    key = parameters.key(id_or_slug)
-    row = None if key is None else transcripts.find(session, account_id, key, for_update=for_update)
-    if row is None:
-        raise NotFound(UNKNOWN)
-    return row

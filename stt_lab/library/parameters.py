@@ -10,15 +10,16 @@ from datetime import UTC, date, datetime, time
 
 from stt_lab.errors import BadInput
 from stt_lab.store.models import JOB_STATES
+from stt_lab.store.transcripts import NEWEST, SORTS
 from stt_lab.text import SHOWN, language_code
+from stt_lab.text.names import is_printable
 
 MOST, FARTHEST = 100, 10**9  # results per page; largest offset
-TITLE, NAME = 255, 120  # characters
+TITLE = 255  # characters
 SLUG_WORDS = 50  # characters
 SLUG_END = 8  # random characters out of 30: 39 bits
 ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # without look-alikes: 0 and o, 1 and l, i and u
 NUMBER, SLUG = re.compile("[0-9]{1,18}"), re.compile("[a-z0-9-]{1,60}")
-JOINERS = "\u200c\u200d"  # part of names in Persian and Indic scripts
 
 
 def check_window(limit: int, offset: int) -> None:
@@ -50,6 +51,13 @@ def language(value: str | None) -> str | None:
     return code
 
 
+def sort(value: str | None) -> str:
+    """Return an order of a list; newest first without one. Raises BadInput."""
+    if value and value.removeprefix("-") not in SORTS:
+        raise BadInput(f'The order "{value[:SHOWN]}" does not exist. Use one of {", ".join(SORTS)}, or -{NEWEST[1:]}.')
+    return value or NEWEST
+
+
 def moment(name: str, value: str | date | None) -> datetime | None:
     """Return the first moment of a day (UTC), or the last one for `date_to`. Raises BadInput."""
     if not value:
@@ -61,17 +69,9 @@ def moment(name: str, value: str | date | None) -> datetime | None:
     return datetime.combine(day, time.max if name == "date_to" else time.min, UTC)
 
 
-def name(value: str) -> str:
-    """Return a speaker's name without surrounding spaces. Raises BadInput."""
-    tidy = unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else ""
-    if not 1 <= len(tidy) <= NAME or not all(map(_is_printable, tidy)):
-        raise BadInput(f"The speaker's name is empty, too long or not printable. Use 1 to {NAME} printable characters.")
-    return tidy
-
-
 def title(value: str) -> str:
     """Return a title on one line, printable and not empty."""
-    return "".join(char for char in " ".join(value.split()) if _is_printable(char))[:TITLE].strip() or "Untitled"
+    return "".join(char for char in " ".join(value.split()) if is_printable(char))[:TITLE].strip() or "Untitled"
 
 
 def check_known(names: Iterable[str], known: Iterable[str]) -> None:
@@ -81,10 +81,6 @@ def check_known(names: Iterable[str], known: Iterable[str]) -> None:
     if wrong:
         choice = f"Use one of {', '.join(known)}." if known else "This transcript has no speakers."
         raise BadInput(f'The speaker "{wrong[0][:SHOWN]}" was not found. {choice}')
-
-
-def _is_printable(char: str) -> bool:
-    return char.isprintable() or char in JOINERS
 
 
 def slug(title: str) -> str:

@@ -29,6 +29,8 @@ class StoredTranscript:
     has_audio: bool  # the recording is kept
     created: datetime
     finished: datetime | None
+    revision: int  # counts changes, from 1
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def stored(row: TranscriptHeader) -> StoredTranscript:
         has_audio=row.audio is not None,
         created=row.created,
         finished=row.finished,
+        revision=row.revision,
+        tags=tuple(packing.storable(str(tag)) for tag in _listed(row.tags)),
     )
 
 

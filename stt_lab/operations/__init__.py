@@ -19,6 +19,12 @@ from stt_lab.operations.library import (
     transcript,
     transcript_audio,
     transcripts,
+)
+from stt_lab.operations.editing import (
+    restore_revision,
+    transcript_peaks,
+    transcript_revision,
+    transcript_revisions,
     update_transcript,
 )
 from stt_lab.operations.recall import (
@@ -74,6 +80,7 @@ __all__ = [
     "models",
     "pull_model",
     "redact_transcript",
+    "restore_revision",
     "revoke_key",
     "search_transcripts",
     "speak",
@@ -85,6 +92,9 @@ __all__ = [
     "transcribe",
     "transcript",
     "transcript_audio",
+    "transcript_peaks",
+    "transcript_revision",
+    "transcript_revisions",
     "transcripts",
     "translate",
     "translate_transcript",

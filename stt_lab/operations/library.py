@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from stt_lab.documents import HEAVY, Export, ExportFormat, export
-from stt_lab.errors import BadInput
 from stt_lab.operations.speech import Inaudible
 from stt_lab.operations.text import tools
-from stt_lab.operations.values import Removed, as_mapping, as_text
+from stt_lab.operations.values import Removed, as_text
 from stt_lab.registry import current, operation
-from stt_lab.transcription.render import to_json, with_marks
+from stt_lab.transcription.render import to_json, unrecognized, with_marks
 from stt_lab.types import File, Transcript
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ class TranscriptInfo:
     has_audio: bool
     created: datetime
     finished: datetime | None
+    revision: int  # counts changes, from 1
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class TranscriptDetail(TranscriptInfo):
     text: str
     segments: tuple[dict[str, Any], ...]
     warnings: tuple[str, ...]
+    unrecognized: tuple[dict[str, Any], ...] = ()  # start, end and speaker of speech without words
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,12 @@ Status = Annotated[
     Field(description="Only transcripts with this status"),
 ]
 Day = Annotated[str, Field(description="Day (UTC), such as 2026-03-31; included")]
-Names = Annotated[
-    dict[str, str] | None,
-    BeforeValidator(as_mapping),
-    Field(description='New names by current names, such as {"Speaker 1": "Ada"}'),
+Tag = Annotated[str, Field(description="Only transcripts with this tag", max_length=100)]
+Sort = Annotated[
+    Literal["", "created", "-created", "title", "-title", "duration", "-duration"],
+    Field(description="Order of the list; `-` in front: from the last to the first; default: newest first"),
 ]
+Verbose = Annotated[bool, Field(description="Also write the confidence and the speaker of each word")]
 
 
 @operation("GET", f"{PATH}/", scope="library")
@@ -105,52 +108,36 @@ def transcripts(
     language: Annotated[str, Field(description="Only transcripts in this language: ISO 639-1 code")] = "",
     date_from: Day = "",
     date_to: Day = "",
+    tag: Tag = "",
+    sort: Sort = "",
 ) -> TranscriptPage:
     """List the account's transcripts, newest first."""
-    page = _library().list(
-        _account(),
+    page = the_library().list(
+        the_account(),
         limit=limit,
         offset=offset,
         status=status,
         language=language,
         date_from=date_from,
         date_to=date_to,
+        tag=tag,
+        sort=sort,
     )
     return TranscriptPage(page.count, tuple(TranscriptInfo(**vars(one)) for one in page.results))
 
 
 @operation("GET", f"{PATH}/{{id}}/", scope="library")
-def transcript(id: Id) -> TranscriptDetail:
+def transcript(id: Id, verbose: Verbose = False) -> TranscriptDetail:
     """Get a transcript with its segments."""
-    return _detail(_library().get(_account(), id))
-
-
-@operation("PATCH", f"{PATH}/{{id}}/", scope="library")
-def update_transcript(
-    id: Id,
-    speakers: Names = None,
-    title: Annotated[str | None, Field(min_length=1, max_length=255, description="New title")] = None,
-) -> TranscriptDetail:
-    """Rename the speakers of a transcript, change its title, or both.
-
-    Speakers that get the same name are merged. A new title does not change the slug.
-    """
-    if speakers is None and title is None:
-        raise BadInput("There is nothing to change. Send 'speakers', 'title' or both.")
-    library, stored = _library(), _library().get(_account(), id)
-    if speakers is not None:
-        stored = library.rename_speakers(_account(), id, speakers)
-    if title is not None:
-        stored = library.retitle(_account(), id, title)
-    return _detail(stored)
+    return current_detail(id, verbose)
 
 
 @operation("DELETE", f"{PATH}/{{id}}/", scope="library")
 def delete_transcript(id: Id) -> Removed:
     """Delete a transcript with its recording and all results made from it."""
-    library = _library()
-    number = library.get(_account(), id).id
-    library.delete(_account(), number)
+    library = the_library()
+    number = library.get(the_account(), id).id
+    library.delete(the_account(), number)
     return Removed(number, "deleted")
 
 
@@ -159,12 +146,12 @@ def export_transcript(
     id: Id,
     format: Annotated[ExportFormat, Field(description="File format")],
     inaudible: Inaudible = False,
+    times: Annotated[bool, Field(description="Write the time of each paragraph into txt and md")] = False,
 ) -> File:
     """Download a transcript as a file."""
-    stored = _library().get(_account(), id)
-    transcript = _library().transcript(_account(), stored.id)
-    marked = with_marks(transcript) if inaudible and format not in ("json", "csv") else transcript
-    made = exported(marked, format, stored.title, stored.created)
+    stored, transcript = the_library().read(the_account(), id)
+    marked = with_marks(transcript) if inaudible and format not in ("json", "csv", "tsv") else transcript
+    made = exported(marked, format, stored.title, stored.created, times)
     return File(_file_name(stored.title) + made.suffix, made.media_type, made.chunks, made.warnings)
 
 
@@ -176,7 +163,7 @@ def transcript_audio(id: Id) -> File:
     """
     from stt_lab.library.recordings import kind  # slow to import
 
-    stored, path = _library().get(_account(), id), _library().audio(_account(), id)
+    stored, path = the_library().get(the_account(), id), the_library().audio(the_account(), id)
     suffix, media_type = kind(path)
     return File.on_disk(path, _file_name(stored.title) + suffix, media_type)
 
@@ -205,14 +192,14 @@ def search_transcripts(
     """
     if mode == "meaning":
         return _by_meaning(query, limit, offset)
-    page = _library().search(_account(), query, limit, offset)
+    page = the_library().search(the_account(), query, limit, offset)
     return SearchResultPage(page.count, tuple(_found(hit) for hit in page.results))
 
 
 def _by_meaning(query: str, limit: int, offset: int) -> SearchResultPage:
     from stt_lab.recall.search import by_meaning  # slow to import
 
-    page = by_meaning(_library(), tools(), _account(), query, limit, offset)
+    page = by_meaning(the_library(), tools(), the_account(), query, limit, offset)
     return SearchResultPage(page.count, tuple(_found(hit, score) for hit, score in page.results), page.warnings)
 
 
@@ -220,30 +207,39 @@ def _found(hit: SearchHit, score: float | None = None) -> SearchResult:
     return SearchResult(hit.id, hit.slug, hit.title, hit.created, hit.snippet, hit.position, hit.start, score)
 
 
-def exported(transcript: Transcript, format: str, title: str, created: datetime) -> Export:
+def exported(transcript: Transcript, format: str, title: str, created: datetime, times: bool = False) -> Export:
     """Export a transcript; documents take turns in a lane of their own. Raises Busy if too many wait."""
     if format not in HEAVY:
-        return export(transcript, format, title, created)
+        return export(transcript, format, title, created, times)
     runtime, report = current().runtime, current().report
     with runtime.exports.hold(report, runtime.settings.queue_timeout_s):
         return export(transcript, format, title, created)
 
 
-def _library() -> Library:
+def the_library() -> Library:
     return current().runtime.library
 
 
-def _account() -> int:
+def the_account() -> int:
     return current().caller.account_id
 
 
-def _detail(stored: StoredTranscript) -> TranscriptDetail:
+def current_detail(id: int | str, verbose: bool = False) -> TranscriptDetail:
+    """Return a transcript with its segments, as it is now."""
+    stored = the_library().get(the_account(), id)
     if stored.status != "done":
         return TranscriptDetail(**vars(stored), text="", segments=(), warnings=())
-    whole = _library().transcript(_account(), stored.id)
-    shown = to_json(whole)
+    return detail(*the_library().read(the_account(), stored.id), verbose)
+
+
+def detail(stored: StoredTranscript, whole: Transcript, verbose: bool = False) -> TranscriptDetail:
+    """Return a transcript as it is shown."""
     return TranscriptDetail(
-        **vars(stored), text=shown["text"], segments=tuple(shown["segments"]), warnings=whole.warnings
+        **vars(stored),
+        text=whole.text,
+        segments=tuple(to_json(whole, verbose)["segments"]),
+        warnings=whole.warnings,
+        unrecognized=tuple(unrecognized(whole)),
     )
 
 

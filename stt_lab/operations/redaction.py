@@ -20,7 +20,7 @@ from stt_lab.registry import current, operation
 from stt_lab.types import File, Transcript
 from stt_lab.weights import catalog
 
-Format = Literal["txt", "srt", "vtt", "json", "csv", "docx", "pdf", "wav"]
+Format = Literal["txt", "srt", "vtt", "json", "csv", "docx", "pdf", "tsv", "md", "wav"]
 CHUNK = 64 * 1024  # bytes
 TITLE = "Redacted transcript"  # the original title may contain a name
 

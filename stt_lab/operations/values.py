@@ -25,6 +25,16 @@ def as_list(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def as_objects(value: object) -> object:
+    """Parse a JSON text as a list; leave every other value unchanged. Raises ValueError for invalid JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError("it must be a JSON list") from None
+
+
 def as_mapping(value: object) -> object:
     """Parse a JSON text; leave every other value unchanged. Raises ValueError for invalid JSON."""
     if not isinstance(value, str):

@@ -161,11 +161,6 @@ class Operation:
         return self.params.model_fields
 
     @property
-    def body_params(self) -> set[str]:
-        """Return the parameters of its own that are neither part of the path nor job options."""
-        return self.fields.keys() - set(self.path_params) - set(JobOptions.__dataclass_fields__)
-
-    @property
     def threads(self) -> Literal["read", "write", "work"]:
         """Return which threads of a server run it, so that none waits for work of another kind."""
         if self.heavy or self.live or self.streamed or self.job is not None or self.scope == "text":
@@ -203,6 +198,11 @@ class Operation:
         return any(
             name in (known, *_other_names(info)) and not info.is_required() for known, info in self.fields.items()
         )
+
+    @property
+    def bare(self) -> bool:
+        """Return whether a request may have no body: nothing is required that is not in the path."""
+        return all(name in self.path_params or not info.is_required() for name, info in self.fields.items())
 
     @property
     def path_params(self) -> tuple[str, ...]:

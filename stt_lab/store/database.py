@@ -76,9 +76,12 @@ class Database:
             yield session
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
-        """Open a read-only transaction; on SQLite it sees one state and blocks nobody."""
+    def read(self, *, snapshot: bool = False) -> Iterator[Session]:
+        """Open a read-only transaction, which blocks nobody. With `snapshot` all its statements see one state, as they
+        always do on SQLite."""
         with _clear_errors(), self._readers() as session:
+            if snapshot and self.dialect == "postgresql":
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
     def note(self, key: object, write: Write) -> None:

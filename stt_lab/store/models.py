@@ -4,6 +4,8 @@ tiers ─< accounts ─< api_keys ─< sessions   browsers that have signed in
               ├──< ledger          append-only: the sum of an account's entries is its balance
               ├──< jobs ─< deliveries
               └──< transcripts ─< segments
+                        ├──< revisions     what a change replaced
+                        ├──< tags
                         ├── passages       vectors, for search by meaning
                         ├──< kept_results  stored summaries, analyses and documents
                         └──< chats ─< chat_messages
@@ -27,6 +29,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -238,6 +241,8 @@ class TranscriptRow(Base):
     audio: Mapped[str | None] = mapped_column(String(80))  # file name of the recording in the data directory
     created: Mapped[datetime] = mapped_column(default=now)
     finished: Mapped[datetime | None]
+    revision: Mapped[int] = mapped_column(default=1, server_default=text("1"))  # counts changes
+    tags: Mapped[list[str] | None]  # in the order in which they are shown; TagRow is for searching
     details: Mapped[dict[str, Any]] = mapped_column(
         default=dict
     )  # warnings, suppressed, turns, provenance; last column because it is long
@@ -256,7 +261,32 @@ class SegmentRow(Base):
     end: Mapped[float]
     speaker: Mapped[str | None] = mapped_column(String(120))
     text: Mapped[str] = mapped_column(Text)
-    words: Mapped[list[Any]] = mapped_column(default=list)  # rows of text, start, end, confidence, speaker
+    words: Mapped[list[Any]] = mapped_column(default=list)  # rows of text, start, end, confidence, speaker, corrected
+
+
+class TagRow(Base):
+    """A tag of a transcript, to find it by."""
+
+    __tablename__ = "tags"
+    __table_args__ = (Index("tags_of_account", "account_id", "tag", "transcript_id"),)
+
+    transcript_id: Mapped[int] = mapped_column(ForeignKey("transcripts.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(40), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+
+
+class RevisionRow(Base):
+    """A revision of a transcript; the first one gets its row with the first change."""
+
+    __tablename__ = "revisions"
+
+    transcript_id: Mapped[int] = mapped_column(ForeignKey("transcripts.id", ondelete="CASCADE"), primary_key=True)
+    revision: Mapped[int] = mapped_column(primary_key=True)
+    created: Mapped[datetime] = mapped_column(default=now)
+    author: Mapped[str] = mapped_column(String(120), default="")
+    edits: Mapped[int] = mapped_column(default=0)
+    size: Mapped[int] = mapped_column(default=0)  # bytes of `undo`
+    undo: Mapped[bytes | None]  # makes the revision before this one; None: that one is no longer kept
 
 
 # Data made from transcripts, and deleted with them

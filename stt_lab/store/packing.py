@@ -10,16 +10,16 @@ from stt_lab.store.transcripts import TranscriptHeader
 from stt_lab.types import Provenance, Segment, Suppressed, Track, Transcript, Turn, Unrecognized, Word
 
 Names = Mapping[str, str]  # speaker label of the engines -> displayed name
+RESTORED = ("title", "language", "model", "words", "speakers", "names", "tags")  # columns that revisions restore
 
 
 def columns(transcript: Transcript) -> dict[str, Any]:
     """Return the columns of a transcript's row; at first every speaker is displayed by its label."""
-    words = (sum(bool(word.plain) for word in item.words) or len(item.text.split()) for item in transcript.segments)
     return {
         "language": transcript.language,
         "duration": transcript.duration,
         "model": transcript.model,
-        "words": sum(words),
+        "words": sum(map(word_count, transcript.segments)),
         "speakers": list(transcript.speakers),
         "names": {label: label for label in _labels(transcript) if label is not None},
         "details": {
@@ -31,6 +31,11 @@ def columns(transcript: Transcript) -> dict[str, Any]:
             "tracks": [asdict(track) for track in transcript.tracks],
         },
     }
+
+
+def labels_in(details: Mapping[str, Any]) -> set[str]:
+    """Return the speaker labels of turns and of speech without words."""
+    return {item[2] for name in ("turns", "unrecognized") for item in details.get(name, ())}
 
 
 def _labels(transcript: Transcript) -> list[str | None]:
@@ -52,11 +57,20 @@ def segment_row(segment: Segment) -> dict[str, Any]:
     return {"start": segment.start, "end": segment.end, "speaker": segment.speaker, "text": text, "words": words}
 
 
-def _word_row(word: Word, speaker: str | None) -> tuple[Any, ...]:
-    """Return text, start and end, then the confidence, if any; last the speaker, if it differs from the segment's."""
+def _word_row(word: Word, speaker: str | None) -> list[Any]:
+    """Return text, start and end, then the confidence, if any; then the speaker, if it differs from the segment's; last
+    whether it is corrected, if it is."""
+    made = [storable(word.text), word.start, word.end]
+    if word.corrected:
+        return [*made, word.confidence, word.speaker, True]
     if word.speaker != speaker:
-        return word.text, word.start, word.end, word.confidence, word.speaker
-    return (word.text, word.start, word.end, *(() if word.confidence is None else (word.confidence,)))
+        return [*made, word.confidence, word.speaker]
+    return [*made, *([] if word.confidence is None else [word.confidence])]
+
+
+def word_count(segment: Segment) -> int:
+    """Return how many words a segment has on the wire; without word times, how many its text has."""
+    return sum(bool(word.plain) for word in segment.words) or len(segment.text.split())
 
 
 def storable(text: str) -> str:
@@ -85,8 +99,14 @@ def transcript(row: TranscriptHeader, details: Mapping[str, Any], segments: Iter
 
 def segment(found: Any, names: Names) -> Segment:
     """Make a segment of a row with start, end, speaker, text and words."""
-    words = tuple(_word(found.speaker, names, *word) for word in found.words)
-    return Segment(found.start, found.end, found.text, words, shown(found.speaker, names))
+    return segment_of(found._mapping, names)
+
+
+def segment_of(row: Mapping[str, Any], names: Names) -> Segment:
+    """Make a segment of its values by column."""
+    speaker = row["speaker"]
+    words = tuple(_word(speaker, names, *word) for word in row["words"])
+    return Segment(row["start"], row["end"], row["text"], words, shown(speaker, names))
 
 
 def _word(
@@ -96,9 +116,9 @@ def _word(
     start: float,
     end: float,
     confidence: float | None = None,
-    *own: str | None,
+    *own: Any,
 ) -> Word:
-    return Word(start, end, text, confidence, shown(own[0] if own else speaker, names))
+    return Word(start, end, text, confidence, shown(own[0] if own else speaker, names), own[1:] == (True,))
 
 
 def shown(label: str | None, names: Names) -> str | None:

@@ -34,13 +34,16 @@ class StoredVectors:
     vectors: bytes
 
 
-def await_vectors(session: Session, transcript_id: int, account_id: int, *, same_text: bool = False) -> None:
+def await_vectors(
+    session: Session, transcript_id: int, account_id: int, *, same_text: bool = False, after: timedelta | None = None
+) -> None:
     """Mark a transcript, whose row the caller has locked, as pending; old vectors remain if the text is the same."""
-    changed: dict[str, Any] = {"revision": PassagesRow.revision + 1, "due": now(), "attempts": 0}
+    due = now() + after if after else now()
+    changed: dict[str, Any] = {"revision": PassagesRow.revision + 1, "due": due, "attempts": 0}
     changed |= {} if same_text else {"places": null(), "vectors": null()}
     row = update(PassagesRow).where(PassagesRow.transcript_id == transcript_id)
     if not session.execute(row.values(**changed)).rowcount:  # type: ignore[attr-defined]
-        session.execute(insert(PassagesRow).values(transcript_id=transcript_id, account_id=account_id, due=now()))
+        session.execute(insert(PassagesRow).values(transcript_id=transcript_id, account_id=account_id, due=due))
 
 
 def waits(session: Session) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Select, and_, column, delete, func, insert, null, select, update, values
 from sqlalchemy.orm import Session
 
-from stt_lab.store.models import Job, SegmentRow, TranscriptRow, now
+from stt_lab.store.models import Job, SegmentRow, TagRow, TranscriptRow, now
 from stt_lab.store.reading import readable
 
 BATCH = 500  # segments per query
@@ -36,6 +36,8 @@ class TranscriptHeader:
     audio: str | None
     created: datetime
     finished: datetime | None
+    revision: int
+    tags: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,16 @@ class Filters:
     language: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    tag: str | None = None
 
 
 WITHOUT_DETAILS = select(*(getattr(TranscriptRow, field.name) for field in fields(TranscriptHeader)))
-NEWEST = (TranscriptRow.created.desc(), TranscriptRow.id.desc())
+SORTS: dict[str, tuple[Any, ...]] = {  # the last column decides between equal ones
+    "created": (TranscriptRow.created, TranscriptRow.id),
+    "title": (func.lower(TranscriptRow.title), TranscriptRow.title, TranscriptRow.id),
+    "duration": (TranscriptRow.duration, TranscriptRow.id),
+}
+NEWEST = "-created"
 
 
 def add(session: Session, account_id: int, slug: str, title: str, created: datetime | None) -> int:
@@ -105,14 +113,16 @@ def existing(session: Session, ids: Sequence[int]) -> set[int]:
 
 
 def page(
-    session: Session, account_id: int, chosen: Filters, limit: int, offset: int
+    session: Session, account_id: int, chosen: Filters, limit: int, offset: int, sort: str = NEWEST
 ) -> tuple[int, list[TranscriptHeader]]:
-    """Return the number of matches and one page, newest first. Both use one index, which has all the columns they
-    need."""
+    """Return the number of matches and one page; `sort` is one of SORTS, with "-" in front from the largest to the
+    smallest. Without a tag, both use one index by default, which has all the columns they need."""
     conditions = _conditions(account_id, chosen)
+    columns = SORTS[sort.removeprefix("-")]
+    order = [one.desc() for one in columns] if sort.startswith("-") else list(columns)
     count = session.scalar(select(func.count()).select_from(TranscriptRow).where(*conditions)) or 0
-    ids = select(TranscriptRow.id).where(*conditions).order_by(*NEWEST).limit(limit).offset(offset)
-    wanted = WITHOUT_DETAILS.where(TranscriptRow.id.in_(ids)).order_by(*NEWEST)
+    ids = select(TranscriptRow.id).where(*conditions).order_by(*order).limit(limit).offset(offset)
+    wanted = WITHOUT_DETAILS.where(TranscriptRow.id.in_(ids)).order_by(*order)
     return count, [TranscriptHeader(**row._mapping) for row in readable(session, wanted, TranscriptRow.id)]
 
 
@@ -122,8 +132,20 @@ def _conditions(account_id: int, chosen: Filters) -> list[ColumnElement[bool]]:
         (chosen.language, TranscriptRow.language.__eq__),
         (chosen.since, TranscriptRow.created.__ge__),
         (chosen.until, TranscriptRow.created.__le__),
+        (chosen.tag, lambda tag: TranscriptRow.id.in_(_tagged(account_id, tag))),
     ]
     return [TranscriptRow.account_id == account_id, *(compare(value) for value, compare in given if value is not None)]
+
+
+def _tagged(account_id: int, tag: str) -> Select[Any]:
+    return select(TagRow.transcript_id).where(TagRow.account_id == account_id, TagRow.tag == tag)
+
+
+def put_tags(session: Session, row: TranscriptHeader, tags: Sequence[str]) -> None:
+    """Replace the tags by which a transcript is found; its row has them too."""
+    session.execute(delete(TagRow).where(TagRow.transcript_id == row.id))
+    for tag in tags:
+        session.execute(insert(TagRow).values(transcript_id=row.id, account_id=row.account_id, tag=tag))
 
 
 def details(session: Session, transcript_id: int) -> dict[str, Any]:
@@ -133,9 +155,28 @@ def details(session: Session, transcript_id: int) -> dict[str, Any]:
 def put_segments(session: Session, transcript_id: int, segments: Sequence[dict[str, Any]]) -> None:
     """Replace all segments of the transcript."""
     session.execute(delete(SegmentRow).where(SegmentRow.transcript_id == transcript_id))
+    add_segments(session, transcript_id, 0, segments)
+
+
+def add_segments(session: Session, transcript_id: int, first: int, segments: Sequence[dict[str, Any]]) -> None:
+    """Add segments at free positions."""
     if segments:
-        numbered = [{"transcript_id": transcript_id, "position": i, **values} for i, values in enumerate(segments)]
+        numbered = [{"transcript_id": transcript_id, "position": i, **one} for i, one in enumerate(segments, first)]
         session.connection().execute(insert(SegmentRow), numbered)  # without the ORM: an hour has many segments
+
+
+def replace_segments(
+    session: Session, transcript_id: int, first: int, stop: int, segments: Sequence[dict[str, Any]]
+) -> None:
+    """Replace the segments from a position on to before another one; those after them move and keep their ids."""
+    position, mine = SegmentRow.position, SegmentRow.transcript_id == transcript_id
+    session.execute(delete(SegmentRow).where(mine, position >= first, position < stop))
+    if moved := len(segments) - (stop - first):  # by way of negative positions, since each is unique at any moment
+        away = update(SegmentRow).where(mine, position >= stop).values(position=-position - moved - 1)
+        session.execute(away, execution_options={"synchronize_session": False})
+        back = update(SegmentRow).where(mine, position < 0).values(position=-position - 1)
+        session.execute(back, execution_options={"synchronize_session": False})
+    add_segments(session, transcript_id, first, segments)
 
 
 def segments(session: Session, transcript_id: int, first: int = 0, limit: int | None = BATCH) -> list[Any]:

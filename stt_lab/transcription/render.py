@@ -1,4 +1,4 @@
-"""Render transcripts as txt, srt, vtt, csv and the JSON of the API. Pure."""
+"""Render transcripts as txt, srt, vtt, csv, tsv and the JSON of the API. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from itertools import pairwise
 from typing import Any
 
 from stt_lab.errors import BadInput
 from stt_lab.text import clean, clock, sentence_end
 from stt_lab.transcription.subtitles import Cue, cues, milliseconds, srt, vtt
+from stt_lab.transcription.wording import spelling
 from stt_lab.types import Provenance, Rendering, Segment, Span, Suppressed, Track, Transcript, Turn, Unrecognized, Word
 
 FORMATS = ("json", "txt", "text", "srt", "vtt", "verbose_json")
@@ -42,10 +42,10 @@ def with_marks(transcript: Transcript) -> Transcript:
     return replace(transcript, segments=tuple(sorted((*transcript.segments, *marks), key=lambda one: one.start)))
 
 
-def parts(transcript: Transcript, format: str) -> tuple[str, Iterator[str]]:
-    """Return the media type and the text in parts, for streaming; also csv, which only files use."""
-    media_type, write = (_RENDERERS | {"csv": ("text/csv", _csv)})[format]
-    return media_type, write(transcript)
+def parts(transcript: Transcript, format: str, times: bool = False) -> tuple[str, Iterator[str]]:
+    """Return the media type and the text of a file in parts, for streaming. `times` writes them into a txt."""
+    media_type, write = (_RENDERERS | _FILES)[format]
+    return media_type, _txt(transcript, times=True) if times and format == "txt" else write(transcript)
 
 
 # JSON
@@ -70,10 +70,15 @@ def to_json(transcript: Transcript, verbose: bool = False) -> dict[str, Any]:
         made["suppressed"] = [
             _times(item) | {"text": item.text, "reason": item.reason} for item in transcript.suppressed
         ]
-        made["unrecognized"] = [_times(item) | {"speaker": item.speaker} for item in transcript.unrecognized]
+        made["unrecognized"] = unrecognized(transcript)
         made["turns"] = [_times(turn) | {"speaker": turn.speaker} for turn in transcript.turns]
         made["provenance"] = [asdict(item) for item in transcript.provenance]
     return made
+
+
+def unrecognized(transcript: Transcript) -> list[dict[str, Any]]:
+    """Return speech without words, as the API writes it."""
+    return [_times(item) | {"speaker": item.speaker} for item in transcript.unrecognized]
 
 
 def _rounded(value: float | None, digits: int = TIME_DIGITS) -> float | None:
@@ -101,7 +106,7 @@ def _word(word: Word, verbose: bool) -> dict[str, Any]:
     if verbose:
         made["confidence"] = _rounded(word.confidence, CONFIDENCE_DIGITS)
         made |= {"speaker": word.speaker} if word.speaker else {}
-    return made
+    return made | ({"corrected": True} if word.corrected else {})
 
 
 def from_json(made: Mapping[str, Any]) -> Transcript:
@@ -128,34 +133,33 @@ def from_json(made: Mapping[str, Any]) -> Transcript:
 def read_segment(made: Mapping[str, Any]) -> Segment:
     """Make a segment of the result of `segment_json`."""
     text, words = made["text"], made["words"]
-    written = _written(text, [word["word"] for word in words])
+    written = spelling(text, [word["word"] for word in words])
     return Segment(
         made["start"],
         made["end"],
         text,
         tuple(
-            Word(word["start"], word["end"], as_written, word.get("confidence"), word.get("speaker"))
+            Word(
+                word["start"],
+                word["end"],
+                as_written,
+                word.get("confidence"),
+                word.get("speaker"),
+                word.get("corrected", False),
+            )
             for word, as_written in zip(words, written, strict=True)
         ),
         made.get("speaker"),
     )
 
 
-def _written(text: str, words: Sequence[str]) -> list[str]:
-    """Return each word as the text spells it, with space and punctuation: together they are the text."""
-    cuts, end = [], 0
-    for word in words:
-        start = text.find(word, end)
-        if start < 0:  # the text spells it differently
-            return [f" {word}" for word in words]
-        cuts.append(max((i for i in range(end, start) if text[i].isspace()), default=start))
-        end = start + len(word)
-    parts = [text[start:stop] for start, stop in pairwise([0, *cuts[1:], len(text)])]
-    return [f" {parts[0]}", *parts[1:]] if words else []
-
-
 def _dump(transcript: Transcript, verbose: bool) -> Iterator[str]:
     yield json.dumps(to_json(transcript, verbose), ensure_ascii=False)  # in one piece: two hours are 2 MB
+
+
+def _file(transcript: Transcript) -> Iterator[str]:
+    """Yield the JSON of a file, which also has speech without words."""
+    yield json.dumps(to_json(transcript) | {"unrecognized": unrecognized(transcript)}, ensure_ascii=False)
 
 
 # Plain text
@@ -174,19 +178,20 @@ def grouped(segments: Iterable[Segment], by_sentence: bool) -> list[list[Segment
     return groups
 
 
-def _named(groups: Sequence[list[Segment]]) -> Iterator[tuple[str, list[Segment]]]:
+def named(groups: Sequence[list[Segment]], longest: int = NAME) -> Iterator[tuple[str, list[Segment]]]:
     """Yield each group with its speaker if the speaker changes, otherwise ""."""
     before: str | None = None
     for group in groups:
         speaker = group[0].speaker
-        yield clean(speaker or "")[:NAME].strip() if speaker != before else "", group
+        yield clean(speaker or "")[:longest].strip() if speaker != before else "", group
         before = speaker
 
 
-def _txt(transcript: Transcript) -> Iterator[str]:
+def _txt(transcript: Transcript, times: bool = False) -> Iterator[str]:
     """Yield a paragraph per turn and after long pauses, with the name where the speaker changes."""
-    for number, (name, group) in enumerate(_named(grouped(transcript.segments, by_sentence=False))):
-        prefix = "\n" * bool(number) + (f"{name}: " if name else "")
+    for number, (name, group) in enumerate(named(grouped(transcript.segments, by_sentence=False))):
+        time = f"[{clock(group[0].start)}] " if times else ""
+        prefix = "\n" * bool(number) + time + (f"{name}: " if name else "")
         yield prefix + clean(" ".join(segment.text for segment in group)) + "\n"
 
 
@@ -196,7 +201,7 @@ def _txt(transcript: Transcript) -> Iterator[str]:
 def _cues(transcript: Transcript) -> list[Cue]:
     """Return cues; segments that break off within a sentence are cut as one."""
     ordered = sorted(transcript.segments, key=lambda segment: segment.start)
-    return cues(_named(grouped(ordered, by_sentence=True)), transcript.duration)
+    return cues(named(grouped(ordered, by_sentence=True)), transcript.duration)
 
 
 def _srt(transcript: Transcript) -> Iterator[str]:
@@ -216,11 +221,23 @@ def _csv(transcript: Transcript) -> Iterator[str]:
     The byte order mark at the beginning makes Excel read UTF-8; Python reads it as "utf-8-sig". An apostrophe prevents
     spreadsheets from running speech as a formula.
     """
-    yield "\ufeff" + _row(COLUMNS)
+    yield "\ufeff"
+    yield from map(_row, _table(transcript))
+
+
+def _tsv(transcript: Transcript) -> Iterator[str]:
+    """Yield the same rows with tabs between cells, which have none; UTF-8 without a mark."""
+    for row in _table(transcript):
+        yield "\t".join("" if cell is None else str(cell) for cell in row) + "\n"
+
+
+def _table(transcript: Transcript) -> Iterator[Sequence[object]]:
+    """Yield the columns' names, then the cells of each segment, on one line and no formulas."""
+    yield COLUMNS
     for number, segment in enumerate(transcript.segments):
         times = (f"{milliseconds(time) / 1000:.3f}" for time in (segment.start, segment.end))
         texts = (FORMULA.sub("'", clean(text)) for text in (segment.speaker or "", segment.text))
-        yield _row((number, *times, *texts, _rounded(segment.confidence, CONFIDENCE_DIGITS)))
+        yield (number, *times, *texts, _rounded(segment.confidence, CONFIDENCE_DIGITS))
 
 
 def _row(cells: Iterable[object]) -> str:
@@ -236,4 +253,9 @@ _RENDERERS: dict[str, tuple[str, Callable[[Transcript], Iterator[str]]]] = {
     "text": ("text/plain", _txt),
     "srt": ("application/x-subrip", _srt),
     "vtt": ("text/vtt", _vtt),
+}
+_FILES: dict[str, tuple[str, Callable[[Transcript], Iterator[str]]]] = {  # what files have otherwise, or only they
+    "json": ("application/json", _file),
+    "csv": ("text/csv", _csv),
+    "tsv": ("text/tab-separated-values", _tsv),
 }

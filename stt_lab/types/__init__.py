@@ -129,6 +129,7 @@ class Word(Span):
     text: str
     confidence: float | None = None  # probability, 0 to 1
     speaker: str | None = None
+    corrected: bool = False  # written or accepted by a person; then it has no confidence
 
     @property
     def plain(self) -> str:

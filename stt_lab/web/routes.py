@@ -122,7 +122,7 @@ async def _values(
             yield _placed(op, form, request), form.filename
     else:
         loose = op.method in ("GET", "DELETE")
-        yield _placed(op, _query(request) if loose else await json_body(request, not op.body_params), request), ""
+        yield _placed(op, _query(request) if loose else await json_body(request, op.bare), request), ""
 
 
 def _query(request: Request) -> dict[str, Any]:
