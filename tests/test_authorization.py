@@ -330,7 +330,7 @@ def signed_in(world: World, caller: str) -> Iterator[httpx.Client]:
 def test_a_page_of_another_site_cannot_use_a_session(row: str, world: World) -> None:
     """Whatever it asks for, on every route that knows its caller; what it sends with a key is the key's."""
     _, body = ROWS[row]
-    method, path = row.format(job="x", key=1, account=1, transcript=1, format="srt", model="base").split(" ")
+    method, path = row.format(job="x", key=1, account=1, transcript=1, number=1, format="srt", model="base").split(" ")
     with signed_in(world, "administrator") as client:
         for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
             answer = client.request(method, path, json=body if body else None, headers=headers)
@@ -385,12 +385,12 @@ def test_a_session_ends_with_its_key(world: World) -> None:
     key, raw = world.served.accounts.create_key(world.owner, "of a browser", ["speech", "library"])
     world.headers["browser"] = {"Authorization": f"Bearer {raw}"}
     with signed_in(world, "browser") as client:
-        assert call(client, "transcripts", [20, 0, "", "", "", ""], {})[0] == "complete"
+        assert call(client, "transcripts", [20, 0, *[""] * 6], {})[0] == "complete"
         assert client.get("/api/v1/transcripts/").status_code == 200
         assert "scope" in call(client, "account", [], {})[1]
         assert client.get("/api/v1/account/").status_code == 403
         world.served.accounts.revoke_key(world.owner, key.id)
-        assert call(client, "transcripts", [20, 0, "", "", "", ""], {})[0] == "error"
+        assert call(client, "transcripts", [20, 0, *[""] * 6], {})[0] == "error"
         assert client.get("/api/v1/transcripts/").status_code == 401
         assert client.get("/v1/models").status_code == 200  # as everybody
         assert client.post("/sign-in", data={"key": raw}).status_code == 401
