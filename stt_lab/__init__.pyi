@@ -561,7 +561,7 @@ def job(
 
     Returns:
         JobInfo: The state of a job. Members: id, status, stage, percent, eta_s, created, started,
-            finished, transcript_id, error, url, operation, filename, place, text.
+            finished, transcript_id, error, url, operation, filename, about, place, text.
 
     Raises:
         BadInput: A parameter is not valid.
@@ -617,7 +617,7 @@ def cancel_job(
 
     Returns:
         JobInfo: The state of a job. Members: id, status, stage, percent, eta_s, created, started,
-            finished, transcript_id, error, url, operation, filename, place, text.
+            finished, transcript_id, error, url, operation, filename, about, place, text.
 
     Raises:
         BadInput: A parameter is not valid.

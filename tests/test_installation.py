@@ -35,7 +35,7 @@ def test_a_model_is_pulled_as_a_job_and_deleted(admin: httpx.Client, toy: Toy) -
     before = listed(admin, "toy")
     assert (before["installed"], before["source"], before["removable"]) == (False, None, False)
     job = admin.post("/api/v1/models/toy/", json={"background": True}).json()
-    assert job["operation"] == "pull_model"
+    assert (job["operation"], job["about"]) == ("pull_model", "toy")
     until(lambda: admin.get(job["url"]).json()["status"] == "done", 30)
     after = listed(admin, "toy")
     assert (after["installed"], after["source"], after["removable"]) == (True, "models dir", True)

@@ -71,6 +71,7 @@ class JobRow:
             url=f"/v1/jobs/{self.id}",
             operation=self.operation,
             filename=self.filename,
+            about=str((self.parameters or {}).get("id", "")),
         )
 
 
