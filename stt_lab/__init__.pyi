@@ -25,7 +25,7 @@ from stt_lab.types.progress import JobInfo as JobInfo
 from stt_lab.writing.values import Analysis as Analysis, Generated as Generated, Summary as Summary
 from typing import Any as Any, Literal as Literal, overload as overload
 
-__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_model", "delete_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "list_jobs", "list_models", "model", "models", "pull_model", "redact_transcript", "restore_revision", "revoke_key", "search_transcripts", "speak", "storage", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcript", "transcript_audio", "transcript_peaks", "transcript_revision", "transcript_revisions", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage", "voices"]
+__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_model", "delete_transcript", "diarize_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "list_jobs", "list_models", "model", "models", "pull_model", "redact_transcript", "restore_revision", "revoke_key", "search_transcripts", "speak", "storage", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcribe_transcript", "transcript", "transcript_audio", "transcript_peaks", "transcript_revision", "transcript_revisions", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage", "voices"]
 __version__: str
 
 @overload
@@ -903,6 +903,122 @@ def transcript_peaks(
         Unavailable: A model or its device is not available now.
     """
     ...
+@overload
+def diarize_transcript(
+    id: str,
+    speakers: int = 0,
+    revision: int | None = None,
+    background: Literal[False] = False,
+    store: bool = True,
+    webhook_url: str = '',
+) -> TranscriptDetail:
+    """Find again who speaks in the recording of a transcript, as a job that makes a new revision.
+
+    Segments with corrected words keep words and speaker. Speakers keep their names where they are the same ones.
+
+    Parameters:
+        id: Number or slug of the transcript.
+        speakers: Number of speakers (0 = detect) (default: 0).
+        revision: The revision that the change is made for; any other one is refused.
+        background: Answer at once with a job instead of the result; on HTTP also `async` (default:
+            False).
+        store: Keep the transcript in the library of the key's account (default: True).
+        webhook_url: URL that receives a signed POST when the job ends (default: '').
+
+    Returns:
+        TranscriptDetail: A whole transcript; `text` and `segments` are empty until it is done. Members:
+            id, slug, title, status, error, language, duration, model, words, speakers, has_audio,
+            created, finished, revision, tags, text, segments, warnings, unrecognized. With
+            `background`: a JobInfo.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        NotFound: Nothing has this id.
+        Unavailable: A model or its device is not available now.
+        Cancelled: The work was cancelled.
+    """
+    ...
+@overload
+def diarize_transcript(
+    id: str,
+    speakers: int = 0,
+    revision: int | None = None,
+    *,
+    background: Literal[True],
+    store: bool = True,
+    webhook_url: str = '',
+) -> JobInfo: ...
+@overload
+def diarize_transcript(
+    id: str,
+    speakers: int = 0,
+    revision: int | None = None,
+    background: bool = False,
+    store: bool = True,
+    webhook_url: str = '',
+) -> TranscriptDetail | JobInfo: ...
+@overload
+def transcribe_transcript(
+    id: str,
+    start: float,
+    end: float,
+    model: str = 'large-v3-turbo',
+    revision: int | None = None,
+    background: Literal[False] = False,
+    store: bool = True,
+    webhook_url: str = '',
+) -> TranscriptDetail:
+    """Transcribe a part of a transcript's recording again, as a job that makes a new revision.
+
+    Words whose middle lies in the part are replaced; corrected ones stay. Speakers are those who spoke there before.
+
+    Parameters:
+        id: Number or slug of the transcript.
+        start: Beginning of the part, in seconds.
+        end: End of the part, in seconds.
+        model: Id of a speech model, as `models` lists them (default: 'large-v3-turbo').
+        revision: The revision that the change is made for; any other one is refused.
+        background: Answer at once with a job instead of the result; on HTTP also `async` (default:
+            False).
+        store: Keep the transcript in the library of the key's account (default: True).
+        webhook_url: URL that receives a signed POST when the job ends (default: '').
+
+    Returns:
+        TranscriptDetail: A whole transcript; `text` and `segments` are empty until it is done. Members:
+            id, slug, title, status, error, language, duration, model, words, speakers, has_audio,
+            created, finished, revision, tags, text, segments, warnings, unrecognized. With
+            `background`: a JobInfo.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        NotFound: Nothing has this id.
+        Unavailable: A model or its device is not available now.
+        Cancelled: The work was cancelled.
+    """
+    ...
+@overload
+def transcribe_transcript(
+    id: str,
+    start: float,
+    end: float,
+    model: str = 'large-v3-turbo',
+    revision: int | None = None,
+    *,
+    background: Literal[True],
+    store: bool = True,
+    webhook_url: str = '',
+) -> JobInfo: ...
+@overload
+def transcribe_transcript(
+    id: str,
+    start: float,
+    end: float,
+    model: str = 'large-v3-turbo',
+    revision: int | None = None,
+    background: bool = False,
+    store: bool = True,
+    webhook_url: str = '',
+) -> TranscriptDetail | JobInfo: ...
 def summarize_transcript(
     id: str,
     style: Literal['brief', 'detailed', 'action_items', 'bullet_points', 'bullets'] = 'brief',

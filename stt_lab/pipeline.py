@@ -71,6 +71,14 @@ def listen(pool: Pool, audio: Audio, models: Models, speakers: int, report: Repo
     )
 
 
+def recognize(pool: Pool, audio: Audio, models: Models, report: Report) -> Recognition:
+    """Recognise the words of decoded sound, without speakers. Waits for a turn on the device."""
+    with pool.slot(report):
+        recognition = pool.transcribe(models.transcriber, audio, models.language, report, models.goal)
+        recognition = _second_look(pool, audio, models, recognition, report)
+    return _in_script(_at_its_time(recognition, models.goal), models)
+
+
 def _in_script(recognition: Recognition, models: Models) -> Recognition:
     if models.script is None or recognition.language != "zh" or models.goal == "translate":
         return recognition

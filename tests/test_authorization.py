@@ -30,6 +30,7 @@ OPEN: Statuses = (200, 200, 401, 200, 200, 200)  # a key that is not good is ref
 SPEECH: Statuses = (200, 200, 401, 200, 403, 200)
 OWN: Statuses = (200, 200, 401, 401, 403, 200)  # what each account has for itself
 OWNERS: Statuses = (200, 404, 401, 401, 403, 404)  # what is the owner's alone: the administrator reads it as little
+ACCEPTED: Statuses = (202, 404, 401, 401, 403, 404)  # the same, answered with a job
 JOBS: Statuses = (200, 404, 401, 404, 403, 404)  # anonymous callers have jobs too
 KEYED: Statuses = (200, 200, 401, 401, 200, 200)  # any key
 DELIVERIES: Statuses = (200, 404, 401, 401, 200, 404)  # anonymous callers have no webhooks
@@ -89,6 +90,8 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "GET /api/v1/transcripts/{transcript}": (OWNERS, {}),
     "PATCH /api/v1/transcripts/{transcript}": (OWNERS, {"title": f"{MARK} again"}),
     "DELETE /api/v1/transcripts/{transcript}": (OWNERS, {}),
+    "POST /api/v1/transcripts/{transcript}/diarize": (ACCEPTED, {"speakers": 0}),
+    "POST /api/v1/transcripts/{transcript}/transcribe": (ACCEPTED, {"start": 0, "end": 0.4, "model": "base"}),
     "GET /api/v1/transcripts/{transcript}/peaks": (OWNERS, {}),
     "GET /api/v1/transcripts/{transcript}/revisions": (OWNERS, {}),
     "GET /api/v1/transcripts/{transcript}/revisions/{number}": (OWNERS, {}),
@@ -269,7 +272,7 @@ def test_gradio(name: str, world: World) -> None:
             if name == "create_account":
                 data[0] = f"{caller} by Gradio"
             how, told = call(client, name, data, headers(world, caller, row_of(name)))
-            assert (how == "complete") == (status == 200), (caller, told)
+            assert (how == "complete") == (status < 300), (caller, told)
             if how == "error":
                 assert re.search(SENTENCES[status], told), (caller, told)
             assert (MARK not in told) or caller == "owner", (caller, told)

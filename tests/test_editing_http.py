@@ -194,5 +194,9 @@ def test_the_client_edits(service: Service, client: httpx.Client, talk: str) -> 
             library.update(number, title="x", revision=1)
         assert caught.value.revision == 2
         assert library.restore(number, 1, revision=2).tags == ()
+        assert ours.jobs.wait(library.diarize(number, revision=3).id).status == "done"
+        job = ours.jobs.wait(library.transcribe(number, 0, 1).id)
+        assert ours.jobs.result(job.id) == library.read(number)
+        assert library.get(number).revision == 3  # the same speakers and words: nothing has changed
         assert [one.id for one in library.list(sort="title")] == [number]
         assert list(library.list(tag="a")) == []

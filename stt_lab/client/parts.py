@@ -272,6 +272,20 @@ class TranscriptsResource:
         """Save the recording of a transcript as it was uploaded. The file is written atomically."""
         return self._save("transcript_audio", path, id=id)
 
+    def diarize(self, id: int | str, *, speakers: int = 0, revision: int | None = None) -> JobInfo:
+        """Find again who speaks in a transcript's recording; return the job, which makes a new revision."""
+        asked: dict[str, Any] = {"speakers": speakers, "revision": revision}
+        job: JobInfo = self._remote.call("diarize_transcript", kind=JobInfo, id=id, **asked)
+        return job
+
+    def transcribe(
+        self, id: int | str, start: float, end: float, *, model: str | None = None, revision: int | None = None
+    ) -> JobInfo:
+        """Transcribe a part of a transcript's recording again; return the job, which makes a new revision."""
+        asked: dict[str, Any] = {"start": start, "end": end, "model": model, "revision": revision}
+        job: JobInfo = self._remote.call("transcribe_transcript", kind=JobInfo, id=id, **asked)
+        return job
+
     def peaks(self, id: int | str, per_second: int = 20) -> Peaks:
         """Return the outline of a transcript's recording, to draw it."""
         peaks: Peaks = self._remote.call("transcript_peaks", id=id, per_second=per_second)

@@ -23,9 +23,11 @@ class Remote:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
 
-    def call(self, operation: str, /, *, once: bool = False, **values: Any) -> Any:
-        """Call an operation. A POST gets an Idempotency-Key, so that it can be repeated, unless `once`."""
-        method, path, loose, kind = self._plan(operation, values)
+    def call(self, operation: str, /, *, once: bool = False, kind: Any = None, **values: Any) -> Any:
+        """Call an operation. A POST gets an Idempotency-Key, so that it can be repeated, unless `once`. `kind` is the
+        type of the answer, if that is not the operation's result."""
+        method, path, loose, declared = self._plan(operation, values)
+        kind = kind or declared
         place = "params" if method in ("GET", "DELETE") else "json"
         key = str(uuid.uuid4()) if method == "POST" and not once else None
         body = self.transport.json(method, path, lambda: {place: loose}, key)

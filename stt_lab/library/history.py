@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,10 +19,12 @@ from stt_lab.store.search import INDEXES, document
 from stt_lab.store.transcripts import TranscriptHeader
 from stt_lab.store.undo import Replaced, SegmentValues, Undo, compare, undone
 from stt_lab.text.names import speaker_name, tag_list
+from stt_lab.transcription.again import Talk
 from stt_lab.transcription.edit import Draft, edited
-from stt_lab.types import Segment, Transcript
+from stt_lab.types import Provenance, Segment, Transcript, Turn, Unrecognized
 
 QUIET = timedelta(seconds=10)  # without an edit until vectors are computed again; edits come every few seconds
+MOST_PROVENANCE = 10  # engines that made a transcript, the last ones
 MOST_SPEAKERS = 200  # displayed names and labels of a transcript
 AWAY = "The revision {} is not kept. List those that are with `transcript_revisions`."
 
@@ -83,6 +85,19 @@ class History:
             row = found(session, account_id, id_or_slug, for_update=True)
             check_revision(row, revision)
             before, after = _at(session, row, number)
+            if "details" in after.columns:  # of a revision that changed them
+                before = State({**before.columns, "details": transcripts.details(session, row.id)}, before.rows)
+            return self._write(session, row, before, after, author, 1)
+
+    def rewrite(
+        self, account_id: int, id_or_slug: int | str, remake: Callable[[Talk], Talk], made: Provenance, author: str = ""
+    ) -> StoredTranscript:
+        """Make a new revision of what a transcript says, from its present one, with the provenance of the change."""
+        with self._database.write() as session:
+            row = found(session, account_id, id_or_slug, for_update=True)
+            details = transcripts.details(session, row.id)
+            before = State(_columns(row) | {"details": details}, revisions.rows(session, row.id))
+            after = _remade(row, before, remake, made)
             return self._write(session, row, before, after, author, 1)
 
     def _write(
@@ -132,7 +147,7 @@ class History:
         return stored(row), packing.transcript(row, details, segments)
 
 
-def check_revision(row: TranscriptHeader, revision: int | None) -> None:
+def check_revision(row: TranscriptHeader | StoredTranscript, revision: int | None) -> None:
     """Raise OldRevision unless a given revision is the present one."""
     if revision is not None and revision != row.revision:
         raise OldRevision(
@@ -177,6 +192,26 @@ def _changed(session: Session, row: TranscriptHeader, before: State, asked: Chan
     columns["speakers"] = draft.speakers
     known = {id(segment): one for segment, one in zip(segments, before.rows, strict=True)}
     return State(columns, [known.get(id(one)) or packing.segment_row(one) for one in draft.segments])
+
+
+def _remade(row: TranscriptHeader, before: State, remake: Callable[[Talk], Talk], made: Provenance) -> State:
+    details = before.columns["details"]
+    segments = tuple(packing.segment_of(one, {}) for one in before.rows)
+    turns = tuple(Turn(*item) for item in details["turns"])
+    unrecognized = tuple(Unrecognized(*item) for item in details.get("unrecognized", ()))
+    talk = remake(Talk(segments, row.names, row.duration, turns, unrecognized))
+    if talk.segments == segments and talk.names == row.names:
+        return before
+    known = {id(segment): one for segment, one in zip(segments, before.rows, strict=True)}
+    changed = {
+        "turns": [[turn.start, turn.end, turn.speaker] for turn in talk.turns],
+        "unrecognized": [[one.start, one.end, one.speaker] for one in talk.unrecognized],
+        "provenance": [*details["provenance"], asdict(made)][-MOST_PROVENANCE:],
+    }
+    words = before.columns["words"] + _words(talk.segments, segments) - _words(segments, talk.segments)
+    columns = {"names": dict(talk.names), "speakers": talk.speakers, "words": words, "details": {**details, **changed}}
+    rows = [known.get(id(one)) or packing.segment_row(one) for one in talk.segments]
+    return State({**before.columns, **columns}, rows)
 
 
 def _renamed(row: TranscriptHeader, names: Mapping[str, str]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from stt_lab.operations.editing import (
     transcript_revisions,
     update_transcript,
 )
+from stt_lab.operations.again import diarize_transcript, transcribe_transcript
 from stt_lab.operations.recall import (
     analyze_transcript,
     chat_transcript,
@@ -60,6 +61,7 @@ __all__ = [
     "create_key",
     "delete_model",
     "delete_transcript",
+    "diarize_transcript",
     "embed",
     "end_sessions",
     "enhance_audio",
@@ -90,6 +92,7 @@ __all__ = [
     "summarize",
     "summarize_transcript",
     "transcribe",
+    "transcribe_transcript",
     "transcript",
     "transcript_audio",
     "transcript_peaks",

@@ -30,7 +30,8 @@ class OpenGate:
 
     def run(self, request: Request, context: Context) -> Any:
         for name, unset in SERVER_OPTIONS.items():
-            if getattr(request.options, name) != unset:
+            implied = name == "background" and request.op.job is not None and request.op.job.detached
+            if getattr(request.options, name) != unset and not implied:
                 raise BadInput(
                     f"The parameter '{name}' needs a server. Start one with `stt-lab serve` and send the request there."
                 )

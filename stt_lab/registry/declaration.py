@@ -7,7 +7,7 @@ import math
 import re
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -54,6 +54,7 @@ class JobSpec:
 
     stages: Callable[..., Mapping[str, float]]
     library: bool = False  # store the result as a transcript in the account's library
+    detached: bool = False  # a server always answers with the job, as if `background` were set
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,9 @@ class Operation:
             raise BadInput(_sentence(self, problem)) from None
         checked = {name: getattr(params, name) for name in self.fields}
         options = {name: checked.pop(name) for name in OPTION_NAMES if self.job}
-        return Request(self, checked, JobOptions(**options))
+        chosen = JobOptions(**options)
+        detached = self.job is not None and self.job.detached
+        return Request(self, checked, replace(chosen, background=True) if detached else chosen)
 
     def options(self, parameters: Mapping[str, Any]) -> JobOptions:
         """Return the job options among checked parameters."""
