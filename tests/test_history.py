@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import random
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import docx
 import pytest
 from databases import database_fixture, database_url_fixture  # noqa: F401
 from sqlalchemy import select, text
@@ -18,6 +23,7 @@ from stt_lab.errors import BadInput, NotFound, OldRevision
 from stt_lab.library import Library
 from stt_lab.library import history as module
 from stt_lab.library.history import Change
+from stt_lab.library.values import StoredTranscript
 from stt_lab.store import revisions
 from stt_lab.store.database import Database
 from stt_lab.store.models import ADMINISTRATOR_ID, ANONYMOUS_ID, RevisionRow, SegmentRow, now
@@ -300,6 +306,27 @@ def test_every_revision_comes_back_exactly(database: Database, library: Library,
         assert library.read(OWNER, talk)[1] == whole
         assert rows(database, talk) == kept
         assert found(library, f'"{whole.segments[0].text.split()[0]}"') == [talk]
+        check_exports(stored, whole)
+
+
+def check_exports(stored: StoredTranscript, whole: Transcript) -> None:
+    """Every format of files opens and has what is said, in order of time."""
+    made = {
+        format: b"".join(export(whole, format, stored.title, stored.created, times=True).chunks)
+        for format in ("txt", "md", "srt", "vtt", "json", "csv", "tsv", "docx")
+    }
+    said = [segment.text for segment in whole.segments]
+    assert [segment["text"] for segment in json.loads(made["json"])["segments"]] == said
+    rows = list(csv.DictReader(io.StringIO(made["csv"].decode("utf-8-sig"), newline=""), strict=True))
+    assert [row["text"] for row in rows] == said
+    assert [line.split("\t")[4] for line in made["tsv"].decode().splitlines()[1:]] == said
+    starts = [float(row["start"]) for row in rows]
+    assert starts == sorted(starts)
+    cues = re.findall(r"^(\d\d:\d\d:\d\d),(\d{3}) --> (\d\d:\d\d:\d\d),(\d{3})$", made["srt"].decode(), re.M)
+    assert cues == sorted(cues)
+    assert all(cue[:2] <= cue[2:] for cue in cues)
+    assert len(cues) == made["vtt"].count(b" --> ")
+    assert docx.Document(io.BytesIO(made["docx"])).paragraphs
 
 
 def test_segments_that_do_not_change_keep_their_ids(library: Library, talk: int) -> None:

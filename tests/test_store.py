@@ -33,6 +33,7 @@ from stt_lab.store.models import (
     TierRow,
     TranscriptRow,
 )
+from stt_lab.store.search import INDEXES, TABLE
 
 
 def transcript(slug: str) -> TranscriptRow:
@@ -95,6 +96,47 @@ def test_servers_that_start_at_once_migrate_once(empty_url: str) -> None:
     database.migrate()  # nothing to do
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(AccountRow)) == 2
+    database.close()
+
+
+def test_tables_with_transcripts_get_revisions(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's table is rebuilt: rows, what refers to them, the trigger and the numbers given so far stay."""
+    upgrade = module.command.upgrade
+    monkeypatch.setattr(module.command, "upgrade", lambda config, target: upgrade(config, "0005"))
+    database = Database(empty_url)
+    database.migrate()
+    columns = "account_id, slug, title, status, duration, model, words, speakers, names, created, details"
+    row = f"INSERT INTO transcripts ({columns})"
+    with database.write() as session:
+        for slug in ("first", "second"):
+            values = "VALUES (1, :slug, 'A talk', 'done', 1.5, 'base', 1, '[]', '{}', :now, :details)"
+            session.execute(
+                text(f"{row} {values}"), {"slug": slug, "now": "2026-03-01 12:00:00", "details": '{"a": 1}'}
+            )
+        session.execute(
+            text(
+                'INSERT INTO segments (transcript_id, position, start, "end", text, words) '
+                "VALUES (1, 0, 0.5, 1, 'Hello.', '[]')"
+            )
+        )
+        INDEXES[database.dialect].put(session, 1, "hello")
+        session.execute(text("DELETE FROM transcripts WHERE slug = 'second'"))
+    monkeypatch.undo()
+    database.migrate()
+    with database.write() as session:
+        found = session.scalars(select(TranscriptRow)).one()
+        assert (found.id, found.title, found.revision, found.tags, found.details) == (1, "A talk", 1, None, {"a": 1})
+        assert session.scalar(select(SegmentRow.text)) == "Hello."
+        session.add(third := transcript("third"))
+        session.flush()
+        assert third.id == 3  # the number of the deleted one is not given again
+        session.delete(found)
+    with database.read() as session:
+        assert [session.scalar(text(f"SELECT count(*) FROM {name}")) for name in ("segments", TABLE)] == [0, 0]
+        if database.dialect == "sqlite":
+            order = [column[1] for column in session.execute(text("PRAGMA table_info(transcripts)"))]
+            assert order[-3:] == ["revision", "tags", "details"]  # the long one is the last
+            assert session.execute(text("PRAGMA foreign_key_check")).all() == []
     database.close()
 
 
