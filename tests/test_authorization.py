@@ -20,6 +20,7 @@ from toy_server import API, KEY, Served, Toy, file_data, functions, serve, setti
 
 from stt_lab.caller import SCOPES
 from stt_lab.registry import OPERATIONS
+from stt_lab.ui.workbench.files import VERSION
 from stt_lab.web.routes import METHODS
 
 MARK = "zebrafish"
@@ -109,6 +110,7 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "GET /docs": (PAGES, {}),
     "GET /openapi.json": (PAGES, {}),
     "GET /live/worklet.js": (PAGES, {}),
+    "GET /page/{version}/{name}": (PAGES, {}),
     "GET /sign-in": (PAGES, {}),
     "POST /sign-in": ((401,) * 6, {}),  # what counts is the key in the form, and here is none
     "POST /sign-out": ((303,) * 6, {}),
@@ -141,7 +143,8 @@ class World:
         key = accounts.create_key(self.owner, f"{MARK} key", ["speech"])[0].id
         spare = accounts.create(f"spare {key}").id
         transcript = {"transcript": told["transcript_id"], "number": 1, "format": "srt"}
-        return {"job": job, "key": key, "account": spare, "model": "base", **transcript}
+        page = {"version": VERSION, "name": "main.js"}
+        return {"job": job, "key": key, "account": spare, "model": "base", **transcript, **page}
 
 
 @pytest.fixture(scope="module")

@@ -72,6 +72,7 @@ def _mount(app: FastAPI, installation: Installation) -> None:
     from stt_lab.ui.guard import Guard
     from stt_lab.ui.live import files as live
     from stt_lab.ui.theme import theme
+    from stt_lab.ui.workbench import files as workbench
 
     scripts = (HERE / "page.js", HERE / "voice.js", live.SCRIPT)
     options: dict[str, Any] = {
@@ -87,11 +88,12 @@ def _mount(app: FastAPI, installation: Installation) -> None:
     look: dict[str, Any] = {
         "theme": theme(),
         "css_paths": [HERE / "page.css", HERE / "text.css", HERE / "voice.css", live.STYLE],
-        "head": "".join(f"<script>{path.read_text('utf-8')}</script>" for path in scripts),
+        "head": "".join(f"<script>{path.read_text('utf-8')}</script>" for path in scripts) + workbench.HEAD,
         "favicon_path": HERE / "favicon.svg",
     }
     harden()
     app.add_api_route(live.WORKLET_PATH, live.worklet, include_in_schema=False)
+    app.add_api_route(workbench.PATH, workbench.file, include_in_schema=False)
     gr.mount_gradio_app(app, demo, path="/", **options, **look)
     mark_as_launched(demo)
     route: Any = app.router.routes[-1]

@@ -16,8 +16,9 @@ from stt_lab.ui.parts import PRIVATE, Tab, html
 from stt_lab.ui.text.tab import TextTab
 from stt_lab.ui.transcribe import TranscribeTab
 from stt_lab.ui.voice import VoiceTab
+from stt_lab.ui.workbench import LibraryTab
 
-TABS: tuple[type[Tab], ...] = (TranscribeTab, LiveTab, TextTab, VoiceTab, LabTab)
+TABS: tuple[type[Tab], ...] = (TranscribeTab, LibraryTab, LiveTab, TextTab, VoiceTab, LabTab)
 TITLE = (
     '<header class="stt-title"><h1>stt_lab</h1><p>Speech to text with timestamps and speakers, on your own machine.</p>'
 )

@@ -1,0 +1,170 @@
+// The segments of a transcript while they are edited: undo and redo, saving, and what happens when somebody else edits.
+import { api, place } from "./api.js";
+import { day, dialog, made, plural, toast } from "./dom.js";
+import { kept, Saving } from "./saving.js";
+import { apply, contained, difference, digest, reapplied, same } from "./segments.js";
+
+const STEPS = 200;
+const STATES = { saved: "Saved", saving: "Saving …", typing: "Saving …", offline: "Offline: kept in this browser", conflict: "Not saved" };
+
+// A segment with the confidences of words that it shares with an earlier one; answers to edits have none.
+function confident(segment, before) {
+  const known = before?.words ?? [];
+  return { ...segment, words: segment.words.map((word, at) => (known[at]?.word === word.word && !word.corrected ? { ...word, confidence: known[at].confidence } : word)) };
+}
+
+export class Draft {
+  // `view` has functions: shown() for other segments, state(name, text, hint), reload(), and a flag `busy` while a text is edited.
+  constructor(info, view) {
+    Object.assign(this, { info, view, segments: info.segments, base: info.segments, past: [], future: [] });
+    this.saving = new Saving(info.id, info.revision, {
+      state: (name, hint) => view.state(name, STATES[name], hint), saved: (answer) => this.saved(answer),
+      conflict: (problem) => this.conflict(problem), digest: () => digest(this.segments),
+    });
+  }
+
+  // Makes edits; `recorded` makes them a step of undo.
+  change(edits, recorded = true) {
+    if (!edits.length) return;
+    const before = this.segments;
+    this.segments = apply(before, edits);
+    if (recorded) this.record(before, edits);
+    this.saving.add(edits);
+  }
+
+  edit(edits) {
+    this.change(edits);
+    this.view.shown();
+  }
+
+  record(before, edits = []) {
+    if (before === this.segments) return;
+    this.past.push({ segments: before, edits });
+    if (this.past.length > STEPS) this.past.shift();
+    this.future = [];
+  }
+
+  undo() {
+    this.step(this.past, this.future);
+  }
+
+  redo() {
+    this.step(this.future, this.past);
+  }
+
+  step(from, to) {
+    const entry = from.pop();
+    if (!entry) return;
+    const renamed = entry.edits.length === 1 && entry.edits[0].op === "rename" ? entry.edits[0] : null;
+    const edits = renamed ? [{ op: "rename", from: renamed.into, into: renamed.from }] : difference(this.segments, entry.segments);
+    to.push({ segments: this.segments, edits: renamed ? edits : [] });
+    this.change(edits, false);
+    this.view.shown();
+  }
+
+  // Takes the server's times and words, unless something changed since.
+  saved(answer) {
+    this.answer = answer;
+    Object.assign(this.info, { title: answer.title, revision: answer.revision, unrecognized: answer.unrecognized });
+    this.settle();
+  }
+
+  settle() {
+    const { answer } = this;
+    if (!answer || this.view.busy || !this.saving.idle) return;
+    this.answer = null;
+    const mine = this.segments;
+    this.base = this.segments = answer.segments.map((one, at) => (mine[at] && same(one, mine[at]) ? mine[at] : confident(one, mine[at])));
+    if (mine.length !== this.segments.length || this.segments.some((one, at) => one !== mine[at])) this.view.shown();
+  }
+
+  // Somebody else changed the transcript, or the server refused: nothing is overwritten, and nothing is lost unasked.
+  async conflict(problem) {
+    this.view.state("conflict", STATES.conflict, problem.message);
+    const theirs = await this.fetched();
+    if (!theirs) return;
+    const edits = this.saving.waiting, mine = this.segments;
+    const base = problem.status === 409 ? await this.revision(this.saving.revision) : theirs.segments;
+    const count = problem.status === 409 && base ? contained(base, edits, theirs.segments) : null;
+    if (count !== null) return this.resend(theirs, edits.slice(count));  // an answer was lost, or only a title or tags changed
+    await this.decide(problem, theirs, base ?? theirs.segments, mine, edits.length);
+  }
+
+  async fetched() {
+    try {
+      return await api(place(this.info.id), { query: { verbose: true } });
+    } catch (problem) {
+      this.view.state("offline", STATES.conflict, problem.message);
+      setTimeout(() => this.conflict(problem), 5000);
+      return null;
+    }
+  }
+
+  async revision(number) {
+    return (await api(place(this.info.id, `revisions/${number}/`)).catch(() => ({}))).segments;
+  }
+
+  async decide(problem, theirs, base, mine, count) {
+    const { results = [] } = await api(place(this.info.id, "revisions/")).catch(() => ({}));
+    const newest = results.reduce((one, two) => (!one || two.revision > one.revision ? two : one), null);
+    const who = newest ? `${newest.author || "Somebody"} changed this transcript on ${day(newest.created)}.` : "This transcript was changed elsewhere.";
+    const said = problem.status === 409 ? who : `The server did not take an edit: ${problem.message}`;
+    const { made: joined, lost } = reapplied(base, mine, theirs.segments);
+    const content = [made("p", { textContent: `${said} ${count === 1 ? "An edit" : plural(count, "edit")} of yours ${count === 1 ? "is" : "are"} not saved.` })];
+    if (lost.length) {
+      content.push(made("p", { class: "hint", textContent: "These segments were changed by both. They stay as they are on the server; copy from here what you need:" }),
+        made("textarea", { readOnly: true, rows: 5, value: lost.map(({ text }) => text).join("\n\n"), "aria-label": "Your text" }));
+    }
+    const answer = await dialog("Two versions", content, [["Drop my edits", "drop"], ["Apply mine again", "again"]]);
+    if (answer === "drop") this.take(theirs, theirs.segments);
+    else if (answer === "again") this.take(theirs, joined, this.saving.waiting.filter(({ op }) => op === "title"));
+    else this.view.state("conflict", STATES.conflict, "Reload the page to decide.");
+    return Boolean(answer);
+  }
+
+  // Goes on from the server's transcript, with other segments that are sent.
+  take(theirs, wanted, more = []) {
+    Object.assign(this.info, theirs);
+    this.answer = null;
+    this.past = [];
+    this.future = [];
+    this.base = theirs.segments;
+    const edits = difference(theirs.segments, wanted);
+    this.segments = apply(theirs.segments, edits);
+    this.saving.restart(theirs.revision, [...edits, ...more]);
+    this.view.shown();
+  }
+
+  // Sends edits for a newer revision; what is shown contains them already.
+  resend(theirs, edits) {
+    Object.assign(this.info, { title: theirs.title, revision: theirs.revision });
+    this.base = theirs.segments;
+    this.saving.restart(theirs.revision, edits);
+  }
+
+  // Takes edits up again that earlier visits could not send. Those stay kept until these are kept here.
+  async restore() {
+    for (const left of await kept(this.info.id)) {
+      if (!this.saving.idle) await this.saving.flush();
+      if (!this.saving.idle) return;  // the rest is for the next visit
+      try {
+        if (await this.resume(left) === false) return;
+      } catch {
+        toast("Edits of your last visit do not fit this transcript any more.");
+      }
+      localStorage.removeItem(left.key);
+    }
+  }
+
+  async resume({ revision, edits }) {
+    const now = this.segments, base = revision === this.info.revision ? this.base : await this.revision(revision);
+    const count = contained(base, edits, now);
+    if (count === null) {
+      this.saving.stopped = true;
+      return this.decide({ status: 409 }, { ...this.info, segments: now }, base, apply(base, edits), edits.length);
+    }
+    const rest = edits.slice(count);
+    this.edit(rest);
+    if (rest.length) toast(`${plural(rest.length, "edit")} of your last visit ${rest.length === 1 ? "is" : "are"} saved now.`);
+  }
+}

@@ -1,0 +1,71 @@
+"""For tests of the Library tab: an account with its client, and its page at a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from browsing import Browser, Page, expect
+from toy_server import Served, Toy
+
+FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+PLANT = "<img src=x onerror=window.ran=1> ${window.ran=2} {{window.ran}} \u202e\u2066evil"
+PLANTED = "document.querySelector('.stt-workbench').shadowRoot.querySelectorAll('[onerror], iframe, script').length"
+OFTEN_MS, SLOW_MS = 5_000, 60_000  # playwright's own, and for a page on a busy machine
+
+
+class Account:
+    """An account with its own client."""
+
+    def __init__(self, served: Served) -> None:
+        account = served.accounts.create(f"Ada {uuid4()}")
+        self.served = served
+        self.key = served.accounts.create_key(account.id, "a", ["speech", "library"])[1]
+        self.client = httpx.Client(base_url=served.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=60)
+
+    def transcribe(self, path: Path, *lines: str, **fields: str) -> int:
+        """Store a transcript with these lines; return its number."""
+        before, Toy.lines = Toy.lines, lines or Toy.lines
+        try:
+            with path.open("rb") as file:
+                made = self.client.post("/v1/transcribe", files={"file": file}, data={"model": "base"} | fields)
+        finally:
+            Toy.lines = before
+        return int(made.json()["id"])
+
+    def stored(self, id: int) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.get(f"/api/v1/transcripts/{id}/").json()
+        return found
+
+    def listed(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.client.get("/api/v1/transcripts/").json()["results"]
+        return found
+
+
+@contextmanager
+def visit(browser: Browser, account: Account, place: str, width: int = 1280) -> Iterator[Page]:
+    """The page of an account at a place; afterwards no error was logged, and nothing planted has run."""
+    context = browser.new_context(viewport={"width": width, "height": 850})
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda said: problems.append(f"{said.text} {said.location}") if said.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(f"{error} {error.stack}"))
+    page.set_default_timeout(SLOW_MS)
+    expect.set_options(timeout=SLOW_MS)
+    page.goto(f"{account.served.url}/sign-in")
+    page.fill("#key", account.key)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_selector("#stt-go")
+    page.goto(f"{account.served.url}/#{place}")
+    try:
+        yield page
+    finally:
+        expect.set_options(timeout=OFTEN_MS)
+    assert page.evaluate("window.ran") is None
+    context.close()
+    ours = [one for one in problems if "/assets/" not in one and "/api/v1/" not in one]
+    assert ours == []  # /assets/: Gradio's own, when its page is left; /api/: what a test lets fail
