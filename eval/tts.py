@@ -195,7 +195,8 @@ def similarity(folder: Path, judge: Path) -> dict[str, Any]:
         for name, value in found.items():
             scores.setdefault(name, []).append(value)
     made = {name: mean(np.array(values), rng) for name, values in scores.items()}
-    return {"readers": len(seconds), "refused": refused, **made, "match_cpu_s": float(np.median(seconds)), "match_cpu_s_most": max(seconds)}
+    cost = {"match_cpu_s": float(np.median(seconds)), "match_cpu_s_most": max(seconds)}
+    return {"readers": len(seconds), "refused": refused, **made, **cost}
 
 
 def mean(values: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
