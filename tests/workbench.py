@@ -23,6 +23,7 @@ class Account:
 
     def __init__(self, served: Served) -> None:
         account = served.accounts.create(f"Ada {uuid4()}")
+        self.id = account.id
         self.served = served
         self.key = served.accounts.create_key(account.id, "a", ["speech", "library"])[1]
         self.client = httpx.Client(base_url=served.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=60)

@@ -48,5 +48,7 @@ class WebPage:
     def greet(self, request: gr.Request) -> str:
         """Show the signed-in account."""
         caller = caller_of(self.installation, request)
-        badge = "" if caller.anonymous else f'<span class="stt-badge">Signed in as {escape(caller.name)}</span>'
+        if caller.anonymous:
+            return f"{TITLE}</header>"
+        badge = f'<a class="stt-badge" href="#account">Signed in as {escape(caller.name)}</a>'
         return f"{TITLE}{badge}</header>"

@@ -10,7 +10,7 @@ from starlette.responses import FileResponse
 from stt_lab.errors import NotFound
 
 HERE = Path(__file__).parent
-TYPES = {".js": "text/javascript", ".css": "text/css"}
+TYPES = {".js": "text/javascript", ".css": "text/css", ".ogg": "audio/ogg"}
 FILES = {path.name: path for folder in (HERE, HERE / "vendor") for path in folder.iterdir() if path.suffix in TYPES}
 VERSION = hashlib.sha256(b"".join(FILES[name].read_bytes() for name in sorted(FILES))).hexdigest()[:12]
 PATH = "/page/{version}/{name}"

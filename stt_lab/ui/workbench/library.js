@@ -1,13 +1,14 @@
 // The Library place: list and search, filters in the address, and what one does with several transcripts.
 import { api, download, FORMATS, place } from "./api.js";
 import { button, clock, day, languageName, made, marked, menu, plural, select, toast } from "./dom.js";
+import { jobs } from "./jobs.js";
+import { AddForm, dropped } from "./outbox.js";
 import { Row } from "./row.js";
 
-const PAGE = 50, SEARCH_MS = 300, POLL_MS = 3000, UNDO_S = 6;
+const PAGE = 50, SEARCH_MS = 300, AGAIN_MS = 1000, UNDO_S = 6;
 const STATUSES = [["", "Any status"], ["done", "Done"], ["running", "Running"], ["queued", "Waiting"], ["failed", "Failed"], ["cancelled", "Cancelled"]];
 const COLUMNS = [["title", "Title"], ["created", "Created"], ["duration", "Length"], ["", "Language"], ["", "Speakers"], ["", "Status"]];
 const MODES = [["words", "By words"], ["meaning", "By meaning"]];
-const ACTIVE = ["queued", "running"];
 
 const doomed = new Map();  // transcripts that are deleted soon: number -> timer
 
@@ -32,10 +33,12 @@ export class Library {
 
   async open() {
     this.draw();
-    await this.load();
+    await Promise.all([this.load(), jobs.listen(() => this.progress(), () => this.again()).catch(() => { this.add.node.hidden = true; })]);
+    const { models } = await api("v1/models").catch(() => ({ models: [] }));
     const { languages } = await api("v1/languages").catch(() => ({ languages: [] }));
     const options = languages.map(({ code }) => [languageName(code), code]).sort();
     for (const [text, value] of options) this.language.append(made("option", { value, textContent: text }));
+    this.add.fill(models.filter((model) => model.available), options);
     this.fill();
   }
 
@@ -90,8 +93,24 @@ export class Library {
     this.body = made("div", { class: "list", "aria-busy": "true" }, made("p", { class: "loading", textContent: "Loading …" }));
     this.pager = made("nav", { class: "pager", "aria-label": "Pages" });
     const search = made("search", { class: "search" }, this.query, this.mode);
-    this.app.replaceChildren(made("div", { class: "library" }, made("div", { class: "controls" }, search, this.filters), this.said, this.bar, this.body, this.pager));
+    this.add = new AddForm((files, options) => jobs.outbox.add(files, options));
+    const parts = [this.add.node, jobs.node, made("div", { class: "controls" }, search, this.filters), this.said, this.bar, this.body, this.pager];
+    this.app.replaceChildren(made("div", { class: "library", ...this.target() }, ...parts));
     this.fill();
+  }
+
+  // Recordings may be dropped anywhere in the Library.
+  target() {
+    const over = (on) => ({ currentTarget }) => currentTarget.classList.toggle("over", on);
+    return {
+      ondragover: (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); over(true)(event); } },
+      ondragleave: (event) => { if (!event.currentTarget.contains(event.relatedTarget)) over(false)(event); },
+      ondrop: async (event) => {
+        event.preventDefault();
+        over(false)(event);
+        this.add.given(await dropped(event.dataTransfer));
+      },
+    };
   }
 
   fill() {
@@ -112,11 +131,10 @@ export class Library {
       if (this.closed) return;
       this.body.setAttribute("aria-busy", "false");
       this.show(page);
-      await this.progress();
+      this.progress();
     } catch (problem) {
       if (problem.name === "AbortError" || this.closed) return;
       if (!quiet) return this.fail(problem, this);
-      this.watch();
     }
   }
 
@@ -136,16 +154,20 @@ export class Library {
     else this.table(results);
     this.paging();
     this.select();
-    this.watch();
   }
 
   empty() {
     this.rows = [];
     const filtered = this.state.size > 0;
-    const text = filtered ? "Nothing matches." : "No transcripts yet. Transcribe a recording, and it is kept here.";
+    const text = filtered ? "Nothing matches." : "No transcripts yet. Add recordings or folders, or drop them here.";
     const act = filtered ? button("Show all transcripts", () => { this.query.value = ""; this.state = new URLSearchParams(); this.set({}); })
-      : made("a", { href: "#transcribe", class: "button primary", textContent: "Transcribe a recording" });
+      : button("Try it with an example", () => this.example());
     this.body.replaceChildren(made("div", { class: "empty" }, made("p", { textContent: text }), act));
+  }
+
+  async example() {
+    const sound = await fetch(new URL("example.ogg", import.meta.url)).then((answer) => answer.blob());
+    jobs.outbox.add([new File([sound], "Example.ogg", { type: "audio/ogg" })], {});
   }
 
   found(results) {
@@ -208,21 +230,17 @@ export class Library {
   }
 
   // Says how far work in progress is.
-  async progress() {
-    const active = this.rows.filter((row) => ACTIVE.includes(row.info.status));
-    if (!active.length) return;
-    const { results } = await api("v1/jobs", { query: { limit: 100 } }).catch(() => ({ results: [] }));
-    for (const row of active) row.progress(results.find((job) => job.transcript_id === row.id));
+  progress() {
+    for (const row of this.rows) row.progress(jobs.active.find((job) => job.transcript_id === row.id));
   }
 
-  // Looks again while something works, unless somebody is typing in the list.
-  watch() {
+  // Loads the list again, unless somebody is typing in it; then later.
+  again() {
     clearTimeout(this.poll);
-    if (this.closed || !this.rows.some((row) => ACTIVE.includes(row.info.status))) return;
-    this.poll = setTimeout(() => {
-      const typing = this.rows.some((row) => row.edits) || this.body.getRootNode().querySelector(".menu");
-      document.hidden || typing ? this.watch() : this.load(true);
-    }, POLL_MS);
+    if (this.closed) return;
+    const typing = this.rows.some((row) => row.edits) || this.body.getRootNode().querySelector(".menu");
+    if (typing) this.poll = setTimeout(() => this.again(), AGAIN_MS);
+    else this.load(true);
   }
 
   // Selection

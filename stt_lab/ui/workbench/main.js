@@ -1,11 +1,12 @@
-// The Library tab and the addresses of all places: #library, #transcript/12, and #live, #text, … for the other tabs.
+// The Library tab and the addresses of all places: #library, #transcript/12, #account, and #live, #text, … for the other tabs.
+import { Account } from "./account.js";
 import { made, setRoot, button } from "./dom.js";
 import { Problem } from "./api.js";
 import { Library } from "./library.js";
 import { Transcript } from "./transcript.js";
 
 const TAB = /^stt-tab-(\w+)-button$/;
-const HOSTED = { library: Library, transcript: Transcript };
+const HOSTED = { library: Library, transcript: Transcript, account: Account };
 
 const styles = made("link", { rel: "stylesheet", href: new URL("workbench.css", import.meta.url).href });
 const app = made("div", { class: "app" });
@@ -56,7 +57,7 @@ function fail(problem, place) {
   if (place !== shown || problem.name === "AbortError") return;
   if (!(problem instanceof Problem)) console.error(problem);
   const signIn = problem.status === 401;
-  const said = signIn ? "Please sign in with your key to see your transcripts." : problem.message;
+  const said = signIn ? "Please sign in with your key to see your account and its transcripts." : problem.message;
   const notice = made("div", { class: `notice${signIn ? "" : " error"}`, role: "alert" }, made("p", { textContent: said }));
   if (signIn) notice.append(made("a", { href: "sign-in", textContent: "Sign in" }));
   else notice.append(button("Try again", () => { at = ""; route(); }), made("a", { href: "#library", textContent: "To the library" }));

@@ -1,0 +1,109 @@
+// Models and data of the installation, in the account place.
+import { api } from "./api.js";
+import { button, dialog, made, plural, toast } from "./dom.js";
+import { size, table } from "./figures.js";
+
+const POLL_MS = 1000;
+const TASKS = {
+  transcribe: "Speech to text", diarize: "Who speaks when", embed_speaker: "Voices of speakers", hear_turn: "End of a turn",
+  enhance: "Cleaner sound", speak: "Text to speech", vocode: "Sound of speech", embed_voice: "Voices of references",
+  stock_voices: "Stock voices", embed: "Search by meaning", read: "Answers from a text", translate: "Translation",
+  parse: "Grammar and names", pii: "Personal data", write: "Writing",
+};
+
+export class Models {
+  constructor(admin) {
+    Object.assign(this, { admin, title: "Models", node: made("div"), jobs: new Map() });
+  }
+
+  async open() {
+    if (this.admin) {
+      await this.load();
+      await this.follow();
+    } else {
+      const { models } = await api("v1/models");
+      this.node.replaceChildren(table(["Model", "Languages", "Licence", ""], models.map((one) => [
+        named(one.name, one.id), `${one.languages}`, one.license, one.available ? "installed" : "not installed",
+      ])));
+    }
+  }
+
+  close() {
+    this.closed = true;
+    clearTimeout(this.timer);
+  }
+
+  async load() {
+    const { results } = await api("models/");
+    const rows = results.map((one) => [
+      named(one.name, one.id), TASKS[one.task] ?? one.task, size(one.size_mb), one.license, this.state(one), this.acts(one),
+    ]);
+    this.node.replaceChildren(table(["Model", "Task", "Size", "Licence", "", ""], rows));
+  }
+
+  state(one) {
+    const job = this.jobs.get(one.id);
+    if (job) return made("progress", { max: 100, value: job.percent, "aria-label": `Download of ${one.id}: ${Math.round(job.percent)} %` });
+    if (one.problem) return made("span", { class: "soft", title: one.problem, textContent: "off: licence" });
+    return made("span", { class: one.installed ? "" : "soft", textContent: one.installed ? (one.default ? "installed, default" : "installed") : "not installed" });
+  }
+
+  acts(one) {
+    const job = this.jobs.get(one.id);
+    if (job) return button("Cancel", () => this.act(() => api(`v1/jobs/${job.id}`, { method: "DELETE" })), { class: "plain" });
+    if (!one.installed && !one.problem) return button("Download", () => this.pull(one));
+    if (one.removable) return button(`Delete ${one.id}`, () => this.remove(one), { symbol: "bin", bare: true, class: "plain" });
+    return "";
+  }
+
+  pull(one) {
+    return this.act(() => api(`models/${one.id}/`, { method: "POST", body: { background: true } }));
+  }
+
+  async remove(one) {
+    const said = made("p", { textContent: `Its ${size(one.size_mb)} can be downloaded again.` });
+    if (await dialog(`Delete the model ${one.id}?`, said, [["Keep it", ""], ["Delete", "delete"]]) !== "delete") return;
+    await this.act(() => api(`models/${one.id}/`, { method: "DELETE" }));
+  }
+
+  async act(request) {
+    try {
+      await request();
+    } catch (problem) {
+      toast(problem.message);
+    }
+    await this.follow();
+  }
+
+  // Follows downloads, also those that began before the page was opened.
+  async follow() {
+    clearTimeout(this.timer);
+    const { results } = await api("v1/jobs", { query: { limit: 50 } });
+    const pulls = results.filter((job) => job.operation === "pull_model");
+    const before = this.jobs;
+    this.jobs = new Map(pulls.filter((job) => ["queued", "running"].includes(job.status)).map((job) => [job.about, job]));
+    for (const job of pulls) {
+      if (before.get(job.about)?.id === job.id && job.error) toast(job.error.error, "", null, 15);
+    }
+    await this.load();
+    if (this.jobs.size && !this.closed) this.timer = setTimeout(() => this.follow().catch(() => {}), POLL_MS);
+  }
+}
+
+export class Stored {
+  constructor() {
+    Object.assign(this, { title: "Data on this server", node: made("div") });
+  }
+
+  async open() {
+    const { places, free_mb: free, retention_days: days } = await api("storage/");
+    const kept = days ? `Transcripts and recordings are deleted after ${plural(days, "day")}.` : "Transcripts and recordings stay until somebody deletes them.";
+    this.node.replaceChildren(
+      table(["", "Size", "Files", "Folder"], places.map((one) => [one.kind, size(one.mb), one.files.toLocaleString("en"), made("code", { textContent: one.path })])),
+      made("p", { class: "soft", textContent: `${size(free)} are free. ${kept}` }));
+  }
+}
+
+function named(name, id) {
+  return made("span", {}, made("b", { textContent: name }), made("code", { textContent: id }));
+}
