@@ -50,7 +50,7 @@ def test_several_files_become_transcripts(browser: Browser, account: Account, tm
         expect(page.locator(f"{ROWS}.done")).to_have_count(5, timeout=SOON_MS)
         refused = page.locator(f".refused li, {JOB}.failed")
         expect(refused).to_contain_text("words.mp3", timeout=SOON_MS)
-        expect(refused).to_contain_text("no audio or video", ignore_case=True)
+        expect(refused).to_contain_text("not readable audio or video")
         assert {one["title"] for one in account.listed() if one["status"] == "done"} == {path.name for path in paths}
         page.locator(JOB, has_text="part 3").get_by_role("link", name="Open").click()
         page.wait_for_function("location.hash.startsWith('#transcript/')")
