@@ -52,7 +52,7 @@ export class Account {
   async create(admin) {
     const name = made("input", { required: true, maxLength: 120, autofocus: true, placeholder: "Such as: laptop of Ada" });
     const boxes = SCOPES.filter((scope) => admin || scope !== "admin").map((scope) => made("input", { type: "checkbox", value: scope, checked: scope !== "admin" }));
-    const choices = boxes.map((box) => made("label", { class: "check" }, box, made("span", { textContent: box.value })));
+    const choices = boxes.map((box) => made("label", { class: "choice" }, box, made("span", { textContent: box.value })));
     const answer = await dialog("Create a key", [field("Name", name), made("fieldset", { class: "scopes" }, made("legend", { textContent: "What it may do" }), ...choices)], [["Cancel", ""], ["Create", "create"]]);
     if (answer !== "create" || !name.value.trim()) return;
     const all = !admin && boxes.every((box) => box.checked);  // then those of this session, which may lack some
