@@ -26,6 +26,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 @pytest.fixture
 def account(served: Served) -> Iterator[Account]:
     account = Account(served)
+    served.accounts.update(account.id, tier="unlimited")
     yield account
     account.client.close()
 
@@ -65,6 +66,20 @@ def test_a_folder_is_sent_without_what_is_no_recording(browser: Browser, account
         page.set_input_files(".add-folder", str(folder))
         expect(page.locator(".add-said")).to_contain_text("1 file of the folder left out")
         expect(page.locator(f"{ROWS}.done")).to_have_count(1)
+
+
+def test_more_files_than_the_account_may_send_at_once(
+    browser: Browser, served: Served, account: Account, tmp_path: Path
+) -> None:
+    served.accounts.update(account.id, tier="free")  # two jobs at once
+    Toy.seconds = 2.0
+    try:
+        with visit(browser, account, "library") as page:
+            add(page, *(wav(tmp_path / f"part {number}.wav", 2) for number in range(4)))
+            expect(page.locator(f"{ROWS}.done")).to_have_count(4, timeout=SOON_MS)
+            expect(page.locator(".refused")).to_be_hidden()
+    finally:
+        Toy.seconds = 0.0
 
 
 @pytest.mark.usefixtures("slow")

@@ -80,7 +80,7 @@ class Jobs {
   row(job) {
     const name = [NAMES[job.operation] ?? job.operation, job.filename].filter(Boolean).join(": ") || "Recording";
     const live = ACTIVE.includes(job.status);
-    const parts = [made("span", { class: "name", dir: "auto", textContent: name }), made("span", { class: "state", textContent: state(job) })];
+    const parts = [made("span", { class: "name", dir: "auto", textContent: name }), made("span", { class: "job-state", textContent: state(job) })];
     if (live) {
       parts.push(made("progress", { max: 100, value: job.percent, "aria-label": `${name}: ${state(job)}` }));
       parts.push(button("Cancel", () => this.cancel(job), { class: "plain" }));

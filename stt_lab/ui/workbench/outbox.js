@@ -9,7 +9,7 @@ const CHOICE = "stt-transcribe-options";
 
 export class Outbox {
   constructor(changed, sent) {
-    Object.assign(this, { changed, sent, files: [], sending: null });
+    Object.assign(this, { changed, sent, files: [], sending: null, ahead: AHEAD });
     this.refusals = made("ul");
     this.refused = made("div", { class: "refused", hidden: true, role: "alert" }, this.refusals, button("Dismiss", () => {
       this.refusals.replaceChildren();
@@ -34,11 +34,12 @@ export class Outbox {
   // Sends the next file, if the account has few jobs under way.
   async go(active) {
     const [next] = this.files;
-    if (this.sending || !next || active >= AHEAD || Date.now() < (next.after ?? 0)) return;
+    if (this.sending || !next || active >= this.ahead || Date.now() < (next.after ?? 0)) return;
     this.sending = next;
     const { status, body, retry } = await upload(next, (state) => { next.state = state; this.changed(); });
     this.sending = null;
     const later = [0, 429, 502, 503].includes(status) && !next.stopped && ++next.tries < TRIES;
+    if (status === 429) this.ahead = Math.max(1, active);  // the account may have no more at once
     if (later) {
       next.after = Date.now() + Math.max(AGAIN_MS, 1000 * retry);
       next.state = body.error ? `${body.error} It is sent again by itself.` : "The server cannot be reached. It is sent again by itself.";
@@ -57,7 +58,7 @@ export class Outbox {
 
   rows() {
     return this.files.map((one) => made("li", { class: "job sending" },
-      made("span", { class: "name", dir: "auto", textContent: one.file.name }), made("span", { class: "state", textContent: one.state }),
+      made("span", { class: "name", dir: "auto", textContent: one.file.name }), made("span", { class: "job-state", textContent: one.state }),
       made("progress", { max: 1, value: one.part ?? 0, "aria-label": `Sent of ${one.file.name}` }),
       button("Cancel", () => this.stop(one), { class: "plain" })));
   }
