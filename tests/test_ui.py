@@ -22,7 +22,6 @@ from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
 from stt_lab.registry import OPERATIONS
 from stt_lab.types import Event, Provenance, Segment, Suppressed, Transcript, Turn, Unrecognized, Word
 from stt_lab.ui import html
-from stt_lab.weights import catalog
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +232,6 @@ def transcript(**changes: Any) -> Transcript:
         html.result(transcript(segments=(), speakers=(), turns=()), html.Recording(NASTY, NASTY, True), 3.0),
         html.notice(NASTY, "error"),
         html.bar(NASTY, 1, 2),
-        html.model_table((model, True) for model in catalog.models()),
     ],
 )
 def test_nothing_hostile_becomes_markup(made: str) -> None:

@@ -344,18 +344,6 @@ def test_headers_and_errors_of_the_page(client: httpx.Client) -> None:
 # Who may
 
 
-def test_only_the_administrator_pulls(served: Served, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    pulled: list[str] = []
-    monkeypatch.setattr("stt_lab.ui.transcribe.pull", lambda model, settings, report: pulled.append(model))
-    index = button(client, "Download")
-    assert "Sign in as the administrator" in join(client, index, ["base"])
-    assert "not valid" in join(client, index, ["base"], authorization="Bearer wrong")
-    assert "Sign in as the administrator" in join(client, index, ["base"], cookie="stt_lab_session=wrong")
-    assert pulled == []
-    assert "is installed" in join(client, index, ["base"], authorization=f"Bearer {KEY}")
-    assert pulled == ["base"]
-
-
 def test_a_page_of_another_site_cannot_use_a_session(served: Served, client: httpx.Client) -> None:
     """Not one route of Gradio, whatever is asked; the page itself can, and so can a key."""
     session = {"cookie": f"stt_lab_session={served.access.begin_session(ADMINISTRATOR)}"}
