@@ -36,6 +36,7 @@ from stt_lab.registry import OPERATIONS
 from stt_lab.settings import MB
 
 SECRET = "the-content-of-a-file-that-nobody-may-read"
+CHOOSE = "Choose a file, or record one."
 
 
 @pytest.fixture(scope="module")
@@ -358,11 +359,11 @@ def test_a_page_of_another_site_cannot_use_a_session(served: Served, client: htt
         assert [answer.status_code for answer in answers] == [403] * len(answers)
         assert all("another site" in answer.json()["error"] for answer in answers)
     assert served.uploads == before
-    index = button(client, "Download")
-    assert "another site" in join(client, index, ["none"], **session, origin="https://evil.example")
-    assert "none&#x27;" in join(client, index, ["none"], **session, origin=served.url)
+    index, nothing = button(client, "Transcribe"), [None, None, "base", "auto", True, 0]
+    assert "another site" in join(client, index, nothing, **session, origin="https://evil.example")
+    assert CHOOSE in join(client, index, nothing, **session, origin=served.url)
     key = {"authorization": f"Bearer {KEY}", "origin": "https://evil.example"}
-    assert "none&#x27;" in join(client, index, ["none"], **session, **key)
+    assert CHOOSE in join(client, index, nothing, **session, **key)
 
 
 def test_private_functions_check_the_key(served: Served, client: httpx.Client, tmp_path: Path) -> None:

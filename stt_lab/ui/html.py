@@ -33,6 +33,7 @@ STAGE_NAMES = {  # short under the bar, long next to the clock
     "translating": ("Translate", "Translating"),
     "enhancing": ("Enhance", "Removing noise"),
     "speaking": ("Speak", "Speaking"),
+    "downloading": ("Download", "Downloading"),
 }
 OF_SPEECH = ("queued", "decoding", "loading", "transcribing", "diarizing", "checking", "joining")
 
