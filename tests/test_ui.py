@@ -7,7 +7,6 @@ import inspect
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -152,9 +151,9 @@ from gradio_client import Client, handle_file
 client = Client({served.url!r}, verbose=False)
 client.predict(file=handle_file({str(tmp_path / "a.wav")!r}), model="base", api_name="/transcribe")
 """
+    before = Toy.began
     with subprocess.Popen([sys.executable, "-c", code]) as process:
-        until(lambda: served.uploads, 30)
-        time.sleep(0.5)
+        until(lambda: Toy.began > before, 30)
         process.kill()
     assert until(lambda: Toy.stopped) < 2
     until(lambda: served.uploads == [])
