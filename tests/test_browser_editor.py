@@ -6,26 +6,16 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browsing import Browser, Page, browser_fixture, expect  # noqa: F401
 from playwright.sync_api import Route
 from toy_server import Served, serve, settings_for, until, wav
-from workbench import FITS, PLANT, PLANTED, Account, visit
+from workbench import CODE, FITS, LINES, PLANT, PLANTED, Account, begin, menu, saved, texts, turn, visit
 
 pytestmark = pytest.mark.browser
 
-LINES = (
-    "Good morning, everybody.",
-    "The budjet is open today.",
-    "We meet again at noon.",
-    "Who pays for it?",
-    "Nobody knows that yet.",
-    "Let us ask the bored.",
-)
 WORDS, SEGMENTS = 18_000, 1_800
-CODE = "import(document.querySelector('script[src*=\"page/\"]').src.replace('main.js', 'segments.js'))"
 
 
 @pytest.fixture(scope="module")
@@ -44,29 +34,6 @@ def account(served: Served) -> Iterator[Account]:
 @pytest.fixture
 def id(account: Account, tmp_path: Path) -> int:
     return account.transcribe(wav(tmp_path / "meeting.wav", 12), *LINES)
-
-
-def texts(account: Account, id: int) -> list[str]:
-    return [segment["text"] for segment in account.stored(id)["segments"]]
-
-
-def turn(page: Page, number: int) -> Any:
-    return page.locator(f".turn[aria-posinset='{number + 1}']")
-
-
-def begin(page: Page, number: int, word: int = 0) -> None:
-    turn(page, number).locator(".word").nth(word).dblclick()
-    expect(turn(page, number).locator(".text")).to_be_focused()
-
-
-def saved(page: Page) -> None:
-    expect(page.locator(".saved")).to_have_text("Saved")
-
-
-def menu(page: Page, number: int, entry: str) -> None:
-    turn(page, number).hover()
-    turn(page, number).get_by_role("button", name="More").click()
-    page.get_by_role("menuitem", name=entry, exact=True).click()
 
 
 # To hear

@@ -16,6 +16,15 @@ FITS = "document.documentElement.scrollWidth <= document.documentElement.clientW
 PLANT = "<img src=x onerror=window.ran=1> ${window.ran=2} {{window.ran}} \u202e\u2066evil"
 PLANTED = "document.querySelector('.stt-workbench').shadowRoot.querySelectorAll('[onerror], iframe, script').length"
 OFTEN_MS, SLOW_MS = 5_000, 60_000  # playwright's own, and for a page on a busy machine
+CODE = "import(document.querySelector('script[src*=\"page/\"]').src.replace('main.js', 'segments.js'))"
+LINES = (
+    "Good morning, everybody.",
+    "The budjet is open today.",
+    "We meet again at noon.",
+    "Who pays for it?",
+    "Nobody knows that yet.",
+    "Let us ask the bored.",
+)
 
 
 class Account:
@@ -70,3 +79,26 @@ def visit(browser: Browser, account: Account, place: str, width: int = 1280) -> 
     context.close()
     elsewhere = ("/assets/", "/api/v1/", "/v1/transcribe")  # Gradio's own, when its page is left; what a test lets fail
     assert [one for one in problems if not any(path in one for path in elsewhere)] == []
+
+
+def texts(account: Account, id: int) -> list[str]:
+    return [segment["text"] for segment in account.stored(id)["segments"]]
+
+
+def turn(page: Page, number: int) -> Any:
+    return page.locator(f".turn[aria-posinset='{number + 1}']")
+
+
+def begin(page: Page, number: int, word: int = 0) -> None:
+    turn(page, number).locator(".word").nth(word).dblclick()
+    expect(turn(page, number).locator(".text")).to_be_focused()
+
+
+def saved(page: Page) -> None:
+    expect(page.locator(".saved")).to_have_text("Saved")
+
+
+def menu(page: Page, number: int, entry: str) -> None:
+    turn(page, number).hover()
+    turn(page, number).get_by_role("button", name="More").click()
+    page.get_by_role("menuitem", name=entry, exact=True).click()

@@ -159,11 +159,12 @@ export class Draft {
   async resume({ revision, edits }) {
     const now = this.segments, base = revision === this.info.revision ? this.base : await this.revision(revision);
     const count = contained(base, edits, now);
-    if (count === null) {
+    const { made, lost } = count === null ? reapplied(base, apply(base, edits), now) : { lost: [] };
+    if (lost.length) {
       this.saving.stopped = true;
       return this.decide({ status: 409 }, { ...this.info, segments: now }, base, apply(base, edits), edits.length);
     }
-    const rest = edits.slice(count);
+    const rest = made ? [...difference(now, made), ...edits.filter(({ op }) => op === "title")] : edits.slice(count);
     this.edit(rest);
     if (rest.length) toast(`${plural(rest.length, "edit")} of your last visit ${rest.length === 1 ? "is" : "are"} saved now.`);
   }

@@ -194,7 +194,7 @@ export function stretches(one, two, equal = Object.is) {
 }
 
 // The edits that write words in the place of others; an edit takes no text of any length.
-function written(segment, from, to, words) {
+function written(segment, from, to, words, join) {
   const made = [];
   let begun = 0, size = 0;
   words.forEach((word, number) => {
@@ -207,7 +207,7 @@ function written(segment, from, to, words) {
   made.push(words.slice(begun));
   let at = from;
   return made.map((some, number) => {
-    const edit = { op: "replace", segment, from: at, to: number ? at : to, text: joined(some).trim() };
+    const edit = { op: "replace", segment, from: at, to: number ? at : to, text: join(some).trim() };
     at += some.length;
     return edit;
   });
@@ -220,7 +220,7 @@ export function rewritten(segment, at, text) {
   const now = tokens(text), bared = now.map((one) => one.trim());
   if (!text.trim()) return [{ op: "delete", segment: at }];
   if (!now.length || (!segment.words.length && segment.text === text.trim())) return [];
-  return stretches(bare(segment), bared).flatMap(([from, to, first, last]) => written(at, from, to, now.slice(first, last)));
+  return stretches(bare(segment), bared).flatMap(([from, to, first, last]) => written(at, from, to, now.slice(first, last), (some) => some.join("")));
 }
 
 const sameWord = (one, two) => one.word === two.word && one.start === two.start && one.end === two.end;
@@ -250,7 +250,7 @@ function shaped(one, two) {
 function replaced(segments, at, count, wanted) {
   const merges = Array.from({ length: count - 1 }, () => ({ op: "merge", segment: at }));
   const merged = apply(segments, merges)[at], texts = wanted.flatMap(pieces);
-  const words = stretches(bare(merged), wanted.flatMap(bare)).flatMap(([from, to, first, last]) => written(at, from, to, texts.slice(first, last)));
+  const words = stretches(bare(merged), wanted.flatMap(bare)).flatMap(([from, to, first, last]) => written(at, from, to, texts.slice(first, last), joined));
   const splits = [];
   for (let number = wanted.length - 1, sum = texts.length; number > 0; number--) {
     sum -= wanted[number].words.length;
@@ -300,6 +300,8 @@ export function reapplied(base, mine, theirs) {
   const other = stretches(base, theirs, same), lost = [];
   let made = theirs;
   for (const [from, to, first, last] of stretches(base, mine, same)) {
+    const agreed = other.some(([start, end, a, b]) => start === from && end === to && digest(theirs.slice(a, b)) === digest(mine.slice(first, last)));
+    if (agreed) continue;
     if (other.some(([start, end]) => start <= to && from <= end)) lost.unshift(...mine.slice(first, last));
     else {
       const moved = other.filter(([start]) => start < from).reduce((sum, [a, b, c, d]) => sum + (d - c) - (b - a), 0);

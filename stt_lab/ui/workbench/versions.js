@@ -3,7 +3,7 @@ import { api, place } from "./api.js";
 import { button, day, dialog, made, plural, toast } from "./dom.js";
 import { pieces, same, stretches } from "./segments.js";
 
-const SHOWN = 200;  // segments that differ
+const SHOWN = 200;  // places that differ
 
 export class Versions {
   constructor(view) {
@@ -38,7 +38,7 @@ export class Versions {
     try {
       const then = await api(place(this.id, `revisions/${revision}/`));
       const hunks = stretches(then.segments, this.view.segments, same).reverse();
-      const shown = hunks.slice(0, SHOWN).map(([from, to, first, last]) => difference(then.segments.slice(from, to), this.view.segments.slice(first, last)));
+      const shown = summary(hunks.flatMap(([from, to, first, last]) => paired(then.segments.slice(from, to), this.view.segments.slice(first, last))));
       this.compared.replaceChildren(made("h3", { textContent: `From version ${revision} to now` }), ...(shown.length ? shown : [made("p", { textContent: "Nothing differs." })]));
     } catch (problem) {
       this.compared.replaceChildren(made("p", { role: "alert", textContent: problem.message }));
@@ -58,6 +58,28 @@ export class Versions {
   }
 }
 
+// Segments beside those that they became, one to one where as many came as went.
+const paired = (before, after) => (before.length === after.length ? before.map((one, at) => [[one], [after[at]]]) : [[before, after]]);
+
+// What to show of pairs: other texts in full, other speakers and times as numbers.
+function summary(pairs) {
+  const texts = [], counts = new Map();
+  for (const [before, after] of pairs) {
+    if (wording(before) !== wording(after)) texts.push([before, after]);
+    else {
+      const change = names(before) !== names(after) ? `${names(before) || "No speaker"} → ${names(after) || "No speaker"}`
+        : before.length !== after.length ? "Split or merged" : "Other times";
+      counts.set(change, (counts.get(change) ?? 0) + Math.max(before.length, after.length));
+    }
+  }
+  const others = [...counts].map(([change, count]) => made("p", { class: "hint", dir: "auto", textContent: `${change}: ${plural(count, "segment")}` }));
+  const more = texts.length > SHOWN ? [made("p", { class: "hint", textContent: `And ${plural(texts.length - SHOWN, "place")} more.` })] : [];
+  return [...others, ...texts.slice(0, SHOWN).map((pair) => difference(...pair)), ...more];
+}
+
+const wording = (segments) => segments.map(({ text }) => text).join(" ");
+const names = (segments) => [...new Set(segments.map(({ speaker }) => speaker).filter(Boolean))].join(", ");
+
 // Two texts as one, with what went and what came.
 function difference(before, after) {
   const words = (segments) => segments.flatMap((segment) => (segment.words.length ? pieces(segment).map((one) => one.trim()) : segment.text.split(/\s+/)));
@@ -70,7 +92,6 @@ function difference(before, after) {
     at = to;
   }
   node.append(one.slice(at).join(" "));
-  const names = (segments) => [...new Set(segments.map(({ speaker }) => speaker).filter(Boolean))].join(", ");
   if (names(before) !== names(after)) node.prepend(made("span", { class: "hint", textContent: `${names(before) || "No speaker"} → ${names(after) || "No speaker"}: ` }));
   return node;
 }

@@ -1,0 +1,237 @@
+"""Edits that meet in the Library tab: drafts of two tabs, lost answers, long texts, times, versions; hostile data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browsing import Browser, Page, browser_fixture, expect  # noqa: F401
+from playwright.sync_api import Route
+from toy_server import Served, serve, settings_for, until, wav
+from workbench import CODE, LINES, PLANTED, Account, begin, menu, saved, texts, turn, visit
+
+pytestmark = pytest.mark.browser
+
+TRANSCRIPTS = "**/api/v1/transcripts/*/"
+PLANTS = (
+    "<script>window.ran=1</script>",
+    "<img src=x onerror=window.ran=2>",
+    "${window.ran=3} `${window.ran=3}`",
+    "{{window.ran=4}} {{{window.ran=4}}}",
+    "\u202egnihtyna\u2066 \u200fab",
+    "javascript:window.ran=5",
+)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve(settings_for(tmp_path_factory.mktemp("served"))) as running:
+        yield running
+
+
+@pytest.fixture
+def account(served: Served) -> Iterator[Account]:
+    account = Account(served)
+    yield account
+    account.client.close()
+
+
+@pytest.fixture
+def id(account: Account, tmp_path: Path) -> int:
+    return account.transcribe(wav(tmp_path / "meeting.wav", 12), *LINES)
+
+
+def refuse(route: Route) -> None:
+    route.abort() if route.request.method == "PATCH" else route.continue_()
+
+
+def write(page: Page, number: int, word: int, text: str) -> None:
+    begin(page, number, word)
+    page.keyboard.type(text)
+    page.keyboard.press("Escape")
+
+
+def offline(page: Page) -> None:
+    expect(page.locator(".saved")).to_have_text("Offline: kept in this browser")
+
+
+def test_two_tabs_keep_drafts_of_their_own(browser: Browser, account: Account, id: int) -> None:
+    with visit(browser, account, f"transcript/{id}") as page:
+        page.context.route(TRANSCRIPTS, refuse)
+        write(page, 1, 1, "first")
+        offline(page)
+        other = page.context.new_page()
+        other.goto(page.url)
+        expect(turn(other, 1).locator(".text")).to_have_text(LINES[1])  # what a living tab keeps is its own
+        write(other, 4, 1, "second")
+        offline(other)
+        for one in (page, other):
+            one.goto("about:blank")
+        page.context.unroute(TRANSCRIPTS)
+        page.goto(f"{account.served.url}/#transcript/{id}")
+        expect(turn(page, 1).locator(".text")).to_have_text("The first is open today.")
+        expect(turn(page, 4).locator(".text")).to_have_text("Nobody second that yet.")
+        until(lambda: texts(account, id)[1::3] == ["The first is open today.", "Nobody second that yet."], 20)
+        saved(page)
+        kept = "Object.entries(localStorage).filter(([key]) => key.startsWith('stt_lab.edits'))"
+        assert page.evaluate(kept) == []
+
+
+def test_a_title_of_another_client_is_no_conflict(browser: Browser, account: Account, id: int) -> None:
+    with visit(browser, account, f"transcript/{id}") as page:
+        begin(page, 1, 1)
+        account.client.patch(f"/api/v1/transcripts/{id}/", json={"title": "Another"}).raise_for_status()
+        page.keyboard.type("budget")
+        page.keyboard.press("Escape")
+        saved(page)
+        assert account.stored(id)["title"] == "Another"
+        assert texts(account, id)[1] == "The budget is open today."
+        assert page.get_by_role("dialog").count() == 0
+        page.keyboard.press("Control+z")
+        saved(page)
+        assert texts(account, id) == list(LINES)
+
+
+def test_a_lost_answer_before_more_edits(browser: Browser, account: Account, id: int) -> None:
+    with visit(browser, account, f"transcript/{id}") as page:
+        lost: list[int] = []
+
+        def lose(route: Route) -> None:
+            if route.request.method != "PATCH" or lost:
+                return route.continue_()
+            lost.append(route.fetch().status)
+            route.abort()
+
+        page.route(TRANSCRIPTS, lose)
+        write(page, 1, 1, "budget")
+        expect(page.locator(".saved")).to_have_text("Offline: kept in this browser")
+        write(page, 1, 1, "plan")
+        saved(page)
+        assert lost == [200]
+        assert texts(account, id)[1] == "The plan is open today."
+        assert page.get_by_role("dialog").count() == 0
+
+
+def test_a_dialog_that_was_left_decides_nothing(browser: Browser, account: Account, id: int) -> None:
+    with visit(browser, account, f"transcript/{id}") as page:
+        begin(page, 1, 1)
+        stored = account.stored(id)
+        edits = [{"op": "replace", "segment": 1, "from": 0, "to": 1, "text": "Our"}]
+        body = {"revision": stored["revision"], "edits": edits}
+        account.client.patch(f"/api/v1/transcripts/{id}/", json=body).raise_for_status()
+        page.keyboard.type("budget")
+        page.keyboard.press("Escape")
+        dialog = page.get_by_role("dialog", name="Two versions")
+        expect(dialog).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator(".saved")).to_have_text("Not saved")
+        page.reload()
+        expect(dialog.get_by_label("Your text")).to_have_value("The budget is open today.")
+        page.get_by_role("button", name="Drop my edits").click()
+        expect(turn(page, 1).locator(".text")).to_have_text("Our budjet is open today.")
+        saved(page)
+        page.reload()
+        expect(turn(page, 1)).to_be_visible()
+        assert page.get_by_role("dialog").count() == 0
+
+
+MERGED = """async ({reapplied}) => {
+    const made = (text) => ({text, speaker: null, words: []}), base = ["a", "b", "c", "d", "e", "f"].map(made);
+    const both = base.with(1, made("B")), mine = both.with(3, made("mine")), theirs = both.with(3, made("theirs"));
+    const {made: joined, lost} = reapplied(base, mine.with(5, made("F")), theirs.toSpliced(0, 0, made("new")));
+    return [joined.map(({text}) => text), lost.map(({text}) => text)];
+}"""
+
+
+def test_what_two_changed_alike_is_no_conflict(browser: Browser, account: Account) -> None:
+    with visit(browser, account, "library") as page:
+        expect(page.locator(".empty")).to_be_visible()
+        joined, lost = page.evaluate(f"async () => ({MERGED})(await {CODE})")
+        assert joined == ["new", "a", "B", "c", "theirs", "e", "F"]
+        assert lost == ["mine"]
+
+
+def test_a_long_text_is_saved_in_pieces(browser: Browser, account: Account, id: int) -> None:
+    long = " ".join(f"word{number}" for number in range(3000))
+    with visit(browser, account, f"transcript/{id}") as page:
+        begin(page, 1, 1)
+        page.keyboard.insert_text(long)
+        page.keyboard.press("Escape")
+        saved(page)
+        assert texts(account, id)[1] == f"The {long} is open today."
+        page.keyboard.press("Control+z")
+        saved(page)
+        assert texts(account, id) == list(LINES)
+
+
+def test_times(browser: Browser, account: Account, id: int) -> None:
+    with visit(browser, account, f"transcript/{id}") as page:
+        first, last = account.stored(id)["segments"][1]["words"][0], account.stored(id)["segments"][1]["words"][-1]
+        menu(page, 1, "Times …")
+        dialog = page.get_by_role("dialog", name="Times in seconds")
+        dialog.get_by_role("spinbutton", name="Start").fill("1")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog).to_be_visible()  # the browser says that it is too early
+        start = round(first["start"] + 0.1, 3)
+        dialog.get_by_role("spinbutton", name="Start").fill(str(start))
+        dialog.get_by_role("button", name="Save").click()
+        saved(page)
+        words = account.stored(id)["segments"][1]["words"]
+        assert (words[0]["start"], words[0]["end"], words[0]["corrected"]) == (start, first["end"], True)
+        assert words[-1] == last
+        page.keyboard.press("Control+z")
+        saved(page)
+        assert account.stored(id)["segments"][1]["words"][0]["start"] == first["start"]
+
+
+def test_versions_say_how_many_segments_have_another_speaker(browser: Browser, account: Account, id: int) -> None:
+    account.client.patch(f"/api/v1/transcripts/{id}/", json={"speakers": {"Speaker 1": "Zoe"}}).raise_for_status()
+    with visit(browser, account, f"transcript/{id}") as page:
+        write(page, 1, 1, "budget")
+        saved(page)
+        page.get_by_role("button", name="Versions").click()
+        page.get_by_role("button", name="Compare with now").last.click()
+        expect(page.locator(".compared .hint").first).to_have_text("Speaker 1 → Zoe: 2 segments")
+        expect(page.locator(".compared del")).to_have_text("budjet")
+
+
+def test_hostile_data_is_shown_as_it_is(browser: Browser, account: Account, tmp_path: Path) -> None:
+    id = account.transcribe(wav(tmp_path / "meeting.wav", 12), *PLANTS)
+    stored = account.stored(id)
+    edits = [{"op": "speaker", "segment": n, "from": 0, "to": len(one["words"]), "speaker": PLANTS[n % 4]}
+             for n, one in enumerate(stored["segments"]) if one["words"]]  # fmt: skip
+    change = {"revision": stored["revision"], "edits": edits, "title": " ".join(PLANTS)}
+    for body in (change, {"tags": [one for one in PLANTS if len(one) <= 40 and one.isprintable()]}):
+        answer = account.client.patch(f"/api/v1/transcripts/{id}/", json=body)
+        assert answer.status_code == 200, answer.text
+    shown = account.stored(id)
+    with visit(browser, account, "library") as page:
+        expect(page.locator("a.title")).to_have_text(shown["title"])
+        expect(page.locator(".chip")).to_have_text(shown["tags"])
+        page.locator(".chip").nth(3).click()
+        expect(page.locator("a.title")).to_have_count(1)
+        page.goto(f"{account.served.url}/#library?query=window")
+        expect(page.locator(".found .snippet").first).to_contain_text("window")
+        page.goto(f"{account.served.url}/#transcript/{id}")
+        for number, segment in enumerate(shown["segments"]):
+            expect(turn(page, number).locator(".text")).to_have_text(segment["text"])
+            expect(turn(page, number).locator(".who")).to_have_text(segment["speaker"])
+        page.keyboard.press("n")
+        turn(page, 1).locator(".who").click()
+        expect(page.get_by_role("menu")).to_contain_text(f"Merge into {PLANTS[0]}")
+        page.keyboard.press("Escape")
+        write(page, 0, 0, PLANTS[1])
+        saved(page)
+        page.get_by_role("button", name="Versions").click()
+        page.get_by_role("button", name="Compare with now").last.click()
+        expect(page.locator(".compared ins").first).to_be_visible()
+        assert page.evaluate(PLANTED) == 0
+        page.keyboard.press("Escape")
+        page.get_by_label("To the library").click()
+        page.locator("tr.row").get_by_role("checkbox").check()
+        page.locator(".selection").get_by_role("button", name="Delete").click()
+        expect(page.locator(".toast")).to_contain_text(PLANTS[1])
+        page.locator(".toast").get_by_role("button", name="Undo").click()
+        expect(page.locator("a.title")).to_have_count(1)
+        assert page.evaluate(PLANTED) == 0
