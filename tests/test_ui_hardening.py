@@ -36,6 +36,7 @@ from stt_lab.registry import OPERATIONS
 from stt_lab.settings import MB
 
 SECRET = "the-content-of-a-file-that-nobody-may-read"
+CHOOSE = "Choose a file, or record one."
 
 
 @pytest.fixture(scope="module")
@@ -344,18 +345,6 @@ def test_headers_and_errors_of_the_page(client: httpx.Client) -> None:
 # Who may
 
 
-def test_only_the_administrator_pulls(served: Served, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    pulled: list[str] = []
-    monkeypatch.setattr("stt_lab.ui.transcribe.pull", lambda model, settings, report: pulled.append(model))
-    index = button(client, "Download")
-    assert "Sign in as the administrator" in join(client, index, ["base"])
-    assert "not valid" in join(client, index, ["base"], authorization="Bearer wrong")
-    assert "Sign in as the administrator" in join(client, index, ["base"], cookie="stt_lab_session=wrong")
-    assert pulled == []
-    assert "is installed" in join(client, index, ["base"], authorization=f"Bearer {KEY}")
-    assert pulled == ["base"]
-
-
 def test_a_page_of_another_site_cannot_use_a_session(served: Served, client: httpx.Client) -> None:
     """Not one route of Gradio, whatever is asked; the page itself can, and so can a key."""
     session = {"cookie": f"stt_lab_session={served.access.begin_session(ADMINISTRATOR)}"}
@@ -370,11 +359,11 @@ def test_a_page_of_another_site_cannot_use_a_session(served: Served, client: htt
         assert [answer.status_code for answer in answers] == [403] * len(answers)
         assert all("another site" in answer.json()["error"] for answer in answers)
     assert served.uploads == before
-    index = button(client, "Download")
-    assert "another site" in join(client, index, ["none"], **session, origin="https://evil.example")
-    assert "none&#x27;" in join(client, index, ["none"], **session, origin=served.url)
+    index, nothing = button(client, "Transcribe"), [None, None, "base", "auto", True, 0]
+    assert "another site" in join(client, index, nothing, **session, origin="https://evil.example")
+    assert CHOOSE in join(client, index, nothing, **session, origin=served.url)
     key = {"authorization": f"Bearer {KEY}", "origin": "https://evil.example"}
-    assert "none&#x27;" in join(client, index, ["none"], **session, **key)
+    assert CHOOSE in join(client, index, nothing, **session, **key)
 
 
 def test_private_functions_check_the_key(served: Served, client: httpx.Client, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ class Toy:
 
     spec: EngineSpec
     seconds: ClassVar[float] = 0.0
+    began: ClassVar[int] = 0
     stopped: ClassVar[int] = 0
     lines: ClassVar[tuple[str, ...]] = ("Good morning.", "Hello there, friend.")
     languages = ("en",)
@@ -66,6 +67,7 @@ class Toy:
 
     def work(self, stage: str, report: Report) -> None:
         steps = max(1, int(Toy.seconds / 0.05))
+        Toy.began += 1
         try:
             for step in range(steps):
                 report(Event(stage, step / steps))

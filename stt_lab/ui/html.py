@@ -14,7 +14,6 @@ from pathlib import Path
 from stt_lab.text import LANGUAGES, clock
 from stt_lab.transcription.render import render
 from stt_lab.types import Event, Segment, Span, Suppressed, Transcript, Turn, Unrecognized, Word
-from stt_lab.weights.catalog import Model
 
 COLOURS = 8  # speaker colours in page.css; a ninth speaker gets the first one again
 UNSURE = 0.5  # words with a lower probability are marked
@@ -34,6 +33,7 @@ STAGE_NAMES = {  # short under the bar, long next to the clock
     "translating": ("Translate", "Translating"),
     "enhancing": ("Enhance", "Removing noise"),
     "speaking": ("Speak", "Speaking"),
+    "downloading": ("Download", "Downloading"),
 }
 OF_SPEECH = ("queued", "decoding", "loading", "transcribing", "diarizing", "checking", "joining")
 
@@ -276,17 +276,3 @@ def _axis(duration: float) -> str:
     step = next((step for step in TICK_STEPS if duration / step <= TICKS), 2 * TICK_STEPS[-1])
     ticks = range(0, int(duration * 0.97) + 1, step)  # none whose label would not fit at the right edge
     return "".join(f'<span style="left:{tick / duration:.2%}">{clock(tick)}</span>' for tick in ticks)
-
-
-# For the administrator
-
-
-def model_table(models: Iterable[tuple[Model, bool]]) -> str:
-    """Render the models of the catalog, and whether each is installed."""
-    rows = "".join(
-        f"<tr><td><b>{escape(model.name)}</b><br><code>{escape(model.id)}</code></td><td>{model.size_mb:,} MB</td>"
-        f"<td>{escape(model.license)}</td><td>{'installed' if here else 'not installed'}</td></tr>"
-        for model, here in models
-    )
-    head = "<tr><th>Model</th><th>Size</th><th>Licence</th><th>Status</th></tr>"
-    return f'<div class="stt-scroll"><table class="stt-models"><thead>{head}</thead><tbody>{rows}</tbody></table></div>'

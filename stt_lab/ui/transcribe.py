@@ -11,16 +11,15 @@ from typing import Any, ClassVar
 import gradio as gr
 
 from stt_lab.door.shared_files import link
-from stt_lab.errors import Cancelled, Forbidden
+from stt_lab.errors import Cancelled
 from stt_lab.installation import Installation
 from stt_lab.text import LANGUAGES
 from stt_lab.types import Event, Transcript
 from stt_lab.ui import html, parts
-from stt_lab.ui.api import caller_of, run_operation
+from stt_lab.ui.api import run_operation
 from stt_lab.ui.gradio_private import root_blocks
 from stt_lab.ui.work import BackgroundCall, ReportProgress, named, sentence
 from stt_lab.weights import catalog
-from stt_lab.weights.pull import pull
 
 SENT, SHOWN = "sent", "shown"  # places of recordings: chosen for the next run, and beside its result
 EMPTY = (
@@ -50,7 +49,6 @@ class TranscribeTab:
             with gr.Column(scale=2, min_width=320, elem_id="stt-output"):
                 self.status = parts.html(elem_id="stt-status")
                 self.result = parts.html(EMPTY, elem_id="stt-result")
-        self._draw_models()
         self._wire()
 
     def _draw_source(self) -> None:
@@ -81,15 +79,6 @@ class TranscribeTab:
                 0, label="Number of speakers (0 = detect)", precision=0, minimum=0, maximum=20, min_width=140
             )
 
-    def _draw_models(self) -> None:
-        with gr.Accordion("Models", open=False, visible=False, elem_id="stt-models") as self.models:
-            self.table = parts.html()
-            with gr.Row(equal_height=True):
-                ids = [(model.name, model.id) for model in catalog.models()]
-                self.wanted = gr.Dropdown(ids, value=ids[0][1], label="Model to download", scale=3)
-                self.fetch = gr.Button("Download", scale=1, elem_id="stt-pull")
-            self.fetched = parts.html()
-
     def _wire(self) -> None:
         outputs = [self.status, self.result, self.go, self.stop]
         inputs = [self.file, self.spoken, self.model, self.language, self.diarize, self.speakers]
@@ -98,18 +87,15 @@ class TranscribeTab:
         for mine, other in ((self.file, self.spoken), (self.spoken, self.file)):
             listen = mine.upload if mine is self.file else mine.stop_recording
             listen(self.arrived, mine, other, **parts.RAW)
-        self.fetch.click(self.pull, self.wanted, [self.fetched, self.table, self.model], **parts.RAW)
         blocks = root_blocks()
-        blocks.load(self.greet, None, [self.model, self.models, self.table], **parts.PRIVATE)
+        blocks.load(self.greet, None, self.model, **parts.PRIVATE)
         blocks.unload(self.leave)
 
     # Event handlers
 
-    def greet(self, request: gr.Request) -> tuple[Any, ...]:
-        """Fill in what depends on the caller and the installed models."""
-        caller = caller_of(self.installation, request)
-        table = self._table() if caller.admin else ""
-        return gr.update(**self._model_choice()), gr.update(visible=caller.admin), table
+    def greet(self) -> Any:
+        """List the models that are installed now."""
+        return gr.update(**self._model_choice())
 
     def leave(self, request: gr.Request) -> None:
         """Delete the uploads of a closed page session."""
@@ -161,22 +147,6 @@ class TranscribeTab:
             if self.working.get(session) is work:
                 del self.working[session]
 
-    async def pull(self, model: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        """Download a model. Authorises by itself, because the endpoint is reachable by raw HTTP."""
-        try:
-            if not caller_of(self.installation, request).admin:
-                raise Forbidden("Only the administrator can download models. Sign in as the administrator.")
-            settings = self.settings
-            async with BackgroundCall(lambda report: pull(model, settings, lambda *progress: report(progress))) as work:
-                async for updates in work.updates():
-                    for progress in updates[-1:]:
-                        yield html.bar(*progress), gr.skip(), gr.skip()
-                work.result()
-            done = html.notice(f"{model} is installed.", "done")
-            yield done, self._table(), gr.update(**self._model_choice())
-        except Exception as problem:
-            yield html.notice(sentence(problem), "error"), gr.skip(), gr.skip()
-
     # Rendering
 
     def _model_choice(self) -> dict[str, Any]:
@@ -185,9 +155,6 @@ class TranscribeTab:
         order = sorted(here, key=lambda model: not here[model])  # stable sort: best first within each half
         labels = [(model.name if here[model] else f"{model.name} (not installed)", model.id) for model in order]
         return {"choices": labels, "value": order[0].id}
-
-    def _table(self) -> str:
-        return html.model_table((model, catalog.available(model, self.settings)) for model in catalog.models())
 
 
 async def _watch(work: BackgroundCall[Any], began: float, diarize: bool) -> AsyncIterator[str]:
