@@ -270,7 +270,7 @@ def serve(settings: Settings, real: bool = False, address: str = "") -> Iterator
         Toy.seconds, Toy.lines = 0.0, ("Good morning.", "Hello there, friend.")
 
 
-def until(true: object, seconds: float = 5.0) -> float:
+def until(true: object, seconds: float = 20.0) -> float:
     """Wait until the callable is true, and return how long that took; fails after `seconds`."""
     assert callable(true)
     began = time.monotonic()
