@@ -232,6 +232,7 @@ def test_retime_stays_between_the_neighbours() -> None:
     for wrong in (
         retime(1, 0.9, 2), retime(1, 1.1, 2.5), retime(1, 2, 1.5), retime(0, -1, 1), retime(3, 4, 11),
         retime(0, 3, 11, 1), retime(3, 23, 101, 2), retime(0, float("nan"), 1), retime(0, 0, float("inf")),
+        retime(0, 0, 10**400),
     ):  # fmt: skip
         with pytest.raises(BadInput, match="out of range"):
             edited(TALK, [wrong])
