@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from browsing import Browser, Page, browser_fixture, expect  # noqa: F401
 from playwright.sync_api import Route
-from toy_server import Served, serve, settings_for, until, wav
+from toy_server import Served, Toy, serve, settings_for, until, wav
 from workbench import CODE, LINES, PLANTED, Account, begin, menu, saved, texts, turn, visit
 
 pytestmark = pytest.mark.browser
@@ -194,6 +194,31 @@ def test_versions_say_how_many_segments_have_another_speaker(browser: Browser, a
         page.get_by_role("button", name="Compare with now").last.click()
         expect(page.locator(".compared .hint").first).to_have_text("Speaker 1 → Zoe: 2 segments")
         expect(page.locator(".compared del")).to_have_text("budjet")
+
+
+def test_listening_again(browser: Browser, account: Account, id: int) -> None:
+    with visit(browser, account, f"transcript/{id}") as page:
+        write(page, 1, 1, "budget")
+        for number in (0, 1):
+            menu(page, number, "Speaker 2")
+        saved(page)
+        lines, Toy.lines = Toy.lines, ("This is heard again now.",)
+        try:
+            menu(page, 3, "Transcribe this segment …")
+            page.get_by_role("dialog").get_by_role("button", name="Transcribe").click()
+            expect(turn(page, 3).locator(".text")).to_have_text("is heard again")
+        finally:
+            Toy.lines = lines
+        assert texts(account, id)[:3] == [LINES[0], "The budget is open today.", LINES[2]]
+        menu(page, 1, "Find the speakers of all …")
+        page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        expect(turn(page, 0).locator(".who")).to_have_text("Speaker 1")
+        stored = account.stored(id)["segments"]
+        assert [one["speaker"] for one in stored][:3] == ["Speaker 1", "Speaker 2", "Speaker 1"]  # a corrected one stays
+        expect(turn(page, 1).locator(".who")).to_have_text("Speaker 2")
+        write(page, 0, 0, "Fine")
+        saved(page)
+        assert texts(account, id)[0] == "Fine morning, everybody."
 
 
 def test_hostile_data_is_shown_as_it_is(browser: Browser, account: Account, tmp_path: Path) -> None:

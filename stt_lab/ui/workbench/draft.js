@@ -4,7 +4,7 @@ import { day, dialog, made, plural, toast } from "./dom.js";
 import { kept, Saving } from "./saving.js";
 import { apply, contained, difference, digest, reapplied, same } from "./segments.js";
 
-const STEPS = 200;
+const STEPS = 200, AGAIN_MS = 5000;
 const STATES = { saved: "Saved", saving: "Saving …", typing: "Saving …", offline: "Offline: kept in this browser", conflict: "Not saved" };
 
 // A segment with the confidences of words that it shares with an earlier one; answers to edits have none.
@@ -81,8 +81,15 @@ export class Draft {
   // Somebody else changed the transcript, or the server refused: nothing is overwritten, and nothing is lost unasked.
   async conflict(problem) {
     this.view.state("conflict", STATES.conflict, problem.message);
-    const theirs = await this.fetched();
-    if (!theirs) return;
+    let theirs;
+    try {
+      theirs = await this.fetched();
+    } catch (other) {
+      this.view.state("conflict", STATES.conflict, other.message);
+      if (other.status !== 404) setTimeout(() => this.view.closed || this.conflict(problem), AGAIN_MS);
+      return;
+    }
+    if (this.view.closed) return;
     const edits = this.saving.waiting, mine = this.segments;
     const base = problem.status === 409 ? await this.revision(this.saving.revision) : theirs.segments;
     const count = problem.status === 409 && base ? contained(base, edits, theirs.segments) : null;
@@ -90,14 +97,8 @@ export class Draft {
     await this.decide(problem, theirs, base ?? theirs.segments, mine, edits.length);
   }
 
-  async fetched() {
-    try {
-      return await api(place(this.info.id), { query: { verbose: true } });
-    } catch (problem) {
-      this.view.state("offline", STATES.conflict, problem.message);
-      setTimeout(() => this.conflict(problem), 5000);
-      return null;
-    }
+  fetched() {
+    return api(place(this.info.id), { query: { verbose: true } });
   }
 
   async revision(number) {

@@ -1,4 +1,5 @@
 // The queue of what somebody should look at: uncertain words, and speech that was not understood.
+import { transcribeAgain } from "./again.js";
 import { button, clock, made, plural } from "./dom.js";
 import { pieces } from "./segments.js";
 import { unsure } from "./turn.js";
@@ -14,7 +15,7 @@ export class Review {
     this.node = made("div", { class: "bar", role: "region", "aria-label": "Uncertain words" }, this.word, this.said,
       button("Previous", () => this.step(-1), { symbol: "left", bare: true, class: "plain" }), button("Next", () => this.step(1), { symbol: "right", bare: true, class: "plain" }),
       button("Hear", () => this.hear(), { symbol: "play", hidden: !view.player }), this.accepts = button("Accept", () => this.accept(), { symbol: "check" }),
-      this.corrects = button("Correct", () => this.correct(), { symbol: "pen" }), button("Close", () => this.close(), { symbol: "close", bare: true, class: "plain" }));
+      this.corrects = button("Correct", () => this.correct(), { symbol: "pen" }), this.again = button("Transcribe again", () => this.listen()), button("Close", () => this.close(), { symbol: "close", bare: true, class: "plain" }));
   }
 
   // All items in order of time: {number, word, start} for a word, {gap, start} for speech without words.
@@ -64,6 +65,7 @@ export class Review {
     this.said.textContent = !items.length ? "Nothing is uncertain." : item ? `${at + 1} of ${items.length}, at ${clock(item.start)}` : left;
     this.accepts.disabled = !item || Boolean(item.gap);
     this.corrects.disabled = !item || Boolean(item.gap);
+    this.again.hidden = !item?.gap || !this.view.player;
   }
 
   hear() {
@@ -78,6 +80,10 @@ export class Review {
     const text = pieces(view.segments[item.number])[item.word].trim();
     view.draft.edit([{ op: "replace", segment: item.number, from: item.word, to: item.word + 1, text }]);
     this.step(1);
+  }
+
+  listen() {
+    if (this.item?.gap) transcribeAgain(this.view, this.item.gap.start, this.item.gap.end);
   }
 
   correct() {

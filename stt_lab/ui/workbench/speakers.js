@@ -1,5 +1,6 @@
 // The menu of a segment: who speaks, and what can be done with the segment.
 import { ask, made, menu } from "./dom.js";
+import { findSpeakers, transcribeAgain } from "./again.js";
 import { retime } from "./times.js";
 
 const LONGEST = 100, UNSEEN = /[\p{C}\p{Z}]+/gu;  // no name has what cannot be seen
@@ -26,6 +27,11 @@ export function speakerMenu(view, number, anchor) {
   if (segment.words.length) entries.push([part ? "Times of the selected words …" : "Times …", () => retime(view, words)]);
   if (number + 1 < view.segments.length) entries.push(["Merge with the next", () => draft.edit([{ op: "merge", segment: number }])]);
   if (view.segments.length > 1) entries.push(["Delete", () => draft.edit([{ op: "delete", segment: number }])]);
+  if (view.player) {
+    const [first, last] = [segment.words[words.from] ?? segment, segment.words[words.to - 1] ?? segment];
+    entries.push(made("hr"), label("Listen again"), [part ? "Transcribe the selected words …" : "Transcribe this segment …", () => transcribeAgain(view, first.start, last.end)],
+      ["Find the speakers of all …", () => findSpeakers(view)]);
+  }
   menu(anchor, "Segment", entries);
 }
 

@@ -50,7 +50,7 @@ export class Versions {
       await api(place(this.id, `revisions/${revision}/restore/`), { method: "POST", body: { revision: this.view.info.revision } });
       const now = await this.view.draft.fetched();
       this.list.closest("dialog")?.close();
-      if (now) this.view.draft.take(now, now.segments);
+      this.view.draft.take(now, now.segments);
       toast(`Version ${revision} is restored.`);
     } catch (problem) {
       this.compared.replaceChildren(made("p", { role: "alert", textContent: problem.message }));
