@@ -185,6 +185,14 @@ def test_times(browser: Browser, account: Account, id: int) -> None:
         assert account.stored(id)["segments"][1]["words"][0]["start"] == first["start"]
 
 
+def test_keys_act_on_the_segment_that_has_the_focus(browser: Browser, account: Account, id: int) -> None:
+    with visit(browser, account, f"transcript/{id}") as page:
+        turn(page, 3).get_by_role("button", name="More").focus()
+        page.keyboard.press("m")
+        saved(page)
+        assert texts(account, id)[3] == f"{LINES[3]} {LINES[4]}"
+
+
 def test_versions_say_how_many_segments_have_another_speaker(browser: Browser, account: Account, id: int) -> None:
     account.client.patch(f"/api/v1/transcripts/{id}/", json={"speakers": {"Speaker 1": "Zoe"}}).raise_for_status()
     with visit(browser, account, f"transcript/{id}") as page:

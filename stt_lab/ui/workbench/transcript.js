@@ -94,6 +94,7 @@ export class Transcript {
     this.stage = made("div", { class: "stage" }, this.player?.media ?? null, this.rows.scroller);
     this.node = made("div", { class: "transcript", onkeydown: (event) => press(this, event) }, head, this.bars, this.stage, this.player?.node ?? null);
     this.rows.inner.addEventListener("click", (event) => this.clicked(event));
+    this.rows.inner.addEventListener("focusin", (event) => this.focused(event));
     this.rows.inner.addEventListener("dblclick", (event) => this.doubled(event));
     for (const kind of ["wheel", "touchmove"]) this.rows.scroller.addEventListener(kind, () => this.player?.playing && this.follow(false), { passive: true });
     this.app.replaceChildren(this.node);
@@ -279,6 +280,12 @@ export class Transcript {
     if (!word || !this.player || (range && !range.collapsed)) return;
     if (event.detail === 1) this.played = this.player.playing;
     this.player.hear(item.words[Number(word.dataset.word)].start);
+  }
+
+  // Keys act on the segment that has the focus.
+  focused(event) {
+    const row = event.target.closest(".turn"), number = this.order.get(row && this.itemOf(row));
+    if (number !== undefined && number !== this.current && !this.editor.active) this.go(number);
   }
 
   doubled(event) {
