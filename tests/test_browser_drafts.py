@@ -222,7 +222,7 @@ def test_listening_again(browser: Browser, account: Account, id: int) -> None:
         page.get_by_role("dialog").get_by_role("button", name="Save").click()
         expect(turn(page, 0).locator(".who")).to_have_text("Speaker 1")
         stored = account.stored(id)["segments"]
-        assert [one["speaker"] for one in stored][:3] == ["Speaker 1", "Speaker 2", "Speaker 1"]  # a corrected one stays
+        assert [one["speaker"] for one in stored][:3] == ["Speaker 1", "Speaker 2", "Speaker 1"]  # corrected: stays
         expect(turn(page, 1).locator(".who")).to_have_text("Speaker 2")
         write(page, 0, 0, "Fine")
         saved(page)
