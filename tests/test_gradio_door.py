@@ -282,7 +282,7 @@ def test_no_answer_names_a_path_of_the_server(served: Served, tmp_path: Path) ->
         (address,) = set(re.findall(r"gradio_api/file=([0-9a-f]{64}/a\.wav)", told))
         assert client.get(f"{API}/file={address}").status_code == 200
         id = client.get("/api/v1/transcripts/", headers=MINE).json()["results"][0]["id"]
-        exported = join(client, handler(client, "export_transcript"), [id, "pdf", False], **MINE)
+        exported = join(client, handler(client, "export_transcript"), [id, "pdf", False, False], **MINE)
         assert '"url":"http' in exported
         answers += [path, told, exported, join(client, handler(client, "arrived"), [file_data("/etc/passwd")])]
         answers += [client.get(f"{API}/file={here[0]}/admin.key").text]
@@ -421,7 +421,7 @@ def shown(client: httpx.Client, sound: bytes) -> tuple[int, set[str]]:
     told = join(client, button(client, "Transcribe"), run, "deleting", **MINE)
     assert PLANTED.split()[1] in told
     id = int(client.get("/api/v1/transcripts/", headers=MINE).json()["results"][0]["id"])
-    told += join(client, handler(client, "export_transcript"), [id, "txt", False], **MINE)
+    told += join(client, handler(client, "export_transcript"), [id, "txt", False, False], **MINE)
     told += join(client, handler(client, "transcript_audio"), [id], **MINE)
     redact = ["library", str(id), "", "auto", "docx", "mark", "silence", []]
     told += join(client, button(client, "Redact"), redact, "deleting", **MINE)

@@ -71,7 +71,7 @@ def test_storage_says_where_data_lies_and_how_much(admin: httpx.Client, toy: Toy
     shown = admin.get("/api/v1/storage/").json()
     places = {place["kind"]: place for place in shown["places"]}
     assert (places["recordings"]["mb"], places["recordings"]["files"]) == (3.0, 1)
-    assert places["models"]["path"] == str(toy.models)
+    assert places["models"]["setting"] == "STT_LAB_MODELS_DIR"
     assert places["everything in the data directory"]["mb"] >= 3.0
     assert shown["free_mb"] > 0
     assert shown["retention_days"] == 0

@@ -298,6 +298,7 @@ def test_python_functions_validate_and_keep_their_signature() -> None:
 
 
 ANY_KEY = {"health", "languages", "model", "models", "translation_languages", "voices"}
+JOBS = {"transcribe", "enhance_audio", "tts", "pull_model", "diarize_transcript", "transcribe_transcript"}
 WITHOUT_A_KEY = {"transcribe", "model", "models", "voices", "languages", "health", "job", "job_result", "cancel_job"}
 
 
@@ -308,4 +309,4 @@ def test_who_may_use_what() -> None:
         assert op.scope in (None, *SCOPES)
         assert ADMINISTRATOR.may(op.scope)
         assert op.scope != "account" or op.path.startswith("/api/v1/")
-    assert {name for name, op in OPERATIONS.items() if op.job} == {"transcribe", "enhance_audio", "tts", "pull_model"}
+    assert {name for name, op in OPERATIONS.items() if op.job} == JOBS

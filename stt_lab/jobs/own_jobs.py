@@ -43,4 +43,4 @@ class OwnJobs:
         return self._shown(row, place)
 
     def _shown(self, row: JobRow, place: int | None) -> JobInfo:
-        return replace(row.info, place=place, text=self._workers.text(row.id))
+        return replace(row.info, filename=row.filename, place=place, text=self._workers.text(row.id))

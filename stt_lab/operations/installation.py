@@ -19,6 +19,7 @@ from stt_lab.weights import catalog
 from stt_lab.weights.catalog import Model
 
 PATH = "/api/v1/models"
+DATA = "STT_LAB_DATA_DIR"
 FILES_COUNTED = 1_000_000  # of a folder; more are not counted
 
 
@@ -57,7 +58,7 @@ class StoredData:
     """A kind of data on the server's disk."""
 
     kind: str
-    path: str
+    setting: str  # environment variable of its folder
     mb: float
     files: int
 
@@ -128,16 +129,16 @@ def storage() -> Storage:
     """Show where the server keeps data, how much there is, and how long it is kept (administrators only)."""
     settings, library = current().runtime.settings, current().runtime.library
     folders = {
-        "recordings": library.audio_dir,
-        "uploads and results of jobs": settings.uploads_dir,
-        "work in progress": settings.work_dir,
-        "models": settings.models_dir,
-        "everything in the data directory": settings.data_dir,
+        "recordings": (library.audio_dir, DATA),
+        "uploads and results of jobs": (settings.uploads_dir, DATA),
+        "work in progress": (settings.work_dir, DATA),
+        "models": (settings.models_dir, "STT_LAB_MODELS_DIR"),
+        "everything in the data directory": (settings.data_dir, DATA),
     }
     places = []
-    for kind, folder in folders.items():
+    for kind, (folder, setting) in folders.items():
         size, files = _size(folder)
-        places.append(StoredData(kind, str(folder), round(size / MB, 1), files))
+        places.append(StoredData(kind, setting, round(size / MB, 1), files))
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     return Storage(tuple(places), shutil.disk_usage(settings.data_dir).free // MB, settings.retention_days)
 

@@ -202,8 +202,10 @@ class Operation:
 
     @property
     def bare(self) -> bool:
-        """Return whether a request may have no body: nothing is required that is not in the path."""
-        return all(name in self.path_params or not info.is_required() for name, info in self.fields.items())
+        """Return whether a request may have no body: a POST that requires nothing which is not in the path."""
+        return self.method == "POST" and all(
+            name in self.path_params or not info.is_required() for name, info in self.fields.items()
+        )
 
     @property
     def path_params(self) -> tuple[str, ...]:

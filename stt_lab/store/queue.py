@@ -70,7 +70,6 @@ class JobRow:
             error=self.error,
             url=f"/v1/jobs/{self.id}",
             operation=self.operation,
-            filename=self.filename,
             about=str((self.parameters or {}).get("id", "")),
         )
 

@@ -47,7 +47,7 @@ class JobInfo:
     error: dict[str, Any] | None  # {"error", "code", "status"} if it failed or was cancelled
     url: str  # address of the job
     operation: str = ""
-    filename: str = ""  # of the recording, as the client named it
+    filename: str = ""  # of the recording, as the client named it; in answers to its owner only
     about: str = ""  # id of what the job works on, such as a model or a transcript; "" for a recording
     place: int | None = None  # in the queue, from 1, by time of arrival; accounts take turns
     text: str = ""  # the end of what was recognized so far, while this server transcribes

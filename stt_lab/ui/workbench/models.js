@@ -99,7 +99,7 @@ export class Stored {
     const { places, free_mb: free, retention_days: days } = await api("storage/");
     const kept = days ? `Transcripts and recordings are deleted after ${plural(days, "day")}.` : "Transcripts and recordings stay until somebody deletes them.";
     this.node.replaceChildren(
-      table(["", "Size", "Files", "Folder"], places.map((one) => [one.kind, size(one.mb), one.files.toLocaleString("en"), made("code", { textContent: one.path })])),
+      table(["", "Size", "Files", "Setting"], places.map((one) => [one.kind, size(one.mb), one.files.toLocaleString("en"), made("code", { textContent: one.setting })])),
       made("p", { class: "soft", textContent: `${size(free)} are free. ${kept}` }));
   }
 }
