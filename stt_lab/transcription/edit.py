@@ -202,8 +202,8 @@ def _retime(work: _Work, edit: Edit) -> None:
     earliest, latest = _room(work, number, at, words)
     if not earliest - ROUNDED_S <= start <= end <= latest + ROUNDED_S:
         raise BadInput(
-            f"The times {str(start)[:SHOWN]} to {str(end)[:SHOWN]} are out of range. The word may begin at {earliest:.3f} s "
-            f"and end at {latest:.3f} s; retime its neighbours first if it needs more."
+            f"The times {str(start)[:SHOWN]} to {str(end)[:SHOWN]} are out of range. The word may begin "
+            f"at {earliest:.3f} s and end at {latest:.3f} s; retime its neighbours first if it needs more."
         )
     start = min(max(float(start), earliest), latest)
     moved = replace(word, start=start, end=min(max(start, float(end)), latest), confidence=None, corrected=True)
