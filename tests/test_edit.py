@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -167,6 +168,18 @@ def test_scripts_without_spaces_get_none() -> None:
     assert after.text == "我要 Python茶。"
 
 
+@pytest.mark.parametrize("said", ["(so)", '"so" yes', "¿so?", "– so", "«so»", "$5"])
+def test_inserted_words_stand_apart(said: str) -> None:
+    """Whatever punctuation they begin with, and whatever stood there."""
+    assert edited(TALK, [replaced(0, 1, 1, said)]).segments[0].text == f"Hello, {said} who is there?"
+    assert edited(TALK, [replaced(0, 4, 4, said)]).segments[0].text == f"Hello, who is there? {said}"
+    first = edited(TALK, [replaced(1, 0, 0, said)])
+    assert first.segments[1].text == f"{said} It is me."
+    assert edited(first, [{"op": "merge", "segment": 0}]).segments[0].text == f"Hello, who is there? {said} It is me."
+    again = edited(first, [replaced(1, 0, 0, "Oh")])
+    assert again.segments[1].text == f"Oh {said} It is me."
+
+
 def test_letters_never_run_together() -> None:
     segment = Segment(0, 3, "10-year plan", (Word(0, 1, "10"), Word(1, 2, "-year"), Word(2, 3, " plan")))
     (after,) = edited(draft(segment), [replaced(0, 1, 2, "day"), replaced(0, 0, 0, "A")]).segments
@@ -294,7 +307,9 @@ def test_speakers_are_merged() -> None:
         ({"op": "delete", "segment": 1.0}, "whole number"),
         ({"op": "delete", "segment": 3}, "0 to 2"),
         ({"op": "delete", "segment": -1}, "0 to 2"),
-        ({"op": "delete", "segment": 10**30}, "0 to 2"),
+        ({"op": "delete", "segment": 10**6}, "0 to 2"),
+        ({"op": "delete", "segment": 10**4000}, "out of range"),
+        ({"op": "retime", "segment": 0, "word": 1, "start": 10**400, "end": 10**400}, "out of range"),
         ({"op": "delete", "segment": 0, "word": 1}, "'word' does not exist"),
         (replaced(0, 2, 1, "x"), "from <= to <= 4"),
         (replaced(0, 0, 5, "x"), "from <= to <= 4"),
@@ -331,8 +346,31 @@ def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadInput, match=r"10,000 edits; the limit is 1,000"):
         edited(TALK, [replaced(0, 0, 1, "x")] * 10_000)
     monkeypatch.setattr(module, "LONGEST", 50)
-    with pytest.raises(BadInput, match="more than 50 characters"):
-        edited(TALK, [replaced(0, 0, 1, "x" * 40)])
+    with pytest.raises(BadInput, match=r"edits\[1\] .* more than 50 characters"):
+        edited(TALK, [replaced(0, 0, 1, "Hello,"), replaced(0, 0, 1, "x" * 40)])
+    monkeypatch.setattr(module, "LONGEST", 10)
+    assert edited(TALK, [{"op": "delete", "segment": 1}]).segments  # one that is too long already can be shortened
+    with pytest.raises(BadInput, match="more than 10 characters"):
+        edited(TALK, [replaced(0, 0, 0, "x")])
+
+
+def test_segments_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_SEGMENT", 25)
+    for wrong in ({"op": "merge", "segment": 0}, replaced(0, 0, 0, "So then")):
+        with pytest.raises(BadInput, match=r"edits\[1\] .* more than 25 characters"):
+            edited(TALK, [replaced(1, 0, 1, "It"), wrong])
+    monkeypatch.setattr(module, "LONGEST_SEGMENT", 5)  # longer ones can be shortened
+    assert edited(TALK, [{"op": "split", "segment": 0, "word": 2}, replaced(0, 0, 1, "")]).segments[0].text == "who"
+
+
+def test_many_edits_of_a_long_segment_are_quick() -> None:
+    """The words of a segment are counted once, not for each edit: this took a minute."""
+    now = edited(TALK, [replaced(0, 0, 0, "a " * 5_000)] * 4)
+    began = time.process_time()
+    after = edited(now, [replaced(0, 0, 1, "b")] * 200)
+    assert time.process_time() - began < 15
+    assert after.segments[0].text.startswith("b a a ")
+    assert len(after.segments[0].words) == 20_004
 
 
 def test_an_empty_transcript_is_edited_by_nobody() -> None:

@@ -32,10 +32,14 @@ class Undo:
 def compare(old: Sequence[SegmentValues], new: Sequence[SegmentValues]) -> Iterator[tuple[int, int, int, int]]:
     """Yield where two lists differ: first and stop in the old one, first and stop in the new one.
 
-    What has not changed is the same object in both, in the same order.
+    What has not changed is the same object in both; one that moved before another counts as changed.
     """
     places = {id(row): i for i, row in enumerate(old)}
-    kept = [(places[id(row)], j) for j, row in enumerate(new) if id(row) in places]
+    kept: list[tuple[int, int]] = []
+    for j, row in enumerate(new):
+        i = places.get(id(row), -1)
+        if i > (kept[-1][0] if kept else -1):
+            kept.append((i, j))
     i = j = 0
     for a, b in [*kept, (len(old), len(new))]:
         if (a, b) != (i, j) and list(old[i:a]) != list(new[j:b]):

@@ -7,8 +7,8 @@ confidence. Without overlaps before, times never decrease afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stt_lab.errors import BadInput
@@ -20,7 +20,9 @@ from stt_lab.types import Segment, Word
 MOST_EDITS = 1_000  # in one list
 LONGEST_TEXT = 10_000  # characters of one edit
 LONGEST = 2_000_000  # characters of a transcript after an edit; eight hours of speech have 500,000
+LONGEST_SEGMENT = 50_000  # characters of a segment after an edit: an hour of speech
 EDGE_S = 0.5  # seconds that a word takes at most which is inserted at the edge of a segment
+HUGE = 10**9  # places and times in an edit are smaller
 ROUNDED_S = 0.0005  # seconds by which times on the wire differ from ours
 
 Edit = Mapping[str, Any]
@@ -58,7 +60,7 @@ def edited(draft: Draft, edits: Sequence[Any]) -> Draft:
     """
     if len(edits) > MOST_EDITS:
         raise BadInput(f"There are {len(edits):,} edits; the limit is {MOST_EDITS:,}. Send them in several requests.")
-    work = _Work(list(draft.segments), dict(draft.names), draft.duration)
+    work = _Work(list(draft.segments), dict(draft.names), draft.duration, _characters(draft.segments))
     for number, edit in enumerate(edits):
         op = edit.get("op") if isinstance(edit, Mapping) else None
         try:
@@ -66,9 +68,11 @@ def edited(draft: Draft, edits: Sequence[Any]) -> Draft:
         except BadInput as problem:
             named = f" ({op[:SHOWN]})" if isinstance(op, str) else ""
             raise BadInput(f"edits[{number}]{named}: {problem} Nothing was changed.") from None
-    if sum(len(segment.text) for segment in work.segments) > LONGEST:
-        raise BadInput(f"The transcript would have more than {LONGEST:,} characters. Shorten the new texts.")
     return Draft(tuple(work.segments), work.names, draft.duration)
+
+
+def _characters(segments: Iterable[Segment]) -> int:
+    return sum(len(segment.text) for segment in segments)
 
 
 def _checked(edit: Any) -> str:
@@ -87,6 +91,8 @@ def _checked(edit: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, kinds):
             said = "is missing" if value is ... else f"cannot be {str(value)[:SHOWN]!r}"
             raise BadInput(f"The field '{name}' {said}. Send {' or '.join(KINDS[kind] for kind in kinds)}.")
+        if isinstance(value, int | float) and not abs(value) <= HUGE:
+            raise BadInput(f"The field '{name}' is out of range. Send a smaller number.")
     return op
 
 
@@ -97,6 +103,11 @@ class _Work:
     segments: list[Segment]
     names: dict[str, str]
     duration: float
+    before: int  # characters of the draft
+    grown: int = 0  # characters that edits added
+    made: dict[int, Segment] = field(
+        default_factory=dict
+    )  # segments of `spanning`, whose words count as they are, by id
 
     def segment(self, number: int) -> Segment:
         if not 0 <= number < len(self.segments):
@@ -104,10 +115,28 @@ class _Work:
             raise BadInput(f"The segment {number} does not exist. Use {last}.")
         return self.segments[number]
 
+    def words(self, number: int) -> tuple[Word, ...]:
+        segment = self.segment(number)
+        return segment.words if id(segment) in self.made else counted(segment)
+
     def put(self, number: int, words: Sequence[Word]) -> None:
         """Give a segment other words; one without words goes."""
         speaker = self.segments[number].speaker
-        self.segments[number : number + 1] = [spanning(words, speaker)] if words else []
+        self.exchange(number, number + 1, [spanning(words, speaker)] if words else [])
+
+    def exchange(self, first: int, stop: int, segments: Sequence[Segment]) -> None:
+        """Replace segments by others, made by `spanning` if they have words. Raises BadInput if they are too long."""
+        old = self.segments[first:stop]
+        most = max([LONGEST_SEGMENT, *(len(one.text) for one in old)])
+        if any(len(one.text) > most for one in segments):
+            raise BadInput(f"The segment would have more than {LONGEST_SEGMENT:,} characters. Use several segments.")
+        self.grown += _characters(segments) - _characters(old)
+        if self.grown > 0 and self.before + self.grown > LONGEST:
+            raise BadInput(f"The transcript would have more than {LONGEST:,} characters. Shorten the new texts.")
+        for one in old:
+            self.made.pop(id(one), None)
+        self.made.update({id(one): one for one in segments if one.words})
+        self.segments[first:stop] = segments
 
     def label(self, name: str | None) -> str | None:
         """Return the label of a speaker, a new one for a new name."""
@@ -128,8 +157,8 @@ class _Work:
 
 def _replace(work: _Work, edit: Edit) -> None:
     number, first, last = edit["segment"], edit["from"], edit["to"]
-    segment, texts = work.segment(number), _texts(edit["text"])
-    words = counted(segment)
+    words, texts = work.words(number), _texts(edit["text"])
+    segment = work.segments[number]
     if not words:  # it has no word times: its text is replaced as a whole
         _check_range(first, last, words)
         return work.put(number, shared(texts, segment.start, segment.end, segment.speaker))
@@ -143,9 +172,10 @@ def _replace(work: _Work, edit: Edit) -> None:
         made = shared(texts, start, max(start, end), segment.speaker)
     if made:
         spaced = bool(old) and old[0].text[:1].isspace()
-        made[0] = made[0] if spaced else _after(before[-1:], replace(made[0], text=made[0].text.lstrip()))
+        bare = replace(made[0], text=made[0].text.lstrip())
+        made[0] = made[0] if spaced else _after(before[-1:], bare, apart=not old)
     if after:
-        after = (_after([*before, *made][-1:], after[0]), *after[1:])
+        after = (_after([*before, *made][-1:], after[0], apart=not before and not old), *after[1:])
     return work.put(number, [*before, *made, *after])
 
 
@@ -189,14 +219,15 @@ def _gap(work: _Work, number: int, at: int, words: Sequence[Word], count: int) -
     return max(min(end, earliest), end - most), end
 
 
-def _after(before: Sequence[Word], word: Word) -> Word:
+def _after(before: Sequence[Word], word: Word, *, apart: bool = False) -> Word:
     """Return a word as it stands behind another one, if there is one."""
-    return replace(word, text=following(before[-1].text, word.text)) if before else word
+    text = following(before[-1].text, word.text, apart=apart) if before else word.text
+    return word if text == word.text else replace(word, text=text)
 
 
 def _retime(work: _Work, edit: Edit) -> None:
     number, at = edit["segment"], edit["word"]
-    words = _words(work.segment(number))
+    words = _words(work, number)
     _check_word(at, 0, words)
     word, start, end = words[at], edit["start"], edit["end"]  # perhaps integers that no float can hold
     earliest, latest = _room(work, number, at, words)
@@ -218,8 +249,8 @@ def _room(work: _Work, number: int, at: int, words: Sequence[Word]) -> tuple[flo
     return min(earliest, words[at].start), max(latest, words[at].end)
 
 
-def _words(segment: Segment) -> tuple[Word, ...]:
-    words = counted(segment)
+def _words(work: _Work, number: int) -> tuple[Word, ...]:
+    words = work.words(number)
     if not words:
         raise BadInput("The words of this segment have no times. Replace its text first: from 0 to 0.")
     return words
@@ -236,10 +267,10 @@ def _check_word(at: int, first: int, words: Sequence[Word]) -> None:
 
 def _split(work: _Work, edit: Edit) -> None:
     number, at = edit["segment"], edit["word"]
-    segment = work.segment(number)
-    words = _words(segment)
+    words = _words(work, number)
     _check_word(at, 1, words)
-    work.segments[number : number + 1] = [spanning(part, segment.speaker) for part in (words[:at], words[at:])]
+    speaker = work.segments[number].speaker
+    work.exchange(number, number + 1, [spanning(part, speaker) for part in (words[:at], words[at:])])
 
 
 def _merge(work: _Work, edit: Edit) -> None:
@@ -248,25 +279,29 @@ def _merge(work: _Work, edit: Edit) -> None:
     if number + 1 == len(work.segments):
         raise BadInput(f"The segment {number} is the last one. Merge one that has a segment after it.")
     second = work.segments[number + 1]
-    if not counted(first) and not counted(second):  # no word times at all
-        text = (first.text + following(first.text, second.text.strip())).strip()
+    if not work.words(number) and not work.words(number + 1):  # no word times at all
+        text = (first.text + following(first.text, second.text.strip(), apart=True)).strip()
         merged = Segment(first.start, max(first.end, second.end), text, (), first.speaker)
     else:
-        head, tail = _timed(first), _timed(second)
-        tail = [_after(head[-1:], tail[0]), *tail[1:]] if tail else []
-        merged = spanning([replace(word, speaker=first.speaker) for word in (*head, *tail)], first.speaker)
-    work.segments[number : number + 2] = [merged]
+        head, tail = _timed(work, number), _timed(work, number + 1)
+        tail = [_after(head[-1:], tail[0], apart=True), *tail[1:]] if tail else []
+        merged = spanning([_said_by(first.speaker, word) for word in (*head, *tail)], first.speaker)
+    work.exchange(number, number + 2, [merged])
 
 
-def _timed(segment: Segment) -> list[Word]:
+def _said_by(speaker: str | None, word: Word) -> Word:
+    return word if word.speaker == speaker else replace(word, speaker=speaker)
+
+
+def _timed(work: _Work, number: int) -> list[Word]:
     """Return the words of a segment; where they have no times, its words share its time."""
-    found = list(counted(segment))
+    segment, found = work.segments[number], list(work.words(number))
     return found or shared(written(segment.text), segment.start, segment.end, segment.speaker, corrected=False)
 
 
 def _delete(work: _Work, edit: Edit) -> None:
     work.segment(edit["segment"])
-    del work.segments[edit["segment"]]
+    work.exchange(edit["segment"], edit["segment"] + 1, [])
 
 
 # Speakers
@@ -274,19 +309,19 @@ def _delete(work: _Work, edit: Edit) -> None:
 
 def _speaker(work: _Work, edit: Edit) -> None:
     number, first, last = edit["segment"], edit["from"], edit["to"]
-    segment = work.segment(number)
-    words = counted(segment)
+    words = work.words(number)
+    segment = work.segments[number]
     _check_range(first, last, words)
     if words and first == last:
         raise BadInput(f"No words are named. Send 'from' and 'to', 0 and {len(words)} for the whole segment.")
     label = work.label(edit["speaker"])
     if last - first == len(words):
-        own = tuple(replace(word, speaker=label) for word in segment.words)
+        own = tuple(_said_by(label, word) for word in segment.words)
         work.segments[number] = replace(segment, speaker=label, words=own)
         return
-    said = tuple(replace(word, speaker=label) for word in words[first:last])
+    said = [_said_by(label, word) for word in words[first:last]]
     parts = [(words[:first], segment.speaker), (said, label), (words[last:], segment.speaker)]
-    work.segments[number : number + 1] = [spanning(part, who) for part, who in parts if part]
+    work.exchange(number, number + 1, [spanning(part, who) for part, who in parts if part])
 
 
 def _merge_speakers(work: _Work, edit: Edit) -> None:

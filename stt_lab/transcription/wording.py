@@ -111,13 +111,20 @@ def _parts(token: str) -> list[str]:
     return [token[start:stop] for start, stop in pairwise([*cuts, len(token)])]
 
 
-def following(before: str, after: str) -> str:
-    """Return the text of a word as it can follow another: with a space where their letters would run together."""
-    last = next((char for char in reversed(before) if is_inner(char)), "")
-    first = after[:1]
-    if not last or not first or not is_inner(first) or UNSPACED.match(last) or UNSPACED.match(first):
+def following(before: str, after: str, *, apart: bool = False) -> str:
+    """Return the text of a word as it can follow another: with a space where they would run together.
+
+    That is where letters meet, and before opening punctuation; `apart` also puts one before other punctuation. Scripts
+    without spaces get none.
+    """
+    last, first = _inner(reversed(before)), _inner(after)
+    if after[:1].isspace() or not last or not first or UNSPACED.match(last) or UNSPACED.match(first):
         return after
-    return f" {after}"
+    return f" {after}" if apart or is_inner(after[0]) or _opens(after) else after
+
+
+def _inner(chars: Iterable[str]) -> str:
+    return next(filter(is_inner, chars), "")
 
 
 def shared(
