@@ -26,7 +26,8 @@ SttError                  500  internal
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 
 class SttError(Exception):
@@ -189,3 +190,16 @@ class EngineTimedOut(Unavailable):
     """An engine worked longer than its input justifies."""
 
     code, retry_after = "engine_timed_out", 60
+
+
+def of_body(body: Mapping[str, Any]) -> SttError:
+    """Return the error that `as_dict` wrote; a plain one for an unknown code."""
+    kinds = {kind.code: kind for kind in _kinds(SttError)}
+    kind, message = kinds.get(body.get("code", ""), SttError), str(body.get("error", ""))
+    return OldRevision(message, revision=body.get("revision")) if kind is OldRevision else kind(message)
+
+
+def _kinds(root: type[SttError]) -> Iterator[type[SttError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _kinds(child)

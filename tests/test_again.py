@@ -12,6 +12,8 @@ import httpx
 import pytest
 from fakes import KEY, Service, fakes_fixture, served, until  # noqa: F401
 
+from stt_lab.accounts.accounts import Tier
+from stt_lab.operations import again
 from stt_lab.settings import Settings
 from stt_lab.transcription.again import Talk, with_speakers, with_words
 from stt_lab.transcription.edit import Draft, edited
@@ -237,3 +239,60 @@ def test_what_cannot_be_heard_again(client: httpx.Client, path: str, service: Se
         assert answer.status_code == 404
         assert "not kept" in answer.json()["error"]
     assert client.get(path).json()["revision"] == 1
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], Any]) -> None:
+    """Have something happen while a part is heard."""
+    real = again.recognize
+
+    def heard(*args: Any) -> Any:
+        change()
+        return real(*args)
+
+    monkeypatch.setattr(again, "recognize", heard)
+
+
+def test_an_edit_meanwhile_is_not_overwritten(
+    client: httpx.Client, path: str, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = {"revision": 1, "edits": [{"op": "split", "segment": 0, "word": 1}]}
+    meanwhile(monkeypatch, lambda: client.patch(path, json=split))
+    part = {"start": 0, "end": 2, "model": "clockwork"}
+    answer = client.post(f"{path}transcribe/", json=part | {"revision": 1})
+    job = answer.json()["url"]
+    until(lambda: client.get(job).json()["status"] == "failed", 15)
+    assert client.get(job).json()["error"]["revision"] == 2
+    refused = client.get(f"{job}/result")
+    assert (refused.status_code, refused.json()["revision"]) == (409, 2)
+    after = client.get(path).json()
+    assert (after["revision"], len(after["segments"])) == (2, 2)
+    assert service.leftovers() == []
+
+
+def test_without_a_revision_what_was_corrected_meanwhile_stays(
+    client: httpx.Client, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fix = {"revision": 1, "edits": [{"op": "replace", "segment": 0, "from": 0, "to": 1, "text": "zebrafish"}]}
+    meanwhile(monkeypatch, lambda: client.patch(path, json=fix))
+    made = done(client, client.post(f"{path}transcribe/", json={"start": 0, "end": 4, "model": "clockwork"}))
+    assert made["revision"] == 3
+    assert made["segments"][0]["words"][0]["word"] == "zebrafish"
+
+
+def test_only_what_succeeds_is_charged(client: httpx.Client, service: Service, tmp_path: Path) -> None:
+    """By the minute, as for a transcription: a part of seconds is one."""
+    service.accounts.set_tier(Tier(name="paid", takes_credits=True))
+    account = service.accounts.create("Ada", tier="paid").id
+    service.accounts.grant(account, 10)
+    client.headers["Authorization"] = (
+        f"Bearer {service.accounts.create_key(account, 'a key', ['speech', 'library'])[1]}"
+    )
+    with loud(tmp_path / "talk.wav", 4).open("rb") as file:
+        number = client.post("/v1/transcribe", files={"file": file}, data={"diarize": "false"}).json()["id"]
+    mine = f"/api/v1/transcripts/{number}/"
+    assert service.accounts.balance(account) == 9
+    assert client.post(f"{mine}transcribe/", json={"start": 0, "end": 2, "revision": 9}).status_code == 409
+    assert service.accounts.balance(account) == 9
+    done(client, client.post(f"{mine}transcribe/", json={"start": 0, "end": 2, "model": "clockwork"}))
+    done(client, client.post(f"{mine}diarize/"))
+    assert service.accounts.balance(account) == 7

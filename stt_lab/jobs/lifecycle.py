@@ -201,7 +201,7 @@ class JobLifecycle:
     def failed(self, row: JobRow, problem: SttError) -> None:
         """End a job without a result and without a charge. Raises LostClaim if this server no longer owns it."""
         state: Literal["cancelled", "failed"] = "cancelled" if isinstance(problem, Cancelled) else "failed"
-        error = {"error": str(problem), "code": problem.code, "status": problem.status}
+        error = problem.as_dict() | {"status": problem.status}
         with self.database.write() as session:
             ended = queue.end(session, row, state, error)
             if ended is None:

@@ -26,6 +26,7 @@ from stt_lab.errors import (
     NotFound,
     SttError,
     Unavailable,
+    of_body,
 )
 from stt_lab.jobs.callers import to_row
 from stt_lab.jobs.deliveries import Deliveries
@@ -339,12 +340,4 @@ def _public(result: Any) -> Any:
 
 def _error(row: JobRow) -> SttError:
     """Return the error of a job as it was raised."""
-    error = row.error or {}
-    kinds = {kind.code: kind for kind in _kinds(SttError)}
-    return kinds.get(error.get("code", ""), SttError)(error.get("error", ""))
-
-
-def _kinds(kind: type[SttError]) -> Iterator[type[SttError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _kinds(child)
+    return of_body(row.error or {})

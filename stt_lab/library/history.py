@@ -90,11 +90,21 @@ class History:
             return self._write(session, row, before, after, author, 1)
 
     def rewrite(
-        self, account_id: int, id_or_slug: int | str, remake: Callable[[Talk], Talk], made: Provenance, author: str = ""
+        self,
+        account_id: int,
+        id_or_slug: int | str,
+        remake: Callable[[Talk], Talk],
+        made: Provenance,
+        author: str = "",
+        revision: int | None = None,
     ) -> StoredTranscript:
-        """Make a new revision of what a transcript says, from its present one, with the provenance of the change."""
+        """Make a new revision of what a transcript says, from its present one, with the provenance of the change.
+
+        Raises OldRevision if `revision` is given and not the present one.
+        """
         with self._database.write() as session:
             row = found(session, account_id, id_or_slug, for_update=True)
+            check_revision(row, revision)
             details = transcripts.details(session, row.id)
             before = State(_columns(row) | {"details": details}, revisions.rows(session, row.id))
             after = _remade(row, before, remake, made)

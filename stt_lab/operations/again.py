@@ -73,12 +73,12 @@ def diarize_transcript(
     Segments with corrected words keep words and speaker. Speakers keep their names where they are the same ones.
     """
     context = current()
-    whole, path = _sound(id, None)
+    whole, path = _sound(id, revision)
     with _decoded(whole, path) as audio:
         context.meter(audio.duration)
         with context.runtime.pool.slot(context.report):
             made = context.runtime.pool.diarize(context.plan, audio, speakers, context.report)
-    return _rewritten(id, lambda talk: with_speakers(talk, made), made.provenance)
+    return _rewritten(id, revision, lambda talk: with_speakers(talk, made), made.provenance)
 
 
 @operation(
@@ -101,18 +101,19 @@ def transcribe_transcript(
     Words whose middle lies in the part are replaced; corrected ones stay. Speakers are those who spoke there before.
     """
     context = current()
-    whole, path = _sound(id, None)
+    whole, path = _sound(id, revision)
     part = Span(start, end)
     with _decoded(whole, path) as audio, _part(audio, part) as (sound, first):
         context.meter(part.duration)
         heard = recognize(context.runtime.pool, sound, context.plan, context.report)
     found = [_moved(segment, first) for segment in heard.segments]
-    return _rewritten(id, lambda talk: with_words(talk, found, part), heard.provenance)
+    return _rewritten(id, revision, lambda talk: with_words(talk, found, part), heard.provenance)
 
 
-def _rewritten(id: str, remake: Callable[[Talk], Talk], made: Provenance) -> TranscriptDetail:
+def _rewritten(id: str, revision: int | None, remake: Callable[[Talk], Talk], made: Provenance) -> TranscriptDetail:
+    """Store what was heard as a new revision. Raises OldRevision if people have changed `revision` meanwhile."""
     number = the_library().get(the_account(), id).id
-    the_library().history.rewrite(the_account(), number, remake, made, current().caller.name)
+    the_library().history.rewrite(the_account(), number, remake, made, current().caller.name, revision)
     return current_detail(number)
 
 
