@@ -25,6 +25,7 @@ from stt_lab.library import Library
 from stt_lab.library.history import Change
 from stt_lab.store.database import Database
 from stt_lab.store.models import ADMINISTRATOR_ID
+from stt_lab.store.undo import Replaced, SegmentValues, Undo, compare, pack, undone, unpack
 from stt_lab.transcription.render import to_json
 from stt_lab.types import Segment, Transcript, Turn, Unrecognized, Word
 
@@ -231,3 +232,15 @@ def test_500_edits_change_what_they_name_and_come_back(database: Database, tmp_p
         assert rows(database, number) == kept
         words = max(whole.segments[0].text.split(), key=len)
         assert [hit.id for hit in library.search(OWNER, f'"{words}"', 10).results] == [number]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_in_another_order_are_undone_too(seed: int) -> None:
+    """As when segments that overlap are sorted again."""
+    rng = random.Random(seed)
+    rows: list[SegmentValues] = [
+        {"start": float(n), "end": n + 1.0, "speaker": "A", "text": str(n), "words": []} for n in range(8)
+    ]
+    new = [*rng.sample(rows, 6), {**rows[0], "text": "new"}]
+    replaced = tuple(Replaced(j, b, tuple(rows[i:a])) for i, a, j, b in compare(rows, new))
+    assert undone(new, unpack(pack(Undo({}, replaced)))) == rows
