@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from fake_engines import ENGINES, TRANSCRIBERS, reset
@@ -187,6 +188,19 @@ def served(settings: Settings, address: str = "", **options: Any) -> Iterator[Se
             service.server.should_exit = True
             service.installation.close()
     assert raised == []
+
+
+@pytest.fixture(name="service")
+def service_fixture(fakes: Callable[..., Settings]) -> Iterator[Service]:
+    with served(fakes()) as running:
+        yield running
+
+
+@pytest.fixture(name="client")
+def client_fixture(service: Service) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", headers=headers, timeout=20) as made:
+        yield made
 
 
 if __name__ == "__main__":

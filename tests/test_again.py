@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fakes import KEY, Service, fakes_fixture, served, until  # noqa: F401
+from fakes import Service, client_fixture, fakes_fixture, service_fixture, until  # noqa: F401
 
 from stt_lab.accounts.accounts import Tier
 from stt_lab.operations import again
-from stt_lab.settings import Settings
 from stt_lab.transcription.again import Talk, with_speakers, with_words
 from stt_lab.transcription.edit import Draft, edited
 from stt_lab.types import SAMPLE_RATE, Diarization, Provenance, Segment, Span, Turn, Unrecognized, Word
@@ -151,19 +150,6 @@ def test_a_text_without_word_times_goes_where_its_middle_is() -> None:
 
 
 # Over HTTP
-
-
-@pytest.fixture
-def service(fakes: Callable[..., Settings]) -> Iterator[Service]:
-    with served(fakes()) as running:
-        yield running
-
-
-@pytest.fixture
-def client(service: Service) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {KEY}"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", headers=headers, timeout=20) as made:
-        yield made
 
 
 @pytest.fixture

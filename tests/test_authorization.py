@@ -138,11 +138,11 @@ class World:
             fields = {"model": "base", "diarize": "false", "background": "true"}
             job = client.post("/v1/transcribe", files=files, data=fields).json()["id"]
             until(lambda: client.get(f"/v1/jobs/{job}").json()["status"] == "done")
-            told = client.get(f"/v1/jobs/{job}").json()
+            done = client.get(f"/v1/jobs/{job}").json()
         Toy.lines = lines
         key = accounts.create_key(self.owner, f"{MARK} key", ["speech"])[0].id
         spare = accounts.create(f"spare {key}").id
-        transcript = {"transcript": told["transcript_id"], "number": 1, "format": "srt"}
+        transcript = {"transcript": done["transcript_id"], "number": 1, "format": "srt"}
         page = {"version": VERSION, "name": "main.js"}
         return {"job": job, "key": key, "account": spare, "model": "base", **transcript, **page}
 
@@ -244,7 +244,7 @@ def row_of(name: str) -> str:
 
 
 def call(client: httpx.Client, name: str, data: list[Any], who: dict[str, str]) -> tuple[str, str]:
-    """How a call of Gradio's API ended, and what it told."""
+    """How a call of Gradio's API ended, and its answer."""
     event = client.post(f"{API}/call/{name}", json={"data": data}, headers=who).json()["event_id"]
     lines = client.get(f"{API}/call/{name}/{event}", headers=who).text.splitlines()
     ends = [i for i, line in enumerate(lines) if line in ("event: complete", "event: error")]
@@ -274,11 +274,11 @@ def test_gradio(name: str, world: World) -> None:
             data = values(name, names, path)
             if name == "create_account":
                 data[0] = f"{caller} by Gradio"
-            how, told = call(client, name, data, headers(world, caller, row_of(name)))
-            assert (how == "complete") == (status < 300), (caller, told)
+            how, answer = call(client, name, data, headers(world, caller, row_of(name)))
+            assert (how == "complete") == (status < 300), (caller, answer)
             if how == "error":
-                assert re.search(SENTENCES[status], told), (caller, told)
-            assert (MARK not in told) or caller == "owner", (caller, told)
+                assert re.search(SENTENCES[status], answer), (caller, answer)
+            assert (MARK not in answer) or caller == "owner", (caller, answer)
 
 
 # What is replayed

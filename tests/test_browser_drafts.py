@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browsing import Browser, Page, browser_fixture, expect  # noqa: F401
 from playwright.sync_api import Route
-from toy_server import Served, Toy, serve, settings_for, until, wav
-from workbench import CODE, LINES, PLANTED, Account, begin, menu, saved, texts, turn, visit
+from toy_server import Toy, until, wav
+from workbench import (  # noqa: F401
+    CODE,
+    LINES,
+    PLANTED,
+    Account,
+    account_fixture,
+    begin,
+    id_fixture,
+    menu,
+    saved,
+    served_fixture,
+    texts,
+    turn,
+    visit,
+)  # fmt: skip
 
 pytestmark = pytest.mark.browser
 
@@ -22,24 +35,6 @@ PLANTS = (
     "\u202egnihtyna\u2066 \u200fab",
     "javascript:window.ran=5",
 )
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serve(settings_for(tmp_path_factory.mktemp("served"))) as running:
-        yield running
-
-
-@pytest.fixture
-def account(served: Served) -> Iterator[Account]:
-    account = Account(served)
-    yield account
-    account.client.close()
-
-
-@pytest.fixture
-def id(account: Account, tmp_path: Path) -> int:
-    return account.transcribe(wav(tmp_path / "meeting.wav", 12), *LINES)
 
 
 def refuse(route: Route) -> None:

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browsing import Browser, Page, browser_fixture, expect  # noqa: F401
 from playwright.sync_api import Route
-from toy_server import Served, serve, settings_for, until, wav
-from workbench import CODE, FITS, LINES, PLANT, PLANTED, Account, begin, menu, saved, texts, turn, visit
+from toy_server import until, wav
+from workbench import (  # noqa: F401
+    CODE,
+    FITS,
+    LINES,
+    PLANT,
+    PLANTED,
+    Account,
+    account_fixture,
+    begin,
+    id_fixture,
+    menu,
+    saved,
+    served_fixture,
+    texts,
+    turn,
+    visit,
+)  # fmt: skip
 
 pytestmark = pytest.mark.browser
 
 WORDS, SEGMENTS = 18_000, 1_800
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serve(settings_for(tmp_path_factory.mktemp("served"))) as running:
-        yield running
-
-
-@pytest.fixture
-def account(served: Served) -> Iterator[Account]:
-    account = Account(served)
-    yield account
-    account.client.close()
-
-
-@pytest.fixture
-def id(account: Account, tmp_path: Path) -> int:
-    return account.transcribe(wav(tmp_path / "meeting.wav", 12), *LINES)
 
 
 # To hear

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fakes import KEY, Service, fakes_fixture, served, tone  # noqa: F401
+from fakes import KEY, Service, client_fixture, fakes_fixture, service_fixture, tone  # noqa: F401
 
 from stt_lab import client as clients
 from stt_lab.errors import OldRevision
-from stt_lab.settings import Settings
-
-
-@pytest.fixture
-def service(fakes: Callable[..., Settings]) -> Iterator[Service]:
-    with served(fakes()) as running:
-        yield running
-
-
-@pytest.fixture
-def client(service: Service) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {KEY}"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", headers=headers, timeout=20) as made:
-        yield made
 
 
 @pytest.fixture

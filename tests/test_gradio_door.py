@@ -278,13 +278,13 @@ def test_no_answer_names_a_path_of_the_server(served: Served, tmp_path: Path) ->
     with httpx.Client(base_url=served.url, timeout=30) as client:
         answers = [client.get(path).text for path in ("/", "/config", f"{API}/info", f"{API}/info?all_endpoints=true")]
         path = upload(client, wav(tmp_path / "a.wav").read_bytes())
-        told = join(client, button(client, "Transcribe"), [file_data(path), None, "base", "auto", True, 0], **MINE)
-        (address,) = set(re.findall(r"gradio_api/file=([0-9a-f]{64}/a\.wav)", told))
+        heard = join(client, button(client, "Transcribe"), [file_data(path), None, "base", "auto", True, 0], **MINE)
+        (address,) = set(re.findall(r"gradio_api/file=([0-9a-f]{64}/a\.wav)", heard))
         assert client.get(f"{API}/file={address}").status_code == 200
         id = client.get("/api/v1/transcripts/", headers=MINE).json()["results"][0]["id"]
         exported = join(client, handler(client, "export_transcript"), [id, "pdf", False, False], **MINE)
         assert '"url":"http' in exported
-        answers += [path, told, exported, join(client, handler(client, "arrived"), [file_data("/etc/passwd")])]
+        answers += [path, heard, exported, join(client, handler(client, "arrived"), [file_data("/etc/passwd")])]
         answers += [client.get(f"{API}/file={here[0]}/admin.key").text]
     assert not [(one, answer[:200]) for answer in answers for one in here if one in answer]
     assert_swept(served)
@@ -368,8 +368,8 @@ def test_a_refusal_has_the_one_shape_and_one_line(
 def test_a_call_that_does_not_fit_is_one_line(
     client: httpx.Client, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    told = join(client, button(client, "Transcribe"), [1])
-    assert '"success":false' in told
+    heard = join(client, button(client, "Transcribe"), [1])
+    assert '"success":false' in heard
     out, err = capfd.readouterr()
     assert "Traceback" not in out + err + caplog.text
     assert len(caplog.records) == 1
@@ -418,14 +418,14 @@ def shown(client: httpx.Client, sound: bytes) -> tuple[int, set[str]]:
     """Transcribe on the page, then export and listen by Gradio's API; the transcript, and the addresses of files."""
     path = upload(client, sound)
     run = [file_data(path), None, "base", "auto", True, 0]
-    told = join(client, button(client, "Transcribe"), run, "deleting", **MINE)
-    assert PLANTED.split()[1] in told
+    heard = join(client, button(client, "Transcribe"), run, "deleting", **MINE)
+    assert PLANTED.split()[1] in heard
     id = int(client.get("/api/v1/transcripts/", headers=MINE).json()["results"][0]["id"])
-    told += join(client, handler(client, "export_transcript"), [id, "txt", False, False], **MINE)
-    told += join(client, handler(client, "transcript_audio"), [id], **MINE)
+    heard += join(client, handler(client, "export_transcript"), [id, "txt", False, False], **MINE)
+    heard += join(client, handler(client, "transcript_audio"), [id], **MINE)
     redact = ["library", str(id), "", "auto", "docx", "mark", "silence", []]
-    told += join(client, button(client, "Redact"), redact, "deleting", **MINE)
-    return id, set(re.findall(r"[0-9a-f]{64}/[\w.-]+", told))
+    heard += join(client, button(client, "Redact"), redact, "deleting", **MINE)
+    return id, set(re.findall(r"[0-9a-f]{64}/[\w.-]+", heard))
 
 
 @pytest.mark.parametrize("way", ["http", "gradio", "another process", "retention"])

@@ -9,8 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 from browsing import Browser, Page, expect
-from toy_server import Served, Toy
+from toy_server import Served, Toy, serve, settings_for, wav
 
 FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 PLANT = "<img src=x onerror=window.ran=1> ${window.ran=2} {{window.ran}} \u202e\u2066evil"
@@ -54,6 +55,24 @@ class Account:
     def listed(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.client.get("/api/v1/transcripts/").json()["results"]
         return found
+
+
+@pytest.fixture(scope="module", name="served")
+def served_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serve(settings_for(tmp_path_factory.mktemp("served"))) as running:
+        yield running
+
+
+@pytest.fixture(name="account")
+def account_fixture(served: Served) -> Iterator[Account]:
+    account = Account(served)
+    yield account
+    account.client.close()
+
+
+@pytest.fixture(name="id")
+def id_fixture(account: Account, tmp_path: Path) -> int:
+    return account.transcribe(wav(tmp_path / "meeting.wav", 12), *LINES)
 
 
 @contextmanager

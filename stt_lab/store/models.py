@@ -172,6 +172,7 @@ class Job(Base):
         UniqueConstraint("account_id", "client", "idempotency_key"),
         Index("jobs_by_state", "state", "created"),
         Index("jobs_by_account", "account_id", "client", "state"),
+        Index("jobs_newest", "account_id", "client", "created"),  # a page asks for them every second
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)  # job_ and 32 random hexadecimal digits

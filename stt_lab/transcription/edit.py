@@ -229,15 +229,15 @@ def _retime(work: _Work, edit: Edit) -> None:
     number, at = edit["segment"], edit["word"]
     words = _words(work, number)
     _check_word(at, 0, words)
-    word, start, end = words[at], edit["start"], edit["end"]  # perhaps integers that no float can hold
+    word, start, end = words[at], float(edit["start"]), float(edit["end"])
     earliest, latest = _room(work, number, at, words)
     if not earliest - ROUNDED_S <= start <= end <= latest + ROUNDED_S:
         raise BadInput(
-            f"The times {str(start)[:SHOWN]} to {str(end)[:SHOWN]} are out of range. The word may begin "
+            f"The times {start:.3f} to {end:.3f} are out of range. The word may begin "
             f"at {earliest:.3f} s and end at {latest:.3f} s; retime its neighbours first if it needs more."
         )
-    start = min(max(float(start), earliest), latest)
-    moved = replace(word, start=start, end=min(max(start, float(end)), latest), confidence=None, corrected=True)
+    start = min(max(start, earliest), latest)
+    moved = replace(word, start=start, end=min(max(start, end), latest), confidence=None, corrected=True)
     work.put(number, [*words[:at], moved, *words[at + 1 :]])
 
 

@@ -8,9 +8,12 @@ const ACTIVE = ["queued", "running"];
 const STAGES = {
   queued: "Waiting", decoding: "Reading the file", loading: "Loading the model", transcribing: "Transcribing",
   diarizing: "Finding the speakers", checking: "Checking for missed words", joining: "Joining words and speakers",
-  reading: "Reading the text", writing: "Writing", translating: "Translating", enhancing: "Removing noise", speaking: "Speaking",
+  reading: "Reading the text", writing: "Writing", translating: "Translating", enhancing: "Removing noise", speaking: "Speaking", downloading: "Downloading",
 };
-const NAMES = { transcribe: "", stream: "Live speech", enhance_audio: "Clean audio", tts: "Speech in a voice" };
+const NAMES = {
+  transcribe: "", stream: "Live speech", enhance_audio: "Clean audio", tts: "Speech in a voice", pull_model: "Download of a model",
+  diarize_transcript: "Find the speakers again, transcript", transcribe_transcript: "Transcribe again, transcript",
+};
 
 class Jobs {
   constructor() {
@@ -78,7 +81,7 @@ class Jobs {
   }
 
   row(job) {
-    const name = [NAMES[job.operation] ?? job.operation, job.filename].filter(Boolean).join(": ") || "Recording";
+    const name = [NAMES[job.operation] ?? job.operation, job.filename || job.about].filter(Boolean).join(": ") || "Recording";
     const live = ACTIVE.includes(job.status);
     const parts = [made("span", { class: "name", dir: "auto", textContent: name }), made("span", { class: "job-state", textContent: state(job) })];
     if (live) {
