@@ -6,7 +6,6 @@ import json
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -476,10 +475,8 @@ def test_a_client_that_leaves_ends_its_work(
         wire.send(talk.read_bytes())
         wire.end()
         assert Endless.began.wait(10)
-    began = time.monotonic()
-    assert Endless.ended.wait(2)
+    assert Endless.ended.wait(10)  # it would go on for minutes
     assert send(client, talk).status_code == 200  # the slot is free
-    assert time.monotonic() - began < 3
     until(lambda: not service.leftovers())
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
