@@ -87,14 +87,60 @@ def test_cancel_stops_the_work_and_the_page_goes_on(page: Page, tmp_path: Path) 
     expect(page.locator(".stt-segment")).to_have_count(2)
 
 
-def test_closing_the_page_stops_the_work(page: Page, tmp_path: Path) -> None:
+def test_a_page_that_is_loaded_again_follows_its_job(browser: Browser, served: Served, tmp_path: Path) -> None:
+    context = browser.new_context()  # without the page's look at its log, where Gradio tells of requests cut off
+    page = context.new_page()
+    page.goto(served.url)
     Toy.seconds, Toy.stopped = 30.0, 0
     choose(page, wav(tmp_path / "talk.wav"))
     page.click("#stt-go")
     expect(page.locator(".stt-now")).to_contain_text("Transcribing")
-    page.context.close()
-    assert until(lambda: Toy.stopped) < 2
+    expect(page.locator(".stt-so-far")).to_have_text("Good")
+    page.reload()
+    expect(page.locator(".stt-now")).to_contain_text("Transcribing")
+    expect(page.locator("#stt-go")).to_be_disabled()
+    other = context.new_page()
+    other.goto(page.url)
+    expect(other.locator(".stt-empty")).to_be_visible()  # each tab has its own
+    other.close()
+    page.click("#stt-cancel")
+    expect(page.locator(".stt-notice")).to_have_text("Cancelled.")
+    assert Toy.stopped == 1
+    Toy.seconds = 1.0
+    choose(page, wav(tmp_path / "other.wav"))
+    page.click("#stt-go")
+    expect(page.locator(".stt-now")).to_contain_text("Transcribing")
+    page.reload()
+    expect(page.locator(".stt-segment")).to_have_count(2, timeout=10_000)
+    expect(page.locator(".stt-result")).to_contain_text("not kept without a key")
     Toy.seconds = 0.0
+    context.close()
+
+
+def test_a_job_goes_on_without_its_page(browser: Browser, served: Served, tmp_path: Path) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(served.access.sign_in_address(served.url))
+    Toy.seconds, Toy.stopped = 1.0, 0
+    choose(page, wav(tmp_path / "talk.wav", 4))
+    page.click("#stt-go")
+    expect(page.locator(".stt-now")).to_contain_text("Transcribing")
+    page.goto("about:blank")
+    Toy.seconds = 0.0
+    page.go_back()
+    expect(page.locator(".stt-segment")).to_have_count(2, timeout=10_000)
+    page.click(".stt-segment:nth-child(2) .stt-time")  # played from the library
+    page.wait_for_function("document.querySelector('.stt-player audio').currentTime >= 2")
+    page.click(".stt-open")
+    page.wait_for_url("**/#transcript/*")
+    context.close()
+
+
+def test_the_example_becomes_a_transcript(page: Page) -> None:
+    page.click("[data-example]")
+    expect(page.locator("#stt-file")).to_contain_text("example")
+    page.click("#stt-go")
+    expect(page.locator(".stt-segment")).to_have_count(2)
 
 
 def test_a_transcript_is_text_and_never_a_program(page: Page, tmp_path: Path) -> None:

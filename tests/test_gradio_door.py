@@ -31,6 +31,7 @@ from toy_server import (
     join,
     serve,
     settings_for,
+    transcribed,
     until,
     upload,
     wav,
@@ -278,7 +279,7 @@ def test_no_answer_names_a_path_of_the_server(served: Served, tmp_path: Path) ->
     with httpx.Client(base_url=served.url, timeout=30) as client:
         answers = [client.get(path).text for path in ("/", "/config", f"{API}/info", f"{API}/info?all_endpoints=true")]
         path = upload(client, wav(tmp_path / "a.wav").read_bytes())
-        heard = join(client, button(client, "Transcribe"), [file_data(path), None, "base", "auto", True, 0], **MINE)
+        heard = transcribed(client, path, **MINE)
         (address,) = set(re.findall(r"gradio_api/file=([0-9a-f]{64}/a\.wav)", heard))
         assert client.get(f"{API}/file={address}").status_code == 200
         id = client.get("/api/v1/transcripts/", headers=MINE).json()["results"][0]["id"]
@@ -417,8 +418,7 @@ def holding(folder: Path, *wanted: bytes) -> list[Path]:
 def shown(client: httpx.Client, sound: bytes) -> tuple[int, set[str]]:
     """Transcribe on the page, then export and listen by Gradio's API; the transcript, and the addresses of files."""
     path = upload(client, sound)
-    run = [file_data(path), None, "base", "auto", True, 0]
-    heard = join(client, button(client, "Transcribe"), run, "deleting", **MINE)
+    heard = transcribed(client, path, "deleting", **MINE)
     assert PLANTED.split()[1] in heard
     id = int(client.get("/api/v1/transcripts/", headers=MINE).json()["results"][0]["id"])
     heard += join(client, handler(client, "export_transcript"), [id, "txt", False, False], **MINE)
@@ -463,8 +463,7 @@ def test_a_transcript_of_nobody_keeps_its_player(served: Served, client: httpx.C
         for _ in range(3):
             path = upload(client, sound)
             join(client, handler(client, "arrived"), [file_data(path)], "listening")
-            run = [file_data(path), None, "base", "auto", True, 0]
-            join(client, button(client, "Transcribe"), run, "listening")
+            assert "Good" in transcribed(client, path, "listening")
             assert len(served.uploads) == 1
             assert client.get(f"{API}/file={path}").content == sound
     until(lambda: served.uploads == [], 20)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from outline import NASTY, TAGS, Outline
 from toy_server import KEY, Served, Toy, serve, settings_for, until, wav
 
 from stt_lab.registry import OPERATIONS
-from stt_lab.types import Event, Provenance, Segment, Suppressed, Transcript, Turn, Unrecognized, Word
+from stt_lab.types import Event, JobInfo, Provenance, Segment, Suppressed, Transcript, Turn, Unrecognized, Word
 from stt_lab.ui import html
 
 
@@ -227,8 +228,10 @@ def transcript(**changes: Any) -> Transcript:
 @pytest.mark.parametrize(
     "made",
     [
-        html.result(transcript(), html.Recording(f"{NASTY}.wav", "gradio_api/file=x"), 3.0),
-        html.result(transcript(segments=(), speakers=(), turns=()), html.Recording(NASTY, NASTY, True), 3.0),
+        html.result(transcript(), html.Recording(f"{NASTY}.wav", "gradio_api/file=x"), html.Times(0.2, 3.0)),
+        html.result(
+            transcript(segments=(), speakers=(), turns=()), html.Recording(NASTY, NASTY, True), html.Times(0.2, 3.0)
+        ),
         html.notice(NASTY, "error"),
         html.bar(NASTY, 1, 2),
     ],
@@ -241,14 +244,14 @@ def test_nothing_hostile_becomes_markup(made: str) -> None:
 
 
 def test_the_words_survive_the_escaping() -> None:
-    shown = "".join(Outline(html.result(transcript(), html.Recording("a.wav", "x"), 1.0)).texts)
+    shown = "".join(Outline(html.result(transcript(), html.Recording("a.wav", "x"), html.Times(0.2, 1.0))).texts)
     assert shown.count(NASTY) >= 6
 
 
 def test_downloads_carry_the_renderings() -> None:
     from stt_lab.transcription.render import render
 
-    made = html.result(transcript(), html.Recording("My talk.mp3", "x"), 1.0)
+    made = html.result(transcript(), html.Recording("My talk.mp3", "x"), html.Times(0.2, 1.0))
     for form in ("txt", "srt", "vtt", "json"):
         held = re.search(rf'data-save="My talk\.{form}"[^>]*>{form.upper()}<span hidden>(.*?)</span>', made, re.DOTALL)
         assert held
@@ -256,7 +259,7 @@ def test_downloads_carry_the_renderings() -> None:
 
 
 def test_a_click_has_a_time_to_go_to() -> None:
-    made = html.result(transcript(), html.Recording("a.wav", "x"), 1.0)
+    made = html.result(transcript(), html.Recording("a.wav", "x"), html.Times(0.2, 1.0))
     assert re.findall(r'<button[^>]*data-seek="([\d.]+)"', made) == ["0.000", "3.000", "6.000", "5.000"]
     assert re.findall(r'<span data-seek="([\d.]+)"', made) == ["0.000", "1.000"]
     assert 'data-duration="10.000"' in made
@@ -273,13 +276,13 @@ def test_the_timeline_has_a_lane_per_speaker_and_a_bar_per_turn() -> None:
 
 
 def test_facts_tell_duration_time_and_factor() -> None:
-    shown = Outline(html.result(transcript(model="base"), html.Recording("a.wav", "x"), 3.0)).texts
+    shown = Outline(html.result(transcript(model="base"), html.Recording("a.wav", "x"), html.Times(0.2, 3.0))).texts
     assert {"0:10 of audio", "took 3.0 s", "RTF 0.20", "model base", "English", "2 speakers"} <= set(shown)
 
 
 def test_silence_is_said_in_words() -> None:
     nothing = transcript(segments=(), speakers=(), turns=(), unrecognized=(), language=None)
-    made = html.result(nothing, html.Recording("a.wav", "x"), 1.0)
+    made = html.result(nothing, html.Recording("a.wav", "x"), html.Times(0.2, 1.0))
     assert "contains no speech" in made
     assert "data-save" not in made
     assert "removed as unlikely" in made  # what was suppressed is told all the same
@@ -291,7 +294,7 @@ def test_speech_that_was_not_understood_stands_among_the_words() -> None:
     first, second = "Speaker 2: speech that was not understood, 0.7 s", "speech that was not understood, 1.5 s"
     assert shown.index("there.") < shown.index(first) < shown.index('data-seek="3.000"') < shown.rindex(second)
     nothing = transcript(segments=(), speakers=(), turns=(), unrecognized=unrecognized[1:])
-    made = html.result(nothing, html.Recording("a.wav", "x"), 1.0)
+    made = html.result(nothing, html.Recording("a.wav", "x"), html.Times(0.2, 1.0))
     assert "no word was understood" in made
     assert "contains no speech" not in made
 
@@ -299,7 +302,7 @@ def test_speech_that_was_not_understood_stands_among_the_words() -> None:
 def test_an_empty_recording_has_no_timeline() -> None:
     empty = Transcript(None, 0.0)
     assert html.timeline(empty) == ""
-    assert "RTF" not in html.result(empty, html.Recording("a.wav", "x"), 1.0)
+    assert "RTF" not in html.result(empty, html.Recording("a.wav", "x"), html.Times(0.2, 1.0))
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.9, "0:59"), (61, "1:01"), (3723, "1:02:03")])
@@ -313,11 +316,22 @@ def test_the_axis_has_few_ticks(duration: float) -> None:
     assert 1 <= made.count("left:") <= 21
 
 
+def under_way(stage: str, percent: float, **more: Any) -> JobInfo:
+    created = datetime.now(UTC) - timedelta(seconds=61)
+    times = {"created": created, "started": created, "finished": None}
+    values = {"id": "job_a", "status": "running", "eta_s": None, "transcript_id": None, "error": None, "url": ""}
+    return JobInfo(**(values | times | more), stage=stage, percent=percent)  # type: ignore[arg-type]
+
+
 def test_stages_before_the_running_one_are_done() -> None:
-    made = html.stages(["decoding", "transcribing"], Event("transcribing", 0.5), 61, diarize=True)
+    shares = {"decoding": 10.0, "transcribing": 60.0, "diarizing": 20.0, "joining": 10.0}
+    made = html.stages(under_way("transcribing", 40, eta_s=70.0, text=NASTY), shares)
     kinds = re.findall(r'class="stt-step (\w+)"', made)
-    assert kinds == ["done", "done", "done", "active", "waiting", "waiting", "waiting"]
-    assert "50%" in made
-    assert "1:01" in made
-    assert "Speakers" not in html.stages([], Event("queued"), 0, diarize=False)
+    assert kinds == ["done", "done", "done", "active", "waiting", "waiting"]
+    assert re.findall(r"--filled:([\d.]+)", made)[3] == "0.500"
+    assert Outline(made).texts[-3:] == [", about 1:10 left", "1:01", NASTY]
+    loading = html.stages(under_way("loading", 70), shares)  # that of the diarizer, after the words
+    assert re.findall(r'class="stt-step (\w+)"', loading)[:4] == ["done", "done", "active", "done"]
+    assert "Speakers" not in html.stages(under_way("queued", 0), {"transcribing": 1.0})
+    assert "place 3" in html.stages(under_way("queued", 0, status="queued", place=3), shares)
     assert set(html.STAGE_NAMES) == set(Event.STAGES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import stat
 import threading
@@ -16,15 +17,18 @@ import pytest
 from toy_server import (
     API,
     KEY,
+    MINE,
     Served,
     Toy,
     button,
     file_data,
     file_inputs,
     functions,
+    handler,
     join,
     serve,
     settings_for,
+    transcribed,
     until,
     upload,
     wav,
@@ -368,21 +372,20 @@ def test_a_page_of_another_site_cannot_use_a_session(served: Served, client: htt
 
 def test_private_functions_check_the_key(served: Served, client: httpx.Client, tmp_path: Path) -> None:
     path = upload(client, wav(tmp_path / "a.wav").read_bytes())
-    told = join(
-        client,
-        button(client, "Transcribe"),
-        [file_data(path), None, "base", "auto", True, 0],
-        authorization="Bearer x",
-    )
+    told = transcribed(client, path, authorization="Bearer x")
     assert "This key is not valid" in told
     assert "Good" not in told
+    again = upload(client, wav(tmp_path / "b.wav").read_bytes())
+    mine = re.search(r"job_[0-9a-f]{32}", transcribed(client, again, **MINE))
+    assert mine
+    assert "Good" not in join(client, handler(client, "follow"), [mine[0]])  # as another caller
 
 
 def test_a_quota_is_said_on_the_page(served: Served, client: httpx.Client, tmp_path: Path) -> None:
     served.accounts.set_tier(Tier(name="anonymous", per_day=0))
     try:
         path = upload(client, wav(tmp_path / "a.wav").read_bytes())
-        told = join(client, button(client, "Transcribe"), [file_data(path), None, "base", "auto", True, 0])
+        told = transcribed(client, path)
     finally:
         served.accounts.set_tier(Tier(name="anonymous"))
     assert "transcriptions are left for today" in told
@@ -415,7 +418,7 @@ def test_an_unexpected_failure_shows_a_sentence_only(
     Toy.lines = ("broken",)
     try:
         path = upload(client, wav(tmp_path / "a.wav").read_bytes())
-        told = join(client, button(client, "Transcribe"), [file_data(path), None, "base", "auto", True, 0])
+        told = transcribed(client, path)
     finally:
         Toy.lines = ("Good morning.",)
     assert "Something went wrong" in told

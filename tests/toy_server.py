@@ -68,9 +68,10 @@ class Toy:
     def work(self, stage: str, report: Report) -> None:
         steps = max(1, int(Toy.seconds / 0.05))
         Toy.began += 1
+        heard = " ".join(Toy.lines).split(" ")[0] if stage == "transcribing" else ""
         try:
             for step in range(steps):
-                report(Event(stage, step / steps))
+                report(Event(stage, step / steps, heard))
                 time.sleep(Toy.seconds / steps)
         except BaseException:
             Toy.stopped += 1
@@ -343,3 +344,12 @@ def button(client: httpx.Client, target_text: str) -> int:
     config = client.get("/config").json()
     button = next(part["id"] for part in config["components"] if part["props"].get("value") == target_text)
     return next(int(fn["id"]) for fn in config["dependencies"] if [button, "click"] in map(list, fn["targets"]))
+
+
+def transcribed(client: httpx.Client, address: str, session: str = "", **headers: str) -> str:
+    """What the page is told about a recording: that it is a job, its progress, and its result or what is wrong."""
+    session = session or f"s{time.monotonic_ns()}"
+    run = [{"path": address, "meta": {"_type": "gradio.FileData"}}, None, "base", "auto", True, 0]
+    told = join(client, button(client, "Transcribe"), run, session, **headers)
+    job = re.search(r"job_[0-9a-f]{32}", told)
+    return told + join(client, handler(client, "follow"), [job[0]], session, **headers) if job else told

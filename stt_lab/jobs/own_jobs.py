@@ -35,7 +35,7 @@ class OwnJobs:
         return tuple(self._shown(row, places.get(row.id)) for row in rows)
 
     def info(self, row: JobRow) -> JobInfo:
-        """Return a job with its place in the queue and the text so far."""
+        """Return a job with its place in the queue, its newest progress and the text so far."""
         place = None
         if row.state == "queued":
             with self._lifecycle.database.read() as session:
@@ -43,4 +43,7 @@ class OwnJobs:
         return self._shown(row, place)
 
     def _shown(self, row: JobRow, place: int | None) -> JobInfo:
-        return replace(row.info, filename=row.filename, place=place, text=self._workers.text(row.id))
+        info = replace(row.info, filename=row.filename, place=place)
+        if row.state != "running" or (seen := self._workers.progress(row.id)) is None:
+            return info
+        return replace(info, stage=seen.stage, percent=round(seen.percent, 1), eta_s=seen.eta_s, text=seen.text)

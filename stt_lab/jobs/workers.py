@@ -135,10 +135,9 @@ class JobWorkers:
             if job.row.id == job_id:
                 job.stop = job.stop or "cancelled"
 
-    def text(self, job_id: str) -> str:
-        """Return the end of what was recognized so far in a job that runs in this process."""
-        found = (job.progress.text for job in list(self._running.values()) if job.row.id == job_id)
-        return next(found, "")
+    def progress(self, job_id: str) -> Progress | None:
+        """Return the progress of a job that runs in this process; it is newer than that in the store."""
+        return next((job.progress for job in list(self._running.values()) if job.row.id == job_id), None)
 
     def works_on(self, job_id: str) -> bool:
         return any(claimed == job_id for claimed, _ in list(self._running))

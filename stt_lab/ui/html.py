@@ -6,14 +6,15 @@ are handled by page.js, which reads data attributes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
 from stt_lab.text import LANGUAGES, clock
 from stt_lab.transcription.render import render
-from stt_lab.types import Event, Segment, Span, Suppressed, Transcript, Turn, Unrecognized, Word
+from stt_lab.types import Event, JobInfo, Segment, Span, Suppressed, Transcript, Turn, Unrecognized, Word
 
 COLOURS = 8  # speaker colours in page.css; a ninth speaker gets the first one again
 UNSURE = 0.5  # words with a lower probability are marked
@@ -35,6 +36,7 @@ STAGE_NAMES = {  # short under the bar, long next to the clock
     "speaking": ("Speak", "Speaking"),
     "downloading": ("Download", "Downloading"),
 }
+COUNTED = ("decoding", "transcribing", "diarizing", "checking", "joining")
 OF_SPEECH = ("queued", "decoding", "loading", "transcribing", "diarizing", "checking", "joining")
 
 
@@ -51,28 +53,57 @@ class Recording:
         return Path(self.name).stem[:80] or "transcript"
 
 
+@dataclass(frozen=True)
+class Times:
+    """Seconds that a recording waited in the queue, and that the work on it took."""
+
+    waited: float
+    worked: float
+
+
 # While it runs
 
 
-def stages(seen: Sequence[str], event: Event, elapsed: float, diarize: bool) -> str:
-    """Render the progress bar of a transcription: one step per stage."""
-    names = [stage for stage in OF_SPEECH if diarize or stage != "diarizing"]
-    furthest = max((names.index(stage) for stage in seen if stage in names), default=0)
+def stages(job: JobInfo, shares: Mapping[str, float]) -> str:
+    """Render the progress of a transcription: one step per stage, and the end of its text so far.
+
+    `shares`: the stages in order that the percent counts, with their shares of it.
+    """
+    names = [stage for stage in OF_SPEECH if stage in shares or stage not in COUNTED]
+    filled = _filled(job.percent * sum(shares.values()) / 100, shares)
+    furthest = names.index(job.stage) if job.stage in names else 0
     steps = "".join(
-        _step(STAGE_NAMES[stage][0], number <= furthest, stage == event.stage, event.fraction)
+        _step(STAGE_NAMES[stage][0], filled.get(stage, float(number < furthest)), stage == job.stage)
         for number, stage in enumerate(names)
     )
-    percent = f" <b>{event.fraction:.0%}</b>" if 0 < event.fraction < 1 else ""
-    now = f"<span>{STAGE_NAMES[event.stage][1]} …{percent}</span><span>{clock(elapsed)}</span>"
+    elapsed = (datetime.now(UTC) - job.created).total_seconds()
+    text = f'<p class="stt-so-far" dir="auto">{escape(job.text)}</p>' if job.text else ""
     return (
-        f'<div class="stt-stages" role="status"><div class="stt-steps" aria-hidden="true">{steps}</div>'
-        f'<div class="stt-now">{now}</div></div>'
+        f'<div class="stt-stages"><div class="stt-steps" aria-hidden="true">{steps}</div>'
+        f'<div class="stt-now" role="status"><span>{_now(job)}</span><span>{clock(elapsed)}</span></div>{text}</div>'
     )
 
 
-def _step(name: str, begun: bool, active: bool, fraction: float) -> str:
-    kind = "active" if active else "done" if begun else "waiting"
-    filled = min(1.0, fraction) if active else float(begun)
+def _now(job: JobInfo) -> str:
+    name = STAGE_NAMES[job.stage][1]
+    if job.status == "queued":
+        return f"{name}, place {job.place} …" if job.place else f"{name} …"
+    percent = f" <b>{job.percent:.0f}%</b>" if 0 < job.percent < 100 else ""
+    left = f", about {clock(job.eta_s)} left" if job.eta_s is not None else ""
+    return f"{name} …{percent}{left}"
+
+
+def _filled(done: float, shares: Mapping[str, float]) -> dict[str, float]:
+    """Return the filled part of each stage, if `done` of all shares is."""
+    filled = {}
+    for stage, share in shares.items():
+        filled[stage] = min(1.0, max(0.0, done / share))
+        done -= share
+    return filled
+
+
+def _step(name: str, filled: float, active: bool) -> str:
+    kind = "active" if active else "done" if filled >= 1 else "waiting"
     return f'<div class="stt-step {kind}"><i style="--filled:{filled:.3f}"></i><span>{name}</span></div>'
 
 
@@ -107,16 +138,28 @@ def bar(text: str, done: int, total: int) -> str:
 # The result
 
 
-def result(transcript: Transcript, recording: Recording, elapsed: float) -> str:
-    """Render player, timeline, transcript and downloads. `elapsed`: seconds of the whole request."""
+def empty(anonymous: bool) -> str:
+    """Render what is shown before the first transcript."""
+    kept = "Transcripts are kept in your library."
+    if anonymous:
+        kept = 'Without a key, transcripts are not kept. <a href="sign-in">Sign in</a> to keep and correct them.'
+    return (
+        '<div class="stt-empty"><p>The transcript appears here.</p><p>Upload a file or record with the microphone, '
+        'then press Transcribe.</p><p><button type="button" class="stt-button" data-example="1">Try it with an example'
+        f"</button></p><p>{kept}</p></div>"
+    )
+
+
+def result(transcript: Transcript, recording: Recording, times: Times) -> str:
+    """Render player, timeline, transcript and downloads."""
     warnings = "".join(notice(text, "warning") for text in transcript.warnings)
     if transcript.segments:
-        body = timeline(transcript) + _head(transcript, recording, elapsed) + segments(transcript)
+        body = timeline(transcript) + _head(transcript, recording, times) + segments(transcript)
     elif transcript.unrecognized:
         note = notice("Somebody may speak in this recording, but no word was understood.")
-        body = note + _head(transcript, recording, elapsed) + segments(transcript)
+        body = note + _head(transcript, recording, times) + segments(transcript)
     else:
-        body = notice("This recording contains no speech.") + _head(transcript, recording, elapsed)
+        body = notice("This recording contains no speech.") + _head(transcript, recording, times)
     return (
         f'<section class="stt-result" data-duration="{transcript.duration:.3f}">'
         f"{player(recording)}{warnings}{body}{_suppressed(transcript.suppressed)}</section>"
@@ -124,6 +167,8 @@ def result(transcript: Transcript, recording: Recording, elapsed: float) -> str:
 
 
 def player(recording: Recording) -> str:
+    if not recording.address:
+        return notice("The recording is not kept without a key, so it cannot be played after the page is loaded again.")
     tag = "video" if recording.video else "audio"
     address, name = escape(recording.address), escape(recording.name)
     return (
@@ -132,9 +177,11 @@ def player(recording: Recording) -> str:
     )
 
 
-def _head(transcript: Transcript, recording: Recording, elapsed: float) -> str:
-    worked = sum(made.elapsed for made in transcript.provenance) or elapsed
-    facts = [f"{clock(transcript.duration)} of audio", f"took {elapsed:.1f} s"]
+def _head(transcript: Transcript, recording: Recording, times: Times) -> str:
+    worked = sum(made.elapsed for made in transcript.provenance) or times.worked
+    facts = [f"{clock(transcript.duration)} of audio"]
+    facts += [f"waited {times.waited:.1f} s"] if times.waited >= 1 else []
+    facts += [f"took {times.worked:.1f} s"]
     facts += [f"RTF {worked / transcript.duration:.2f}"] if transcript.duration else []
     facts += [f"model {transcript.model}"] if transcript.model else []
     facts += [LANGUAGES.get(transcript.language, transcript.language).title()] if transcript.language else []
@@ -142,7 +189,10 @@ def _head(transcript: Transcript, recording: Recording, elapsed: float) -> str:
     facts += [f"{count} speaker{'s' * (count > 1)}"] if count else []
     shown = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     files = downloads(kept(transcript, recording.stem))
-    return f'<div class="stt-head"><ul class="stt-facts">{shown}</ul>{files}</div>'
+    place = (
+        f'<a class="stt-open" href="#transcript/{transcript.id}">Correct it in the library</a>' if transcript.id else ""
+    )
+    return f'<div class="stt-head"><ul class="stt-facts">{shown}</ul>{place}{files}</div>'
 
 
 @dataclass(frozen=True)

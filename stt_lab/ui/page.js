@@ -57,6 +57,16 @@
     navigator.clipboard.writeText(text).then(() => label("Copied"), () => label("Not allowed"));
   }
 
+  // Chooses the example recording as if the visitor had.
+  async function example() {
+    const module = document.querySelector("script[src*='page/'][type=module]").src;
+    const sound = await fetch(new URL("example.ogg", module)).then((answer) => answer.blob());
+    const chosen = new DataTransfer(), input = document.querySelector("#stt-file input[type=file]");
+    chosen.items.add(new File([sound], "example.ogg", { type: "audio/ogg" }));
+    input.files = chosen.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
   // Opens Gradio's page about API clients by the button of its own footer, which page.css hides.
   function clients(event) {
     event.preventDefault();
@@ -74,6 +84,7 @@
 
   document.addEventListener("click", (event) => {
     if (event.target instanceof Element && event.target.closest("[data-clients]")) return clients(event);
+    if (event.target instanceof Element && event.target.closest("[data-example]")) return example();
     if (event.target instanceof Element && event.target.closest("#text-actions .primary")) return scrollToResult(event.target);
     const node = event.target instanceof Element ? event.target.closest("[data-marks], [data-seek], [data-lane], [data-save], [data-copy]") : null;
     if (!node || !result(node)) return;

@@ -1,31 +1,46 @@
-"""The Transcribe tab: upload or record audio, follow progress, cancel, listen and download."""
+"""The Transcribe tab: upload or record audio, follow progress, cancel, listen and download.
+
+A recording becomes a job, which goes on when the page is closed. The browser's tab remembers its id: after a reload,
+the page follows it again, and shows its result.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
-import time
 from collections.abc import AsyncIterator
-from pathlib import PurePosixPath
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import gradio as gr
 
 from stt_lab.door.shared_files import link
-from stt_lab.errors import Cancelled
+from stt_lab.errors import Cancelled, NotFound, SttError
 from stt_lab.installation import Installation
+from stt_lab.operations.library import PATH
+from stt_lab.operations.speech import stages
 from stt_lab.text import LANGUAGES
-from stt_lab.types import Event, Transcript
+from stt_lab.types import JobInfo, Transcript, silent
 from stt_lab.ui import html, parts
-from stt_lab.ui.api import run_operation
-from stt_lab.ui.gradio_private import root_blocks
-from stt_lab.ui.work import BackgroundCall, ReportProgress, named, sentence
+from stt_lab.ui.api import caller_of, run_operation
+from stt_lab.ui.gradio_private import client_listens, root_blocks
+from stt_lab.ui.work import POLL_S, named, sentence
 from stt_lab.weights import catalog
 
 SENT, SHOWN = "sent", "shown"  # places of recordings: chosen for the next run, and beside its result
-EMPTY = (
-    '<div class="stt-empty"><p>The transcript appears here.</p>'
-    "<p>Upload a file or record with the microphone, then press Transcribe.</p></div>"
-)
+ACTIVE = ("queued", "running")
+RECALL = "() => sessionStorage.getItem('stt-job') ?? ''"  # each tab of a browser has its own
+KEEP = "(id) => { sessionStorage.setItem('stt-job', id); return id; }"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The job that a page session has sent last."""
+
+    id: str
+    address: str  # of its recording, while the page is open
+    recording: html.Recording
+    diarize: bool
 
 
 class TranscribeTab:
@@ -36,7 +51,7 @@ class TranscribeTab:
     def __init__(self, installation: Installation) -> None:
         self.installation, self.settings = installation, installation.settings
         self.files = installation.runtime.shared_files
-        self.working: dict[str, BackgroundCall[Transcript]] = {}  # by session
+        self.sent: dict[str, Sent] = {}  # by session
 
     def draw(self, tab: gr.Tab) -> None:
         with gr.Row(elem_id="stt-main"):
@@ -48,7 +63,8 @@ class TranscribeTab:
                     self.stop = gr.Button("Cancel", interactive=False, elem_id="stt-cancel")
             with gr.Column(scale=2, min_width=320, elem_id="stt-output"):
                 self.status = parts.html(elem_id="stt-status")
-                self.result = parts.html(EMPTY, elem_id="stt-result")
+                self.result = parts.html(elem_id="stt-result")
+                self.job = gr.Textbox(visible=False)  # id of the job that is shown
         self._wire()
 
     def _draw_source(self) -> None:
@@ -82,13 +98,16 @@ class TranscribeTab:
     def _wire(self) -> None:
         outputs = [self.status, self.result, self.go, self.stop]
         inputs = [self.file, self.spoken, self.model, self.language, self.diarize, self.speakers]
-        self.go.click(self.run, inputs, outputs, **parts.RAW)
-        self.stop.click(self.cancel, **parts.PRIVATE)
+        sending = self.go.click(self.send, inputs, [self.job, *outputs], **parts.RAW)
+        sending.then(self.follow, self.job, outputs, js=KEEP, **parts.RAW)
+        self.stop.click(self.cancel, self.job, **parts.RAW)
         for mine, other in ((self.file, self.spoken), (self.spoken, self.file)):
             listen = mine.upload if mine is self.file else mine.stop_recording
             listen(self.arrived, mine, other, **parts.RAW)
         blocks = root_blocks()
         blocks.load(self.greet, None, self.model, **parts.PRIVATE)
+        recalled = blocks.load(lambda id: id, self.job, self.job, js=RECALL, **parts.RAW)
+        recalled.then(self.resume, self.job, outputs, **parts.RAW)
         blocks.unload(self.leave)
 
     # Event handlers
@@ -98,8 +117,9 @@ class TranscribeTab:
         return gr.update(**self._model_choice())
 
     def leave(self, request: gr.Request) -> None:
-        """Delete the uploads of a closed page session."""
+        """Delete the uploads of a closed page session. Its job goes on."""
         self.files.end(str(request.session_hash))
+        self.sent.pop(str(request.session_hash), None)
 
     def arrived(self, value: Any, request: gr.Request) -> None:
         """Remember an upload, and clear the other input."""
@@ -108,46 +128,76 @@ class TranscribeTab:
         except Exception as problem:
             raise gr.Error(sentence(problem), print_exception=False) from None
 
-    def cancel(self, request: gr.Request) -> None:
-        """Cancel the session's job; `run` says when it has ended. After Gradio's own cancel, it could not."""
-        work = self.working.get(str(request.session_hash))
-        if work:
-            work.cancel()
-
-    async def run(
+    def send(
         self, file: Any, spoken: Any, model: str, language: str, diarize: bool, speakers: Any, request: gr.Request
-    ) -> AsyncIterator[tuple[Any, ...]]:
-        """Transcribe, and show progress and result."""
-        began, session = time.monotonic(), str(request.session_hash)
+    ) -> tuple[Any, ...]:
+        """Make a recording a job. Returns its id, or "" and what is wrong with the recording."""
+        recording, session = file or spoken, str(request.session_hash)
         values = {"model": model, "language": language, "diarize": diarize, "speakers": speakers or 0}
-        recording = file or spoken
-
-        def job(report: ReportProgress) -> Transcript:
-            given = values | {"file": self.files.path(self.files.sent(recording))}
-            made: Transcript = run_operation(self.installation, "transcribe", given, request, report, named(recording))
-            return made
-
-        work = self.working[session] = BackgroundCall(job)  # before the page can cancel it
         try:
-            yield html.stages([], Event("queued"), 0, diarize), "", *_buttons(busy=True)
             address = self.files.sent(recording)
             self.files.keep(address, session, SHOWN, alone=True)
-            async with work:
-                async for shown in _watch(work, began, bool(diarize)):
-                    yield shown, gr.skip(), gr.skip(), gr.skip()
-                transcript = work.result()
-            self.files.belongs(address, transcript.id)
-            shown = html.result(transcript, _recording(address, recording), time.monotonic() - began)
-            yield "", shown, *_buttons(busy=False)
-        except Cancelled:
-            yield html.notice("Cancelled."), EMPTY, *_buttons(busy=False)
+            values |= {"file": self.files.path(address), "background": True}
+            job: JobInfo = self._run("transcribe", values, request, named(recording))
         except Exception as problem:
-            yield html.notice(sentence(problem), "error"), EMPTY, *_buttons(busy=False)
-        finally:
-            if self.working.get(session) is work:
-                del self.working[session]
+            return "", html.notice(sentence(problem), "error"), self._empty(request), *_buttons(busy=False)
+        self.sent[session] = Sent(job.id, address, _recording(link(address), named(recording)), diarize)
+        return job.id, html.stages(job, stages(diarize)), "", *_buttons(busy=True)
+
+    async def resume(self, id: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        """Follow the job that the page followed before it was loaded again."""
+        if not id:
+            yield gr.skip(), self._empty(request), gr.skip(), gr.skip()
+        async for shown in self.follow(id, request):
+            yield shown
+
+    async def follow(self, id: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        """Show the progress of a job, and its result."""
+        if not id:
+            return
+        sent = self.sent.get(str(request.session_hash))
+        shares = stages(sent.diarize if sent and sent.id == id else True)
+        try:
+            while (job := await asyncio.to_thread(self._run, "job", {"id": id}, request)).status in ACTIVE:
+                yield html.stages(job, shares), gr.skip(), *_buttons(busy=True)
+                await asyncio.sleep(POLL_S)
+                if not client_listens():
+                    return
+            shown = await asyncio.to_thread(self._finished, job, sent, request)
+            yield "", shown, *_buttons(busy=False)
+        except NotFound:  # deleted, or too old
+            yield "", self._empty(request), *_buttons(busy=False)
+        except Cancelled:
+            yield html.notice("Cancelled."), self._empty(request), *_buttons(busy=False)
+        except Exception as problem:
+            yield html.notice(sentence(problem), "error"), self._empty(request), *_buttons(busy=False)
+
+    def cancel(self, id: str, request: gr.Request) -> None:
+        """Cancel the job; `follow` says when it has ended."""
+        if id:
+            self._run("cancel_job", {"id": id}, request)
+
+    def _run(self, name: str, values: dict[str, Any], request: gr.Request, filename: str = "") -> Any:
+        return run_operation(self.installation, name, values, request, silent, filename)
 
     # Rendering
+
+    def _finished(self, job: JobInfo, sent: Sent | None, request: gr.Request) -> str:
+        """Render the result of a job. Raises its error."""
+        made: Transcript = self._run("job_result", {"id": job.id}, request)
+        began, ended = job.started or job.created, job.finished or job.created
+        times = html.Times((began - job.created).total_seconds(), (ended - began).total_seconds())
+        if sent and sent.id == job.id:
+            self.files.belongs(sent.address, made.id)
+            return html.result(made, sent.recording, times)
+        stored = f"{PATH}/{made.id}/audio/".removeprefix("/") if made.id and self.settings.keep_audio else ""
+        return html.result(made, _recording(stored, job.filename), times)
+
+    def _empty(self, request: gr.Request) -> str:
+        try:
+            return html.empty(caller_of(self.installation, request).anonymous)
+        except SttError:  # a key that is not valid, which is told elsewhere
+            return html.empty(anonymous=True)
 
     def _model_choice(self) -> dict[str, Any]:
         """Return the transcription models for a dropdown: installed ones first, the best one selected."""
@@ -157,22 +207,10 @@ class TranscribeTab:
         return {"choices": labels, "value": order[0].id}
 
 
-async def _watch(work: BackgroundCall[Any], began: float, diarize: bool) -> AsyncIterator[str]:
-    """Render the progress bar, or that the job is being cancelled."""
-    seen: dict[str, None] = {}
-    event = Event("queued")
-    async for updates in work.updates():
-        for event in updates:
-            seen[event.stage] = None
-        stopping = html.notice("Cancelling …")
-        yield stopping if work.cancelling else html.stages(list(seen), event, time.monotonic() - began, diarize)
-
-
 def _buttons(busy: bool) -> tuple[Any, Any]:
     return gr.update(interactive=not busy), gr.update(interactive=busy)
 
 
-def _recording(address: str, value: dict[str, Any]) -> html.Recording:
-    name = PurePosixPath(address).name
+def _recording(address: str, name: str) -> html.Recording:
     kind = mimetypes.guess_type(name)[0] or ""
-    return html.Recording(named(value) or name, link(address), kind.startswith("video/"))
+    return html.Recording(name or "recording", address, kind.startswith("video/"))
