@@ -561,7 +561,8 @@ def job(
 
     Returns:
         JobInfo: The state of a job. Members: id, status, stage, percent, eta_s, created, started,
-            finished, transcript_id, error, url, operation, filename, about, place, text.
+            finished, transcript_id, error, url, operation, filename, about, place, text, waited_s,
+            loading_s.
 
     Raises:
         BadInput: A parameter is not valid.
@@ -617,7 +618,8 @@ def cancel_job(
 
     Returns:
         JobInfo: The state of a job. Members: id, status, stage, percent, eta_s, created, started,
-            finished, transcript_id, error, url, operation, filename, about, place, text.
+            finished, transcript_id, error, url, operation, filename, about, place, text, waited_s,
+            loading_s.
 
     Raises:
         BadInput: A parameter is not valid.

@@ -79,6 +79,10 @@ def hum(
     while act == "wait" and not Stage.open.is_set():
         context.report(Event("transcribing", 0.5))
         time.sleep(0.01)
+    for stage in ("loading", "queued") if act == "idle" else ():
+        context.report(Event(stage))
+        time.sleep(0.3)
+        context.report(Event("transcribing"))
     if act == "deaf":
         Stage.open.wait(20)
     if act == "bad":

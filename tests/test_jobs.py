@@ -178,6 +178,29 @@ def test_the_rest_is_expected_at_the_speed_so_far() -> None:
     assert progress.eta_s == pytest.approx(65.0)  # a second for each percent
 
 
+def test_waiting_and_loading_are_told_apart_from_work(house: House) -> None:
+    clock = [0.0]
+    progress = Progress(STAGES, lambda: clock[0])
+    moments = [(1, "decoding"), (2, "loading"), (5, "transcribing"), (9, "loading"), (10, "queued"), (14, "joining")]
+    for moment, stage in moments:
+        clock[0] = moment
+        progress.see(Event(stage))
+    assert progress.seconds == {"queued": 5, "loading": 4}
+    jobs = house.server()
+    first = house.ask(jobs, "first", act="wait", background=True)
+    until(lambda: len(Stage.began) == 1)
+    waiting = [house.ask(jobs, text, act="idle", background=True).id for text in ("b", "c", "d")]
+    time.sleep(0.5)
+    Stage.open.set()
+    until(lambda: {jobs.get(house.ada, one).status for one in (first.id, *waiting)} == {"done"})
+    last = jobs.get(house.ada, waiting[-1])
+    assert last.started
+    assert last.finished
+    queued = (last.started - last.created).total_seconds()
+    assert 0.3 <= last.loading_s <= (last.finished - last.started).total_seconds() - 0.3
+    assert queued + 0.2 <= last.waited_s <= (last.finished - last.created).total_seconds() - last.loading_s
+
+
 def test_there_is_a_runner_for_each_device(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stt_lab.jobs.workers.LOOK_S", 0.02)
     jobs = house.server()

@@ -228,9 +228,11 @@ def transcript(**changes: Any) -> Transcript:
 @pytest.mark.parametrize(
     "made",
     [
-        html.result(transcript(), html.Recording(f"{NASTY}.wav", "gradio_api/file=x"), html.Times(0.2, 3.0)),
+        html.result(transcript(), html.Recording(f"{NASTY}.wav", "gradio_api/file=x"), html.Times(0.2, 0.0, 3.0)),
         html.result(
-            transcript(segments=(), speakers=(), turns=()), html.Recording(NASTY, NASTY, True), html.Times(0.2, 3.0)
+            transcript(segments=(), speakers=(), turns=()),
+            html.Recording(NASTY, NASTY, True),
+            html.Times(0.2, 0.0, 3.0),
         ),
         html.notice(NASTY, "error"),
         html.bar(NASTY, 1, 2),
@@ -244,14 +246,14 @@ def test_nothing_hostile_becomes_markup(made: str) -> None:
 
 
 def test_the_words_survive_the_escaping() -> None:
-    shown = "".join(Outline(html.result(transcript(), html.Recording("a.wav", "x"), html.Times(0.2, 1.0))).texts)
+    shown = "".join(Outline(html.result(transcript(), html.Recording("a.wav", "x"), html.Times(0.2, 0.0, 1.0))).texts)
     assert shown.count(NASTY) >= 6
 
 
 def test_downloads_carry_the_renderings() -> None:
     from stt_lab.transcription.render import render
 
-    made = html.result(transcript(), html.Recording("My talk.mp3", "x"), html.Times(0.2, 1.0))
+    made = html.result(transcript(), html.Recording("My talk.mp3", "x"), html.Times(0.2, 0.0, 1.0))
     for form in ("txt", "srt", "vtt", "json"):
         held = re.search(rf'data-save="My talk\.{form}"[^>]*>{form.upper()}<span hidden>(.*?)</span>', made, re.DOTALL)
         assert held
@@ -259,7 +261,7 @@ def test_downloads_carry_the_renderings() -> None:
 
 
 def test_a_click_has_a_time_to_go_to() -> None:
-    made = html.result(transcript(), html.Recording("a.wav", "x"), html.Times(0.2, 1.0))
+    made = html.result(transcript(), html.Recording("a.wav", "x"), html.Times(0.2, 0.0, 1.0))
     assert re.findall(r'<button[^>]*data-seek="([\d.]+)"', made) == ["0.000", "3.000", "6.000", "5.000"]
     assert re.findall(r'<span data-seek="([\d.]+)"', made) == ["0.000", "1.000"]
     assert 'data-duration="10.000"' in made
@@ -276,13 +278,20 @@ def test_the_timeline_has_a_lane_per_speaker_and_a_bar_per_turn() -> None:
 
 
 def test_facts_tell_duration_time_and_factor() -> None:
-    shown = Outline(html.result(transcript(model="base"), html.Recording("a.wav", "x"), html.Times(0.2, 3.0))).texts
+    shown = Outline(
+        html.result(transcript(model="base"), html.Recording("a.wav", "x"), html.Times(0.2, 0.0, 3.0))
+    ).texts
     assert {"0:10 of audio", "took 3.0 s", "RTF 0.20", "model base", "English", "2 speakers"} <= set(shown)
+
+
+def test_waiting_and_loading_are_told_apart_from_work() -> None:
+    shown = Outline(html.result(transcript(), html.Recording("a.wav", "x"), html.Times(12.0, 3.25, 2.0))).texts
+    assert {"waited 12.0 s", "models loaded in 3.2 s", "took 2.0 s"} <= set(shown)
 
 
 def test_silence_is_said_in_words() -> None:
     nothing = transcript(segments=(), speakers=(), turns=(), unrecognized=(), language=None)
-    made = html.result(nothing, html.Recording("a.wav", "x"), html.Times(0.2, 1.0))
+    made = html.result(nothing, html.Recording("a.wav", "x"), html.Times(0.2, 0.0, 1.0))
     assert "contains no speech" in made
     assert "data-save" not in made
     assert "removed as unlikely" in made  # what was suppressed is told all the same
@@ -294,7 +303,7 @@ def test_speech_that_was_not_understood_stands_among_the_words() -> None:
     first, second = "Speaker 2: speech that was not understood, 0.7 s", "speech that was not understood, 1.5 s"
     assert shown.index("there.") < shown.index(first) < shown.index('data-seek="3.000"') < shown.rindex(second)
     nothing = transcript(segments=(), speakers=(), turns=(), unrecognized=unrecognized[1:])
-    made = html.result(nothing, html.Recording("a.wav", "x"), html.Times(0.2, 1.0))
+    made = html.result(nothing, html.Recording("a.wav", "x"), html.Times(0.2, 0.0, 1.0))
     assert "no word was understood" in made
     assert "contains no speech" not in made
 
@@ -302,7 +311,7 @@ def test_speech_that_was_not_understood_stands_among_the_words() -> None:
 def test_an_empty_recording_has_no_timeline() -> None:
     empty = Transcript(None, 0.0)
     assert html.timeline(empty) == ""
-    assert "RTF" not in html.result(empty, html.Recording("a.wav", "x"), html.Times(0.2, 1.0))
+    assert "RTF" not in html.result(empty, html.Recording("a.wav", "x"), html.Times(0.2, 0.0, 1.0))
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.9, "0:59"), (61, "1:01"), (3723, "1:02:03")])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from stt_lab.types import Event
 
 MIN_FRACTION = 0.02  # of a stage, before its speed says anything
+IDLE = ("queued", "loading")  # for a turn on the device, and for models
 MIN_SHARE = 0.1  # of the whole: the speed of a shorter stage says nothing about the rest
 
 
@@ -21,6 +22,7 @@ class Progress:
         self.stage, self.percent = "queued", 0.0
         self.eta_s: float | None = None
         self.text = ""  # the end of what was recognized so far
+        self.seconds = dict.fromkeys(IDLE, 0.0)  # of stages in which nothing is done
         self._shares, self._total = dict(stages), sum(stages.values())
         self._clock = clock
         self._began = clock()  # the stage
@@ -29,7 +31,10 @@ class Progress:
         """Take an event into account."""
         self.text = event.text or self.text
         if event.stage != self.stage:
-            self.stage, self._began = event.stage, self._clock()
+            now = self._clock()
+            if self.stage in IDLE:
+                self.seconds[self.stage] += now - self._began
+            self.stage, self._began = event.stage, now
         if event.stage not in self._shares:
             self.eta_s = None
             return

@@ -30,6 +30,7 @@ RENEW_S = 5.0  # a sixth of a lease
 CONFIRM = 1.5  # times RENEW_S, for which an ended lease must not change until its job is released
 TIDY_S = 3600.0
 WRITE_S = 1.0  # progress reaches the store at most this often
+WORTH_WRITING_S = 0.1  # of waiting and loading, which reaches the store at once
 PATIENCE_S = 20.0  # retry writes for so long while the database is unreachable; then the lease ends anyway
 STOP_S = 4.0  # for engines to stop when the server ends
 MAX_PREPARED = 10_000  # requests kept until their job begins; older ones are prepared again
@@ -243,16 +244,18 @@ class JobWorkers:
         """Pass progress to the waiting request and to the store. Raises Cancelled if the job is to stop."""
         if job.stop:
             raise Cancelled(CANCELLED)
+        idle = sum(job.progress.seconds.values())
         job.progress.see(event)
         self._send(job.row.id, event)
-        if time.monotonic() - job.written >= WRITE_S:
+        idle = sum(job.progress.seconds.values()) - idle  # a short job may have no other time to write it
+        if idle > WORTH_WRITING_S or time.monotonic() - job.written >= WRITE_S:
             job.written = time.monotonic()
             self._log_errors(lambda: self._write(job))
 
     def _write(self, job: RunningJob) -> None:
         seen = job.progress
         with self._lifecycle.database.write() as session:
-            queue.advance(session, job.row, seen.stage, seen.percent, seen.eta_s)
+            queue.advance(session, job.row, seen.stage, seen.percent, seen.eta_s, seen.seconds)
 
     def _give_up(self, row: JobRow) -> None:
         """Release a job because the server ends."""

@@ -186,6 +186,8 @@ class Job(Base):
     stage: Mapped[str] = mapped_column(String(20), default="queued")
     percent: Mapped[float] = mapped_column(default=0.0)  # of the whole job
     eta_s: Mapped[float | None]  # seconds remaining, estimated
+    waited_s: Mapped[float] = mapped_column(default=0.0, server_default="0")  # for the device, after its start
+    loading_s: Mapped[float] = mapped_column(default=0.0, server_default="0")  # for models
     error: Mapped[dict[str, Any] | None]  # {"error", "code", "status"} of a failed job
     result: Mapped[dict[str, Any] | None]  # of a job outside the library; kept for a day
     transcript_id: Mapped[int | None] = mapped_column(ForeignKey("transcripts.id", ondelete="SET NULL"), index=True)

@@ -6,6 +6,7 @@ its lease loses the job: every change by a worker requires that its claim still 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,6 +42,8 @@ class JobRow:
     stage: str = "queued"
     percent: float = 0.0
     eta_s: float | None = None
+    waited_s: float = 0.0  # after its start, for a turn on the device
+    loading_s: float = 0.0
     error: dict[str, Any] | None = None
     transcript_id: int | None = None
     cancel_requested: bool = False
@@ -71,6 +74,8 @@ class JobRow:
             url=f"/v1/jobs/{self.id}",
             operation=self.operation,
             about=str((self.parameters or {}).get("id", "")),
+            waited_s=round(self.waited_s + ((self.started or self.created) - self.created).total_seconds(), 1),
+            loading_s=round(self.loading_s, 1),
         )
 
 
@@ -213,8 +218,13 @@ def keep_in(session: Session, row: JobRow, transcript_id: int) -> JobRow:
     return get(session, row.id) or row
 
 
-def advance(session: Session, row: JobRow, stage: str, percent: float, eta_s: float | None) -> None:
-    session.execute(update(Job).where(_claimed(row)).values(stage=stage, percent=percent, eta_s=eta_s))
+def advance(
+    session: Session, row: JobRow, stage: str, percent: float, eta_s: float | None, idle: Mapping[str, float]
+) -> None:
+    """Store the progress of a claimed job. `idle`: seconds that it waited for the device and for models so far."""
+    values = {"stage": stage, "percent": percent, "eta_s": eta_s}
+    values |= {"waited_s": idle["queued"], "loading_s": idle["loading"]}
+    session.execute(update(Job).where(_claimed(row)).values(**values))
 
 
 def end(session: Session, row: JobRow, state: str, error: dict[str, Any] | None = None) -> JobRow | None:

@@ -51,3 +51,5 @@ class JobInfo:
     about: str = ""  # id of what the job works on, such as a model or a transcript; "" for a recording
     place: int | None = None  # in the queue, from 1, by time of arrival; accounts take turns
     text: str = ""  # the end of what was recognized so far, while this server transcribes
+    waited_s: float = 0.0  # seconds in the queue, and for a turn on the device
+    loading_s: float = 0.0  # seconds in which models were loaded

@@ -55,9 +55,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds that a recording waited in the queue, and that the work on it took."""
+    """Seconds that a recording waited for its turn, that models were loaded for it, and that the work on it took."""
 
     waited: float
+    loading: float
     worked: float
 
 
@@ -181,6 +182,7 @@ def _head(transcript: Transcript, recording: Recording, times: Times) -> str:
     worked = sum(made.elapsed for made in transcript.provenance) or times.worked
     facts = [f"{clock(transcript.duration)} of audio"]
     facts += [f"waited {times.waited:.1f} s"] if times.waited >= 1 else []
+    facts += [f"models loaded in {times.loading:.1f} s"] if times.loading >= 1 else []
     facts += [f"took {times.worked:.1f} s"]
     facts += [f"RTF {worked / transcript.duration:.2f}"] if transcript.duration else []
     facts += [f"model {transcript.model}"] if transcript.model else []

@@ -185,8 +185,8 @@ class TranscribeTab:
     def _finished(self, job: JobInfo, sent: Sent | None, request: gr.Request) -> str:
         """Render the result of a job. Raises its error."""
         made: Transcript = self._run("job_result", {"id": job.id}, request)
-        began, ended = job.started or job.created, job.finished or job.created
-        times = html.Times((began - job.created).total_seconds(), (ended - began).total_seconds())
+        whole = ((job.finished or job.created) - job.created).total_seconds()
+        times = html.Times(job.waited_s, job.loading_s, max(0.0, whole - job.waited_s - job.loading_s))
         if sent and sent.id == job.id:
             self.files.belongs(sent.address, made.id)
             return html.result(made, sent.recording, times)

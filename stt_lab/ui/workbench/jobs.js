@@ -114,7 +114,10 @@ function state(job) {
   if (job.status === "queued") return job.place ? `Waiting, place ${job.place} in the queue` : "Waiting";
   if (job.status === "failed") return "Failed";
   if (job.status === "running" && job.stage === "queued") return "Waiting for the device";
-  if (job.status === "done") return `Done: waited ${clock(seconds(job.created, job.started))}, worked ${clock(seconds(job.started, job.finished))}`;
+  if (job.status === "done") {
+    const worked = seconds(job.created, job.finished) - job.waited_s - job.loading_s;
+    return `Done: waited ${clock(job.waited_s)}, loaded models ${clock(job.loading_s)}, worked ${clock(worked)}`;
+  }
   const left = job.eta_s === null ? "" : `, about ${clock(job.eta_s)} left`;
   return `${STAGES[job.stage] ?? job.stage}, ${Math.round(job.percent)} %${left}`;
 }
