@@ -14,7 +14,7 @@ from fakes import Service, client_fixture, fakes_fixture, service_fixture, until
 
 from stt_lab.accounts.accounts import Tier
 from stt_lab.operations import again
-from stt_lab.transcription.again import Talk, with_speakers, with_words
+from stt_lab.transcription.again import Talk, said_by, with_speakers, with_words
 from stt_lab.transcription.edit import Draft, edited
 from stt_lab.types import SAMPLE_RATE, Diarization, Provenance, Segment, Span, Turn, Unrecognized, Word
 
@@ -74,6 +74,18 @@ def test_corrected_segments_keep_words_and_speaker() -> None:
     made = with_speakers(fixed, heard((0, 23, "x")))
     assert lines(made) == [("Ada", "One two three."), ("Bob", "For five six."), ("Ada", "Seven eight nine.")]
     assert made.segments[1] is fixed.segments[1]
+
+
+def test_speakers_that_people_chose_stay() -> None:
+    more = (said("One two three and some more.", 0), *TALK.segments[1:])
+    before = replace(TALK, segments=more, heard=said_by(more))
+    fixed = corrected(before, {"op": "speaker", "segment": 2, "from": 0, "to": 3, "speaker": "Bob"})
+    found = heard((0, 6, "x"), (10, 13, "y"), (20, 23, "x"))
+    assert [who for who, _ in lines(with_speakers(fixed, found))] == ["Ada", "Bob", "Bob"]
+    back = corrected(fixed, {"op": "speaker", "segment": 2, "from": 0, "to": 3, "speaker": "Ada"})
+    assert [who for who, _ in lines(with_speakers(back, heard((0, 23, "x"))))] == ["Ada"] * 3
+    without = replace(fixed, heard={})
+    assert [who for who, _ in lines(with_speakers(without, found))] == ["Ada", "Bob", "Ada"]
 
 
 def test_a_segment_of_two_speakers_is_cut() -> None:
@@ -189,6 +201,23 @@ def test_speakers_are_found_again(client: httpx.Client, path: str, service: Serv
     assert service.library.transcript(1, before["id"]).turns == ()
     done(client, client.post(f"{path}diarize/"))  # all of its parameters may be left out
     assert service.leftovers() == []
+
+
+def test_a_speaker_that_somebody_chose_stays(client: httpx.Client, path: str) -> None:
+    first = done(client, client.post(f"{path}diarize/"))
+    assert [one["speaker"] for one in first["segments"]] == ["Speaker 1", "Speaker 2"]
+    words = len(first["segments"][1]["words"])
+    edit = {"op": "speaker", "segment": 1, "from": 0, "to": words, "speaker": "Ada"}
+    assert client.patch(path, json={"revision": first["revision"], "edits": [edit]}).status_code == 200
+    done(client, client.post(f"{path}transcribe/", json={"start": 0, "end": 1, "model": "clockwork"}))
+    made = done(client, client.post(f"{path}diarize/"))
+    last = made["segments"][-1]
+    assert (last["speaker"], len(last["words"])) == ("Ada", words)
+    edit |= {"segment": len(made["segments"]) - 1}
+    whole = [{**edit, "speaker": "Speaker 1"}]
+    client.patch(path, json={"revision": made["revision"], "edits": whole})
+    made = done(client, client.post(f"{path}diarize/"))  # what was heard last decides what was chosen
+    assert [one["speaker"] for one in made["segments"]][-1] == "Speaker 1"
 
 
 def test_a_part_is_transcribed_again(client: httpx.Client, path: str, service: Service) -> None:

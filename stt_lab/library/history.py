@@ -19,7 +19,7 @@ from stt_lab.store.search import INDEXES, document
 from stt_lab.store.transcripts import TranscriptHeader
 from stt_lab.store.undo import Replaced, SegmentValues, Undo, compare, undone
 from stt_lab.text.names import speaker_name, tag_list
-from stt_lab.transcription.again import Talk
+from stt_lab.transcription.again import Talk, WordKey, said_by
 from stt_lab.transcription.edit import Draft, edited
 from stt_lab.types import Provenance, Segment, Transcript, Turn, Unrecognized
 
@@ -107,7 +107,7 @@ class History:
             check_revision(row, revision)
             details = transcripts.details(session, row.id)
             before = State(_columns(row) | {"details": details}, revisions.rows(session, row.id))
-            after = _remade(row, before, remake, made)
+            after = _remade(row, before, remake, made, _heard(session, row, before))
             return self._write(session, row, before, after, author, 1)
 
     def _write(
@@ -204,12 +204,28 @@ def _changed(session: Session, row: TranscriptHeader, before: State, asked: Chan
     return State(columns, [known.get(id(one)) or packing.segment_row(one) for one in draft.segments])
 
 
-def _remade(row: TranscriptHeader, before: State, remake: Callable[[Talk], Talk], made: Provenance) -> State:
+def _heard(session: Session, row: TranscriptHeader, before: State) -> dict[WordKey, str | None]:
+    """Return who says each word as it was heard when speakers were found last, or in the oldest kept revision."""
+    rows, turns = before.rows, before.columns["details"]["turns"]
+    for undo in revisions.changes(session, row):
+        if undo.columns.get("details", {}).get("turns", turns) != turns:
+            break
+        rows = undone(rows, undo)
+    return said_by(packing.segment_of(one, {}) for one in rows)
+
+
+def _remade(
+    row: TranscriptHeader,
+    before: State,
+    remake: Callable[[Talk], Talk],
+    made: Provenance,
+    heard: Mapping[WordKey, str | None],
+) -> State:
     details = before.columns["details"]
     segments = tuple(packing.segment_of(one, {}) for one in before.rows)
     turns = tuple(Turn(*item) for item in details["turns"])
     unrecognized = tuple(Unrecognized(*item) for item in details.get("unrecognized", ()))
-    talk = remake(Talk(segments, row.names, row.duration, turns, unrecognized))
+    talk = remake(Talk(segments, row.names, row.duration, turns, unrecognized, heard))
     if talk.segments == segments and talk.names == row.names:
         return before
     known = {id(segment): one for segment, one in zip(segments, before.rows, strict=True)}

@@ -70,7 +70,8 @@ def diarize_transcript(
 ) -> TranscriptDetail:
     """Find again who speaks in the recording of a transcript, as a job that makes a new revision.
 
-    Segments with corrected words keep words and speaker. Speakers keep their names where they are the same ones.
+    Segments with corrected words, or with a speaker that people chose, keep both. Speakers keep their names where they
+    are the same ones.
     """
     context = current()
     whole, path = _sound(id, revision)

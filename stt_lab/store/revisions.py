@@ -84,10 +84,13 @@ def listed(session: Session, row: TranscriptHeader) -> list[Revision]:
 
 def undos(session: Session, row: TranscriptHeader, number: int) -> Iterator[Undo] | None:
     """Return the changes to undo, newest first, to make a revision; None if it is not kept."""
-    mine = RevisionRow.transcript_id == row.id
     oldest = _oldest(session, row.id) or row.revision
-    if not oldest <= number <= row.revision:
-        return None
+    return changes(session, row, number) if oldest <= number <= row.revision else None
+
+
+def changes(session: Session, row: TranscriptHeader, number: int = -1) -> Iterator[Undo]:
+    """Return the changes since a revision, or all that are kept, newest first."""
+    mine = RevisionRow.transcript_id == row.id
     wanted = select(RevisionRow.undo).where(mine, RevisionRow.revision > number).order_by(RevisionRow.revision.desc())
     return (unpack(packed) for packed in session.scalars(wanted) if packed is not None)
 

@@ -1,20 +1,22 @@
 """Put a second diarization, or a second transcription of a part, into a transcript that people have corrected. Pure.
 
-What they corrected stays: segments with corrected words keep words and speaker when speakers are found again, and
-corrected words stay when the words around them are.
+What they corrected stays: segments with corrected words, or with another speaker than was heard, keep words and speaker
+when speakers are found again, and corrected words stay when the words around them are.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from stt_lab.transcription.edit import Draft
 from stt_lab.transcription.join import SILENCE, join, name_turns
 from stt_lab.transcription.wording import counted, following, spanning
 from stt_lab.types import Diarization, Recognition, Segment, Span, Turn, Unrecognized, Word
+
+WordKey = tuple[float, float, str]  # start and end in seconds, and text
 
 NEAR_S = 0.5  # seconds within which the same word is the corrected one, heard again
 
@@ -25,6 +27,7 @@ class Talk(Draft):
 
     turns: tuple[Turn, ...] = ()
     unrecognized: tuple[Unrecognized, ...] = ()
+    heard: Mapping[WordKey, str | None] = field(default_factory=dict)  # who says each word, before people changed it
 
 
 # Speakers
@@ -32,8 +35,8 @@ class Talk(Draft):
 
 def with_speakers(talk: Talk, diarization: Diarization) -> Talk:
     """Return a talk with the speakers of a diarization, which keep label and name where they said most of the same."""
-    kept = [segment for segment in talk.segments if _is_corrected(segment)]
-    free = tuple(segment for segment in talk.segments if not _is_corrected(segment))
+    kept = [segment for segment in talk.segments if _is_corrected(segment, talk.heard)]
+    free = tuple(segment for segment in talk.segments if not _is_corrected(segment, talk.heard))
     recognition = Recognition(None, free, diarization.provenance)
     segments, _ = join(recognition, diarization, talk.duration)
     turns = name_turns(recognition, diarization, talk.duration)
@@ -48,8 +51,15 @@ def with_speakers(talk: Talk, diarization: Diarization) -> Talk:
     return Talk(tuple(said), shown, talk.duration, heard, missed)
 
 
-def _is_corrected(segment: Segment) -> bool:
-    return any(word.corrected for word in segment.words)
+def said_by(segments: Iterable[Segment]) -> dict[WordKey, str | None]:
+    """Return who says each word, or segment without words."""
+    return {_key(part): part.speaker for segment in segments for part in _parts(segment)}
+
+
+def _is_corrected(segment: Segment, heard: Mapping[WordKey, str | None]) -> bool:
+    if any(word.corrected for word in segment.words):
+        return True
+    return any(heard.get(_key(part), part.speaker) != part.speaker for part in _parts(segment))
 
 
 def _relabelled(segment: Segment, labels: dict[str, str]) -> Segment:
@@ -59,7 +69,7 @@ def _relabelled(segment: Segment, labels: dict[str, str]) -> Segment:
 
 def _labels(talk: Talk, segments: Sequence[Segment], turns: Sequence[Turn], kept: Sequence[Segment]) -> dict[str, str]:
     """Return a label of the talk for each new one: that of whom it said most with, otherwise another free one."""
-    before = {_key(part): part.speaker for segment in talk.segments for part in _parts(segment)}
+    before = said_by(talk.segments)
     shared: defaultdict[tuple[str, str], float] = defaultdict(float)  # seconds
     for part in (part for segment in segments for part in _parts(segment)):
         if part.speaker and (old := before.get(_key(part))):
@@ -84,7 +94,7 @@ def _parts(segment: Segment) -> tuple[Word | Segment, ...]:
     return segment.words or (segment,)
 
 
-def _key(part: Word | Segment) -> tuple[float, float, str]:
+def _key(part: Word | Segment) -> WordKey:
     return part.start, part.end, part.text
 
 
