@@ -1427,6 +1427,9 @@ def list_models(
 ) -> CatalogList:
     """List the models for all tasks, installed or not, with size and licence (administrators only).
 
+    Speech models also have their word errors, measured by the laboratory here or else by the project, and their speed,
+    measured over recordings of this server.
+
     Returns:
         CatalogList: The result. Members: count, results.
 
@@ -1455,8 +1458,8 @@ def pull_model(
 
     Returns:
         CatalogModel: A model that this program knows, installed or not. Members: id, task, name,
-            languages, license, size_mb, speed, installed, source, removable, default, problem. With
-            `background`: a JobInfo.
+            languages, license, size_mb, speed, installed, source, removable, default, problem,
+            measured, rtf, rtf_recordings. With `background`: a JobInfo.
 
     Raises:
         BadInput: A parameter is not valid.

@@ -74,6 +74,13 @@ class Runtime:
         with self._opening:
             return self._database
 
+    @property
+    def existing_database(self) -> Database | None:
+        """Return the database if there is one; asking makes none."""
+        from stt_lab.store.database import exists
+
+        return self.database if "_database" in vars(self) or exists(self.settings) else None
+
     @cached_property
     def _database(self) -> Database:
         from stt_lab.store.database import open_database

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -15,8 +15,12 @@ from stt_lab.errors import Conflict
 from stt_lab.registry import JobSpec, current, operation
 from stt_lab.settings import MB
 from stt_lab.types import Event
-from stt_lab.weights import catalog
+from stt_lab.weights import catalog, figures
 from stt_lab.weights.catalog import Model
+from stt_lab.weights.figures import WerFigure
+
+if TYPE_CHECKING:
+    from stt_lab.store.speeds import RecognitionSpeed
 
 PATH = "/api/v1/models"
 DATA = "STT_LAB_DATA_DIR"
@@ -39,6 +43,9 @@ class CatalogModel:
     removable: bool  # whether `delete_model` can delete its weights
     default: bool  # whether it does its task if a request names no model
     problem: str  # why it is off, such as a licence that was not accepted; "" if it is not
+    measured: tuple[WerFigure, ...] = ()  # word errors in its newest evaluation run; () if it was not measured
+    rtf: float | None = None  # seconds of recognition per second of sound on this server, the median; None: unknown
+    rtf_recordings: int = 0  # its newest recordings here, of which that is the median
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,13 @@ Id = Annotated[str, Field(description="Id of the model, as `list_models` shows i
 
 @operation("GET", f"{PATH}/", scope="admin")
 def list_models() -> CatalogList:
-    """List the models for all tasks, installed or not, with size and licence (administrators only)."""
-    shown = tuple(_shown(model) for model in catalog.models() if not model.for_tests)
+    """List the models for all tasks, installed or not, with size and licence (administrators only).
+
+    Speech models also have their word errors, measured by the laboratory here or else by the project, and their speed,
+    measured over recordings of this server.
+    """
+    known = _worth()
+    shown = tuple(_shown(model, known) for model in catalog.models() if not model.for_tests)
     return CatalogList(len(shown), shown)
 
 
@@ -101,7 +113,7 @@ def pull_model(id: Id) -> CatalogModel:
 
     model = catalog.get(id)
     pull(model.id, context.runtime.settings, progress)
-    return _shown(model)
+    return _shown(model, _worth())
 
 
 @operation("DELETE", f"{PATH}/{{id}}/", scope="admin")
@@ -143,8 +155,27 @@ def storage() -> Storage:
     return Storage(tuple(places), shutil.disk_usage(settings.data_dir).free // MB, settings.retention_days)
 
 
-def _shown(model: Model) -> CatalogModel:
-    settings = current().runtime.settings
+@dataclass(frozen=True)
+class _Worth:
+    """What is known of the speech models' errors and speed."""
+
+    figures: tuple[WerFigure, ...]
+    speeds: Mapping[str, RecognitionSpeed]
+
+
+def _worth() -> _Worth:
+    from stt_lab.store.speeds import speeds  # slow to import
+
+    runtime, measured = current().runtime, figures.figures(current().runtime.settings)
+    database = runtime.existing_database
+    if database is None:  # plain Python, before anything was stored
+        return _Worth(measured, {})
+    with database.read() as session:
+        return _Worth(measured, speeds(session, runtime.pool.device))
+
+
+def _shown(model: Model, known: _Worth) -> CatalogModel:
+    settings, speed = current().runtime.settings, known.speeds.get(model.id)
     found, best = catalog.find(model, settings), catalog.best(model.task, settings)
     return CatalogModel(
         id=model.id,
@@ -159,6 +190,9 @@ def _shown(model: Model) -> CatalogModel:
         removable=_removable(model),
         default=best is not None and best.id == model.id,
         problem=catalog.unaccepted(model, settings),
+        measured=figures.newest(model.id, known.figures),
+        rtf=speed.rtf if speed else None,
+        rtf_recordings=speed.recordings if speed else 0,
     )
 
 
