@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from stt_lab.errors import Conflict
+from stt_lab.errors import BadInput, Conflict
+from stt_lab.pipeline import usual_model
 from stt_lab.registry import JobSpec, current, operation
 from stt_lab.settings import MB
 from stt_lab.types import Event
@@ -42,6 +43,7 @@ class CatalogModel:
     source: str | None  # where its weights are: own path, installed package, models dir or hub cache
     removable: bool  # whether `delete_model` can delete its weights
     default: bool  # whether it does its task if a request names no model
+    chosen: bool  # whether an administrator made it the default
     problem: str  # why it is off, such as a licence that was not accepted; "" if it is not
     measured: tuple[WerFigure, ...] = ()  # word errors in its newest evaluation run; () if it was not measured
     rtf: float | None = None  # seconds of recognition per second of sound on this server, the median; None: unknown
@@ -136,6 +138,31 @@ def delete_model(id: Id) -> DeletedModel:
     return DeletedModel(model.id, round(freed / MB))
 
 
+@operation("PATCH", f"{PATH}/{{id}}/", scope="admin")
+def choose_model(
+    id: Id,
+    default: Annotated[
+        bool, Field(description="Whether it answers where a request names no speech model; false: choose automatically")
+    ] = True,
+) -> CatalogModel:
+    """Make an installed speech model the default, or no longer (administrators only).
+
+    It holds at once and after a restart. While the chosen model is not installed, or cannot do what a request asks for,
+    another one answers with a warning.
+    """
+    runtime, model = current().runtime, catalog.get(id, catalog.models("transcribe"))
+    if model.task != "transcribe":
+        able = ", ".join(catalog.names(catalog.models("transcribe")))
+        raise BadInput(f"The model '{model.id}' does not recognise speech. Choose from {able}.")
+    if default and not catalog.available(model, runtime.settings):
+        raise Conflict(
+            f"The model '{model.id}' is not installed. Download it first, with `stt-lab models pull {model.id}`."
+        )
+    if default or runtime.chosen_model() == model.id:
+        runtime.choose_model(model.id if default else "")
+    return _shown(model, _worth())
+
+
 @operation("GET", "/api/v1/storage/", scope="admin", heavy=True)
 def storage() -> Storage:
     """Show where the server keeps data, how much there is, and how long it is kept (administrators only)."""
@@ -175,8 +202,10 @@ def _worth() -> _Worth:
 
 
 def _shown(model: Model, known: _Worth) -> CatalogModel:
-    settings, speed = current().runtime.settings, known.speeds.get(model.id)
-    found, best = catalog.find(model, settings), catalog.best(model.task, settings)
+    runtime, speed = current().runtime, known.speeds.get(model.id)
+    settings, found = runtime.settings, catalog.find(model, runtime.settings)
+    speech = model.task == "transcribe"
+    best = usual_model(runtime.pool) if speech else catalog.best(model.task, settings)
     return CatalogModel(
         id=model.id,
         task=model.task,
@@ -189,6 +218,7 @@ def _shown(model: Model, known: _Worth) -> CatalogModel:
         source=found.source if found else None,
         removable=_removable(model),
         default=best is not None and best.id == model.id,
+        chosen=speech and runtime.chosen_model() == model.id,
         problem=catalog.unaccepted(model, settings),
         measured=figures.newest(model.id, known.figures),
         rtf=speed.rtf if speed else None,

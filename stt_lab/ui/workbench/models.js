@@ -21,9 +21,9 @@ export class Models {
       await this.load();
       await this.follow();
     } else {
-      const { models } = await api("v1/models");
+      const { models, default: usual } = await api("v1/models");
       this.node.replaceChildren(table(["Model", "Languages", "Licence", ""], models.map((one) => [
-        named(one.name, one.id), `${one.languages}`, one.license, one.available ? "installed" : "not installed",
+        named(one.name, one.id), `${one.languages}`, one.license, one.available ? (one.id === usual ? "installed, default" : "installed") : "not installed",
       ])));
     }
   }
@@ -51,15 +51,22 @@ export class Models {
     const job = this.jobs.get(one.id);
     if (job) return made("progress", { max: 100, value: job.percent, "aria-label": `Download of ${one.id}: ${Math.round(job.percent)} %` });
     if (one.problem) return made("span", { class: "soft", title: one.problem, textContent: "off: licence" });
-    return made("span", { class: one.installed ? "" : "soft", textContent: one.installed ? (one.default ? "installed, default" : "installed") : "not installed" });
+    return made("span", { class: one.installed ? "" : "soft", textContent: [one.installed ? "installed" : "not installed", one.default && "default", one.chosen && "chosen"].filter(Boolean).join(", ") });
   }
 
   acts(one) {
     const job = this.jobs.get(one.id);
     if (job) return button("Cancel", () => this.act(() => api(`v1/jobs/${job.id}`, { method: "DELETE" })), { class: "plain" });
-    if (!one.installed && !one.problem) return button("Download", () => this.pull(one));
-    if (one.removable) return button(`Delete ${one.id}`, () => this.remove(one), { symbol: "bin", bare: true, class: "plain" });
-    return "";
+    const acts = [];
+    if (!one.installed && !one.problem) acts.push(button("Download", () => this.pull(one), { "aria-label": `Download ${one.id}` }));
+    if (one.chosen) acts.push(button("Choose automatically", () => this.choose(one, false), { class: "plain" }));
+    else if (one.task === SPEECH && one.installed) acts.push(button("Use as default", () => this.choose(one, true), { "aria-label": `Use ${one.id} as default` }));
+    if (one.removable) acts.push(button(`Delete ${one.id}`, () => this.remove(one), { symbol: "bin", bare: true, class: "plain" }));
+    return acts.length ? made("span", { class: "acts" }, ...acts) : "";
+  }
+
+  choose(one, chosen) {
+    return this.act(() => api(`models/${one.id}/`, { method: "PATCH", body: { default: chosen } }));
   }
 
   pull(one) {
