@@ -1535,7 +1535,7 @@ def storage(
     """Show where the server keeps data, how much there is, and how long it is kept (administrators only).
 
     Returns:
-        Storage: Where data lies, and how much. Members: places, free_mb, retention_days.
+        Storage: Where data lies, and how much. Members: places, free_mb, retention_days, keep_audio.
 
     Raises:
         BadInput: A parameter is not valid.

@@ -78,7 +78,8 @@ class Storage:
 
     places: tuple[StoredData, ...]
     free_mb: int
-    retention_days: int  # until transcripts are deleted; 0: never
+    retention_days: int  # after which transcripts are deleted with their recordings (STT_LAB_RETENTION_DAYS); 0: never
+    keep_audio: bool  # whether recordings of stored transcripts are kept (STT_LAB_KEEP_AUDIO)
 
 
 Id = Annotated[str, Field(description="Id of the model, as `list_models` shows it")]
@@ -179,7 +180,8 @@ def storage() -> Storage:
         size, files = _size(folder)
         places.append(StoredData(kind, setting, round(size / MB, 1), files))
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    return Storage(tuple(places), shutil.disk_usage(settings.data_dir).free // MB, settings.retention_days)
+    free = shutil.disk_usage(settings.data_dir).free // MB
+    return Storage(tuple(places), free, settings.retention_days, settings.keep_audio)
 
 
 @dataclass(frozen=True)

@@ -109,11 +109,12 @@ export class Stored {
   }
 
   async open() {
-    const { places, free_mb: free, retention_days: days } = await api("storage/");
-    const kept = days ? `Transcripts and recordings are deleted after ${plural(days, "day")}.` : "Transcripts and recordings stay until somebody deletes them.";
+    const { places, free_mb: free, retention_days: days, keep_audio: audio } = await api("storage/");
+    const what = audio ? "Transcripts and their recordings" : "Recordings are not kept. Transcripts";
+    const kept = days ? `${what} are deleted ${plural(days, "day")} after they were made.` : `${what} stay until somebody deletes them.`;
     this.node.replaceChildren(
       table(["", "Size", "Files", "Setting"], places.map((one) => [one.kind, size(one.mb), one.files.toLocaleString("en"), made("code", { textContent: one.setting })])),
-      made("p", { class: "soft", textContent: `${size(free)} are free. ${kept}` }));
+      made("p", { class: "soft" }, `${size(free)} are free. ${kept} The settings `, made("code", { textContent: "STT_LAB_RETENTION_DAYS" }), " and ", made("code", { textContent: "STT_LAB_KEEP_AUDIO" }), " change that."));
   }
 }
 
