@@ -25,13 +25,13 @@ from stt_lab.types.progress import JobInfo as JobInfo
 from stt_lab.writing.values import Analysis as Analysis, Generated as Generated, Summary as Summary
 from typing import Any as Any, Literal as Literal, overload as overload
 
-__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "cloud", "create_account", "create_account_key", "create_key", "delete_model", "delete_transcript", "diarize_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "list_jobs", "list_models", "model", "models", "pull_model", "redact_transcript", "restore_revision", "revoke_key", "search_transcripts", "speak", "storage", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcribe_transcript", "transcript", "transcript_audio", "transcript_peaks", "transcript_revision", "transcript_revisions", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage", "voices"]
+__all__ = ["Audio", "Diarization", "Entity", "Event", "File", "JobInfo", "Parsed", "Provenance", "Recognition", "Rendering", "Segment", "Span", "Suppressed", "TextSpan", "Token", "Transcript", "Turn", "Unrecognized", "Word", "account", "analyze", "analyze_transcript", "cancel_job", "change_account", "chat_transcript", "choose_model", "cloud", "create_account", "create_account_key", "create_key", "delete_model", "delete_transcript", "diarize_transcript", "embed", "end_sessions", "enhance_audio", "export_transcript", "generate", "generate_transcript", "grant_credits", "health", "job", "job_deliveries", "job_result", "keys", "languages", "list_accounts", "list_jobs", "list_models", "model", "models", "pull_model", "redact_transcript", "restore_revision", "revoke_key", "search_transcripts", "speak", "storage", "stream", "stream_token", "summarize", "summarize_transcript", "transcribe", "transcribe_transcript", "transcript", "transcript_audio", "transcript_peaks", "transcript_revision", "transcript_revisions", "transcripts", "translate", "translate_transcript", "translation_languages", "tts", "update_account", "update_transcript", "usage", "voices"]
 __version__: str
 
 @overload
 def transcribe(
     file: str | Path,
-    model: str = 'large-v3-turbo',
+    model: str = 'auto',
     language: str = 'auto',
     diarize: bool = True,
     speakers: int = 0,
@@ -50,7 +50,8 @@ def transcribe(
 
     Parameters:
         file: Audio or video file.
-        model: Id of a speech model, as `models` lists them (default: 'large-v3-turbo').
+        model: Id of a speech model, as `models` lists them; `auto`: this installation's default
+            (default: 'auto').
         language: Spoken language: a code such as `de` or `deu`, a name, or `auto` (detect) (default:
             'auto').
         diarize: Label who speaks (default: True).
@@ -83,7 +84,7 @@ def transcribe(
 @overload
 def transcribe(
     file: str | Path,
-    model: str = 'large-v3-turbo',
+    model: str = 'auto',
     language: str = 'auto',
     diarize: bool = True,
     speakers: int = 0,
@@ -99,7 +100,7 @@ def transcribe(
 @overload
 def transcribe(
     file: str | Path,
-    model: str = 'large-v3-turbo',
+    model: str = 'auto',
     language: str = 'auto',
     diarize: bool = True,
     speakers: int = 0,
@@ -115,7 +116,7 @@ def transcribe(
 @overload
 def transcribe(
     file: str | Path,
-    model: str = 'large-v3-turbo',
+    model: str = 'auto',
     language: str = 'auto',
     diarize: bool = True,
     speakers: int = 0,
@@ -129,7 +130,7 @@ def transcribe(
 ) -> Transcript | Rendering | JobInfo: ...
 def stream(
     file: str | Path,
-    model: str = 'large-v3-turbo',
+    model: str = 'auto',
     language: str = 'auto',
     store: bool = False,
     silence_ms: int = 700,
@@ -142,7 +143,8 @@ def stream(
 
     Parameters:
         file: Audio or video file.
-        model: Id of a speech model, as `models` lists them (default: 'large-v3-turbo').
+        model: Id of a speech model, as `models` lists them; `auto`: this installation's default
+            (default: 'auto').
         language: Spoken language: a code such as `de` or `deu`, a name, or `auto` (detect) (default:
             'auto').
         store: Keep transcript and recording in the library of the key's account (default: False).
@@ -494,13 +496,13 @@ def voices(
     ...
 def models(
 ) -> ModelList:
-    """List the speech recognition models, and which of them are installed.
+    """List the speech recognition models, which of them are installed, and which one answers if a request names none.
 
     `object` and `data` are what OpenAI's clients read; `data` also lists the models of embeddings.
 
     Returns:
         ModelList: All speech recognition models, and for OpenAI's clients also the models of
-            embeddings. Members: models, object, data.
+            embeddings. Members: models, object, data, default, note.
 
     Raises:
         BadInput: A parameter is not valid.
@@ -965,7 +967,7 @@ def transcribe_transcript(
     id: str,
     start: float,
     end: float,
-    model: str = 'large-v3-turbo',
+    model: str = 'auto',
     revision: int | None = None,
     background: Literal[False] = False,
     store: bool = True,
@@ -979,7 +981,8 @@ def transcribe_transcript(
         id: Number or slug of the transcript.
         start: Beginning of the part, in seconds.
         end: End of the part, in seconds.
-        model: Id of a speech model, as `models` lists them (default: 'large-v3-turbo').
+        model: Id of a speech model, as `models` lists them; `auto`: this installation's default
+            (default: 'auto').
         revision: The revision that the change is made for; any other one is refused.
         background: Answer at once with a job instead of the result; on HTTP also `async` (default:
             False).
@@ -1004,7 +1007,7 @@ def transcribe_transcript(
     id: str,
     start: float,
     end: float,
-    model: str = 'large-v3-turbo',
+    model: str = 'auto',
     revision: int | None = None,
     *,
     background: Literal[True],
@@ -1016,7 +1019,7 @@ def transcribe_transcript(
     id: str,
     start: float,
     end: float,
-    model: str = 'large-v3-turbo',
+    model: str = 'auto',
     revision: int | None = None,
     background: bool = False,
     store: bool = True,
@@ -1430,6 +1433,9 @@ def list_models(
 ) -> CatalogList:
     """List the models for all tasks, installed or not, with size and licence (administrators only).
 
+    Speech models also have their word errors, measured by the laboratory here or else by the project, and their speed,
+    measured over recordings of this server.
+
     Returns:
         CatalogList: The result. Members: count, results.
 
@@ -1458,8 +1464,8 @@ def pull_model(
 
     Returns:
         CatalogModel: A model that this program knows, installed or not. Members: id, task, name,
-            languages, license, size_mb, speed, installed, source, removable, default, problem. With
-            `background`: a JobInfo.
+            languages, license, size_mb, speed, installed, source, removable, default, chosen, problem,
+            measured, rtf, rtf_recordings. With `background`: a JobInfo.
 
     Raises:
         BadInput: A parameter is not valid.
@@ -1502,12 +1508,37 @@ def delete_model(
         Unavailable: A model or its device is not available now.
     """
     ...
+def choose_model(
+    id: str,
+    default: bool = True,
+) -> CatalogModel:
+    """Make an installed speech model the default, or no longer (administrators only).
+
+    It holds at once and after a restart. While the chosen model is not installed, or cannot do what a request asks for,
+    another one answers with a warning.
+
+    Parameters:
+        id: Id of the model, as `list_models` shows it.
+        default: Whether it answers where a request names no speech model; false: choose automatically
+            (default: True).
+
+    Returns:
+        CatalogModel: A model that this program knows, installed or not. Members: id, task, name,
+            languages, license, size_mb, speed, installed, source, removable, default, chosen, problem,
+            measured, rtf, rtf_recordings.
+
+    Raises:
+        BadInput: A parameter is not valid.
+        NotFound: Nothing has this id.
+        Unavailable: A model or its device is not available now.
+    """
+    ...
 def storage(
 ) -> Storage:
     """Show where the server keeps data, how much there is, and how long it is kept (administrators only).
 
     Returns:
-        Storage: Where data lies, and how much. Members: places, free_mb, retention_days.
+        Storage: Where data lies, and how much. Members: places, free_mb, retention_days, keep_audio.
 
     Raises:
         BadInput: A parameter is not valid.

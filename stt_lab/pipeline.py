@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from stt_lab.engines.pool import Pool
+from stt_lab.engines.pool import AUTO, Pool
 from stt_lab.engines.protocols import Goal
-from stt_lab.errors import BadInput
-from stt_lab.text import language_code
+from stt_lab.errors import BadInput, ModelMissing, SttError
+from stt_lab.text import LANGUAGES, language_code
 from stt_lab.text.chinese import Script, chinese_script, segments_in_script
 from stt_lab.transcription.join import join, name_turns
 from stt_lab.transcription.second_look import in_context, unheard, with_found, without_doubles, without_words
@@ -15,6 +15,8 @@ from stt_lab.transcription.word_times import on_speech
 from stt_lab.types import Audio, Event, Recognition, Report, Transcript, Turn, Unrecognized
 from stt_lab.weights import catalog
 from stt_lab.weights.catalog import Model
+
+PREFERRED = "large-v3-turbo"  # the default of the hosted API, which answers unless the administrator chose another one
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,65 @@ class Models:
 def choose_models(pool: Pool, model: str, language: str, diarize: bool, goal: Goal = "transcribe") -> Models:
     """Choose the models of a request. Raises BadInput or ModelMissing before any work begins."""
     code = language_code(language)
-    transcriber, warnings = pool.resolve("transcribe", model, goal)
-    if code not in (None, "en") and transcriber.languages == 1:
+    if model.lower() == AUTO:
+        transcriber, warnings = default_model(pool, code, goal)
+    else:
+        transcriber, warnings = pool.resolve("transcribe", model, goal)
+    if not _knows(transcriber, code):
         able = ", ".join(catalog.names(other for other in catalog.models("transcribe") if other.languages != 1))
         raise BadInput(f"The model '{transcriber.id}' recognises English only. Choose from {able}, or language=en.")
     diarizer = pool.best("diarize") if diarize else None
     return Models(transcriber, diarizer, code, goal, warnings, chinese_script(language))
+
+
+def default_model(pool: Pool, language: str | None = None, goal: Goal = "transcribe") -> tuple[Model, tuple[str, ...]]:
+    """Return the speech model of a request that names none, with a warning if it is another one than it should be.
+
+    It should be the one that the administrator chose, otherwise PREFERRED; the best installed one stands in. `language`
+    is a code, None if it is not known yet. Raises ModelMissing if no installed model can do it.
+    """
+    chosen = pool.chosen()
+    why = unfit(pool, chosen, language, goal) if chosen else ""
+    if chosen and not why:
+        return catalog.get(chosen), ()
+    model, warnings = _automatic(pool, language, goal)
+    return model, (f"The default model '{chosen}' {why}; '{model.id}' was used instead.",) if chosen else warnings
+
+
+def usual_model(pool: Pool) -> Model | None:
+    """Return the speech model that answers here if a request names neither model nor language; None without one."""
+    try:
+        return default_model(pool)[0]
+    except SttError:
+        return None
+
+
+def unfit(pool: Pool, wanted: str, language: str | None = None, goal: Goal = "transcribe") -> str:
+    """Return why a speech model cannot be used, as the rest of a sentence; "" if it can."""
+    model = next((one for one in pool.available("transcribe") if one.id == wanted), None)
+    if model is None:
+        return "is not installed"
+    if goal == "translate" and not model.translates:
+        return "cannot translate"
+    return "" if _knows(model, language) else "recognises English only"
+
+
+def _automatic(pool: Pool, language: str | None, goal: Goal) -> tuple[Model, tuple[str, ...]]:
+    model, warnings = pool.resolve("transcribe", PREFERRED, goal)
+    if _knows(model, language):
+        return model, warnings
+    for other in pool.available("transcribe"):
+        if not other.for_tests and not unfit(pool, other.id, language, goal):
+            return other, (f"The model '{model.id}' recognises English only; '{other.id}' was used instead.",)
+    able = (one.id for one in catalog.models("transcribe") if one.languages != 1 and one.packages)
+    spoken = LANGUAGES[language].title() if language in LANGUAGES else "this language"
+    raise ModelMissing(
+        f"No installed model recognises {spoken}. Install one with `stt-lab models pull {next(able, PREFERRED)}`."
+    )
+
+
+def _knows(model: Model, language: str | None) -> bool:
+    return language in (None, "en") or model.languages != 1
 
 
 def listen(pool: Pool, audio: Audio, models: Models, speakers: int, report: Report) -> Transcript:

@@ -16,6 +16,7 @@ from stt_lab.audio.peaks import Outlines
 from stt_lab.door.shared_files import SharedFiles
 from stt_lab.door.uploads import UploadRoom
 from stt_lab.engines.pool import Pool
+from stt_lab.errors import Unavailable
 from stt_lab.settings import Settings, get_settings
 from stt_lab.slots import Slot, Waiting
 
@@ -39,7 +40,8 @@ class Runtime:
         self.scratch = scratch or settings.data_dir  # folder that only this process uses
         limits = DecodeLimits(settings.max_samples, settings.decode_timeout_s)
         self.decoder = Decoder(self.work_dir, limits)
-        self.pool = Pool(settings)
+        self.pool = Pool(settings, self.chosen_model)
+        self._chosen = ""
         self.exports = Slot(lambda: EXPORTS_AT_ONCE, EXPORTS)
         self.outlines, self.drawing = Outlines(), Slot(waiting=DRAWINGS)
         self._opening = threading.Lock()
@@ -73,6 +75,37 @@ class Runtime:
     def database(self) -> Database:
         with self._opening:
             return self._database
+
+    @property
+    def existing_database(self) -> Database | None:
+        """Return the database if there is one; asking makes none."""
+        from stt_lab.store.database import exists
+
+        return self.database if "_database" in vars(self) or exists(self.settings) else None
+
+    def chosen_model(self) -> str:
+        """Return the speech model that the administrator chose as the default; "" if none was chosen.
+
+        While the database is away, the last known one. A process that does not use it, such as plain Python, reads it
+        as it is.
+        """
+        from stt_lab.store import choices
+
+        if "_database" not in vars(self):
+            return choices.peek(self.settings, choices.SPEECH_MODEL)
+        try:
+            with self.database.read() as session:
+                self._chosen = choices.chosen(session, choices.SPEECH_MODEL)
+        except Unavailable:
+            pass
+        return self._chosen
+
+    def choose_model(self, model: str) -> None:
+        """Make a speech model the default of this installation; "" for an automatic choice."""
+        from stt_lab.store import choices
+
+        with self.database.write() as session:
+            choices.choose(session, choices.SPEECH_MODEL, model)
 
     @cached_property
     def _database(self) -> Database:

@@ -23,6 +23,7 @@ from stt_lab.errors import BadInput
 from stt_lab.installation import Installation
 from stt_lab.jobs import JobQueue
 from stt_lab.lab.runs.evaluations import Evaluations
+from stt_lab.pipeline import usual_model
 from stt_lab.recall.indexing import Indexer
 from stt_lab.runtime import Runtime
 from stt_lab.scratch import prepare
@@ -38,7 +39,6 @@ from stt_lab.web.connections import (
     raise_descriptor_limit,
 )
 from stt_lab.web.routes import add_routes
-from stt_lab.weights import catalog
 
 UMASK = 0o077  # everything that a server writes is private to its user
 GRACE_S = 5  # for requests in progress when the server stops; then workers are killed
@@ -167,7 +167,7 @@ def _welcome(installation: Installation, address: str) -> str:
             "(`stt-lab sign-in` prints a new address.)"
         )
     lines.append(_where(installation.settings.data_dir))
-    model = catalog.best("transcribe", installation.settings)
+    model = usual_model(installation.runtime.pool)
     lines.append(
         f"Transcribes with {model.name}." if model else "No model is installed yet. Run `stt-lab models pull base`."
     )

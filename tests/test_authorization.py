@@ -85,6 +85,7 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
     "DELETE /api/v1/sessions": (ADMIN, {}),
     "GET /api/v1/models": (ADMIN, {}),
     "POST /api/v1/models/{model}": (ADMIN, {}),
+    "PATCH /api/v1/models/{model}": (ADMIN, {"default": False}),
     "DELETE /api/v1/models/{model}": ((403, 403, 401, 401, 403, 409), {}),  # a folder of the user's own stays
     "GET /api/v1/storage": (ADMIN, {}),
     "GET /api/v1/transcripts": (OWN, {}),

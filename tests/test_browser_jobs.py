@@ -127,11 +127,32 @@ def test_keys_are_made_shown_once_and_revoked(browser: Browser, served: Served) 
         expect(page.get_by_role("heading", name="Accounts")).to_have_count(0)
 
 
+def test_the_model_that_answers_is_named(browser: Browser, served: Served) -> None:
+    account = Account(served)
+    account.key = served.accounts.create_key(account.id, "all", ["speech", "library", "account"])[1]
+    said = "Whisper Base answers here. Whisper Large V3 Turbo should make fewer errors (not measured here);"
+    with visit(browser, account, "library") as page:
+        expect(page.locator(".model-note")).to_contain_text(said)
+        expect(page.get_by_label("Model", exact=True).locator("option").first).to_have_text("Default: Whisper Base")
+        page.goto(f"{account.served.url}/#transcribe")
+        expect(page.locator(".stt-model-note")).to_contain_text(said)
+        expect(page.locator("#stt-model input")).to_have_value("Default: Whisper Base")
+        page.locator(".stt-model-note").get_by_role("link", name="Account → Models").click()
+        expect(page.locator("tr", has_text="base").first).to_contain_text("installed, default")
+
+
 def test_the_administrator_has_models_data_and_accounts(browser: Browser, served: Served) -> None:
     account = Account(served)
     account.key = KEY
     with visit(browser, account, "account", 390) as page:
-        expect(page.locator("tr", has_text="base").first).to_contain_text("installed, default")
+        base = page.locator("tr", has_text="base").first
+        expect(base).to_contain_text("installed, default")
+        expect(base).to_contain_text("12.4 % (10.3 to 15.0)")
+        expect(page.locator("tr", has_text="large-v3-turbo")).to_contain_text("Not measured here")
+        page.get_by_role("button", name="Use base as default").click()
+        expect(base).to_contain_text("installed, default, chosen")
+        page.get_by_role("button", name="Choose automatically").click()
+        expect(page.get_by_role("button", name="Use base as default")).to_be_visible()
         expect(page.locator("tr", has_text="recordings").first).to_contain_text("MB")
         page.get_by_role("button", name="Create an account").click()
         page.get_by_label("Name").fill("Grace")

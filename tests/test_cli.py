@@ -159,7 +159,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert caught.value.code == 0
     out = capsys.readouterr().out
     assert __version__ in out
-    assert "(default: large-v3-turbo)" in " ".join(out.split())
+    assert "(default: auto)" in " ".join(out.split())
 
 
 def test_operations_without_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

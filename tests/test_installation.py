@@ -74,4 +74,4 @@ def test_storage_says_where_data_lies_and_how_much(admin: httpx.Client, toy: Toy
     assert places["models"]["setting"] == "STT_LAB_MODELS_DIR"
     assert places["everything in the data directory"]["mb"] >= 3.0
     assert shown["free_mb"] > 0
-    assert shown["retention_days"] == 0
+    assert (shown["retention_days"], shown["keep_audio"]) == (0, True)

@@ -6,7 +6,7 @@ Texts have their own lane with another worker, so that a second of work does not
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +46,7 @@ STATELESS = (
     "presidio",
     "squad",
 )  # calls of other text engines would mix, in the one context of their model
-AUTO = "auto"  # requested model: the best installed one
+AUTO = "auto"  # requested model: the best installed one; of speech, what pipeline.default_model says
 TEXTS = Waiting("text", each=4, all=32)  # calls that may wait for the lane of texts
 KEPT = 2  # recordings in progress beyond the settings, of callers with no other one
 TEXTS_AT_ONCE = 4  # calls in progress in that lane, by turns and of as many callers
@@ -86,8 +86,9 @@ class Lane:
 class Pool:
     """The engines of this installation."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, chosen: Callable[[], str] = str) -> None:
         self._settings = settings
+        self.chosen = chosen  # returns the id of the speech model that the administrator made the default, or ""
         self.device = devices.device(settings)
         self._broken: dict[str, tuple[str, float]] = {}  # models that could not be loaded: why, and when
         one = settings.engine_host == "ray"  # a cluster distributes calls itself

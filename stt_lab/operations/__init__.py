@@ -45,7 +45,7 @@ from stt_lab.operations.admin import (
     grant_credits,
     list_accounts,
 )
-from stt_lab.operations.installation import delete_model, list_models, pull_model, storage
+from stt_lab.operations.installation import choose_model, delete_model, list_models, pull_model, storage
 # isort: on
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "cancel_job",
     "change_account",
     "chat_transcript",
+    "choose_model",
     "cloud",
     "create_account",
     "create_account_key",

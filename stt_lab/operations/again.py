@@ -11,10 +11,11 @@ from uuid import uuid4
 
 from pydantic import Field
 
+from stt_lab.engines.pool import AUTO
 from stt_lab.errors import BadInput
 from stt_lab.operations.editing import Expected
 from stt_lab.operations.library import PATH, Id, TranscriptDetail, current_detail, the_account, the_library
-from stt_lab.operations.speech import DEFAULT_MODEL, SpeechModel
+from stt_lab.operations.speech import SpeechModel
 from stt_lab.pipeline import Models, choose_models, recognize
 from stt_lab.registry import Charge, JobSpec, current, operation
 from stt_lab.transcription.again import Talk, with_speakers, with_words
@@ -94,7 +95,7 @@ def transcribe_transcript(
     id: Id,
     start: Annotated[float, Field(ge=0, description="Beginning of the part, in seconds")],
     end: Annotated[float, Field(ge=0, description="End of the part, in seconds")],
-    model: SpeechModel = DEFAULT_MODEL,
+    model: SpeechModel = AUTO,
     revision: Expected = None,
 ) -> TranscriptDetail:
     """Transcribe a part of a transcript's recording again, as a job that makes a new revision.

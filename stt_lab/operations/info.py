@@ -9,10 +9,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from stt_lab.errors import NotFound
+from stt_lab.pipeline import unfit, usual_model
 from stt_lab.registry import current, operation
+from stt_lab.runtime import Runtime
 from stt_lab.settings import MB, Settings
 from stt_lab.text import LANGUAGES
-from stt_lab.weights import catalog, devices
+from stt_lab.weights import advice, catalog, devices
 
 GB = 1024 * MB
 OWNER = "stt_lab"  # of models without a repository on the hub
@@ -50,6 +52,8 @@ class ModelList:
     models: tuple[ModelInfo, ...]
     object: Literal["list"]
     data: tuple[ModelEntry, ...]
+    default: str | None = None  # id of the speech model that answers if a request names none; None: none is installed
+    note: str = ""  # for people: which one answers, and which would be better here
 
 
 @dataclass(frozen=True)
@@ -81,17 +85,27 @@ class Health:
 
 @operation("GET", "/v1/models", anonymous=True)
 def models() -> ModelList:
-    """List the speech recognition models, and which of them are installed.
+    """List the speech recognition models, which of them are installed, and which one answers if a request names none.
 
     `object` and `data` are what OpenAI's clients read; `data` also lists the models of embeddings.
     """
-    settings = current().runtime.settings
-    device = devices.device(settings)
+    runtime = current().runtime
+    settings, device = runtime.settings, runtime.pool.device
     listed = tuple(
         ModelInfo(m.id, m.name, m.languages, m.speed, catalog.available(m, settings), m.license, m.size_mb, device)
         for m in catalog.models("transcribe")
     )
-    return ModelList(listed, "list", _entries())
+    usual = usual_model(runtime.pool)
+    return ModelList(listed, "list", _entries(), usual.id if usual else None, model_note(runtime))
+
+
+def model_note(runtime: Runtime) -> str:
+    """Say which speech model answers if a request names none, and which would be better here."""
+    pool = runtime.pool
+    chosen = pool.chosen()
+    why = unfit(pool, chosen) if chosen else ""
+    said = f"the default model '{chosen}' {why}" if why else ""
+    return advice.note(usual_model(pool), said, runtime.settings, pool.device)
 
 
 @operation("GET", "/v1/models/{id}", anonymous=True)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from stt_lab.errors import Conflict
+from stt_lab.errors import BadInput, Conflict
+from stt_lab.pipeline import usual_model
 from stt_lab.registry import JobSpec, current, operation
 from stt_lab.settings import MB
 from stt_lab.types import Event
-from stt_lab.weights import catalog
+from stt_lab.weights import catalog, figures
 from stt_lab.weights.catalog import Model
+from stt_lab.weights.figures import WerFigure
+
+if TYPE_CHECKING:
+    from stt_lab.store.speeds import RecognitionSpeed
 
 PATH = "/api/v1/models"
 DATA = "STT_LAB_DATA_DIR"
@@ -38,7 +43,11 @@ class CatalogModel:
     source: str | None  # where its weights are: own path, installed package, models dir or hub cache
     removable: bool  # whether `delete_model` can delete its weights
     default: bool  # whether it does its task if a request names no model
+    chosen: bool  # whether an administrator made it the default
     problem: str  # why it is off, such as a licence that was not accepted; "" if it is not
+    measured: tuple[WerFigure, ...] = ()  # word errors in its newest evaluation run; () if it was not measured
+    rtf: float | None = None  # seconds of recognition per second of sound on this server, the median; None: unknown
+    rtf_recordings: int = 0  # its newest recordings here, of which that is the median
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,8 @@ class Storage:
 
     places: tuple[StoredData, ...]
     free_mb: int
-    retention_days: int  # until transcripts are deleted; 0: never
+    retention_days: int  # after which transcripts are deleted with their recordings (STT_LAB_RETENTION_DAYS); 0: never
+    keep_audio: bool  # whether recordings of stored transcripts are kept (STT_LAB_KEEP_AUDIO)
 
 
 Id = Annotated[str, Field(description="Id of the model, as `list_models` shows it")]
@@ -77,8 +87,13 @@ Id = Annotated[str, Field(description="Id of the model, as `list_models` shows i
 
 @operation("GET", f"{PATH}/", scope="admin")
 def list_models() -> CatalogList:
-    """List the models for all tasks, installed or not, with size and licence (administrators only)."""
-    shown = tuple(_shown(model) for model in catalog.models() if not model.for_tests)
+    """List the models for all tasks, installed or not, with size and licence (administrators only).
+
+    Speech models also have their word errors, measured by the laboratory here or else by the project, and their speed,
+    measured over recordings of this server.
+    """
+    known = _worth()
+    shown = tuple(_shown(model, known) for model in catalog.models() if not model.for_tests)
     return CatalogList(len(shown), shown)
 
 
@@ -101,7 +116,7 @@ def pull_model(id: Id) -> CatalogModel:
 
     model = catalog.get(id)
     pull(model.id, context.runtime.settings, progress)
-    return _shown(model)
+    return _shown(model, _worth())
 
 
 @operation("DELETE", f"{PATH}/{{id}}/", scope="admin")
@@ -124,6 +139,31 @@ def delete_model(id: Id) -> DeletedModel:
     return DeletedModel(model.id, round(freed / MB))
 
 
+@operation("PATCH", f"{PATH}/{{id}}/", scope="admin")
+def choose_model(
+    id: Id,
+    default: Annotated[
+        bool, Field(description="Whether it answers where a request names no speech model; false: choose automatically")
+    ] = True,
+) -> CatalogModel:
+    """Make an installed speech model the default, or no longer (administrators only).
+
+    It holds at once and after a restart. While the chosen model is not installed, or cannot do what a request asks for,
+    another one answers with a warning.
+    """
+    runtime, model = current().runtime, catalog.get(id, catalog.models("transcribe"))
+    if model.task != "transcribe":
+        able = ", ".join(catalog.names(catalog.models("transcribe")))
+        raise BadInput(f"The model '{model.id}' does not recognise speech. Choose from {able}.")
+    if default and not catalog.available(model, runtime.settings):
+        raise Conflict(
+            f"The model '{model.id}' is not installed. Download it first, with `stt-lab models pull {model.id}`."
+        )
+    if default or runtime.chosen_model() == model.id:
+        runtime.choose_model(model.id if default else "")
+    return _shown(model, _worth())
+
+
 @operation("GET", "/api/v1/storage/", scope="admin", heavy=True)
 def storage() -> Storage:
     """Show where the server keeps data, how much there is, and how long it is kept (administrators only)."""
@@ -140,12 +180,34 @@ def storage() -> Storage:
         size, files = _size(folder)
         places.append(StoredData(kind, setting, round(size / MB, 1), files))
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    return Storage(tuple(places), shutil.disk_usage(settings.data_dir).free // MB, settings.retention_days)
+    free = shutil.disk_usage(settings.data_dir).free // MB
+    return Storage(tuple(places), free, settings.retention_days, settings.keep_audio)
 
 
-def _shown(model: Model) -> CatalogModel:
-    settings = current().runtime.settings
-    found, best = catalog.find(model, settings), catalog.best(model.task, settings)
+@dataclass(frozen=True)
+class _Worth:
+    """What is known of the speech models' errors and speed."""
+
+    figures: tuple[WerFigure, ...]
+    speeds: Mapping[str, RecognitionSpeed]
+
+
+def _worth() -> _Worth:
+    from stt_lab.store.speeds import speeds  # slow to import
+
+    runtime, measured = current().runtime, figures.figures(current().runtime.settings)
+    database = runtime.existing_database
+    if database is None:  # plain Python, before anything was stored
+        return _Worth(measured, {})
+    with database.read() as session:
+        return _Worth(measured, speeds(session, runtime.pool.device))
+
+
+def _shown(model: Model, known: _Worth) -> CatalogModel:
+    runtime, speed = current().runtime, known.speeds.get(model.id)
+    settings, found = runtime.settings, catalog.find(model, runtime.settings)
+    speech = model.task == "transcribe"
+    best = usual_model(runtime.pool) if speech else catalog.best(model.task, settings)
     return CatalogModel(
         id=model.id,
         task=model.task,
@@ -158,7 +220,11 @@ def _shown(model: Model) -> CatalogModel:
         source=found.source if found else None,
         removable=_removable(model),
         default=best is not None and best.id == model.id,
+        chosen=speech and runtime.chosen_model() == model.id,
         problem=catalog.unaccepted(model, settings),
+        measured=figures.newest(model.id, known.figures),
+        rtf=speed.rtf if speed else None,
+        rtf_recordings=speed.recordings if speed else 0,
     )
 
 

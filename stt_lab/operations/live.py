@@ -13,9 +13,10 @@ from pydantic import Field
 
 from stt_lab.accounts.one_time_tokens import STREAM_TOKEN_S, stream_tokens
 from stt_lab.engines.admission import Gauge
+from stt_lab.engines.pool import AUTO
 from stt_lab.engines.turns import turn_end
 from stt_lab.errors import BadInput
-from stt_lab.operations.speech import DEFAULT_MODEL, Language, SpeechModel
+from stt_lab.operations.speech import Language, SpeechModel
 from stt_lab.pipeline import Models, choose_models
 from stt_lab.registry import Charge, Media, current, operation
 from stt_lab.streaming.session import PACE, Pace
@@ -44,7 +45,7 @@ def choose(model: str, language: str, **others: object) -> Models:
 @operation("POST", "/v1/stream", scope="speech", charge=Charge("input"), plan=choose, live=True)
 def stream(
     file: Media,
-    model: SpeechModel = DEFAULT_MODEL,
+    model: SpeechModel = AUTO,
     language: Language = "auto",
     store: Store = False,
     silence_ms: SilenceMs = 700,

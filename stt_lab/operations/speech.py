@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from stt_lab.engines.pool import AUTO
 from stt_lab.engines.protocols import Goal
 from stt_lab.pipeline import Models, choose_models, listen
 from stt_lab.registry import Charge, JobSpec, Media, Presentation, current, operation
@@ -17,11 +18,12 @@ ResponseFormat = Literal["json", "txt", "text", "srt", "vtt", "verbose_json"]
 Inaudible = Annotated[
     bool, Field(description="Mark speech that was not understood in texts and subtitles: [inaudible 0:34\u20130:36]")
 ]
-SpeechModel = Annotated[str, Field(description="Id of a speech model, as `models` lists them")]
+SpeechModel = Annotated[
+    str, Field(description="Id of a speech model, as `models` lists them; `auto`: this installation's default")
+]
 Language = Annotated[
     str, Field(description="Spoken language: a code such as `de` or `deu`, a name, or `auto` (detect)")
 ]
-DEFAULT_MODEL = "large-v3-turbo"
 READABLE = ("txt", "text", "srt", "vtt")
 TEXTS = ("application/x-subrip", "text/vtt", "text/plain")
 
@@ -57,7 +59,7 @@ def formatted(transcript: Transcript, parameters: Mapping[str, Any]) -> Transcri
 )
 def transcribe(
     file: Media,
-    model: SpeechModel = DEFAULT_MODEL,
+    model: SpeechModel = AUTO,
     language: Language = "auto",
     diarize: Annotated[bool, Field(description="Label who speaks")] = True,
     speakers: Annotated[int, Field(ge=0, le=20, description="Number of speakers (0 = detect)")] = 0,

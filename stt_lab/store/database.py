@@ -28,9 +28,10 @@ from stt_lab.store.notes import Notes, Write
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Database", "Session", "named_database", "open_database", "sqlite_file"]
+__all__ = ["Database", "Session", "exists", "named_database", "open_database", "sqlite_file"]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+FILE = "stt_lab.db"  # in the data directory
 BUSY_S = 15  # seconds that a writer waits for its predecessor
 CHECK_S = 0.5  # the same for a check of the database
 POSTGRESQL = "postgresql+psycopg"
@@ -134,8 +135,16 @@ def open_database(settings: Settings) -> Database:
 def named_database(settings: Settings) -> Database:
     """Open the database of these settings without migrations."""
     url = settings.database_url
-    here = URL.create("sqlite", database=str(settings.data_dir / "stt_lab.db"))
+    here = URL.create("sqlite", database=str(settings.data_dir / FILE))
     return Database(url.get_secret_value() if url else here)
+
+
+def exists(settings: Settings) -> bool:
+    """Return whether the SQLite file of these settings exists; True for PostgreSQL, which is not asked."""
+    if settings.database_url is None:
+        return (settings.data_dir / FILE).exists()
+    file = sqlite_file(settings)
+    return file is None or file.exists()
 
 
 def sqlite_file(settings: Settings) -> Path | None:

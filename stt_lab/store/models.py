@@ -9,6 +9,7 @@ tiers ─< accounts ─< api_keys ─< sessions   browsers that have signed in
                         ├── passages       vectors, for search by meaning
                         ├──< kept_results  stored summaries, analyses and documents
                         └──< chats ─< chat_messages
+choices   of the administrator, for the installation
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
-    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -27,34 +27,17 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from stt_lab.store.utc import Utc
 
 ADMINISTRATOR_ID, ANONYMOUS_ID = 1, 2  # accounts that the first migration creates
 JOB_STATES = ("queued", "running", "done", "failed", "cancelled")
 Json = JSON(none_as_null=True)  # a missing value is NULL, not the JSON word null
 Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a plain INTEGER
-
-
-class Utc(TypeDecorator[datetime]):
-    """A time in UTC with its zone, also on SQLite, which stores none."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return (
-            value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        )  # PostgreSQL uses its own time zone
 
 
 def wall_clock() -> datetime:
@@ -121,6 +104,15 @@ class ApiKeyRow(Base):
     created: Mapped[datetime] = mapped_column(default=now)
     last_used: Mapped[datetime | None]
     revoked: Mapped[datetime | None]
+
+
+class ChoiceRow(Base):
+    """Something that the administrator has chosen for the installation (store/choices.py)."""
+
+    __tablename__ = "choices"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[str] = mapped_column(String(120))
 
 
 class SessionRow(Base):

@@ -15,6 +15,7 @@ from pathlib import Path
 from stt_lab.text import LANGUAGES, clock
 from stt_lab.transcription.render import render
 from stt_lab.types import Event, JobInfo, Segment, Span, Suppressed, Transcript, Turn, Unrecognized, Word
+from stt_lab.weights.advice import PLACE
 
 COLOURS = 8  # speaker colours in page.css; a ninth speaker gets the first one again
 UNSURE = 0.5  # words with a lower probability are marked
@@ -123,6 +124,12 @@ def notice(text: str, kind: str = "info") -> str:
     """Render a message; `kind`: info, done, warning or error."""
     role = "alert" if kind == "error" else "status"
     return f'<div class="stt-notice {kind}" role="{role}">{escape(text)}</div>'
+
+
+def model_note(text: str) -> str:
+    """Render which model answers; the place that its text names becomes a link."""
+    link = f'<a href="#account">{escape(PLACE)}</a>'
+    return f'<p class="stt-model-note">{escape(text).replace(escape(PLACE), link)}</p>'
 
 
 def bar(text: str, done: int, total: int) -> str:

@@ -15,10 +15,13 @@ from typing import Any, ClassVar
 import gradio as gr
 
 from stt_lab.door.shared_files import link
+from stt_lab.engines.pool import AUTO
 from stt_lab.errors import Cancelled, NotFound, SttError
 from stt_lab.installation import Installation
+from stt_lab.operations.info import model_note
 from stt_lab.operations.library import PATH
 from stt_lab.operations.speech import stages
+from stt_lab.pipeline import usual_model
 from stt_lab.text import LANGUAGES
 from stt_lab.types import JobInfo, Transcript, silent
 from stt_lab.ui import html, parts
@@ -86,6 +89,7 @@ class TranscribeTab:
     def _draw_options(self) -> None:
         languages = sorted((name.title(), code) for code, name in LANGUAGES.items())
         self.model = gr.Dropdown(label="Model", elem_id="stt-model", **self._model_choice())
+        self.note = parts.html(elem_id="stt-model-note")
         self.language = gr.Dropdown(
             [("Detect automatically", "auto"), *languages], value="auto", label="Language", elem_id="stt-language"
         )
@@ -105,16 +109,16 @@ class TranscribeTab:
             listen = mine.upload if mine is self.file else mine.stop_recording
             listen(self.arrived, mine, other, **parts.RAW)
         blocks = root_blocks()
-        blocks.load(self.greet, None, self.model, **parts.PRIVATE)
+        blocks.load(self.greet, None, [self.model, self.note], **parts.PRIVATE)
         recalled = blocks.load(lambda id: id, self.job, self.job, js=RECALL, **parts.RAW)
         recalled.then(self.resume, self.job, outputs, **parts.RAW)
         blocks.unload(self.leave)
 
     # Event handlers
 
-    def greet(self) -> Any:
-        """List the models that are installed now."""
-        return gr.update(**self._model_choice())
+    def greet(self) -> tuple[Any, str]:
+        """List the models that are installed now, and say which one answers."""
+        return gr.update(**self._model_choice()), html.model_note(model_note(self.installation.runtime))
 
     def leave(self, request: gr.Request) -> None:
         """Delete the uploads of a closed page session. Its job goes on."""
@@ -133,6 +137,9 @@ class TranscribeTab:
     ) -> tuple[Any, ...]:
         """Make a recording a job. Returns its id, or "" and what is wrong with the recording."""
         recording, session = file or spoken, str(request.session_hash)
+        usual = usual_model(self.installation.runtime.pool)
+        if model == AUTO and usual and usual.languages != 1:  # the page has said which one that is: no warning
+            model = usual.id
         values = {"model": model, "language": language, "diarize": diarize, "speakers": speakers or 0}
         try:
             address = self.files.sent(recording)
@@ -200,11 +207,13 @@ class TranscribeTab:
             return html.empty(anonymous=True)
 
     def _model_choice(self) -> dict[str, Any]:
-        """Return the transcription models for a dropdown: installed ones first, the best one selected."""
+        """Return the transcription models for a dropdown: the default, installed ones, then the others."""
         here = {model: catalog.available(model, self.settings) for model in catalog.models("transcribe")}
         order = sorted(here, key=lambda model: not here[model])  # stable sort: best first within each half
-        labels = [(model.name if here[model] else f"{model.name} (not installed)", model.id) for model in order]
-        return {"choices": labels, "value": order[0].id}
+        usual = usual_model(self.installation.runtime.pool)
+        labels = [(f"Default: {usual.name}" if usual else "Default", AUTO)]
+        labels += [(model.name if here[model] else f"{model.name} (not installed)", model.id) for model in order]
+        return {"choices": labels, "value": AUTO}
 
 
 def _buttons(busy: bool) -> tuple[Any, Any]:

@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from stt_lab.engines.pool import AUTO
 from stt_lab.errors import BadInput, SttError
-from stt_lab.operations.speech import DEFAULT_MODEL
 from stt_lab.presentation import Body
 from stt_lab.registry import OPERATIONS, Media, Operation
 from stt_lab.text import LANGUAGES
@@ -189,7 +189,7 @@ def _plain(form: Mapping[str, object]) -> dict[str, object]:
 
 
 def _model(name: str) -> str:
-    return DEFAULT_MODEL if OPENAI_MODELS.fullmatch(name) else name
+    return AUTO if OPENAI_MODELS.fullmatch(name) else name
 
 
 def is_openai_client(user_agent: str) -> bool:

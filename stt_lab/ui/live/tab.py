@@ -8,7 +8,7 @@ import gradio as gr
 
 from stt_lab.errors import SttError, Unauthorized
 from stt_lab.installation import Installation
-from stt_lab.operations.speech import DEFAULT_MODEL
+from stt_lab.pipeline import default_model
 from stt_lab.registry import OPERATIONS, authorize
 from stt_lab.ui import parts
 from stt_lab.ui.api import caller_of
@@ -38,7 +38,7 @@ class LiveTab:
         try:
             authorize(OPERATIONS["stream"], caller_of(self.installation, request))
             pool = self.installation.runtime.pool
-            default, _ = pool.resolve("transcribe", DEFAULT_MODEL)
+            default, _ = default_model(pool)
             return html.form([(model.id, model.name) for model in pool.available("transcribe")], default.id)
         except Unauthorized:
             return html.GATE

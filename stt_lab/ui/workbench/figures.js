@@ -31,10 +31,10 @@ export function size(mb) {
   return mb >= 1024 ? `${(mb / 1024).toFixed(1)} GB` : `${Math.round(mb)} MB`;
 }
 
-// A table of texts and nodes.
-export function table(heads, rows) {
+// A table of texts and nodes. With `stacked`, a narrow page shows each row as a block of named lines.
+export function table(heads, rows, stacked = false) {
   const head = made("tr", {}, ...heads.map((text) => made("th", { scope: "col", textContent: text })));
-  const body = rows.map((cells) => made("tr", {}, ...cells.map((cell) => made("td", { dir: "auto" }, cell))));
-  return made("div", { class: "wide", tabIndex: 0, role: "region", "aria-label": heads.filter(Boolean).join(", ") },
+  const body = rows.map((cells) => made("tr", {}, ...cells.map((cell, at) => made("td", { dir: "auto", data: heads[at] && at ? { label: heads[at] } : {} }, cell))));
+  return made("div", { class: stacked ? "wide stacked" : "wide", tabIndex: 0, role: "region", "aria-label": heads.filter(Boolean).join(", ") },
     made("table", { class: "plain-table" }, made("thead", {}, head), made("tbody", {}, ...body)));
 }

@@ -34,11 +34,11 @@ export class Library {
   async open() {
     this.draw();
     await Promise.all([this.load(), jobs.listen(() => this.progress(), () => this.again()).catch(() => { this.add.node.hidden = true; })]);
-    const { models } = await api("v1/models").catch(() => ({ models: [] }));
+    const models = await api("v1/models").catch(() => ({ models: [] }));
     const { languages } = await api("v1/languages").catch(() => ({ languages: [] }));
     const options = languages.map(({ code }) => [languageName(code), code]).sort();
     for (const [text, value] of options) this.language.append(made("option", { value, textContent: text }));
-    this.add.fill(models.filter((model) => model.available), options);
+    this.add.fill(models, options);
     this.fill();
   }
 

@@ -1,9 +1,9 @@
 // Models and data of the installation, in the account place.
 import { api } from "./api.js";
-import { button, dialog, made, plural, toast } from "./dom.js";
+import { button, day, dialog, languageName, made, plural, toast } from "./dom.js";
 import { size, table } from "./figures.js";
 
-const POLL_MS = 1000;
+const POLL_MS = 1000, SPEECH = "transcribe";
 const TASKS = {
   transcribe: "Speech to text", diarize: "Who speaks when", embed_speaker: "Voices of speakers", hear_turn: "End of a turn",
   enhance: "Cleaner sound", speak: "Text to speech", vocode: "Sound of speech", embed_voice: "Voices of references",
@@ -21,9 +21,9 @@ export class Models {
       await this.load();
       await this.follow();
     } else {
-      const { models } = await api("v1/models");
+      const { models, default: usual } = await api("v1/models");
       this.node.replaceChildren(table(["Model", "Languages", "Licence", ""], models.map((one) => [
-        named(one.name, one.id), `${one.languages}`, one.license, one.available ? "installed" : "not installed",
+        named(one.name, one.id), `${one.languages}`, one.license, one.available ? (one.id === usual ? "installed, default" : "installed") : "not installed",
       ])));
     }
   }
@@ -34,26 +34,39 @@ export class Models {
   }
 
   async load() {
-    const { results } = await api("models/");
-    const rows = results.map((one) => [
-      named(one.name, one.id), TASKS[one.task] ?? one.task, size(one.size_mb), one.license, this.state(one), this.acts(one),
+    const { results } = await api("models/"), heard = results.filter(({ task }) => task === SPEECH);
+    const speech = heard.map((one) => [
+      named(one.name, one.id), languages(one), size(one.size_mb), one.license, errors(one), speed(one), this.state(one), this.acts(one),
     ]);
-    this.node.replaceChildren(table(["Model", "Task", "Size", "Licence", "", ""], rows));
+    const others = results.filter(({ task }) => task !== SPEECH).map((one) => [
+      named(one.name, one.id), TASKS[one.task] ?? one.task, languages(one), size(one.size_mb), one.license, this.state(one), this.acts(one),
+    ]);
+    this.node.replaceChildren(
+      made("h3", { textContent: TASKS[SPEECH] }), table(["Model", "Languages", "Size", "Licence", "Wrong words (WER)", "Speed here", "", ""], speech, true),
+      made("p", { class: "soft" }, "Errors are those of evaluations, by word, with their 95 % interval; they can be compared only over the same recordings. The ", made("a", { href: "#lab", textContent: "Lab" }), " measures them over your own."),
+      made("h3", { textContent: "Other tasks" }), table(["Model", "Task", "Languages", "Size", "Licence", "", ""], others, true));
   }
 
   state(one) {
     const job = this.jobs.get(one.id);
     if (job) return made("progress", { max: 100, value: job.percent, "aria-label": `Download of ${one.id}: ${Math.round(job.percent)} %` });
     if (one.problem) return made("span", { class: "soft", title: one.problem, textContent: "off: licence" });
-    return made("span", { class: one.installed ? "" : "soft", textContent: one.installed ? (one.default ? "installed, default" : "installed") : "not installed" });
+    return made("span", { class: one.installed ? "" : "soft", textContent: [one.installed ? "installed" : "not installed", one.default && "default", one.chosen && "chosen"].filter(Boolean).join(", ") });
   }
 
   acts(one) {
     const job = this.jobs.get(one.id);
     if (job) return button("Cancel", () => this.act(() => api(`v1/jobs/${job.id}`, { method: "DELETE" })), { class: "plain" });
-    if (!one.installed && !one.problem) return button("Download", () => this.pull(one));
-    if (one.removable) return button(`Delete ${one.id}`, () => this.remove(one), { symbol: "bin", bare: true, class: "plain" });
-    return "";
+    const acts = [];
+    if (!one.installed && !one.problem) acts.push(button("Download", () => this.pull(one), { "aria-label": `Download ${one.id}` }));
+    if (one.chosen) acts.push(button("Choose automatically", () => this.choose(one, false), { class: "plain" }));
+    else if (one.task === SPEECH && one.installed) acts.push(button("Use as default", () => this.choose(one, true), { "aria-label": `Use ${one.id} as default` }));
+    if (one.removable) acts.push(button(`Delete ${one.id}`, () => this.remove(one), { symbol: "bin", bare: true, class: "plain" }));
+    return acts.length ? made("span", { class: "acts" }, ...acts) : "";
+  }
+
+  choose(one, chosen) {
+    return this.act(() => api(`models/${one.id}/`, { method: "PATCH", body: { default: chosen } }));
   }
 
   pull(one) {
@@ -96,12 +109,47 @@ export class Stored {
   }
 
   async open() {
-    const { places, free_mb: free, retention_days: days } = await api("storage/");
-    const kept = days ? `Transcripts and recordings are deleted after ${plural(days, "day")}.` : "Transcripts and recordings stay until somebody deletes them.";
+    const { places, free_mb: free, retention_days: days, keep_audio: audio } = await api("storage/");
+    const what = audio ? "Transcripts and their recordings" : "Recordings are not kept. Transcripts";
+    const kept = days ? `${what} are deleted ${plural(days, "day")} after they were made.` : `${what} stay until somebody deletes them.`;
     this.node.replaceChildren(
       table(["", "Size", "Files", "Setting"], places.map((one) => [one.kind, size(one.mb), one.files.toLocaleString("en"), made("code", { textContent: one.setting })])),
-      made("p", { class: "soft", textContent: `${size(free)} are free. ${kept}` }));
+      made("p", { class: "soft" }, `${size(free)} are free. ${kept} The settings `, made("code", { textContent: "STT_LAB_RETENTION_DAYS" }), " and ", made("code", { textContent: "STT_LAB_KEEP_AUDIO" }), " change that."));
   }
+}
+
+function languages({ languages: count, task }) {
+  if (!count) return "";
+  return count === 1 && task === SPEECH ? "English" : `${count}`;
+}
+
+// How many words it gets wrong, over which recordings.
+function errors({ measured }) {
+  if (!measured.length) return worth([made("span", { class: "soft" }, "Not measured here. ", made("a", { href: "#lab", textContent: "Measure it" }))]);
+  const lines = measured.map(({ wer, low, high, words, languages: codes, recordings }) => {
+    const range = low === null ? "" : ` (${percent(low)} to ${percent(high)})`, heard = codes.length === 1 ? languageName(codes[0]) : codes.length ? plural(codes.length, "language") : "";
+    return made("span", { title: codes.map(languageName).join(", ") }, `${percent(wer)} %${range} `, made("small", { textContent: [heard, plural(words, "word"), plural(recordings, "recording")].filter(Boolean).join(", ") }));
+  });
+  const { here, run, dataset, made: when } = measured[0];
+  return worth([...lines, made("small", { textContent: here ? `Run “${run}” here, ${day(when)}` : "Measured by the project", title: `${dataset}, ${run}` })]);
+}
+
+// How long it takes for an hour of sound.
+function speed({ rtf, rtf_recordings: count }) {
+  if (rtf === null) return worth([made("span", { class: "soft", textContent: "Not measured yet" }), made("small", { textContent: "Known after its first recording" })]);
+  return worth([made("span", { textContent: `RTF ${rtf.toLocaleString("en", { maximumSignificantDigits: 2 })}` }), made("small", { textContent: `An hour takes ${spell(rtf * 60)}; ${plural(count, "recording")}` })]);
+}
+
+function spell(minutes) {
+  return minutes >= 90 ? `${(minutes / 60).toFixed(1)} hours` : minutes >= 1.5 ? `${Math.round(minutes)} minutes` : `${Math.round(minutes * 60)} seconds`;
+}
+
+function percent(share) {
+  return (100 * share).toFixed(1);
+}
+
+function worth(lines) {
+  return made("div", { class: "worth" }, ...lines);
 }
 
 function named(name, id) {

@@ -5,6 +5,7 @@ const AHEAD = 3;  // jobs of the account at once; further files wait in this pag
 const MOST = 1000;  // files of a folder
 const AGAIN_MS = 5000, TRIES = 60;
 const RECORDING = /\.(mp3|wav|flac|ogg|oga|m4a|aac|opus|wma|mp4|webm|mkv|avi|mov|wmv|mpg|mpeg|m4v|3gp)$/i;
+const PLACE = "Account → Models";  // in the note about models
 const CHOICE = "stt-transcribe-options";
 
 export class Outbox {
@@ -133,18 +134,23 @@ export class AddForm {
     const folder = made("input", { type: "file", webkitdirectory: true, hidden: true, onchange: chosen, class: "add-folder" });
     this.take = take;
     this.said = made("span", { class: "add-said", role: "status" });
+    this.note = made("p", { class: "soft model-note" });
     this.values = stored();
-    this.model = select([["", "Best model"]], "", (model) => this.keep({ model }), { "aria-label": "Model" });
+    this.model = select([["", "Default model"]], "", (model) => this.keep({ model }), { "aria-label": "Model" });
     this.language = select([["", "Detect language"]], "", (language) => this.keep({ language }), { "aria-label": "Spoken language" });
     const counts = [["", "Detect speakers"], ["none", "No speakers"], ...Array.from({ length: 10 }, (_, at) => [`${at + 1}`, plural(at + 1, "speaker")])];
     this.speakers = select(counts, this.values.speakers ?? "", (speakers) => this.keep({ speakers }), { "aria-label": "Number of speakers" });
     this.node = made("div", { class: "add" },
       button("Add recordings", () => files.click(), { class: "primary add-button" }), button("Add a folder", () => folder.click(), { class: "plain" }),
-      this.model, this.language, this.speakers, this.said, files, folder);
+      this.model, this.language, this.speakers, this.said, this.note, files, folder);
   }
 
-  // The installed models and the languages, for the choices.
-  fill(models, languages) {
+  // The installed models and the languages, for the choices, and which model answers if none is chosen.
+  fill({ models: all, default: usual, note }, languages) {
+    const models = all.filter((model) => model.available), answers = models.find(({ id }) => id === usual);
+    if (answers) this.model.options[0].textContent = `Default: ${answers.name ?? answers.id}`;
+    const [said, after] = (note ?? "").split(PLACE);
+    this.note.replaceChildren(said, ...(after === undefined ? [] : [made("a", { href: "#account", textContent: PLACE }), after]));
     for (const { id, name } of models) this.model.append(made("option", { value: id, textContent: name ?? id }));
     for (const [text, code] of languages) this.language.append(made("option", { value: code, textContent: text }));
     this.model.value = models.some(({ id }) => id === this.values.model) ? this.values.model : "";
