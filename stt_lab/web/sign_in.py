@@ -30,7 +30,7 @@ input,button{{padding:.5rem;margin:.5rem 0}}
 <h1>Sign in</h1>{said}<form method="post" action="sign-in"><label for="key">Your key</label>
 <input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
 <button>Sign in</button></form>
-<form method="post" action="sign-out"><button>Sign out</button></form><p><a href="./">The page</a></p></html>"""
+<p><a href="./">The page</a></p><p><a href="./#account">Your account, and sign out</a></p></html>"""
 
 
 def add_routes(router: APIRouter, service: Service) -> None:

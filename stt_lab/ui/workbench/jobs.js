@@ -43,7 +43,7 @@ class Jobs {
       this.compare();
       this.outbox.go(this.active.length);
     } catch (problem) {
-      if (problem.status && problem.status !== 429) throw problem;  // without an answer, it asks again
+      if (problem.status && problem.status !== 429 && problem.status < 500) throw problem;  // while the server is away, it asks again
     }
     this.draw();
     this.looked?.();
