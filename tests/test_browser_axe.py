@@ -21,8 +21,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 FOUND = """async () => {
     const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+    const why = ({ any, all, none }) => [...any, ...all, ...none].map(({ message }) => message).join(" ");
     return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).flatMap(({ id, nodes }) =>
-        nodes.map(({ target, any, all, none, html }) => [id, target.flat().join(" "), html, [...any, ...all, ...none].map(({ message }) => message).join(" ")]));
+        nodes.map((node) => [id, node.target.flat().join(" "), node.html, why(node)]));
 }"""
 STILL = "Promise.all(document.getAnimations().map(one => one.finished.catch(() => {})))"
 looks = pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 // Sends edits in order, one request at a time, and keeps them in this browser until the server has confirmed them.
 import { api, place } from "./api.js";
 
-const PAUSE_MS = 700, FIRST_RETRY_MS = 2000, LAST_RETRY_MS = 30000, MOST = 1000, OTHERS_MS = 4000, LOOK_MS = 100;
+const PAUSE_MS = 700, FIRST_RETRY_MS = 2000, LAST_RETRY_MS = 10000, MOST = 1000, OTHERS_MS = 4000, LOOK_MS = 100;
 const FIELDS = { rename: ({ from, into }) => ({ speakers: { [from]: into } }), title: ({ title }) => ({ title }) };
 const PAGE = crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
 const ALL = "stt_lab.edits.";  // then the transcript, the page, and a number for each time that the page showed it

@@ -186,6 +186,7 @@ export class Transcript {
     this.undoing.disabled = !this.draft.past.length;
     this.redoing.disabled = !this.draft.future.length;
     this.review.count();
+    this.said?.classList.remove("said");
     this.said = null;
     this.moved(this.player?.media.currentTime ?? -1);
   }
