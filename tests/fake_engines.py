@@ -200,6 +200,23 @@ class Steps(Fake):
         return super().transcribe(audio, language, report, goal)
 
 
+class Narrator(Fake):
+    """Says four sentences a second, takes as long as the sound lasts, and reports what it has said so far."""
+
+    STEP = 0.25
+
+    def transcribe(self, audio: Audio, language: str | None, report: Report, goal: Goal = "transcribe") -> Recognition:
+        said: list[Segment] = []
+        for number in range(int(audio.duration / self.STEP)):
+            start, texts = number * self.STEP, ["This", "is", "sentence", f"{number}."]
+            each = self.STEP / len(texts)
+            words = (Word(start + i * each, start + (i + 1) * each, f" {text}", 0.9) for i, text in enumerate(texts))
+            said.append(Segment(start, start + self.STEP, " ".join(texts), tuple(words)))
+            report(Event("transcribing", start / audio.duration, " ".join(one.text for one in said)))
+            time.sleep(self.STEP)
+        return Recognition("en", tuple(said), Provenance("Narrator", self.spec.model, self.spec.device, "1"))
+
+
 class Meeting(Fake):
     """Ends when another call of it is under way too."""
 
@@ -223,7 +240,7 @@ class Halves(Fake):
 
 TRANSCRIBERS: tuple[type[Fake], ...] = (
     *(Echo, Mute, Endless, Deaf, Crash, Broken, Refusing, Chatty, Reveal, Gated),
-    *(Steps, Meeting, Corrupt, Clockwork),
+    *(Steps, Meeting, Corrupt, Clockwork, Narrator),
 )
 ENGINES = {kind.__name__.lower(): f"fake_engines:{kind.__name__}" for kind in (*TRANSCRIBERS, Halves)}
 

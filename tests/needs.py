@@ -19,6 +19,7 @@ PROGRAMS = {
     "setpriv": "setpriv (util-linux) is not installed, and PostgreSQL does not run as root",
 }
 MODULES = {
+    "axe_playwright_python": "the Python package axe-playwright-python is not installed (the extra dev)",
     "playwright": "the Python package playwright is not installed (the extra dev)",
     "psycopg": "the Python package psycopg is not installed (the extra postgres)",
     "pysubs2": "the Python package pysubs2 is not installed (the extra dev)",

@@ -71,9 +71,10 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, fakes: bool = True, **more: str) -> Iterator[Server]:
+def serving(folder: Path, fakes: bool = True, port: int = 0, **more: str) -> Iterator[Server]:
+    """A server on a port, or on a free one for 0; with fakes, or with the weights that are installed."""
     command = program(folder, "serve") if fakes else [sys.executable, "-m", "stt_lab", "serve"]
-    server = Server(folder, [*command, "--port", "0"], environ(folder, **more))
+    server = Server(folder, [*command, "--port", str(port)], environ(folder, **more))
     try:
         yield server
     finally:

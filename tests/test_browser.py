@@ -218,7 +218,9 @@ def test_signing_in_calling_the_api_and_signing_out(browser: Browser, served: Se
         expect(other.locator(".stt-badge")).to_have_text("Signed in as administrator")
     assert served.accounts.keys(ADMINISTRATOR_ID) == ()
     mine.goto(f"{served.url}/sign-in")
-    mine.get_by_role("button", name="Sign out").click()
+    mine.get_by_role("link", name="sign out").click()
+    with mine.expect_navigation(url=f"{served.url}/"):
+        mine.get_by_role("button", name="Sign out").click()
     mine.wait_for_selector("#stt-go")
     assert mine.evaluate("fetch('/api/v1/account/').then(answer => answer.status)") == 401
     context.close()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browsing import Browser, Page, browser_fixture, expect  # noqa: F401
 from playwright.sync_api import Route
-from toy_server import Toy, until, wav
+from toy_server import Served, Toy, until, wav
 from workbench import (  # noqa: F401
     CODE,
     LINES,
@@ -27,6 +28,7 @@ from workbench import (  # noqa: F401
 pytestmark = pytest.mark.browser
 
 TRANSCRIPTS = "**/api/v1/transcripts/*/"
+KEPT = "Object.keys(localStorage).filter(key => key.startsWith('stt_lab.edits'))"
 PLANTS = (
     "<script>window.ran=1</script>",
     "<img src=x onerror=window.ran=2>",
@@ -35,6 +37,20 @@ PLANTS = (
     "\u202egnihtyna\u2066 \u200fab",
     "javascript:window.ran=5",
 )
+
+
+@pytest.fixture
+def owner(served: Served) -> Iterator[Account]:
+    """An account whose key may do all that the account may."""
+    account = Account(served)
+    account.key = served.accounts.create_key(account.id, "all", ["speech", "library", "account"])[1]
+    yield account
+    account.client.close()
+
+
+@pytest.fixture
+def owned(owner: Account, tmp_path: Path) -> int:
+    return owner.transcribe(wav(tmp_path / "meeting.wav", 12), *LINES)
 
 
 def refuse(route: Route) -> None:
@@ -69,8 +85,7 @@ def test_two_tabs_keep_drafts_of_their_own(browser: Browser, account: Account, i
         expect(turn(page, 4).locator(".text")).to_have_text("Nobody second that yet.")
         until(lambda: texts(account, id)[1::3] == ["The first is open today.", "Nobody second that yet."], 20)
         saved(page)
-        kept = "Object.entries(localStorage).filter(([key]) => key.startsWith('stt_lab.edits'))"
-        assert page.evaluate(kept) == []
+        assert page.evaluate(KEPT) == []
 
 
 def test_a_title_of_another_client_is_no_conflict(browser: Browser, account: Account, id: int) -> None:
@@ -222,6 +237,130 @@ def test_listening_again(browser: Browser, account: Account, id: int) -> None:
         write(page, 0, 0, "Fine")
         saved(page)
         assert texts(account, id)[0] == "Fine morning, everybody."
+
+
+def test_a_transcript_that_was_left_while_the_server_is_away(browser: Browser, account: Account, id: int) -> None:
+    """What this page could not send yet is in the transcript when it is shown again, and goes with what comes after."""
+    with visit(browser, account, f"transcript/{id}") as page:
+        page.route(TRANSCRIPTS, refuse)
+        write(page, 1, 1, "first")
+        offline(page)
+        page.get_by_label("To the library").click()
+        page.locator("a.title").click()
+        expect(turn(page, 1).locator(".text")).to_have_text("The first is open today.")
+        write(page, 4, 1, "second")
+        offline(page)
+        page.unroute(TRANSCRIPTS)
+        saved(page)
+        assert texts(account, id)[1::3] == ["The first is open today.", "Nobody second that yet."]
+        assert page.get_by_role("dialog").count() == 0
+        write(page, 3, 0, "What")
+        page.get_by_label("To the library").click()  # while it is being sent
+        page.locator("a.title").click()
+        expect(turn(page, 3).locator(".text")).to_have_text("What pays for it?")
+        write(page, 5, 0, "May")
+        saved(page)
+        assert texts(account, id)[3::2] == ["What pays for it?", "May us ask the bored."]
+        assert page.evaluate(KEPT) == []
+
+
+SLOW = """() => {
+    const real = window.fetch;
+    window.fetch = async (...asked) => {
+        if (String(asked[0]).includes("verbose")) await new Promise((resolve) => setTimeout(resolve, 900));
+        return real(...asked);
+    };
+}"""
+
+
+def test_what_is_typed_before_a_conflict_is_told_takes_part(browser: Browser, account: Account, id: int) -> None:
+    with visit(browser, account, f"transcript/{id}") as page:
+        begin(page, 1, 1)
+        edits = [{"op": "delete", "segment": 4}]
+        body = {"revision": account.stored(id)["revision"], "edits": edits}
+        account.client.patch(f"/api/v1/transcripts/{id}/", json=body).raise_for_status()
+        page.evaluate(SLOW)
+        with page.expect_response(lambda answer: answer.status == 409):
+            page.keyboard.type("bud")
+        page.keyboard.type("get")
+        page.get_by_role("dialog", name="Two versions").get_by_role("button", name="Apply mine again").click()
+        saved(page)
+        assert texts(account, id) == [LINES[0], "The budget is open today.", *LINES[2:4], LINES[5]]
+
+
+def test_a_version_that_cannot_be_read_now_is_asked_for_again(browser: Browser, account: Account, id: int) -> None:
+    with visit(browser, account, f"transcript/{id}") as page:
+        page.context.route(TRANSCRIPTS, refuse)
+        write(page, 1, 1, "budget")
+        offline(page)
+        page.goto("about:blank")
+        edits = [{"op": "replace", "segment": 4, "from": 0, "to": 1, "text": "Somebody"}]
+        body = {"revision": account.stored(id)["revision"], "edits": edits}
+        account.client.patch(f"/api/v1/transcripts/{id}/", json=body).raise_for_status()
+        page.context.unroute(TRANSCRIPTS)
+        page.context.route(
+            "**/revisions/*/", lambda route: route.fulfill(status=503, json={"error": "Later."}), times=1
+        )
+        page.goto(f"{account.url}/#transcript/{id}")
+        expect(turn(page, 1).locator(".text")).to_have_text("The budget is open today.")
+        saved(page)
+        assert texts(account, id)[1::3] == ["The budget is open today.", "Somebody knows that yet."]
+
+
+# To sign out
+
+
+def sign_out(page: Page, account: Account) -> None:
+    page.goto(f"{account.url}/#account")
+    page.get_by_role("button", name="Sign out").click()
+
+
+def signed_out(page: Page, account: Account) -> None:
+    page.wait_for_url(f"{account.url}/")
+    expect(page.locator("#stt-go")).to_be_visible()
+    assert page.evaluate("fetch('/api/v1/transcripts/').then(answer => answer.status)") == 401
+    assert page.evaluate(KEPT) == []
+
+
+def test_signing_out_sends_what_waits(browser: Browser, owner: Account, owned: int, tmp_path: Path) -> None:
+    second = owner.transcribe(wav(tmp_path / "second.wav", 12), *LINES)
+    with visit(browser, owner, f"transcript/{owned}") as page:
+        page.context.route(TRANSCRIPTS, refuse)
+        write(page, 1, 1, "first")
+        offline(page)
+        other = page.context.new_page()
+        other.goto(f"{owner.url}/#transcript/{second}")
+        write(other, 4, 1, "second")
+        begin(other, 2, 1)
+        page.context.unroute(TRANSCRIPTS)
+        other.keyboard.type("part")  # not a second ago
+        sign_out(page, owner)
+        signed_out(page, owner)
+        until(lambda: texts(owner, owned)[1] == "The first is open today.")
+        until(lambda: texts(owner, second)[2::2] == ["We part again at noon.", "Nobody second that yet."])
+        expect(other.locator(".notice")).to_contain_text("Please sign in")
+        assert other.evaluate(KEPT) == []
+
+
+def test_signing_out_asks_before_it_deletes(browser: Browser, owner: Account, owned: int) -> None:
+    with visit(browser, owner, f"transcript/{owned}") as page:
+        page.context.route(TRANSCRIPTS, refuse)
+        write(page, 1, 1, "budget")
+        offline(page)
+        sign_out(page, owner)
+        dialog = page.get_by_role("dialog", name="Edits are not saved")
+        dialog.get_by_role("button", name="Stay signed in").click()
+        assert len(page.evaluate(KEPT)) == 1
+        page.get_by_role("button", name="Sign out").click()
+        dialog.get_by_role("link", name=f"Transcript {owned}").click()
+        expect(turn(page, 1).locator(".text")).to_have_text("The budget is open today.")
+        sign_out(page, owner)
+        dialog.get_by_role("button", name="Sign out and delete them").click()
+        signed_out(page, owner)
+        assert texts(owner, owned) == list(LINES)
+
+
+# Hostile data
 
 
 def test_hostile_data_is_shown_as_it_is(browser: Browser, account: Account, tmp_path: Path) -> None:

@@ -28,15 +28,39 @@ LINES = (
 )
 
 
-class Account:
-    """An account with its own client."""
+class Holder:
+    """Who has a key of a server, with a client."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url, self.key = url, key
+        self.client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
+
+    def stored(self, id: int) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.get(f"/api/v1/transcripts/{id}/").json()
+        return found
+
+    def listed(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.client.get("/api/v1/transcripts/").json()["results"]
+        return found
+
+
+def holder_of(url: str, admin_key: str, name: str) -> Holder:
+    """A new account without limits, with a key, made as an administrator makes them."""
+    headers = {"Authorization": f"Bearer {admin_key}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as admin:
+        account = admin.post("/api/v1/accounts/", json={"name": name, "tier": "unlimited"}).json()
+        made = admin.post(f"/api/v1/accounts/{account['id']}/keys/", json={"name": "tests"}).json()
+    return Holder(url, made["key"])
+
+
+class Account(Holder):
+    """An account of a server in this process."""
 
     def __init__(self, served: Served) -> None:
         account = served.accounts.create(f"Ada {uuid4()}")
         self.id = account.id
         self.served = served
-        self.key = served.accounts.create_key(account.id, "a", ["speech", "library"])[1]
-        self.client = httpx.Client(base_url=served.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=60)
+        super().__init__(served.url, served.accounts.create_key(account.id, "a", ["speech", "library"])[1])
 
     def transcribe(self, path: Path, *lines: str, **fields: str) -> int:
         """Store a transcript with these lines; return its number."""
@@ -47,14 +71,6 @@ class Account:
         finally:
             Toy.lines = before
         return int(made.json()["id"])
-
-    def stored(self, id: int) -> dict[str, Any]:
-        found: dict[str, Any] = self.client.get(f"/api/v1/transcripts/{id}/").json()
-        return found
-
-    def listed(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.client.get("/api/v1/transcripts/").json()["results"]
-        return found
 
 
 @pytest.fixture(scope="module", name="served")
@@ -75,6 +91,24 @@ def id_fixture(account: Account, tmp_path: Path) -> int:
     return account.transcribe(wav(tmp_path / "meeting.wav", 12), *LINES)
 
 
+def sign_in(page: Page, url: str, key: str) -> None:
+    page.goto(f"{url}/sign-in")
+    page.fill("#key", key)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_selector("#stt-go")
+
+
+@contextmanager
+def patient(page: Page) -> Iterator[None]:
+    """A page on a busy machine has more time than usual."""
+    page.set_default_timeout(SLOW_MS)
+    expect.set_options(timeout=SLOW_MS)
+    try:
+        yield
+    finally:
+        expect.set_options(timeout=OFTEN_MS)
+
+
 @contextmanager
 def visit(browser: Browser, account: Account, place: str, width: int = 1280) -> Iterator[Page]:
     """The page of an account at a place; afterwards no error was logged, and nothing planted has run."""
@@ -83,24 +117,17 @@ def visit(browser: Browser, account: Account, place: str, width: int = 1280) -> 
     problems: list[str] = []
     page.on("console", lambda said: problems.append(f"{said.text} {said.location}") if said.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(f"{error} {error.stack}"))
-    page.set_default_timeout(SLOW_MS)
-    expect.set_options(timeout=SLOW_MS)
-    page.goto(f"{account.served.url}/sign-in")
-    page.fill("#key", account.key)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_selector("#stt-go")
-    page.goto(f"{account.served.url}/#{place}")
-    try:
+    with patient(page):
+        sign_in(page, account.url, account.key)
+        page.goto(f"{account.url}/#{place}")
         yield page
-    finally:
-        expect.set_options(timeout=OFTEN_MS)
     assert page.evaluate("window.ran") is None
     context.close()
     elsewhere = ("/assets/", "/api/v1/", "/v1/transcribe")  # Gradio's own, when its page is left; what a test lets fail
     assert [one for one in problems if not any(path in one for path in elsewhere)] == []
 
 
-def texts(account: Account, id: int) -> list[str]:
+def texts(account: Holder, id: int) -> list[str]:
     return [segment["text"] for segment in account.stored(id)["segments"]]
 
 

@@ -20,6 +20,8 @@ def theme() -> gr.themes.Base:
     return made.set(
         body_background_fill="*neutral_50",
         body_background_fill_dark="*neutral_950",
+        body_text_color_subdued="*neutral_600",  # Gradio's own is too light to read
+        body_text_color_subdued_dark="*neutral_300",
         block_border_width="1px",
         block_shadow="none",
         block_label_background_fill="transparent",

@@ -22,15 +22,15 @@ FORM_LIMIT = 4096  # bytes
 HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"}
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>stt_lab: sign in</title>
-<style>:root{{color-scheme:light dark}}
+<style>:root{{color-scheme:light dark;background:Canvas;color:CanvasText}}
 body{{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:4rem auto;padding:0 1rem}}
 label,input,button{{display:block;width:100%;box-sizing:border-box;font:inherit}}
 input,button{{padding:.5rem;margin:.5rem 0}}
-.error{{color:#b91c1c}}</style>
+.error{{color:#b91c1c;color:light-dark(#b91c1c,#fca5a5)}}</style>
 <h1>Sign in</h1>{said}<form method="post" action="sign-in"><label for="key">Your key</label>
 <input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
 <button>Sign in</button></form>
-<form method="post" action="sign-out"><button>Sign out</button></form><p><a href="./">The page</a></p></html>"""
+<p><a href="./">The page</a></p><p><a href="./#account">Your account, and sign out</a></p></html>"""
 
 
 def add_routes(router: APIRouter, service: Service) -> None:

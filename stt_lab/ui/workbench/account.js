@@ -5,6 +5,7 @@ import { button, day, dialog, field, made, plural, toast } from "./dom.js";
 import { chart } from "./figures.js";
 import { Models, Stored } from "./models.js";
 import { shownOnce } from "./secret.js";
+import { signOut } from "./signout.js";
 
 const SCOPES = ["speech", "text", "library", "account", "admin"];
 
@@ -99,7 +100,7 @@ function about(account) {
   if (account.email) facts.push(["E-mail", account.email]);
   const list = made("dl", { class: "facts-list" });
   for (const [name, value] of facts) list.append(made("dt", { textContent: name }), made("dd", { textContent: String(value), dir: "auto" }));
-  const out = made("form", { method: "post", action: "sign-out" }, made("button", { textContent: "Sign out" }));
+  const out = made("form", { method: "post", action: "sign-out", onsubmit: signOut }, made("button", { textContent: "Sign out" }));
   return made("div", { class: "about" }, list, out);
 }
 

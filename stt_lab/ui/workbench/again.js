@@ -1,6 +1,7 @@
 // Listens to the recording again: who speaks, or the words of a part. What somebody corrected stays.
 import { api, place } from "./api.js";
 import { ask, dialog, field, select, toast } from "./dom.js";
+import { UNSAVED } from "./saving.js";
 
 const POLL_MS = 1000, LONG_S = 24 * 3600, MOST_SPEAKERS = 20, SHORTEST_S = 0.1;
 const ACTIVE = ["queued", "running"];
@@ -27,8 +28,7 @@ export async function transcribeAgain(view, start, end) {
 
 async function begin(view, path, body, text) {
   view.editor.end();
-  await view.draft.saving.flush();
-  if (!view.draft.saving.idle) return toast("Some edits are not saved yet. Try again when they are.");
+  if (!await view.draft.saving.all()) return toast(UNSAVED);
   let close = () => {};
   try {
     const { id } = await api(place(view.info.id, path), { method: "POST", body: { ...body, revision: view.info.revision } });

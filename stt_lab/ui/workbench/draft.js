@@ -1,5 +1,5 @@
 // The segments of a transcript while they are edited: undo and redo, saving, and what happens when somebody else edits.
-import { api, place } from "./api.js";
+import { api, place, Problem } from "./api.js";
 import { day, dialog, made, plural, toast } from "./dom.js";
 import { kept, Saving } from "./saving.js";
 import { apply, contained, difference, digest, reapplied, same } from "./segments.js";
@@ -81,37 +81,42 @@ export class Draft {
   // Somebody else changed the transcript, or the server refused: nothing is overwritten, and nothing is lost unasked.
   async conflict(problem) {
     this.view.state("conflict", STATES.conflict, problem.message);
-    let theirs;
+    let theirs, base;
     try {
       theirs = await this.fetched();
+      base = problem.status === 409 ? await this.revision(this.saving.revision) : null;
     } catch (other) {
       this.view.state("conflict", STATES.conflict, other.message);
       if (other.status !== 404) setTimeout(() => this.view.closed || this.conflict(problem), AGAIN_MS);
       return;
     }
     if (this.view.closed) return;
-    const edits = this.saving.waiting, mine = this.segments;
-    const base = problem.status === 409 ? await this.revision(this.saving.revision) : theirs.segments;
-    const count = problem.status === 409 && base ? contained(base, edits, theirs.segments) : null;
+    const edits = this.saving.waiting, count = base ? contained(base, edits, theirs.segments) : null;
     if (count !== null) return this.resend(theirs, edits.slice(count));  // an answer was lost, or only a title or tags changed
-    await this.decide(problem, theirs, base ?? theirs.segments, mine, edits.length);
+    this.view.editor.end();  // what is being typed takes part
+    await this.decide(problem, theirs, base ?? theirs.segments, this.segments, this.saving.waiting.length);
   }
 
   fetched() {
     return api(place(this.info.id), { query: { verbose: true } });
   }
 
+  // The segments of a revision, or undefined if it is not kept any more.
   async revision(number) {
-    return (await api(place(this.info.id, `revisions/${number}/`)).catch(() => ({}))).segments;
+    try {
+      return (await api(place(this.info.id, `revisions/${number}/`))).segments;
+    } catch (problem) {
+      if (problem.status !== 404) throw problem;
+    }
   }
 
+  // The dialog opens at once, so that nobody types meanwhile.
   async decide(problem, theirs, base, mine, count) {
-    const { results = [] } = await api(place(this.info.id, "revisions/")).catch(() => ({}));
-    const newest = results.reduce((one, two) => (!one || two.revision > one.revision ? two : one), null);
-    const who = newest ? `${newest.author || "Somebody"} changed this transcript on ${day(newest.created)}.` : "This transcript was changed elsewhere.";
-    const said = problem.status === 409 ? who : `The server did not take an edit: ${problem.message}`;
-    const { made: joined, lost } = reapplied(base, mine, theirs.segments);
-    const content = [made("p", { textContent: `${said} ${count === 1 ? "An edit" : plural(count, "edit")} of yours ${count === 1 ? "is" : "are"} not saved.` })];
+    const { made: joined, lost } = reapplied(base, mine, theirs.segments), said = made("p");
+    const rest = `${count === 1 ? "An edit" : plural(count, "edit")} of yours ${count === 1 ? "is" : "are"} not saved.`;
+    const content = [said];
+    if (problem.status === 409) this.changed().then((who) => { said.textContent = `${who} ${rest}`; });
+    else said.textContent = `The server did not take an edit: ${problem.message} ${rest}`;
     if (lost.length) {
       content.push(made("p", { class: "hint", textContent: "These segments were changed by both. They stay as they are on the server; copy from here what you need:" }),
         made("textarea", { readOnly: true, rows: 5, value: lost.map(({ text }) => text).join("\n\n"), "aria-label": "Your text" }));
@@ -121,6 +126,13 @@ export class Draft {
     else if (answer === "again") this.take(theirs, joined, this.saving.waiting.filter(({ op }) => op === "title"));
     else this.view.state("conflict", STATES.conflict, "Reload the page to decide.");
     return Boolean(answer);
+  }
+
+  // Who changed the transcript last.
+  async changed() {
+    const { results = [] } = await api(place(this.info.id, "revisions/")).catch(() => ({}));
+    const newest = results.reduce((one, two) => (!one || two.revision > one.revision ? two : one), null);
+    return newest ? `${newest.author || "Somebody"} changed this transcript on ${day(newest.created)}.` : "This transcript was changed elsewhere.";
   }
 
   // Goes on from the server's transcript, with other segments that are sent.
@@ -145,21 +157,24 @@ export class Draft {
 
   // Takes edits up again that earlier visits could not send. Those stay kept until these are kept here.
   async restore() {
-    for (const left of await kept(this.info.id)) {
-      if (!this.saving.idle) await this.saving.flush();
-      if (!this.saving.idle) return;  // the rest is for the next visit
+    for (const left of await kept(this.info.id, this.saving.key)) {
+      if (!await this.saving.all() || this.view.closed) return;  // the rest is for the next visit
       try {
         if (await this.resume(left) === false) return;
-      } catch {
-        toast("Edits of your last visit do not fit this transcript any more.");
+      } catch (problem) {
+        if (problem instanceof Problem) return setTimeout(() => this.view.closed || this.restore(), AGAIN_MS);
+        if (!await this.drop(left)) return;
       }
       localStorage.removeItem(left.key);
     }
   }
 
   async resume({ revision, edits }) {
-    const now = this.segments, base = revision === this.info.revision ? this.base : await this.revision(revision);
-    const count = contained(base, edits, now);
+    const base = revision === this.info.revision ? this.base : await this.revision(revision);
+    if (this.view.closed) return false;
+    this.view.editor.end();
+    if (!this.saving.idle) return false;  // somebody types already: the next visit takes it up
+    const now = this.segments, count = contained(base, edits, now);
     const { made, lost } = count === null ? reapplied(base, apply(base, edits), now) : { lost: [] };
     if (lost.length) {
       this.saving.stopped = true;
@@ -168,5 +183,12 @@ export class Draft {
     const rest = made ? [...difference(now, made), ...edits.filter(({ op }) => op === "title")] : edits.slice(count);
     this.edit(rest);
     if (rest.length) toast(`${plural(rest.length, "edit")} of your last visit ${rest.length === 1 ? "is" : "are"} saved now.`);
+  }
+
+  // Edits whose version is not kept any more: their texts can only be copied.
+  async drop({ edits }) {
+    const value = edits.map(({ text }) => text).filter(Boolean).join("\n\n");
+    const said = made("p", { textContent: "They do not fit this transcript any more. Copy from here what you need:" });
+    return dialog("Edits of your last visit", [said, made("textarea", { readOnly: true, rows: 5, value, "aria-label": "Your text" })], [["Drop them", "drop"]]);
   }
 }

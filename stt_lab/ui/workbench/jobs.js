@@ -43,7 +43,7 @@ class Jobs {
       this.compare();
       this.outbox.go(this.active.length);
     } catch (problem) {
-      if (problem.status && problem.status !== 429) throw problem;  // without an answer, it asks again
+      if (problem.status && problem.status !== 429 && problem.status < 500) throw problem;  // while the server is away, it asks again
     }
     this.draw();
     this.looked?.();
@@ -67,7 +67,8 @@ class Jobs {
 
   notify(job) {
     const said = `${job.filename || NAMES[job.operation] || "A job"} is done.`;
-    toast(said, job.transcript_id ? "Open" : "", () => { location.hash = `transcript/${job.transcript_id}`; });
+    const hash = `#transcript/${job.transcript_id}`, close = toast(said, job.transcript_id ? "Open" : "", () => { location.hash = hash; });
+    addEventListener("hashchange", () => { if (location.hash === hash) close(); }, { once: true });  // nobody needs to be told any more
     if (document.hidden && globalThis.Notification?.permission === "granted") new Notification(said);
   }
 

@@ -1,30 +1,86 @@
 // Sends edits in order, one request at a time, and keeps them in this browser until the server has confirmed them.
 import { api, place } from "./api.js";
 
-const PAUSE_MS = 700, FIRST_RETRY_MS = 2000, LAST_RETRY_MS = 30000, MOST = 1000;
+const PAUSE_MS = 700, FIRST_RETRY_MS = 2000, LAST_RETRY_MS = 10000, MOST = 1000, OTHERS_MS = 4000, LOOK_MS = 100;
 const FIELDS = { rename: ({ from, into }) => ({ speakers: { [from]: into } }), title: ({ title }) => ({ title }) };
 const PAGE = crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
-const start = (id) => `stt_lab.edits.${id}.`, key = (id) => start(id) + PAGE;
+const ALL = "stt_lab.edits.";  // then the transcript, the page, and a number for each time that the page showed it
+const idOf = (key) => key.split(".")[2], pageOf = (key) => key.split(".")[3];
+const left = new Set();  // those of transcripts that this page showed before, with edits that wait
+const pages = new BroadcastChannel("stt_lab.edits");
+let visits = 0, forgets = false;
+
+export const UNSAVED = "Some edits are not saved yet. Try again when they are.";
 
 // Other pages that live, such as a second tab, hold a lock; what they keep is theirs.
 navigator.locks?.request(PAGE, () => new Promise(() => {}));
 
-// What earlier visits could not send: [{key, revision, edits, digest}].
-export async function kept(id) {
+async function others() {
   const { held = [] } = (await navigator.locks?.query()) ?? {}, alive = new Set(held.map(({ name }) => name));
-  return Object.keys(localStorage).filter((one) => one.startsWith(start(id)) && one !== key(id) && !alive.has(one.slice(start(id).length))).flatMap((one) => {
+  return ({ key }) => pageOf(key) !== PAGE && alive.has(pageOf(key));
+}
+
+// What another page of this browser asks for when it signs out.
+pages.onmessage = ({ data }) => {
+  if (data === "send") return dispatchEvent(new Event("stt-send"));
+  clear();
+  location.reload();
+};
+
+// What this browser keeps under keys that begin so: [{key, revision, edits, digest}].
+function stored(start) {
+  return Object.keys(localStorage).filter((key) => key.startsWith(start)).flatMap((key) => {
     try {
-      return [{ key: one, ...JSON.parse(localStorage.getItem(one)) }].filter(({ edits }) => edits?.length);
+      return [{ key, ...JSON.parse(localStorage.getItem(key)) }].filter(({ edits }) => edits?.length);
     } catch {
       return [];
     }
   });
 }
 
+// What earlier visits could not send, this page's own among them; `own` is the key of this visit.
+export async function kept(id, own) {
+  const another = await others();
+  return stored(`${ALL}${id}.`).filter((one) => one.key !== own && !another(one));
+}
+
+// Ends what this page still sends of a transcript that it showed before; resolves to whether there was something.
+export async function ended(id) {
+  const some = [...left].filter((one) => `${one.id}` === `${id}`);
+  await Promise.all(some.map((one) => one.halt()));
+  return some.length > 0;
+}
+
+// Sends what this browser keeps, before somebody signs out; other pages send theirs. Resolves to the transcripts of what is left.
+export async function sendKept() {
+  pages.postMessage("send");
+  await Promise.all([...left].map((one) => one.halt()));
+  const another = await others();
+  for (const { key, revision, edits } of stored(ALL).filter((one) => !another(one))) {
+    const nothing = () => {}, saving = new Saving(idOf(key), revision, { state: nothing, saved: nothing, conflict: nothing, digest: nothing });
+    Object.assign(saving, { key, waiting: edits });
+    await saving.all();
+    saving.halt();
+  }
+  for (let waited = 0; stored(ALL).some(another) && waited < OTHERS_MS; waited += LOOK_MS) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  return [...new Set(stored(ALL).map(({ key }) => idOf(key)))];
+}
+
+// After somebody signed out, no page of this browser keeps or shows what was theirs.
+export function forget() {
+  clear();
+  pages.postMessage("forget");
+}
+
+function clear() {
+  forgets = true;
+  for (const key of Object.keys(localStorage).filter((one) => one.startsWith(ALL))) localStorage.removeItem(key);
+}
+
 export class Saving {
   // `on` has functions: state(name, text), saved(answer), conflict(problem), and digest() of what is shown.
   constructor(id, revision, on) {
-    Object.assign(this, { id, revision, on, waiting: [], wait: FIRST_RETRY_MS });
+    Object.assign(this, { id, revision, on, waiting: [], wait: FIRST_RETRY_MS, key: `${ALL}${id}.${PAGE}.${++visits}` });
     this.online = () => this.waiting.length && this.flush();
     addEventListener("online", this.online);
   }
@@ -42,9 +98,9 @@ export class Saving {
   }
 
   keep() {
-    if (this.idle) return localStorage.removeItem(key(this.id));
+    if (this.idle || forgets) return localStorage.removeItem(this.key);
     try {
-      localStorage.setItem(key(this.id), JSON.stringify({ revision: this.revision, edits: this.waiting, digest: this.on.digest() }));
+      localStorage.setItem(this.key, JSON.stringify({ revision: this.revision, edits: this.waiting, digest: this.on.digest() }));
     } catch { /* this browser keeps nothing; the edits are still sent */ }
   }
 
@@ -59,18 +115,22 @@ export class Saving {
     return this.waiting.slice(0, alone === 0 ? 1 : Math.min(MOST, alone < 0 ? MOST : alone));
   }
 
-  async flush(leaving = false) {
+  // Resolves when what is being sent has an answer; then more may wait.
+  flush(leaving = false) {
     clearTimeout(this.timer);
-    if (this.sending || this.idle || this.stopped) return;
+    if (!this.sending && !this.idle && !this.stopped) this.sending = this.send(leaving);
+    return Promise.resolve(this.sending);
+  }
+
+  async send(leaving) {
     const edits = this.batch(), changes = FIELDS[edits[0].op]?.(edits[0]) ?? { edits };
-    this.sending = true;
     this.on.state("saving");
     try {
       const answer = await api(place(this.id), { method: "PATCH", body: { revision: this.revision, ...changes }, keepalive: leaving });
-      this.sending = false;
+      this.sending = null;
       this.done(answer, edits.length);
     } catch (problem) {
-      this.sending = false;
+      this.sending = null;
       this.failed(problem);
     }
   }
@@ -83,6 +143,7 @@ export class Saving {
     this.on.state(this.idle ? "saved" : "saving");
     this.on.saved(answer);
     if (!this.idle) this.later(0);
+    else if (left.has(this)) this.halt();
   }
 
   failed(problem) {
@@ -103,9 +164,28 @@ export class Saving {
     if (edits.length) this.add(edits);
   }
 
+  // Sends all that waits; resolves to whether nothing waits any more.
+  async all() {
+    for (let before = Infinity; this.waiting.length && this.waiting.length < before;) {
+      before = this.waiting.length;
+      await this.flush();
+    }
+    return this.idle;
+  }
+
+  // Goes on sending until all is sent, or the transcript is shown again.
   close() {
+    left.add(this);
+    if (this.idle) this.halt();
+    else this.flush(true);
+  }
+
+  // Sends no more. What waits stays kept.
+  halt() {
+    this.stopped = true;
+    left.delete(this);
     removeEventListener("online", this.online);
-    this.flush(true);
     clearTimeout(this.timer);
+    return this.sending;
   }
 }

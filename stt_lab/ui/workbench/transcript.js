@@ -8,11 +8,13 @@ import { help, press } from "./keys.js";
 import { Player } from "./player.js";
 import { Review } from "./review.js";
 import { Rows } from "./rows.js";
+import { ended } from "./saving.js";
 import { speakerMenu } from "./speakers.js";
 import { dress, turn } from "./turn.js";
 import { Versions } from "./versions.js";
 
 const POLL_MS = 3000, SPACE_BELOW = 12;
+const LEAVES = ["pagehide", "stt-send"];  // the page goes, or another page of this browser signs out
 
 export class Transcript {
   constructor(app, query, id, fail) {
@@ -36,13 +38,15 @@ export class Transcript {
 
   async open() {
     this.app.replaceChildren(made("p", { class: "loading", textContent: "Loading …" }));
-    const info = await api(place(this.id), { query: { verbose: true } });
+    const stored = () => api(place(this.id), { query: { verbose: true } });
+    let info = await stored();
+    if (await ended(this.id)) info = await stored();  // with what an earlier visit was still sending
     if (this.closed) return;
     if (info.status !== "done") return this.pending(info);
     this.info = info;
     this.draft = new Draft(info, this);
     this.draw();
-    addEventListener("pagehide", this.leave);
+    for (const kind of LEAVES) addEventListener(kind, this.leave);
     for (const node of [document.body, this.node]) this.sizes.observe(node);
     document.addEventListener("keydown", this.pressed);
     this.changed(this.query);
@@ -71,7 +75,7 @@ export class Transcript {
     this.draft?.saving.close();
     this.player?.close();
     this.rows?.close();
-    removeEventListener("pagehide", this.leave);
+    for (const kind of LEAVES) removeEventListener(kind, this.leave);
     this.sizes.disconnect();
     document.removeEventListener("keydown", this.pressed);
   }
@@ -182,6 +186,7 @@ export class Transcript {
     this.undoing.disabled = !this.draft.past.length;
     this.redoing.disabled = !this.draft.future.length;
     this.review.count();
+    this.said?.classList.remove("said");
     this.said = null;
     this.moved(this.player?.media.currentTime ?? -1);
   }

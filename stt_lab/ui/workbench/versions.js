@@ -1,6 +1,7 @@
 // Versions of a transcript: who made them and when, what differs from now, and how to return to one.
 import { api, place } from "./api.js";
 import { button, day, dialog, made, plural, toast } from "./dom.js";
+import { UNSAVED } from "./saving.js";
 import { pieces, same, stretches } from "./segments.js";
 
 const SHOWN = 200;  // places that differ
@@ -14,7 +15,7 @@ export class Versions {
   async open() {
     const { view } = this;
     view.editor.end();
-    await view.draft.saving.flush();
+    await view.draft.saving.all();
     this.list = made("ol", { class: "versions" }, made("li", { textContent: "Loading …" }));
     this.compared = made("div", { class: "compared" });
     dialog("Versions", [this.list, this.compared], undefined, true);
@@ -47,6 +48,7 @@ export class Versions {
 
   async restore(revision) {
     try {
+      if (!await this.view.draft.saving.all()) throw new Error(UNSAVED);
       await api(place(this.id, `revisions/${revision}/restore/`), { method: "POST", body: { revision: this.view.info.revision } });
       const now = await this.view.draft.fetched();
       this.list.closest("dialog")?.close();
