@@ -118,7 +118,8 @@ ROWS: dict[str, tuple[Statuses, dict[str, Any]]] = {
 }
 LABORATORY = {"compare", "describe", "go_on", "look", "make_report", "refresh", "show", "take", "watch"}  # test_ui_lab
 TEXTS = {"offer", "open", "renew", "work", "stopped", "end", "js_fn"}  # of the Text tab: test_ui_text
-PRIVATE = {"run", "cancel", "arrived", "greet", "leave"} | LABORATORY | TEXTS  # of the page: test_ui_hardening
+TRANSCRIBE = {"send", "recall", "resume", "follow", "cancel", "arrived", "greet", "leave"}  # test_ui_hardening
+PRIVATE = {"run"} | TRANSCRIBE | LABORATORY | TEXTS
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ class Visit:
 
     def __init__(self, served: Served, session: str) -> None:
         self.client = httpx.Client(base_url=served.url, timeout=120, headers=MINE)
-        self.session, self.said = session, ""
+        self.session, self.said, self.job = session, "", ""
         self.reader: threading.Thread | None = None
 
     def __enter__(self) -> Visit:
@@ -70,9 +71,11 @@ class Visit:
         self.said = ""
         path = upload(self.client, recording.read_bytes(), recording.name)
         self.join(button(self.client, "Transcribe"), [file_data(path), None, "base", "auto", diarize, 0])
+        self._read()
+        (self.job,) = set(re.findall(r"job_[0-9a-f]{32}", self.said))
+        self.join(handler(self.client, "follow"), [self.job])
         self.reader = threading.Thread(target=self._read)
-        self.reader.start()
-        until(lambda: "stt-stages" in self.said, 20)  # from here on the page can cancel
+        self.reader.start()  # the page can cancel
 
     def _read(self) -> None:
         with self.client.stream("GET", f"{API}/queue/data", params={"session_hash": self.session}) as stream:
@@ -85,7 +88,7 @@ class Visit:
         """Press Cancel; how long the page takes to say that the job has ended."""
         assert self.reader is not None
         began = time.monotonic()
-        self.join(handler(self.client, "cancel"), [])
+        self.join(handler(self.client, "cancel"), [self.job])
         self.reader.join(60)
         assert not self.reader.is_alive()
         return time.monotonic() - began

@@ -110,7 +110,7 @@ class TranscribeTab:
             listen(self.arrived, mine, other, **parts.RAW)
         blocks = root_blocks()
         blocks.load(self.greet, None, [self.model, self.note], **parts.PRIVATE)
-        recalled = blocks.load(lambda id: id, self.job, self.job, js=RECALL, **parts.RAW)
+        recalled = blocks.load(self.recall, self.job, self.job, js=RECALL, **parts.RAW)
         recalled.then(self.resume, self.job, outputs, **parts.RAW)
         blocks.unload(self.leave)
 
@@ -150,6 +150,10 @@ class TranscribeTab:
             return "", html.notice(sentence(problem), "error"), self._empty(request), *_buttons(busy=False)
         self.sent[session] = Sent(job.id, address, _recording(link(address), named(recording)), diarize)
         return job.id, html.stages(job, stages(diarize)), "", *_buttons(busy=True)
+
+    def recall(self, id: str) -> str:
+        """Take the id of the job that this tab of the browser remembers."""
+        return id
 
     async def resume(self, id: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """Follow the job that the page followed before it was loaded again."""
