@@ -307,6 +307,8 @@ def _reason_for_doubt(text: str, words: list[dict[str, Any]]) -> str:
     """Return the reason not to believe a segment, or ""."""
     if not words:
         return "its words are nowhere in the sound"
+    if not any(char.isalnum() for char in text):
+        return "it has no word"
     if sum(word["probability"] for word in words) / len(words) < UNLIKELY:
         return "no word of it is likely"
     seconds = max(word["end"] for word in words) - words[0]["start"]
