@@ -2,7 +2,7 @@
 import { api } from "./api.js";
 import { Accounts } from "./accounts.js";
 import { button, day, dialog, field, made, plural, toast } from "./dom.js";
-import { chart } from "./figures.js";
+import { chart, table } from "./figures.js";
 import { Models, Stored } from "./models.js";
 import { shownOnce } from "./secret.js";
 import { signOut } from "./signout.js";
@@ -42,12 +42,13 @@ export class Account {
   }
 
   showKeys(keys, admin) {
-    const rows = keys.map((key) => made("tr", {},
-      made("td", {}, made("b", { dir: "auto", textContent: key.name }), made("code", { textContent: `${key.prefix}…` })),
-      made("td", { textContent: key.scopes.join(", ") }), made("td", { textContent: key.last_used ? `used ${day(key.last_used)}` : "never used" }),
-      made("td", {}, button(`Revoke ${key.name}`, () => this.revoke(key, admin), { symbol: "bin", bare: true, class: "plain" }))));
-    const table = keys.length ? made("table", { class: "plain-table" }, made("tbody", {}, ...rows)) : made("p", { class: "soft", textContent: "No keys yet. Programs identify themselves with a key." });
-    this.keys.replaceChildren(table, button("Create a key", () => this.create(admin)));
+    const rows = keys.map((key) => [
+      made("span", {}, made("b", { dir: "auto", textContent: key.name }), made("code", { textContent: `${key.prefix}…` })),
+      key.scopes.join(", "), key.last_used ? day(key.last_used) : "never",
+      button(`Revoke ${key.name}`, () => this.revoke(key, admin), { symbol: "bin", bare: true, class: "plain" }),
+    ]);
+    const none = made("p", { class: "soft", textContent: "No keys yet. Programs identify themselves with a key." });
+    this.keys.replaceChildren(keys.length ? table(["Key", "May use", "Last used", ""], rows, true) : none, button("Create a key", () => this.create(admin)));
   }
 
   async create(admin) {

@@ -16,7 +16,7 @@ export class Accounts {
       return [made("b", { textContent: one.name }), one.plan, one.admin ? "administrator" : one.disabled ? "disabled" : "", `${one.credits.toLocaleString("en")} credits`, one.admin ? "" : more];
     });
     const broken = damaged.length ? made("p", { class: "problem", textContent: `Accounts that cannot be read: ${damaged.join(", ")}.` }) : "";
-    this.node.replaceChildren(table(["Account", "Plan", "", "Credits", ""], rows), broken, button("Create an account", () => this.create()));
+    this.node.replaceChildren(table(["Account", "Plan", "", "Credits", ""], rows, true), broken, button("Create an account", () => this.create()));
   }
 
   menu(anchor, one) {
