@@ -1,7 +1,7 @@
 // The segments of a transcript while they are edited: undo and redo, saving, and what happens when somebody else edits.
 import { api, place, Problem } from "./api.js";
 import { day, dialog, made, plural, toast } from "./dom.js";
-import { kept, Saving } from "./saving.js";
+import { kept, keptElsewhere, Saving } from "./saving.js";
 import { apply, contained, difference, digest, reapplied, same } from "./segments.js";
 
 const STEPS = 200, AGAIN_MS = 5000;
@@ -167,6 +167,7 @@ export class Draft {
       }
       localStorage.removeItem(left.key);
     }
+    if (await keptElsewhere(this.info.id)) setTimeout(() => this.view.closed || this.restore(), AGAIN_MS);
   }
 
   async resume({ revision, edits }) {

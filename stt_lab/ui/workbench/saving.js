@@ -44,6 +44,11 @@ export async function kept(id, own) {
   return stored(`${ALL}${id}.`).filter((one) => one.key !== own && !another(one));
 }
 
+// Whether another page that lives keeps edits of a transcript. A page that is loaded again seems to live for a moment.
+export async function keptElsewhere(id) {
+  return stored(`${ALL}${id}.`).some(await others());
+}
+
 // Ends what this page still sends of a transcript that it showed before; resolves to whether there was something.
 export async function ended(id) {
   const some = [...left].filter((one) => `${one.id}` === `${id}`);
