@@ -183,7 +183,7 @@ def test_close(context: BrowserContext, mortal: MortalServer) -> None:
 def test_two_tabs(context: BrowserContext, mortal: MortalServer) -> None:
     rng, id, names = random.Random(3), mortal.transcript(), []
     words: dict[int, str] = {}
-    told: list[str | None] = []
+    reported: list[str | None] = []
     with (
         shown(context.pages[0], mortal, f"transcript/{id}") as one,
         shown(context.new_page(), mortal, f"transcript/{id}") as two,
@@ -201,7 +201,7 @@ def test_two_tabs(context: BrowserContext, mortal: MortalServer) -> None:
             rng.shuffle(written)
             for page, at, word in written:
                 said = leave(page)
-                told.append(said)
+                reported.append(said)
                 kept = texts(mortal.holder, id)[at]
                 if said:  # both changed it: the other one's stays, and this one can be copied
                     assert said == sentence(at, word)
@@ -212,7 +212,7 @@ def test_two_tabs(context: BrowserContext, mortal: MortalServer) -> None:
         for page in (one, two):
             page.reload()
             check_text(page, mortal, id, words)
-    conflicts = [said for said in told if said is not None]
+    conflicts = [said for said in reported if said is not None]
     assert len(conflicts) >= TRIES
     assert len([said for said in conflicts if said]) == TRIES // 2
     mortal.check_jobs(names)

@@ -186,8 +186,10 @@ def storage() -> Storage:
 
 @dataclass(frozen=True)
 class _Worth:
-    """What is known of the speech models' errors and speed."""
+    """What is known of the speech models: which one answers by default, and their errors and speed."""
 
+    usual: str  # id; "" if none is installed
+    chosen: str  # id of the one that the administrator chose; "" if none was
     figures: tuple[WerFigure, ...]
     speeds: Mapping[str, RecognitionSpeed]
 
@@ -196,18 +198,19 @@ def _worth() -> _Worth:
     from stt_lab.store.speeds import speeds  # slow to import
 
     runtime, measured = current().runtime, figures.figures(current().runtime.settings)
+    answers = usual_model(runtime.pool)
+    usual, chosen = answers.id if answers else "", runtime.chosen_model()
     database = runtime.existing_database
     if database is None:  # plain Python, before anything was stored
-        return _Worth(measured, {})
+        return _Worth(usual, chosen, measured, {})
     with database.read() as session:
-        return _Worth(measured, speeds(session, runtime.pool.device))
+        return _Worth(usual, chosen, measured, speeds(session, runtime.pool.device))
 
 
 def _shown(model: Model, known: _Worth) -> CatalogModel:
-    runtime, speed = current().runtime, known.speeds.get(model.id)
-    settings, found = runtime.settings, catalog.find(model, runtime.settings)
-    speech = model.task == "transcribe"
-    best = usual_model(runtime.pool) if speech else catalog.best(model.task, settings)
+    settings, speed = current().runtime.settings, known.speeds.get(model.id)
+    found, best = catalog.find(model, settings), catalog.best(model.task, settings)
+    usual = known.usual if model.task == "transcribe" else best and best.id
     return CatalogModel(
         id=model.id,
         task=model.task,
@@ -219,8 +222,8 @@ def _shown(model: Model, known: _Worth) -> CatalogModel:
         installed=catalog.available(model, settings),
         source=found.source if found else None,
         removable=_removable(model),
-        default=best is not None and best.id == model.id,
-        chosen=speech and runtime.chosen_model() == model.id,
+        default=usual == model.id,
+        chosen=known.chosen == model.id,
         problem=catalog.unaccepted(model, settings),
         measured=figures.newest(model.id, known.figures),
         rtf=speed.rtf if speed else None,

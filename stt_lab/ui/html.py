@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
+from stt_lab.jobs.progress import IDLE
 from stt_lab.text import LANGUAGES, clock
 from stt_lab.transcription.render import render
 from stt_lab.types import Event, JobInfo, Segment, Span, Suppressed, Transcript, Turn, Unrecognized, Word
@@ -37,7 +38,6 @@ STAGE_NAMES = {  # short under the bar, long next to the clock
     "speaking": ("Speak", "Speaking"),
     "downloading": ("Download", "Downloading"),
 }
-COUNTED = ("decoding", "transcribing", "diarizing", "checking", "joining")
 OF_SPEECH = ("queued", "decoding", "loading", "transcribing", "diarizing", "checking", "joining")
 
 
@@ -71,7 +71,7 @@ def stages(job: JobInfo, shares: Mapping[str, float]) -> str:
 
     `shares`: the stages in order that the percent counts, with their shares of it.
     """
-    names = [stage for stage in OF_SPEECH if stage in shares or stage not in COUNTED]
+    names = [stage for stage in OF_SPEECH if stage in shares or stage in IDLE]
     filled = _filled(job.percent * sum(shares.values()) / 100, shares)
     furthest = names.index(job.stage) if job.stage in names else 0
     steps = "".join(

@@ -32,6 +32,7 @@ from stt_lab.weights import catalog
 
 SENT, SHOWN = "sent", "shown"  # places of recordings: chosen for the next run, and beside its result
 ACTIVE = ("queued", "running")
+MOST_SENT = 1000  # sessions whose last recording is known
 RECALL = "() => sessionStorage.getItem('stt-job') ?? ''"  # each tab of a browser has its own
 KEEP = "(id) => { sessionStorage.setItem('stt-job', id); return id; }"
 
@@ -148,6 +149,8 @@ class TranscribeTab:
             job: JobInfo = self._run("transcribe", values, request, named(recording))
         except Exception as problem:
             return "", html.notice(sentence(problem), "error"), self._empty(request), *_buttons(busy=False)
+        while len(self.sent) >= MOST_SENT:  # of sessions that never said that they ended
+            self.sent.pop(next(iter(self.sent)), None)
         self.sent[session] = Sent(job.id, address, _recording(link(address), named(recording)), diarize)
         return job.id, html.stages(job, stages(diarize)), "", *_buttons(busy=True)
 
@@ -207,7 +210,7 @@ class TranscribeTab:
     def _empty(self, request: gr.Request) -> str:
         try:
             return html.empty(caller_of(self.installation, request).anonymous)
-        except SttError:  # a key that is not valid, which is told elsewhere
+        except SttError:  # a key that is not valid, which the error says
             return html.empty(anonymous=True)
 
     def _model_choice(self) -> dict[str, Any]:

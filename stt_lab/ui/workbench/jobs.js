@@ -68,7 +68,7 @@ class Jobs {
   notify(job) {
     const said = `${job.filename || NAMES[job.operation] || "A job"} is done.`;
     const hash = `#transcript/${job.transcript_id}`, close = toast(said, job.transcript_id ? "Open" : "", () => { location.hash = hash; });
-    addEventListener("hashchange", () => { if (location.hash === hash) close(); }, { once: true });  // nobody needs to be told any more
+    addEventListener("hashchange", () => { if (location.hash === hash) close(); }, { once: true });  // it has been opened
     if (document.hidden && globalThis.Notification?.permission === "granted") new Notification(said);
   }
 

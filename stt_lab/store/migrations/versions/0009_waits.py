@@ -1,4 +1,4 @@
-"""Seconds that a job waited for the device and for models to load, so that they are told apart from its work."""
+"""Seconds that a job waited for the device and for models to load, which are not its work."""
 
 from __future__ import annotations
 
