@@ -1,7 +1,7 @@
 // The segments of a transcript while they are edited: undo and redo, saving, and what happens when somebody else edits.
 import { api, place, Problem } from "./api.js";
 import { day, dialog, made, plural, toast } from "./dom.js";
-import { kept, keptElsewhere, Saving } from "./saving.js";
+import { kept, keptOf, Saving } from "./saving.js";
 import { apply, contained, difference, digest, reapplied, same } from "./segments.js";
 
 const STEPS = 200, AGAIN_MS = 5000;
@@ -93,8 +93,28 @@ export class Draft {
     if (this.view.closed) return;
     const edits = this.saving.waiting, count = base ? contained(base, edits, theirs.segments) : null;
     if (count !== null) return this.resend(theirs, edits.slice(count));  // an answer was lost, or only a title or tags changed
+    if (base && this.earlier(base, theirs.segments) && this.join(base, theirs)) return;
     this.view.editor.end();  // what is being typed takes part
     await this.decide(problem, theirs, base ?? theirs.segments, this.segments, this.saving.waiting.length);
+  }
+
+  // Whether an earlier visit made the change: a page that is closed or loaded again still sends its last edits.
+  earlier(base, theirs) {
+    return keptOf(this.info.id, this.saving.key).some(({ revision, edits }) => revision === this.saving.revision && contained(base, edits, theirs) > 0);
+  }
+
+  // Goes on from the server's transcript if what both changed does not meet; returns whether.
+  join(base, theirs) {
+    const { editor } = this.view;
+    editor.commit();
+    if (editor.emptied) return false;
+    const { made: joined, lost } = reapplied(base, this.segments, theirs.segments);
+    if (!lost.length) editor.around(() => this.take(theirs, joined, this.titles));
+    return !lost.length;
+  }
+
+  get titles() {
+    return this.saving.waiting.filter(({ op }) => op === "title");
   }
 
   fetched() {
@@ -123,7 +143,7 @@ export class Draft {
     }
     const answer = await dialog("Two versions", content, [["Drop my edits", "drop"], ["Apply mine again", "again"]]);
     if (answer === "drop") this.take(theirs, theirs.segments);
-    else if (answer === "again") this.take(theirs, joined, this.saving.waiting.filter(({ op }) => op === "title"));
+    else if (answer === "again") this.take(theirs, joined, this.titles);
     else this.view.state("conflict", STATES.conflict, "Reload the page to decide.");
     return Boolean(answer);
   }
@@ -158,31 +178,40 @@ export class Draft {
   // Takes edits up again that earlier visits could not send. Those stay kept until these are kept here.
   async restore() {
     for (const left of await kept(this.info.id, this.saving.key)) {
-      if (!await this.saving.all() || this.view.closed) return;  // the rest is for the next visit
+      if (!await this.saving.all()) return this.later();
+      if (this.view.closed) return;
       try {
         if (await this.resume(left) === false) return;
       } catch (problem) {
-        if (problem instanceof Problem) return setTimeout(() => this.view.closed || this.restore(), AGAIN_MS);
+        if (problem instanceof Problem) return this.later();
         if (!await this.drop(left)) return;
       }
       localStorage.removeItem(left.key);
     }
-    if (await keptElsewhere(this.info.id)) setTimeout(() => this.view.closed || this.restore(), AGAIN_MS);
+    if (keptOf(this.info.id, this.saving.key).length) this.later();  // a page that is loaded again seems to live for a moment
+  }
+
+  later() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.view.closed || this.restore(), AGAIN_MS);
+    return false;
   }
 
   async resume({ revision, edits }) {
-    const base = revision === this.info.revision ? this.base : await this.revision(revision);
-    if (this.view.closed) return false;
-    this.view.editor.end();
-    if (!this.saving.idle) return false;  // somebody types already: the next visit takes it up
+    const base = revision === this.info.revision ? this.answer?.segments ?? this.base : await this.revision(revision);
+    const { editor, closed } = this.view;
+    if (closed) return false;
+    editor.commit();
+    if (editor.emptied) return this.later();
     const now = this.segments, count = contained(base, edits, now);
     const { made, lost } = count === null ? reapplied(base, apply(base, edits), now) : { lost: [] };
     if (lost.length) {
+      if (this.view.busy || !this.saving.idle) return this.later();  // nobody is asked while they type
       this.saving.stopped = true;
       return this.decide({ status: 409 }, { ...this.info, segments: now }, base, apply(base, edits), edits.length);
     }
     const rest = made ? [...difference(now, made), ...edits.filter(({ op }) => op === "title")] : edits.slice(count);
-    this.edit(rest);
+    if (rest.length) editor.around(() => this.edit(rest));
     if (rest.length) toast(`${plural(rest.length, "edit")} of your last visit ${rest.length === 1 ? "is" : "are"} saved now.`);
   }
 

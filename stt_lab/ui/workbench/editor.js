@@ -70,6 +70,11 @@ export class Editor {
     return this.text.textContent.replace(/\s+/g, " ").trim();
   }
 
+  // A segment of which nothing is left goes when it is left.
+  get emptied() {
+    return this.active && !this.written;
+  }
+
   // Makes edits of what was typed. An emptied segment goes only when it is left.
   commit(leaving = false) {
     clearTimeout(this.timer);
@@ -96,6 +101,15 @@ export class Editor {
     if (segment && row.isConnected) write(text, segment);
     this.view.draft.record(before);
     this.view.left();
+  }
+
+  // Makes a change that comes from elsewhere, and goes on editing at the caret.
+  around(change) {
+    if (!this.active) return change();
+    const caret = this.caret() ?? this.written.length, { start } = this.segment;
+    this.end();
+    change();
+    this.begin(this.view.segmentAt(start), { caret });
   }
 
   press(event) {

@@ -38,15 +38,15 @@ function stored(start) {
   });
 }
 
-// What earlier visits could not send, this page's own among them; `own` is the key of this visit.
-export async function kept(id, own) {
-  const another = await others();
-  return stored(`${ALL}${id}.`).filter((one) => one.key !== own && !another(one));
+// What other visits keep, those of pages that live among them; `own` is the key of this visit.
+export function keptOf(id, own) {
+  return stored(`${ALL}${id}.`).filter(({ key }) => key !== own);
 }
 
-// Whether another page that lives keeps edits of a transcript. A page that is loaded again seems to live for a moment.
-export async function keptElsewhere(id) {
-  return stored(`${ALL}${id}.`).some(await others());
+// What earlier visits could not send, this page's own among them.
+export async function kept(id, own) {
+  const another = await others();
+  return keptOf(id, own).filter((one) => !another(one));
 }
 
 // Ends what this page still sends of a transcript that it showed before; resolves to whether there was something.

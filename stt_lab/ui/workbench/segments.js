@@ -6,6 +6,7 @@ const SPACE = /\s/, OPENS = /^[\p{Ps}\p{Pi}]/u, MARK = /\p{M}/u;
 const UNSPACED = /[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]/;
 const EDGE_S = 0.5;  // seconds that a word takes at most which is inserted at the edge of a segment
 const LONGEST = 9000;  // characters that one edit writes, with the spaces that join them; the server takes 10,000
+const NEAR_S = 0.1;  // how far the times of a segment may move while it stays the same one
 const LARGEST = 4e6;  // cells of a comparison; beyond it, all between the equal ends counts as different
 
 const cut = new WeakMap();
@@ -295,14 +296,25 @@ export function contained(base, edits, theirs) {
   return null;
 }
 
+// What differs between two lists of segments; where their times agree, each segment is a stretch of its own.
+function changes(one, two) {
+  const agree = (a, b) => Math.abs(a.start - b.start) < NEAR_S && Math.abs(a.end - b.end) < NEAR_S;
+  return stretches(one, two, same).flatMap(([from, to, first, last]) => {
+    const before = one.slice(from, to), after = two.slice(first, last);
+    if (before.length !== after.length || !before.every((segment, at) => agree(segment, after[at]))) return [[from, to, first, last]];
+    return before.map((_, at) => [from + at, from + at + 1, first + at, first + at + 1]).reverse();
+  });
+}
+
 // What both have changed of a base: `theirs` with the changes of `mine` that do not touch theirs, and those that do.
 export function reapplied(base, mine, theirs) {
-  const other = stretches(base, theirs, same), lost = [];
+  const other = changes(base, theirs), single = (from, to, first, last) => to - from === 1 && last - first === 1, lost = [];
   let made = theirs;
-  for (const [from, to, first, last] of stretches(base, mine, same)) {
+  for (const [from, to, first, last] of changes(base, mine)) {
     const agreed = other.some(([start, end, a, b]) => start === from && end === to && digest(theirs.slice(a, b)) === digest(mine.slice(first, last)));
     if (agreed) continue;
-    if (other.some(([start, end]) => start <= to && from <= end)) lost.unshift(...mine.slice(first, last));
+    const touches = ([start, end, a, b]) => (single(start, end, a, b) && single(from, to, first, last) ? start === from : start <= to && from <= end);
+    if (other.some(touches)) lost.unshift(...mine.slice(first, last));
     else {
       const moved = other.filter(([start]) => start < from).reduce((sum, [a, b, c, d]) => sum + (d - c) - (b - a), 0);
       made = made.toSpliced(from + moved, to - from, ...mine.slice(first, last));
