@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import h11
@@ -258,8 +259,9 @@ def test_a_flood_of_answers_that_do_not_end() -> None:
         until(lambda: server.open <= 20)
 
 
-def test_a_flood_closes_its_own_connections_first() -> None:
-    with running(PATIENT) as server, ExitStack() as stack:
+@pytest.mark.parametrize("grace_s", [0.25, 60.0])  # within it, all of a flood has just come
+def test_a_flood_closes_its_own_connections_first(grace_s: float) -> None:
+    with running(replace(PATIENT, grace_s=grace_s)) as server, ExitStack() as stack:
         mine = socket.create_connection(("127.0.0.1", server.port), 10, ("127.0.0.2", 0))  # another address
         time.sleep(0.1)
         for _ in range(100):

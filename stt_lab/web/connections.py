@@ -170,8 +170,10 @@ class LimitedProtocol(H11Protocol):
 
 
 def make_room(new: LimitedProtocol) -> None:
-    """Close connections if there are too many: some that wait for their clients, else one of an address beyond its
-    share, else the new one.
+    """Close connections if there are too many.
+
+    First some that wait for their clients, of addresses beyond their share; then one of such an address that just came
+    or is being answered; then some of others that wait; else the new one.
     """
     limits = new.limits
     if len(new.connections) <= limits.connections:
@@ -185,15 +187,17 @@ def make_room(new: LimitedProtocol) -> None:
     latest = new.opened - limits.grace_s
     waiting = [one for one in known if one.opened <= latest and one.waits_for_client]
     greedy = [one for one in known if one is not new and counts[one.address] > limits.share]
+    crowded = [one for one in waiting if counts[one.address] > limits.share]
     some = max(1, limits.connections // 20)  # several at once: a flood must not cost a search for each connection
-    chosen = _oldest(waiting, counts)[:some] or _oldest(greedy, counts)[:1] or [new]
+    chosen = _oldest(crowded, counts)[:some] or _oldest(greedy, counts)[:1] or _oldest(waiting, counts)[:some] or [new]
     for one in chosen:
         one.transport.abort()
 
 
 def _oldest(candidates: Iterable[LimitedProtocol], counts: Counter[str]) -> list[LimitedProtocol]:
-    """Sort connections: those of the address that has the most come first, then the oldest; uploads come last."""
-    return sorted(candidates, key=lambda one: (one.state == "body", -counts[one.address], one.opened))
+    """Sort connections: those of the address that has the most come first, then the oldest; uploads and answers last."""
+    late = {"body": 1, "answer": 2}
+    return sorted(candidates, key=lambda one: (late.get(one.state, 0), -counts[one.address], one.opened))
 
 
 class LiveProtocol(WebSocketsSansIOProtocol):

@@ -95,7 +95,8 @@ export class Draft {
     if (count !== null) return this.resend(theirs, edits.slice(count));  // an answer was lost, or only a title or tags changed
     if (base && this.earlier(base, theirs.segments) && this.join(base, theirs)) return;
     this.view.editor.end();  // what is being typed takes part
-    await this.decide(problem, theirs, base ?? theirs.segments, this.segments, this.saving.waiting.length);
+    const decided = await this.decide(problem, theirs, base ?? theirs.segments, this.segments, this.saving.waiting.length);
+    if (!decided) this.view.undecided(() => this.conflict(problem));
   }
 
   // Whether an earlier visit made the change: a page that is closed or loaded again still sends its last edits.
@@ -144,7 +145,7 @@ export class Draft {
     const answer = await dialog("Two versions", content, [["Drop my edits", "drop"], ["Apply mine again", "again"]]);
     if (answer === "drop") this.take(theirs, theirs.segments);
     else if (answer === "again") this.take(theirs, joined, this.titles);
-    else this.view.state("conflict", STATES.conflict, "Reload the page to decide.");
+    else this.view.state("conflict", STATES.conflict, "It is saved when you have decided.");
     return Boolean(answer);
   }
 
@@ -191,6 +192,12 @@ export class Draft {
     if (keptOf(this.info.id, this.saving.key).length) this.later();  // a page that is loaded again seems to live for a moment
   }
 
+  // Sends what was written meanwhile, and asks again.
+  restart() {
+    this.saving.stopped = false;
+    return this.restore();
+  }
+
   later() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.view.closed || this.restore(), AGAIN_MS);
@@ -208,7 +215,9 @@ export class Draft {
     if (lost.length) {
       if (this.view.busy || !this.saving.idle) return this.later();  // nobody is asked while they type
       this.saving.stopped = true;
-      return this.decide({ status: 409 }, { ...this.info, segments: now }, base, apply(base, edits), edits.length);
+      const decided = await this.decide({ status: 409 }, { ...this.info, segments: now }, base, apply(base, edits), edits.length);
+      if (!decided) this.view.undecided(() => this.restart());
+      return decided;
     }
     const rest = made ? [...difference(now, made), ...edits.filter(({ op }) => op === "title")] : edits.slice(count);
     if (rest.length) editor.around(() => this.edit(rest));

@@ -91,6 +91,7 @@ export class Transcript {
     this.editor = new Editor(this);
     this.player = this.info.has_audio ? new Player(this.info, { moved: (seconds) => this.moved(seconds), problem: () => toast("This browser cannot play the recording.") }) : null;
     this.saidState = made("span", { class: "saved", role: "status", textContent: "Saved" });
+    this.deciding = button("Decide …", null, { hidden: true });
     this.bars = made("div", { class: "bars" });
     this.find = new Find(this);
     this.review = new Review(this);
@@ -113,9 +114,15 @@ export class Transcript {
     this.saidState.title = hint;
   }
 
+  // A question was left open: a button asks it again.
+  undecided(ask) {
+    this.deciding.hidden = false;
+    this.deciding.onclick = () => { this.deciding.hidden = true; ask(); };
+  }
+
   // A text is being edited, and then it is left.
   typed() {
-    this.state("typing", "Saving …");
+    if (!this.draft.saving.stopped) this.state("typing", "Saving …");
   }
 
   left() {
@@ -157,7 +164,7 @@ export class Transcript {
     this.undoing = tool("Undo", "undo", () => this.draft.undo(), { bare: true });
     this.redoing = tool("Redo", "redo", () => this.draft.redo(), { bare: true });
     this.following = tool("Follow", "follow", () => this.follow(!this.follows), { "aria-pressed": "true", hidden: !this.player });
-    const tools = made("div", { class: "toolbar", role: "toolbar", "aria-label": "Transcript" }, this.saidState, this.undoing, this.redoing, this.following,
+    const tools = made("div", { class: "toolbar", role: "toolbar", "aria-label": "Transcript" }, this.saidState, this.deciding, this.undoing, this.redoing, this.following,
       tool("Find", "search", () => this.find.open()), this.reviewing = tool("Review", "check", () => this.review.open()), tool("Versions", "clock", () => new Versions(this).open()),
       tool("Download", "down", (event) => this.files(event.currentTarget)), tool("Help", "help", () => help(), { bare: true }));
     return made("header", { class: "head" }, made("a", { class: "back", href: "#library", "aria-label": "To the library", title: "To the library" }, "‹"),
