@@ -195,7 +195,7 @@ def make_room(new: LimitedProtocol) -> None:
 
 
 def _oldest(candidates: Iterable[LimitedProtocol], counts: Counter[str]) -> list[LimitedProtocol]:
-    """Sort connections: those of the address that has the most come first, then the oldest; uploads and answers last."""
+    """Sort connections: those of the address that has the most come first, then the oldest; uploads, answers last."""
     late = {"body": 1, "answer": 2}
     return sorted(candidates, key=lambda one: (late.get(one.state, 0), -counts[one.address], one.opened))
 
