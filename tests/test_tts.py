@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 import struct
+import subprocess
+import sys
 import time
 import wave
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from scipy.signal import resample_poly
 from toy_server import KEY, MINE, Served, Toy, ToySpeaker, serve, settings_for, until
 
 from stt_lab.client import Client
+from stt_lab.engines.hosts.environment import worker_environ
 from stt_lab.engines.kokoro import LONGEST, RATE, TOKENS, KokoroSpeaker, moved
 from stt_lab.engines.phonemes import phonemes
 from stt_lab.engines.pieces import split, trimmed
@@ -445,6 +448,32 @@ def test_the_real_engine_speaks(kokoro: KokoroSpeaker) -> None:
     assert len(high.samples) == pytest.approx(len(made.samples), rel=0.1)
     slow = kokoro.speak("Good morning, this is a test.", "en", replace(plain, rate=0.8), 1.0, silent)
     assert len(slow.samples) / made.sample_rate == pytest.approx(seconds / 0.8, rel=0.15)
+
+
+NEEDED = """
+import resource, sys
+from pathlib import Path
+from stt_lab.engines.kokoro import MODEL, PACKS, KokoroSpeaker
+from stt_lab.engines.protocols import EngineSpec, VoiceMix
+network, packs = map(Path, sys.argv[1:])
+speaker = KokoroSpeaker(EngineSpec(network, "kokoro-82m", extra=((PACKS, packs),)))
+sound = speaker.say("ðə kwˈɪk bɹˈWn fˈɑks ʤˈʌmps ˈOvəɹ ðə lˈAzi dˈɔɡ, " * 4, VoiceMix((("af_heart", 1.0),)), 1.0)
+kept = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+print(len(sound) / 24_000, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, kept)
+"""
+
+
+@pytest.mark.truth
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's numbers")
+def test_a_long_piece_needs_little_memory_in_a_worker(kokoro: KokoroSpeaker) -> None:
+    """It was 2.4 GB: a worker's heap, which keeps what is free, had holes of all sizes."""
+    command = [sys.executable, "-c", NEEDED, str(kokoro.spec.folder), str(kokoro.folder)]
+    environ = worker_environ("cpu", 1, "auto") | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    said = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=300).stdout
+    seconds, most, kept = map(float, said.split())
+    assert seconds > 9
+    assert most < 1.2e9
+    assert kept < 0.4e9
 
 
 @pytest.mark.truth

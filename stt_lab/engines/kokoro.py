@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stt_lab.engines.onnx import give_memory_back, open_network
+from stt_lab.engines.onnx import open_network, run_and_shrink
 from stt_lab.engines.phonemes import VOICES as LANGUAGES
 from stt_lab.engines.phonemes import phonemes
 from stt_lab.engines.pieces import joined, split
@@ -48,7 +48,7 @@ class KokoroSpeaker:
         self._matcher: Any = None
 
     def load(self) -> None:
-        self._session = open_network(self.spec.folder / MODEL, self.spec.threads)
+        self._session = open_network(self.spec.folder / MODEL, self.spec.threads, keep=True)
 
     def unload(self) -> None:
         self._session, self._packs, self._matcher = None, {}, None
@@ -86,8 +86,7 @@ class KokoroSpeaker:
         if not heard:
             return np.zeros(0, np.float32)
         inputs = self.inputs(heard, voice, speed * voice.rate / voice.pitch)
-        made = np.asarray(self._session.run(None, inputs)[0], np.float32).ravel()
-        give_memory_back()
+        made = np.asarray(run_and_shrink(self._session, inputs)[0], np.float32).ravel()
         return moved(made, voice.pitch)
 
     def inputs(self, heard: Sequence[str], voice: VoiceMix, speed: float) -> dict[str, Any]:

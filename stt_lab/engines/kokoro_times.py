@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stt_lab.engines.kokoro import LONGEST, MODEL, TOKENS, KokoroSpeaker
-from stt_lab.engines.onnx import open_network
+from stt_lab.engines.onnx import open_network, run_and_shrink
 from stt_lab.engines.phonemes import KEPT, phonemes
 from stt_lab.errors import BadInput
 
@@ -42,7 +42,7 @@ class TimedKokoro(KokoroSpeaker):
 
     def load(self) -> None:
         network = (self.spec.folder / MODEL).read_bytes() + also_returns(DURATIONS)
-        self._session = open_network(network, self.spec.threads)
+        self._session = open_network(network, self.spec.threads, keep=True)
 
     def timed(self, text: str, language: str, voice: VoiceMix, speed: float) -> tuple[Samples, tuple[TimedWord, ...]]:
         """Return the sound of a sentence, not cut, and its words. Raises BadInput for one that has no exact times."""
@@ -53,7 +53,7 @@ class TimedKokoro(KokoroSpeaker):
         heard = [char for char in spoken if char in TOKENS]
         if not 0 < len(heard) <= LONGEST:
             raise BadInput(f"The sentence {text[:40]!r} has {len(heard)} sounds. Write sentences of 1 to {LONGEST}.")
-        sound, frames = self._session.run(None, self.inputs(heard, voice, speed))
+        sound, frames = run_and_shrink(self._session, self.inputs(heard, voice, speed))
         bounds = np.maximum(np.cumsum(np.rint(frames.ravel()).astype(int)) * FRAME - LAG, 0)
         starts, ends = bounds[:-2], bounds[1:-1]  # of the tokens, without both edges
         spans = _spans("".join(heard))

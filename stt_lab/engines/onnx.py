@@ -23,10 +23,19 @@ def open_network(network: Path | bytes, threads: int = 1, keep: bool = False) ->
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
-def give_memory_back() -> None:
-    """Give the memory that is free back to the system. A worker keeps it otherwise (hosts/environment.py), which pays
-    for networks whose runs are all alike; one whose runs differ would keep many times what it needs.
+def run_and_shrink(session: Any, inputs: dict[str, Any]) -> Any:
+    """Run a network whose inputs differ much in size, opened with `keep`. Return its outputs.
+
+    Its memory goes back to the system afterwards. A worker keeps what is free (hosts/environment.py), which pays for
+    networks whose runs are all alike; one whose runs differ would keep many times what it needs. Without `keep` a run
+    needs several times as much, because such a worker's heap has holes (eval/LOG.md).
     """
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    found = session.run(None, inputs, options)
     if sys.platform == "linux":
         with suppress(AttributeError, OSError):  # of another C library than glibc
             ctypes.CDLL(None).malloc_trim(0)
+    return found
