@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stt_lab.types import Audio, Report, Samples
 
 TABLE = Path(__file__).with_name("kokoro_packs.npz")
-PHRASE = "ðə kwˈɪk bɹˈWn fˈɑks ʤˈʌmps ˈOvəɹ ðə lˈAzi dˈɔɡ, wˌIl ˈʌðəɹz wˈɔk slˈOli hˈOm."  # what candidates say
+PHRASE = "ðə kwˈɪk bɹˈWn fˈɑks ʤˈʌmps ˈOvəɹ ðə lˈAzi dˈɔɡ."  # what candidates say
 BEST = 3  # packs that are mixed
 VOICED = 0.5  # probability of voice from which a block counts
 LEAST_VOICE_S = 1.5  # seconds of voice that a reference must have
