@@ -233,6 +233,7 @@ def test_times(browser: Browser, account: Account, id: int) -> None:
         start = round(first["start"] + 0.1, 3)
         dialog.get_by_role("spinbutton", name="Start").fill(str(start))
         dialog.get_by_role("button", name="Save").click()
+        until(lambda: account.stored(id)["segments"][1]["words"][0]["start"] == start, 20)
         saved(page)
         words = account.stored(id)["segments"][1]["words"]
         assert (words[0]["start"], words[0]["end"], words[0]["corrected"]) == (start, first["end"], True)

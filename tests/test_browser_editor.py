@@ -171,6 +171,7 @@ def test_speakers(browser: Browser, account: Account, id: int) -> None:
         menu(page, 4, "New speaker …")
         page.get_by_role("textbox", name="Name").fill("Zoe")
         page.get_by_role("button", name="Save").click()
+        expect(turn(page, 5).locator(".text")).to_have_text("knows")
         saved(page)
         assert [(one["speaker"], one["text"]) for one in account.stored(id)["segments"]][4:7] == [
             ("Speaker 2", "Nobody"), ("Zoe", "knows"), ("Speaker 2", "that yet."),

@@ -451,15 +451,15 @@ def test_the_real_engine_speaks(kokoro: KokoroSpeaker) -> None:
 
 
 NEEDED = """
-import resource, sys
+import sys
 from pathlib import Path
 from stt_lab.engines.kokoro import MODEL, PACKS, KokoroSpeaker
 from stt_lab.engines.protocols import EngineSpec, VoiceMix
 network, packs = map(Path, sys.argv[1:])
 speaker = KokoroSpeaker(EngineSpec(network, "kokoro-82m", extra=((PACKS, packs),)))
 sound = speaker.say("ðə kwˈɪk bɹˈWn fˈɑks ʤˈʌmps ˈOvəɹ ðə lˈAzi dˈɔɡ, " * 4, VoiceMix((("af_heart", 1.0),)), 1.0)
-kept = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-print(len(sound) / 24_000, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, kept)
+lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+print(len(sound) / 24_000, *(int(lines[name].split()[0]) * 1024 for name in ("VmHWM", "VmRSS")))
 """
 
 
