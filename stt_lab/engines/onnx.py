@@ -12,7 +12,7 @@ from typing import Any
 def open_network(network: Path | bytes, threads: int = 1, keep: bool = False) -> Any:
     """Return an onnxruntime session of a file or its content.
 
-    With `keep` it keeps the memory of its longest run, which saves time.
+    With `keep` it keeps the memory of its longest run, which saves time; `run_and_shrink` gives it back.
     """
     import onnxruntime
 

@@ -7,6 +7,8 @@ import { apply, contained, difference, digest, reapplied, same } from "./segment
 const STEPS = 200, AGAIN_MS = 5000;
 const STATES = { saved: "Saved", saving: "Saving …", typing: "Saving …", offline: "Offline: kept in this browser", conflict: "Not saved" };
 
+const titles = (edits) => edits.filter(({ op }) => op === "title");
+
 // A segment with the confidences of words that it shares with an earlier one; answers to edits have none.
 function confident(segment, before) {
   const known = before?.words ?? [];
@@ -110,12 +112,8 @@ export class Draft {
     editor.commit();
     if (editor.emptied) return false;
     const { made: joined, lost } = reapplied(base, this.segments, theirs.segments);
-    if (!lost.length) editor.around(() => this.take(theirs, joined, this.titles));
+    if (!lost.length) editor.around(() => this.take(theirs, joined, titles(this.saving.waiting)));
     return !lost.length;
-  }
-
-  get titles() {
-    return this.saving.waiting.filter(({ op }) => op === "title");
   }
 
   fetched() {
@@ -144,7 +142,7 @@ export class Draft {
     }
     const answer = await dialog("Two versions", content, [["Drop my edits", "drop"], ["Apply mine again", "again"]]);
     if (answer === "drop") this.take(theirs, theirs.segments);
-    else if (answer === "again") this.take(theirs, joined, this.titles);
+    else if (answer === "again") this.take(theirs, joined, titles(this.saving.waiting));
     else this.view.state("conflict", STATES.conflict, "It is saved when you have decided.");
     return Boolean(answer);
   }
@@ -219,9 +217,10 @@ export class Draft {
       if (!decided) this.view.undecided(() => this.restart());
       return decided;
     }
-    const rest = made ? [...difference(now, made), ...edits.filter(({ op }) => op === "title")] : edits.slice(count);
-    if (rest.length) editor.around(() => this.edit(rest));
-    if (rest.length) toast(`${plural(rest.length, "edit")} of your last visit ${rest.length === 1 ? "is" : "are"} saved now.`);
+    const rest = made ? [...difference(now, made), ...titles(edits)] : edits.slice(count);
+    if (!rest.length) return;
+    editor.around(() => this.edit(rest));
+    toast(`${plural(rest.length, "edit")} of your last visit ${rest.length === 1 ? "is" : "are"} saved now.`);
   }
 
   // Edits whose version is not kept any more: their texts can only be copied.
